@@ -1,0 +1,8 @@
+//! The `BackupPolicy` resource: its spec, its status, and the labels and annotations that go with it.
+
+pub mod meta;
+pub mod policy;
+pub mod status;
+
+pub use policy::{BackupPolicy, BackupPolicySpec};
+pub use status::BackupPolicyStatus;

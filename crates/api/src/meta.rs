@@ -1,0 +1,37 @@
+//! Labels, annotations and names that the programs and people share.
+
+/// The API group.
+pub const GROUP: &str = "pgbackup.dev";
+
+/// Who writes: the field manager of everything that the operator applies.
+pub const FIELD_MANAGER: &str = "pgbackup-operator";
+
+/// On every object that is made for a policy: which program made it. Watches select by it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "pgbackup";
+
+/// On every object that is made for a policy: the policy's name.
+pub const POLICY_LABEL: &str = "pgbackup.dev/policy";
+
+/// On every object that is made for a policy: what its Jobs do (`backup`).
+pub const OPERATION_LABEL: &str = "pgbackup.dev/operation";
+
+/// On a policy: take a backup now, once for each value. An empty value, or none, does nothing.
+pub const REQUESTED_AT: &str = "pgbackup.dev/requested-at";
+
+/// On the objects of a policy: a hash of what was applied, so that a field taken away is noticed.
+pub const APPLIED_HASH: &str = "pgbackup.dev/applied-hash";
+
+/// On a Job's pods, set by the Job controller: the Job's name.
+pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// On a Job's pods, set by the Job controller: the Job's UID.
+pub const JOB_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
+
+/// The container of a Job's pod that does the work and leaves the report.
+pub const RUNNER_CONTAINER: &str = "runner";
+
+/// The init container that brings the runner into the pod.
+pub const INSTALL_CONTAINER: &str = "install";

@@ -1,0 +1,335 @@
+//! The spec: what a person writes. The texts here are what `kubectl explain` prints.
+//!
+//! A field that is not implemented is not here. Unknown fields are not denied by the types (an older operator
+//! must be able to read a newer object); the API server drops or refuses them by the schema.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::status::BackupPolicyStatus;
+
+/// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "pgbackup.dev",
+    version = "v1alpha1",
+    kind = "BackupPolicy",
+    plural = "backuppolicies",
+    shortname = "pgbp",
+    category = "pgbackup",
+    namespaced,
+    status = "BackupPolicyStatus",
+    derive = "PartialEq",
+    doc = "A BackupPolicy takes pg_dump backups of a PostgreSQL server on a schedule, reads every copy back after it is stored, and keeps and expires copies by rules. Its status says whether the newest copy is good.",
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the policy is accepted and its CronJob in place."
+    ),
+    printcolumn(
+        name = "Backup",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"BackupHealthy\")].reason",
+        description = "Verified, or why not."
+    ),
+    printcolumn(
+        name = "Last-Success",
+        type_ = "date",
+        json_path = ".status.lastSuccess.snapshotTime",
+        description = "The age of the newest verified copy's snapshot."
+    ),
+    printcolumn(name = "Size", type_ = "string", json_path = ".status.lastSuccess.size"),
+    printcolumn(
+        name = "Copies",
+        type_ = "integer",
+        json_path = ".status.retained.verified",
+        description = "How many verified copies the store holds."
+    ),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduleTime"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = "1"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"BackupHealthy\")].message",
+        priority = "1"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("size(self.metadata.name) <= 45").message(
+        "metadata.name: write at most 45 characters; the policy's CronJob is named <policy>-backup, and Kubernetes allows 52 there"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupPolicySpec {
+    /// When backups are taken: the five fields of cron (minute, hour, day of month, month, day of week), or
+    /// @hourly, @daily, @weekly, @monthly, @yearly, in the policy's time zone. H stands for a minute or an hour
+    /// that is chosen once for each policy, so that many policies do not start at the same moment: "H 2 * * *"
+    /// is some minute after two, always the same. The times are exactly those of the CronJob controller, daylight
+    /// saving included.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        validation = Rule::new("!self.startsWith('@every')").message("@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""),
+        validation = Rule::new("!self.contains('TZ')").message("write the time zone in spec.timeZone, not in the schedule"),
+        validation = Rule::new("self.startsWith('@') || self.contains('TZ') || self.trim().split(' ').filter(f, f != '').size() == 5").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
+    )]
+    pub schedule: String,
+
+    /// The IANA name of the time zone of the schedule and of the retention rules' days, weeks and months, for
+    /// example Europe/Berlin.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"))]
+    #[x_kube(validation = Rule::new("self != 'Local'").message("write an IANA name such as Europe/Berlin; Local would be the zone of whatever host the controller runs on"))]
+    pub time_zone: String,
+
+    /// Stops backups. Copies that exist stay; a backup that runs is not stopped. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// The PostgreSQL server, and what of it is backed up.
+    pub postgres: Postgres,
+
+    /// Where the copies go.
+    pub storage: Storage,
+
+    /// Which copies are kept. Rules count verified copies only, and a copy stays if any rule keeps it. Without
+    /// rules nothing is ever deleted.
+    #[serde(default)]
+    pub retention: Retention,
+
+    /// How a copy is checked after it is stored.
+    #[serde(default)]
+    pub verification: Verification,
+}
+
+/// The PostgreSQL server, and what of it is backed up.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message("write either version (17) or image (docker.io/library/postgres:17), not both"))]
+#[serde(rename_all = "camelCase")]
+pub struct Postgres {
+    /// The server's major version, for example 17. Backups run in the official PostgreSQL image of this version,
+    /// so that the client tools match the server. Another version than the server's is refused before anything is
+    /// dumped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 13, max = 99))]
+    pub version: Option<u32>,
+
+    /// The image that backups run in, instead of the official one: it must hold psql, pg_dump, pg_dumpall and
+    /// pg_restore of the server's major version on its PATH. Write the image that the server runs if it has
+    /// extensions of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), pattern("^[^\\s]+$"))]
+    pub image: Option<String>,
+
+    /// How the server is reached. Give the server's own address, never a connection pooler's.
+    pub connection: Connection,
+
+    /// Which databases are backed up.
+    #[serde(default)]
+    pub databases: Databases,
+
+    /// Whether roles and tablespaces are backed up beside the databases: WithoutPasswords (without the password
+    /// hashes) or None. Default: WithoutPasswords.
+    #[serde(default)]
+    pub globals: Globals,
+}
+
+/// How the server is reached.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"))]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// The server's host name or address, for example shop-db or shop-db.shop.svc.
+    #[schemars(length(min = 1, max = 253), pattern("^[A-Za-z0-9._:-]+$"))]
+    pub host: String,
+
+    /// The server's port. Default: 5432.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+
+    /// Whether the connection is encrypted, with libpq's words: disable, prefer (encrypted if the server can) or
+    /// require. Default: prefer.
+    #[serde(default)]
+    pub ssl_mode: SslMode,
+
+    /// The role that backups log in as. It needs to read everything: a superuser, or a member of
+    /// pg_read_all_data with BYPASSRLS where row security is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub user: Option<String>,
+
+    /// The key of a Secret that holds the role's name, instead of user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_secret_ref: Option<SecretKeyRef>,
+
+    /// The key of a Secret that holds the role's password.
+    pub password_secret_ref: SecretKeyRef,
+}
+
+/// A key of a Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's
+/// pod.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// The key in it.
+    #[schemars(length(min = 1, max = 253), pattern("^[A-Za-z0-9._-]+$"))]
+    pub key: String,
+}
+
+/// libpq's sslmode.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted if the server can.
+    #[default]
+    Prefer,
+    /// Encrypted, or not at all. The server's certificate is not checked.
+    Require,
+}
+
+/// Which databases are backed up.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Databases {
+    /// Names, or patterns in which * stands for any characters and ? for one. A name without them must exist, or
+    /// the backup fails. Patterns match databases that accept connections, are not templates and may be connected
+    /// to by the role. No match at all is a failure. Default: ["*"].
+    #[serde(default = "all_databases")]
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)))]
+    pub include: Vec<String>,
+
+    /// Names or patterns of databases that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    pub exclude: Vec<String>,
+}
+
+/// Whether roles and tablespaces are backed up.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Globals {
+    /// Roles, memberships, settings and tablespaces; no password hashes.
+    #[default]
+    WithoutPasswords,
+    /// Nothing beside the databases.
+    None,
+}
+
+/// Where the copies go.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// A volume of the cluster.
+    pub volume: VolumeStorage,
+}
+
+/// A volume of the cluster.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStorage {
+    /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
+    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub claim_name: String,
+
+    /// A folder in the volume, made if it is not there. Default: the volume's root. Copies go to
+    /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
+    pub sub_path: Option<String>,
+}
+
+/// Which copies are kept: the rules of restic's forget, over verified copies only.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// Keep the newest n copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub keep_last: Option<u32>,
+
+    /// Keep the newest copy of each of the last n days that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub keep_daily: Option<u32>,
+
+    /// Keep the newest copy of each of the last n ISO weeks that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub keep_weekly: Option<u32>,
+
+    /// Keep the newest copy of each of the last n months that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub keep_monthly: Option<u32>,
+
+    /// The newest n verified copies of each database that was ever stored stay whatever the rules say. Default: 3.
+    #[serde(default = "default_minimum_verified")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub minimum_verified: u32,
+}
+
+/// How a copy is checked after it is stored.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// How deep the check goes. Archive: the stored bytes are read back from the device and their size and SHA-256
+    /// compared; the archive is read to its end, the rows of each table counted and fingerprinted, and its table
+    /// of contents compared with the database. Default: Archive.
+    #[serde(default)]
+    pub level: VerificationLevel,
+}
+
+/// How deep a check goes.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerificationLevel {
+    /// The stored bytes, the archive's readability, its rows and its table of contents.
+    #[default]
+    Archive,
+}
+
+fn default_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+const fn default_port() -> u16 {
+    5432
+}
+
+const fn default_minimum_verified() -> u32 {
+    3
+}
+
+fn all_databases() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+impl Default for Databases {
+    fn default() -> Self {
+        Self {
+            include: all_databases(),
+            exclude: Vec::new(),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep_last: None,
+            keep_daily: None,
+            keep_weekly: None,
+            keep_monthly: None,
+            minimum_verified: default_minimum_verified(),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The status: what the operator has seen. Everything but the conditions comes from the runs' own reports.
+
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How many runs a status remembers.
+pub const HISTORY_LIMIT: usize = 10;
+
+/// The status of a policy.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupPolicyStatus {
+    /// The generation of the spec that this status speaks of; -1 when nobody has looked at the policy yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The schedule as the CronJob has it: each H replaced by the number chosen for this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_schedule: Option<String>,
+
+    /// When the next backup starts; absent when suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<Time>,
+
+    /// The server's version, as the last run that reached it found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+
+    /// The version of the client tools in the policy's image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_version: Option<String>,
+
+    /// The newest run, however it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<BackupStatus>,
+
+    /// The newest run that left a verified copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<BackupStatus>,
+
+    /// The newest run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailureStatus>,
+
+    /// What the store holds, as the newest run that could look found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retained: Option<RetainedStatus>,
+
+    /// The value of the annotation pgbackup.dev/requested-at that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_request: Option<String>,
+
+    /// The newest runs, newest first, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<RunStatus>,
+
+    /// Ready: the policy is accepted and its CronJob in place. Reconciling and Stalled: as kstatus has them.
+    /// BackupHealthy: the newest copy that is due is verified. RetentionHealthy: old copies are removed as the
+    /// rules say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One run, as its report has it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// The Job that ran it.
+    pub job: String,
+
+    /// Succeeded, Failed, Running or Unknown.
+    pub result: RunResult,
+
+    /// The slot of the schedule that it stands for; absent for manual runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_time: Option<Time>,
+
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+
+    /// The stage it is in, or ended in: preflight, hold, dump, upload, verify, manifest, prune, report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+
+    /// The set's name in the store; absent when it left none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+
+    /// The recovery point: the oldest snapshot of the set's databases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_time: Option<Time>,
+
+    /// The stored bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+
+    /// The same for people: 1.2 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+
+    /// How many files the set has, roles included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_count: Option<u32>,
+
+    /// The SHA-256 of the set's manifest.json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
+
+    /// Where the set is in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+
+    /// What reading it back gave: Verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
+
+    /// The set's files, as many as the report had room for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub artifacts: Vec<ArtifactStatus>,
+
+    /// Things worth knowing that did not make it fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub warnings: Vec<String>,
+}
+
+/// A file of a set.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactStatus {
+    /// The database; absent for roles and tablespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+
+    /// The file's name in the set.
+    pub file: String,
+
+    /// Its stored bytes.
+    pub size_bytes: u64,
+
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// A run that failed.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureStatus {
+    /// The Job that ran it.
+    pub job: String,
+
+    /// When it ended, or when that was seen.
+    pub time: Time,
+
+    /// Why: a word of docs/reasons.md.
+    pub reason: String,
+
+    /// The same for a person, with what to do.
+    pub message: String,
+
+    /// The stage it ended in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+}
+
+/// What the store holds.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetainedStatus {
+    /// The sets that are complete.
+    pub sets: u32,
+
+    /// Those whose newest check passed.
+    pub verified: u32,
+
+    /// The stored bytes of all of them.
+    pub size_bytes: u64,
+
+    /// The same for people.
+    pub size: String,
+
+    /// The oldest set's snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Time>,
+
+    /// The newest set's snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Time>,
+
+    /// How many sets each rule keeps, by the rule's name, as the last plan had it.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub kept: std::collections::BTreeMap<String, u32>,
+
+    /// How many sets the last plan removed.
+    #[serde(default)]
+    pub removed: u32,
+}
+
+/// A run in one line.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStatus {
+    /// The Job's name.
+    pub id: String,
+
+    /// Schedule or Manual.
+    pub trigger: String,
+
+    /// How it ended.
+    pub result: RunResult,
+
+    /// Why: a word of docs/reasons.md.
+    pub reason: String,
+
+    /// When it started.
+    pub start_time: Time,
+
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+
+    /// The size of what it stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunResult {
+    /// It has not.
+    Running,
+    /// A verified copy is stored.
+    Succeeded,
+    /// It left no copy.
+    Failed,
+    /// Its Job ended or vanished without a report.
+    Unknown,
+}
+
+/// A moment as the API writes it: whole seconds.
+pub fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).expect("a timestamp's seconds should be a timestamp"))
+}

@@ -1,0 +1,13 @@
+//! Decisions of pgbackup and the formats of what it stores and reports.
+//!
+//! Nothing here does I/O: time, configuration and bytes come in as arguments, decisions go out as values.
+//! Both programs use this crate and share nothing else.
+
+pub mod catalog;
+pub mod hash;
+pub mod manifest;
+pub mod name;
+pub mod reason;
+pub mod report;
+pub mod retention;
+pub mod schedule;

@@ -1,0 +1,266 @@
+//! `manifest.json`: what a backup set holds and how it was checked. A set exists when its manifest does.
+//!
+//! Format 1, JSON, documented for people in `docs/formats.md`. Readers ignore fields they do not know and
+//! refuse a greater format.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::report::RunIdentity;
+
+/// The version of the format.
+pub const FORMAT: u32 = 1;
+
+/// The file's name in the set.
+pub const FILE: &str = "manifest.json";
+
+/// One backup set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The format's version, [`FORMAT`].
+    pub format: u32,
+    /// The set's name: its folder.
+    pub id: String,
+    /// The policy that it belongs to. Nothing is ever deleted whose manifest names another UID.
+    pub policy: PolicyIdentity,
+    /// The run that made it.
+    pub run: RunIdentity,
+    /// The recovery point: the oldest snapshot of its databases. Databases of a set are not consistent with
+    /// each other.
+    pub snapshot_time: Timestamp,
+    /// When the run started.
+    pub start_time: Timestamp,
+    /// When everything was stored and checked.
+    pub completion_time: Timestamp,
+    /// The server it was taken from.
+    pub server: ServerFacts,
+    /// The tools that took it.
+    pub client: ClientFacts,
+    /// Its files, all but this one, `SHA256SUMS` and `run.log`.
+    pub artifacts: Vec<Artifact>,
+    /// The first check, made before this manifest was written.
+    pub check: Check,
+    /// Things worth knowing before a restore.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A policy, told apart from another one of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyIdentity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID; a rebuilt cluster gives a new one.
+    pub uid: String,
+}
+
+/// The server of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerFacts {
+    /// `server_version`: `17.6 (Debian 17.6-0+deb13u1)`.
+    pub version: String,
+    /// `server_version_num`: 170006.
+    pub version_num: u32,
+    /// `system_identifier` of its data directory: another server has another one.
+    pub system_identifier: String,
+    /// The timeline; it grows at each promotion.
+    pub timeline: u32,
+    /// Whether it was a standby.
+    pub in_recovery: bool,
+    /// The bootstrap superuser's name (OID 10): a restore into a fresh server wants the same.
+    pub bootstrap_superuser: String,
+    /// `shared_preload_libraries`: a restore may need them.
+    pub shared_preload_libraries: String,
+    /// All role names, so that a restore without `globals.sql` can make them.
+    pub roles: Vec<String>,
+}
+
+/// The tools of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientFacts {
+    /// pg_dump's version: `17.6 (Debian 17.6-0+deb13u1)`.
+    pub version: String,
+    /// The runner's own version.
+    pub runner: String,
+}
+
+/// One file of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Artifact {
+    /// The file's name in the set's folder.
+    pub file: String,
+    /// Its stored bytes.
+    pub size_bytes: u64,
+    /// Its SHA-256, counted on the way from the tool to the store.
+    pub sha256: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What a file of a set is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Content {
+    /// A plain `pg_dump --format=custom` archive of one database.
+    Database(Box<DatabaseFacts>),
+    /// SQL that makes roles and tablespaces, from `pg_dumpall --globals-only`.
+    #[serde(rename_all = "camelCase")]
+    Globals {
+        /// The command that made it, without secrets.
+        command: Vec<String>,
+        /// Whether the roles' password hashes are in it.
+        passwords: bool,
+    },
+}
+
+/// A database as it was in the snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseFacts {
+    /// Its name.
+    pub name: String,
+    /// Its OID.
+    pub oid: u32,
+    /// When its snapshot was taken: the recovery point of this database.
+    pub snapshot_time: Timestamp,
+    /// The server's write position (replay position on a standby) at the snapshot: `0/1A2B3C4D`.
+    pub snapshot_lsn: String,
+    /// How long the snapshot and its locks were held, in seconds.
+    pub held_seconds: f64,
+    /// The compression that pg_dump was told: `zstd:1`.
+    pub compression: String,
+    /// The command that made it, without secrets.
+    pub command: Vec<String>,
+    /// What `CREATE DATABASE` needs to make it again.
+    pub definition: DatabaseDefinition,
+    /// Its extensions with their versions.
+    pub extensions: BTreeMap<String, String>,
+    /// How many objects of each kind the archive holds, by the words of its table of contents.
+    pub objects: BTreeMap<String, u64>,
+    /// The tables whose rows are in the archive.
+    pub tables: Vec<TableFacts>,
+}
+
+/// What `CREATE DATABASE` and `ALTER DATABASE` need to make a database again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseDefinition {
+    /// Its owner.
+    pub owner: String,
+    /// Its encoding.
+    pub encoding: String,
+    /// `libc`, `icu` or `builtin`.
+    pub locale_provider: String,
+    /// `LC_COLLATE`.
+    pub collate: String,
+    /// `LC_CTYPE`.
+    pub ctype: String,
+    /// The locale of the provider, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// The ICU rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icu_rules: Option<String>,
+    /// The version of the collation it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation_version: Option<String>,
+    /// Its tablespace.
+    pub tablespace: String,
+    /// `CONNECTION LIMIT`; -1 for none.
+    pub connection_limit: i32,
+    /// `ALTER DATABASE ... SET` and `ALTER ROLE ... IN DATABASE ... SET`, by role; the empty name stands for
+    /// all roles.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Vec<String>>,
+}
+
+/// A table's rows, as they were read from the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableFacts {
+    /// Its OID at the source.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The columns of its COPY block, in order, as the archive quotes them.
+    pub columns: String,
+    /// How many rows the archive holds.
+    pub rows: u64,
+    /// The sum modulo 2^128 of a 128-bit hash of each row's COPY line, as 32 hexadecimal digits: equal for
+    /// equal rows in any order.
+    pub fingerprint: String,
+}
+
+/// How a set was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// When.
+    pub time: Timestamp,
+    /// How deep.
+    pub level: Level,
+    /// What came of it.
+    pub result: CheckResult,
+    /// How many bytes were compared.
+    pub bytes_read: u64,
+    /// How many of them the device delivered, by the kernel's count; fewer than `bytes_read` means that the
+    /// rest came from a cache and says nothing about the device.
+    pub bytes_from_device: u64,
+}
+
+/// How deep a check goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Size and SHA-256 of the bytes read back, the archive readable to its end, rows and fingerprint of each
+    /// table, and the table of contents against the database's catalog.
+    Archive,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckResult {
+    /// Everything was as it should be.
+    Verified,
+    /// Something was not.
+    Failed,
+}
+
+impl Manifest {
+    /// Reads a manifest; `None` when it is none, or of a later format.
+    pub fn parse(text: &str) -> Option<Self> {
+        let manifest: Self = serde_json::from_str(text).ok()?;
+        (manifest.format <= FORMAT).then_some(manifest)
+    }
+
+    /// The manifest as the store keeps it: indented, for people, with a line break at its end.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a manifest should always be JSON") + "\n"
+    }
+
+    /// The stored bytes of its artifacts.
+    pub fn size_bytes(&self) -> u64 {
+        self.artifacts.iter().map(|artifact| artifact.size_bytes).sum()
+    }
+
+    /// The names of its databases.
+    pub fn databases(&self) -> impl Iterator<Item = &str> {
+        self.artifacts
+            .iter()
+            .filter_map(|artifact| match &artifact.content {
+                Content::Database(facts) => Some(facts.name.as_str()),
+                Content::Globals { .. } => None,
+            })
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a run ended as it did: a closed set of words, used alike in reports, conditions, events and metrics.
+//!
+//! A word says what happened; whether a retry is worth it follows from the word and decides the exit code.
+//! `docs/reasons.md` is written from this file (a test holds the two together).
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $code:expr, $advice:literal;)+) => {
+        /// The reason words. The number is the runner's exit code; reasons that only the operator can see
+        /// (the runner never ran, or could not speak) have none.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason { $($(#[doc = $meaning])+ $name,)+ }
+
+        impl Reason {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The word itself, as it stands in conditions and reports.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The runner's exit code: 0 success; 10 to 39 worth a retry; 64 to 95 not.
+            pub const fn exit_code(self) -> Option<u8> {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// What it means, in a sentence or two.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning),+).trim_ascii(),)+ }
+            }
+
+            /// What a person should do about it.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The copy was read back from the store and found whole.
+    Verified = Some(0), "Nothing.";
+
+    /// The server did not answer on that host and port.
+    Unreachable = Some(10), "Check host, port, that the server runs, and network policies between the backup pod and the server.";
+    /// The host's name has no address.
+    NameNotResolved = Some(11), "Check `postgres.connection.host`: a Service in another namespace needs `<service>.<namespace>.svc`.";
+    /// The server answers but takes no new session now: starting, shutting down, or out of connections.
+    ServerNotReady = Some(12), "Wait, or raise `max_connections`; the run is tried again by itself.";
+    /// A table's lock was held by another session longer than the lock timeout, at every try.
+    LockTimeout = Some(13), "End or move the session that the message names; backups need ACCESS SHARE, which only ACCESS EXCLUSIVE blocks.";
+    /// Tables were created or dropped at every try to hold them.
+    SchemaChanging = Some(14), "Move the schedule away from migrations or jobs that create and drop tables.";
+    /// The session that holds the tables ended before pg_dump had its snapshot, at every try.
+    HoldLost = Some(15), "Look in the server's log for why the session was ended (failover, an administrator, an idle-session killer).";
+    /// pg_dump or pg_dumpall ended with an error.
+    DumpFailed = Some(16), "Read the tool's own words in the message and in the pod's log.";
+    /// The store failed while it was read or written.
+    StoreFailed = Some(17), "Check the volume: its server, its disk, its mount options.";
+    /// The stored bytes are not those that were written.
+    ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad copy was removed.";
+    /// The archive cannot be read to its end.
+    ArchiveUnreadable = Some(21), "Read pg_restore's words in the message; if it comes again, suspect storage or memory.";
+    /// The archive is sound but lacks something that the database has.
+    ContentMismatch = Some(22), "The message names what is missing; please report it, since pg_dump should not leave it out.";
+    /// The run was told to stop (a drained node, a deleted Job) or was killed.
+    Interrupted = Some(30), "Nothing, if the node was drained: the run is tried again.";
+    /// Something that should never happen.
+    InternalError = Some(39), "Please report it with the pod's log.";
+
+    /// The runner was started with arguments it cannot work with.
+    InvalidConfiguration = Some(64), "Correct what the message names.";
+    /// The server refused the user or the password.
+    AuthenticationFailed = Some(65), "Check `userSecretRef` and `passwordSecretRef`, and the server's pg_hba.conf.";
+    /// An encrypted connection could not be made as asked.
+    TlsFailed = Some(66), "Check `sslMode` against what the server offers.";
+    /// A connection pooler answered instead of a PostgreSQL server.
+    PoolerNotSupported = Some(67), "Give the server's own address: through a pooler pg_dump can break the application's sessions.";
+    /// The client tools are older than the server.
+    ClientTooOld = Some(68), "Set `postgres.version` (or the image) to the server's major version.";
+    /// The client tools are newer than the server: their archives may not restore into it.
+    ClientTooNew = Some(69), "Set `postgres.version` (or the image) to the server's major version.";
+    /// No database matches.
+    NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
+    /// A database that `include` names does not exist or cannot be dumped.
+    DatabaseUnavailable = Some(71), "Correct its name, or grant CONNECT; the message says which and why.";
+    /// The user may not read something that the backup needs.
+    MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>`.";
+    /// The store refuses to be written.
+    StoreNotWritable = Some(73), "Make the volume writable for user and group 65532 (hostPath volumes keep the directory's owner).";
+    /// The store is full.
+    NoSpace = Some(74), "Enlarge the volume, or keep fewer copies.";
+
+    /// The image cannot be pulled.
+    ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";
+    /// A Secret, or a key in it, does not exist.
+    SecretNotFound = None, "Create the Secret that the message names, in the policy's namespace.";
+    /// No node takes the pod.
+    Unschedulable = None, "Read the scheduler's words in the message: most often a volume claim that does not exist or is not bound.";
+    /// The container could not be created or started.
+    PodCannotStart = None, "Read the kubelet's words in the message.";
+    /// The pod ran out of memory.
+    OutOfMemory = None, "Give the pod more memory.";
+    /// The run took longer than the Job's deadline.
+    DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
+    /// The node evicted the pod.
+    Evicted = None, "Look at the node: it ran short of memory or disk.";
+    /// The pod failed and said nothing of use.
+    PodFailed = None, "Look at the pod, if it is still there, and at the events of its namespace.";
+    /// The Job ended or vanished and left no report: what it did is not known.
+    ReportLost = None, "Nothing by hand: the next run's report repairs the status. The image needs a writable /dev/termination-log.";
+
+    /// No run was due yet.
+    AwaitingFirstBackup = None, "Nothing; or ask for one now with the annotation `pgbackup.dev/requested-at`.";
+    /// A run was due, and no verified copy came of it in time.
+    Overdue = None, "Look at the policy's Jobs and events: the CronJob controller did not start one, or it hangs.";
+    /// The policy is suspended: no backups are taken.
+    Suspended = None, "Set `suspend: false` to go on.";
+
+    /// The policy is accepted and its objects are in place.
+    Accepted = None, "Nothing.";
+    /// The policy was not looked at yet.
+    Reconciling = None, "Nothing.";
+    /// The schedule or the time zone cannot work.
+    InvalidSchedule = None, "Correct it as the message says.";
+    /// Another field of the policy cannot work.
+    InvalidSpec = None, "Correct it as the message says.";
+    /// An object of the name that the policy needs belongs to somebody else.
+    NameTaken = None, "Rename the policy, or delete the object that the message names.";
+
+    /// Old copies are removed as the rules say.
+    Pruned = None, "Nothing.";
+    /// The policy has no rules: nothing is removed.
+    NoRules = None, "Nothing; or set `retention`.";
+    /// Old copies could not be removed.
+    PruneFailed = None, "Read the message; the backup itself is not touched by it.";
+    /// The store's folder belongs to another policy: backups are taken, nothing is removed.
+    RepositoryOwnedByOther = None, "Give the policy another volume or path, or take the folder over as the message says.";
+}
+
+impl Reason {
+    /// Whether the same run may go well a little later.
+    pub const fn retriable(self) -> bool {
+        matches!(self.exit_code(), Some(10..=39))
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_in_the_ranges_that_the_jobs_failure_policy_knows() {
+        let codes: Vec<u8> = Reason::ALL.iter().filter_map(|r| r.exit_code()).collect();
+        assert!(
+            codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)),
+            "{codes:?}"
+        );
+        assert_eq!(
+            codes.iter().collect::<BTreeSet<_>>().len(),
+            codes.len(),
+            "each code means one thing"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_written_as_its_word() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
+            assert!(
+                reason.meaning().ends_with('.') && reason.advice().ends_with('.'),
+                "{reason}"
+            );
+        }
+    }
+}
