@@ -80,7 +80,7 @@ mod tests {
         let slot_of = |job| slot("shop-backup", job).map(|t| t.to_string());
         assert_eq!(
             slot_of("shop-backup-29730375").as_deref(),
-            Some("2026-07-11T06:15:00Z")
+            Some("2026-07-12T02:15:00Z")
         );
         for manual in [
             "shop-backup-r1a2b3c4d",
