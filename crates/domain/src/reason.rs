@@ -102,7 +102,7 @@ reasons! {
     /// The container could not be created or started.
     PodCannotStart = None, "Read the kubelet's words in the message.";
     /// The pod ran out of memory.
-    OutOfMemory = None, "Give the pod more memory.";
+    OutOfMemory = Some(31), "Give the pod more memory.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
     /// The node evicted the pod.

@@ -1,1 +1,91 @@
-fn main() {}
+//! pgbackup-runner: takes one backup and says how it went.
+//!
+//! It talks to PostgreSQL through its client programs, to the store, and to the kubelet through the termination
+//! message; never to the Kubernetes API.
+
+mod args;
+mod backup;
+mod database;
+mod failpoint;
+mod install;
+mod pg;
+mod prune;
+mod run;
+mod store;
+mod verify;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use domain::{reason::Reason, report::Outcome};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    args::{BackupArgs, Cli, Command},
+    run::Run,
+};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
+    // Backups are for their owner's group and nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    match Cli::parse().command {
+        Command::Install { folder } => {
+            install::install(&folder)
+                .with_context(|| format!("copy the runner into {}", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Backup(args) => {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let reason = runtime.block_on(backup(*args))?;
+            Ok(ExitCode::from(reason.exit_code().unwrap_or(1)))
+        }
+    }
+}
+
+async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
+    let fresh = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let config = match args.config(&fresh) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("--time-zone: {error}");
+            return Ok(Reason::InvalidConfiguration);
+        }
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut run = Run::new(&config);
+    let ended = tokio::select! {
+        ended = backup::backup(&mut run, &config, &fresh) => Ok(ended),
+        _ = terminate.recv() => Err("SIGTERM"),
+        _ = interrupt.recv() => Err("SIGINT"),
+    };
+    Ok(match ended {
+        Ok(Ok(message)) => run.finish(Outcome::Succeeded, Reason::Verified, message),
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            run.finish(Outcome::Failed, error.reason(), message)
+        }
+        Err(signal) => {
+            let stage = run.report.stage.word();
+            let left = run
+                .report
+                .set
+                .as_ref()
+                .map_or("nothing was kept of it".to_owned(), |set| format!("set {} is stored", set.id));
+            let message = format!("stopped by {signal} in stage {stage}; {left}");
+            run.finish(Outcome::Failed, Reason::Interrupted, message)
+        }
+    })
+}

@@ -1,0 +1,182 @@
+//! The command line. `kubectl describe` shows it, and a person can run it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::{
+    manifest::PolicyIdentity,
+    name,
+    report::{RunIdentity, Trigger},
+    retention::Rules,
+    schedule::{self, ScheduleError},
+};
+use jiff::tz::TimeZone;
+
+/// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
+/// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
+/// PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE.
+#[derive(Debug, Parser)]
+#[command(name = "pgbackup-runner", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 a verified set is stored; 10-39 failed, worth a retry; 64-95 failed, not \
+worth one before something is changed. docs/reasons.md lists them.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copies this program into a folder, for a container that has another image.
+    Install {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Takes one backup: hold, dump, store, read back, write the manifest, prune.
+    Backup(Box<BackupArgs>),
+}
+
+/// What a backup is told.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The policy's namespace: the first folder in the store.
+    #[arg(long)]
+    namespace: String,
+    /// The policy's name: the second folder in the store.
+    #[arg(long)]
+    policy: String,
+    /// The policy's UID: the owner of that folder. Nothing of another owner is ever removed.
+    #[arg(long)]
+    policy_uid: String,
+    /// Where copies go: a folder.
+    #[arg(long)]
+    store: PathBuf,
+    /// The IANA time zone of the retention rules' days, weeks and months.
+    #[arg(long, default_value = "Etc/UTC")]
+    time_zone: String,
+    /// A database, or a pattern with * and ?; may be given many times. Default: all databases.
+    #[arg(long, default_value = "*", allow_hyphen_values = true)]
+    include: Vec<String>,
+    /// A database or pattern to leave out; may be given many times.
+    #[arg(long, allow_hyphen_values = true)]
+    exclude: Vec<String>,
+    /// Whether roles and tablespaces are stored too.
+    #[arg(long, value_enum, default_value = "without-passwords")]
+    globals: Globals,
+    /// Keep the newest N copies.
+    #[arg(long, value_name = "N")]
+    keep_last: Option<u32>,
+    /// Keep the newest copy of each of the last N days that have one.
+    #[arg(long, value_name = "N")]
+    keep_daily: Option<u32>,
+    /// The same for ISO weeks.
+    #[arg(long, value_name = "N")]
+    keep_weekly: Option<u32>,
+    /// The same for months.
+    #[arg(long, value_name = "N")]
+    keep_monthly: Option<u32>,
+    /// The newest N verified copies of each database stay whatever the rules say.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    minimum_verified: u32,
+    /// How deep the copy is checked.
+    #[arg(long, value_enum, default_value = "archive")]
+    verify: Verify,
+    /// How long to wait for a table's lock, in seconds. Behind a waiting ALTER TABLE every reader of the table waits
+    /// for the same time.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    lock_timeout: u64,
+    /// How long to pause after that before the next of five tries, in seconds; up to a third more by chance.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    retry_wait: u64,
+    /// The name of this run.
+    #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand")]
+    job: String,
+    /// What tells this run from others of the same name.
+    #[arg(long, env = "PGBACKUP_JOB_UID", default_value = "")]
+    job_uid: String,
+    /// Where the report goes, for the kubelet to pick up; nowhere if the file does not exist.
+    #[arg(long, env = "PGBACKUP_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Globals {
+    WithoutPasswords,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Verify {
+    Archive,
+}
+
+/// What a backup is told, in types that cannot be wrong.
+#[derive(Debug)]
+pub struct Config {
+    pub policy: PolicyIdentity,
+    pub run: RunIdentity,
+    pub store: PathBuf,
+    pub zone: TimeZone,
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    pub globals: bool,
+    pub rules: Rules,
+    pub lock_timeout: Duration,
+    pub retry_wait: Duration,
+    pub termination_log: PathBuf,
+}
+
+impl BackupArgs {
+    /// Checks what clap cannot. `fresh` is a text that no other run has.
+    pub fn config(self, fresh: &str) -> Result<Config, ScheduleError> {
+        let Self { verify: Verify::Archive, .. } = self;
+        let cron_job = name::backup_cron_job(&self.policy);
+        let scheduled_time = name::slot(&cron_job, &self.job);
+        let job_uid = if self.job_uid.is_empty() { fresh.to_owned() } else { self.job_uid };
+        Ok(Config {
+            policy: PolicyIdentity { namespace: self.namespace, name: self.policy, uid: self.policy_uid },
+            run: RunIdentity {
+                job: self.job,
+                job_uid,
+                trigger: if scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
+                scheduled_time,
+            },
+            store: self.store,
+            zone: schedule::time_zone(&self.time_zone)?,
+            include: self.include,
+            exclude: self.exclude,
+            globals: self.globals == Globals::WithoutPasswords,
+            rules: Rules {
+                keep_last: self.keep_last,
+                keep_daily: self.keep_daily,
+                keep_weekly: self.keep_weekly,
+                keep_monthly: self.keep_monthly,
+                minimum_verified: self.minimum_verified,
+            },
+            lock_timeout: Duration::from_secs(self.lock_timeout),
+            retry_wait: Duration::from_secs(self.retry_wait),
+            termination_log: self.termination_log,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pattern_may_begin_with_a_dash() {
+        let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
+        let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
+        let config = args.config("fresh").unwrap();
+        assert_eq!((config.include, config.exclude), (vec!["-x".to_owned()], vec!["--y".to_owned()]));
+    }
+}

@@ -1,0 +1,327 @@
+//! The backup: preflight, then for each database hold, dump and upload; then verify, manifest, prune.
+//!
+//! A set exists when its manifest does, and the manifest is written last.
+
+use domain::{
+    catalog::SetState,
+    hash,
+    manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
+    reason::Reason,
+    report::{ArtifactSummary, SetSummary, Stage},
+};
+
+use crate::{
+    args::Config,
+    database::{self, StoredDatabase},
+    failpoint,
+    pg::{
+        copy::Contents,
+        databases::{self, SelectionError},
+        dump::{DumpError, Stream},
+        globals,
+        hold::HoldError,
+        preflight::{self, PreflightError, Server},
+        tools::Tools,
+    },
+    prune,
+    run::{self, Run},
+    store::{OpenSet, Repository, StoreError, StoredSet},
+    verify::{self, VerifyError},
+};
+
+/// A backup that left no verified set.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Less room is left than the last set took.
+    #[error("the store has {free} bytes left, and the last set took {needed}; nothing was dumped")]
+    NoSpace {
+        /// What is left.
+        free: u64,
+        /// What the last set took.
+        needed: u64,
+    },
+    /// The server cannot be backed up.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The databases cannot be chosen.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The tables cannot be held.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The dump failed.
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+    /// What is stored is not good.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Another database's name is in the message.
+    #[error("database {database}: {source}")]
+    Database {
+        /// The database.
+        database: String,
+        /// What happened.
+        source: Box<BackupError>,
+    },
+}
+
+impl BackupError {
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Store(error) => error.reason(),
+            Self::NoSpace { .. } => Reason::NoSpace,
+            Self::Preflight(error) => error.reason(),
+            Self::Selection(error) => error.reason(),
+            Self::Hold(error) => error.reason(),
+            Self::Dump(error) => error.reason(),
+            Self::Verify(error) => error.reason(),
+            Self::Database { source, .. } => source.reason(),
+        }
+    }
+}
+
+/// Takes a backup; gives a sentence about it. `fresh` is a text that no other run has.
+pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<String, BackupError> {
+    run.log(format_args!(
+        "run {} of policy {}/{}",
+        config.run.job, config.policy.namespace, config.policy.name
+    ));
+    failpoint::reach(Stage::Preflight).await;
+    let repository = Repository::open(&config.store, &config.policy, run.report.start_time)?;
+    let (sets, _) = repository.list()?;
+    let last_size = sets.last().map_or(0, |set| set.manifest.size_bytes());
+    let earlier_try = sets.into_iter().rfind(|set| is_of_this_job(set, config));
+    let free = repository.free_bytes()?;
+    run.repository = Some(repository);
+
+    let message = if let Some(set) = earlier_try {
+        let set = summary_of_stored(run, &set);
+        format!("set {} was stored by an earlier try of this run", set.id)
+    } else {
+        if free < last_size {
+            return Err(BackupError::NoSpace { free, needed: last_size });
+        }
+        take(run, config, fresh).await?
+    };
+
+    run.stage(Stage::Prune);
+    failpoint::reach(Stage::Prune).await;
+    prune::prune(run, config);
+    run.stage(Stage::Report);
+    failpoint::reach(Stage::Report).await;
+    Ok(message)
+}
+
+/// A retry whose predecessor was killed after its manifest has nothing left to dump.
+fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
+    set.manifest.run.job_uid == config.run.job_uid
+        && set.manifest.policy.uid == config.policy.uid
+        && set.entry().state == SetState::Verified
+}
+
+/// From preflight to manifest.
+async fn take(run: &mut Run, config: &Config, fresh: &str) -> Result<String, BackupError> {
+    let literals: Vec<&str> =
+        config.include.iter().map(String::as_str).filter(|name| !name.contains(['*', '?'])).collect();
+    let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
+    let tools = Tools::new(application, hash::short(fresh, 32));
+    let mut server = preflight::examine(tools, &literals).await?;
+    run.report.server_version = Some(server.facts.version.clone());
+    run.report.client_version = Some(server.client_version.clone());
+    run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));
+    let selection = databases::select(&mut server.session, &config.include, &config.exclude).await?;
+    for (name, why) in &selection.left_out {
+        run.log(format_args!("{name} is left out: it {why}"));
+    }
+
+    let mut stored = Vec::new();
+    for database in selection.chosen {
+        let name = database.name.clone();
+        let first = stored.is_empty();
+        let one = database::store(run, config, &server, database, first).await;
+        stored
+            .push(one.map_err(|source| BackupError::Database { database: name, source: Box::new(source) })?);
+    }
+    let globals = if config.globals { store_globals(run, &server).await? } else { None };
+
+    run.stage(Stage::Verify);
+    let (artifacts, check) = verify_all(run, stored, globals).await?;
+    run.stage(Stage::Manifest);
+    failpoint::reach(Stage::Manifest).await;
+    commit(run, config, server, artifacts, check)
+}
+
+/// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: it is said.
+async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream, Vec<String>)>, BackupError> {
+    run.stage(Stage::Dump);
+    let set = run.set.as_ref().expect("the databases should have made the set");
+    let mut partial = set.create(globals::FILE, true).await?;
+    match globals::dump(&server.tools, &mut partial).await {
+        Ok((stream, command)) => {
+            partial.finish().await?;
+            for line in &stream.warnings {
+                run.warn(format!("{}: {line}", globals::FILE));
+            }
+            Ok(Some((stream, command)))
+        }
+        Err(DumpError::Failed(error)) => {
+            partial.discard()?;
+            run.warn(format!("roles and tablespaces are not in this set: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads everything back and compares.
+async fn verify_all(
+    run: &mut Run,
+    stored: Vec<StoredDatabase>,
+    globals: Option<(Stream, Vec<String>)>,
+) -> Result<(Vec<Artifact>, Check), BackupError> {
+    let set = run.set.as_ref().expect("the databases should have made the set");
+    let (mut bytes_read, mut bytes_from_device) = (0, 0);
+    let mut artifacts = Vec::new();
+    for mut database in stored {
+        let file = database.file.clone();
+        let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
+        let read = verify::bytes_are_those_written(set, &file, size_bytes, &sha256).await?;
+        bytes_read += read.size;
+        bytes_from_device += read.from_device;
+        failpoint::reach(Stage::Verify).await;
+        let contents = match std::mem::replace(&mut database.dumped.contents, Ok(Contents::default())) {
+            Ok(contents) => contents,
+            Err(error) => {
+                tracing::warn!("{file}: {error}; parsing the stored copy");
+                verify::parse_stored(&set.path(&file), &file).await?
+            }
+        };
+        let objects = verify::holds_everything(&set.path(&file), &file, &database.source, &contents).await?;
+        let facts = database.facts(&contents, objects);
+        artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
+    }
+    if let Some((stream, command)) = globals {
+        let read = verify::bytes_are_those_written(set, globals::FILE, stream.size, &stream.sha256).await?;
+        bytes_read += read.size;
+        bytes_from_device += read.from_device;
+        artifacts.push(Artifact {
+            file: globals::FILE.to_owned(),
+            size_bytes: stream.size,
+            sha256: stream.sha256,
+            content: Content::Globals { command, passwords: false },
+        });
+    }
+    let check = Check {
+        time: run::now(),
+        level: Level::Archive,
+        result: CheckResult::Verified,
+        bytes_read,
+        bytes_from_device,
+    };
+    Ok((artifacts, check))
+}
+
+/// Writes what `sha256sum -c` and people read, then the manifest.
+fn commit(
+    run: &mut Run,
+    config: &Config,
+    server: Server,
+    artifacts: Vec<Artifact>,
+    check: Check,
+) -> Result<String, BackupError> {
+    let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
+        Content::Database(facts) => Some(facts.snapshot_time),
+        Content::Globals { .. } => None,
+    });
+    let snapshot_time = snapshots.min().expect("a set should have a database");
+    let databases =
+        artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
+    let from = if check.bytes_from_device >= check.bytes_read {
+        "the device"
+    } else {
+        "a cache, so the device is not proven"
+    };
+    let size: u64 = artifacts.iter().map(|artifact| artifact.size_bytes).sum();
+    let message = format!(
+        "{databases} database{} stored and verified: {size} bytes, read back from {from}",
+        if databases == 1 { "" } else { "s" }
+    );
+    run.log(&message);
+    let set = run.set.take().expect("the databases should have made the set");
+    let sums: String =
+        artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
+    let written = set.write("SHA256SUMS", &sums).and_then(|()| set.write("run.log", &run.log_text()));
+    if let Err(error) = written {
+        run.set = Some(set);
+        return Err(error.into());
+    }
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        id: set.id().to_owned(),
+        policy: config.policy.clone(),
+        run: config.run.clone(),
+        snapshot_time,
+        start_time: run.report.start_time,
+        completion_time: run::now(),
+        server: server.facts,
+        client: ClientFacts { version: server.client_version, runner: env!("CARGO_PKG_VERSION").to_owned() },
+        artifacts,
+        check,
+        warnings: run.report.warnings.clone(),
+    };
+    commit_manifest(run, set, manifest)?;
+    Ok(message)
+}
+
+fn commit_manifest(run: &mut Run, set: OpenSet, manifest: Manifest) -> Result<(), BackupError> {
+    match set.commit(&manifest) {
+        Ok(manifest_sha256) => {
+            let stored = StoredSet { manifest, later_checks: Vec::new(), manifest_sha256 };
+            summary_of_stored(run, &stored);
+            Ok(())
+        }
+        Err(back) => {
+            let (set, error) = *back;
+            run.set = Some(set);
+            Err(error.into())
+        }
+    }
+}
+
+/// Puts a stored and verified set into the report.
+fn summary_of_stored(run: &mut Run, set: &StoredSet) -> SetSummary {
+    let manifest = &set.manifest;
+    let location =
+        run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
+    let summary = SetSummary {
+        id: manifest.id.clone(),
+        snapshot_time: manifest.snapshot_time,
+        size_bytes: manifest.size_bytes(),
+        artifacts: u32::try_from(manifest.artifacts.len()).unwrap_or(u32::MAX),
+        manifest_sha256: set.manifest_sha256.clone(),
+        location,
+        verification: CheckResult::Verified,
+    };
+    run.report.server_version = Some(manifest.server.version.clone());
+    run.report.client_version = Some(manifest.client.version.clone());
+    run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
+    run.report.set = Some(summary.clone());
+    summary
+}
+
+fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {
+    let database = match &artifact.content {
+        Content::Database(facts) => Some(facts.name.clone()),
+        Content::Globals { .. } => None,
+    };
+    ArtifactSummary {
+        database,
+        file: artifact.file.clone(),
+        size_bytes: artifact.size_bytes,
+        sha256: artifact.sha256.clone(),
+    }
+}

@@ -1,0 +1,219 @@
+//! One database into the set: hold, dump, make durable; again, after a pause, when locks are in the way.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, Instant},
+};
+
+use domain::{
+    manifest::{DatabaseFacts, TableFacts},
+    name,
+    reason::Reason,
+    report::Stage,
+};
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::{
+    args::Config,
+    backup::BackupError,
+    failpoint,
+    pg::{
+        copy::Contents,
+        databases::Database,
+        dump::{self, DumpError, DumpOptions, Dumped},
+        hold::{self, HoldError},
+        preflight::Server,
+        session::{Session, SessionError},
+        source::{self, Source},
+    },
+    run::Run,
+};
+
+/// How often a database is tried when locks are in the way or the snapshot is lost.
+const TRIES: u32 = 5;
+
+/// Above this, vacuum's not being able to clean behind the snapshot is worth a word.
+const LONG_SNAPSHOT: Duration = Duration::from_hours(1);
+
+/// A database that is stored and not yet read back.
+#[derive(Debug)]
+pub struct StoredDatabase {
+    /// The file in the set.
+    pub file: String,
+    /// What went into it.
+    pub dumped: Dumped,
+    /// What the source had in the snapshot.
+    pub source: Source,
+    database: Database,
+    snapshot_time: Timestamp,
+    snapshot_lsn: String,
+    held: Duration,
+    compression: &'static str,
+}
+
+/// Stores `database` in the run's set, which the first one makes.
+pub async fn store(
+    run: &mut Run,
+    config: &Config,
+    server: &Server,
+    database: Database,
+    first: bool,
+) -> Result<StoredDatabase, BackupError> {
+    for left in (0..TRIES).rev() {
+        let error = match try_once(run, config, server, &database, first).await {
+            Ok(stored) => return Ok(stored),
+            Err(error) => error,
+        };
+        if left == 0 || !matches!(error.reason(), Reason::LockTimeout | Reason::HoldLost) {
+            return Err(error);
+        }
+        let pause = pause(config.retry_wait);
+        run.log(format_args!(
+            "{}: {error}; {left} more tries, the next in {} s",
+            database.name,
+            pause.as_secs()
+        ));
+        tokio::time::sleep(pause).await;
+    }
+    unreachable!("the last try should have returned")
+}
+
+/// A third more, by chance: two backups that are in each other's way should not meet again.
+fn pause(least: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(Instant::now()) % 1000;
+    least + least * u32::try_from(chance).unwrap_or_default() / 3000
+}
+
+async fn try_once(
+    run: &mut Run,
+    config: &Config,
+    server: &Server,
+    database: &Database,
+    first: bool,
+) -> Result<StoredDatabase, BackupError> {
+    run.stage(Stage::Hold);
+    let hold = hold::take(&server.tools, &database.name, config.lock_timeout).await?;
+    failpoint::reach(Stage::Hold).await;
+    if first {
+        // The set is named after its first snapshot: a new try makes a new one.
+        if let Some(stale) = run.set.take() {
+            stale.abandon()?;
+        }
+        let repository = run.repository.as_ref().expect("the store should be open before the first dump");
+        run.set = Some(repository.create_set(&name::set_id(hold.time, &config.run.job_uid))?);
+    }
+    run.stage(Stage::Dump);
+    let set = run.set.as_ref().expect("the first database should have made the set");
+    let file = name::archive_file(&database.name);
+    let mut partial = set.create(&file, false).await?;
+    let compression = if server.client_major >= dump::ZSTD_SINCE { "zstd:1" } else { "1" };
+    let options = DumpOptions {
+        database: &database.name,
+        snapshot: &hold.snapshot,
+        lock_timeout: config.lock_timeout,
+        compression,
+    };
+    let (locked, has_locks) = oneshot::channel();
+    let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
+    let dumped = tokio::try_join!(
+        async { dump::dump(&server.tools, options, &mut partial, locked).await.map_err(BackupError::from) },
+        async {
+            attend(&hold.snapshot, hold.session, hold.since, has_locks).await.map_err(BackupError::from)
+        },
+    );
+    let (dumped, (source, held)) = match dumped {
+        Ok(both) => both,
+        Err(error) => {
+            partial.discard()?;
+            return Err(name_blockers(error, server, &database.name, config.lock_timeout).await);
+        }
+    };
+    run.stage(Stage::Upload);
+    partial.finish().await?;
+    failpoint::reach(Stage::Upload).await;
+    run.log(format_args!(
+        "{}: {} bytes, snapshot of {snapshot_time} held for {:.1} s",
+        database.name,
+        dumped.size,
+        held.as_secs_f64()
+    ));
+    for line in &dumped.warnings {
+        run.warn(format!("{}: {line}", database.name));
+    }
+    if held > LONG_SNAPSHOT {
+        run.warn(format!(
+            "{}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
+            database.name,
+            held.as_secs() / 60
+        ));
+    }
+    Ok(StoredDatabase {
+        file,
+        dumped,
+        source,
+        database: database.clone(),
+        snapshot_time,
+        snapshot_lsn,
+        held,
+        compression: if compression == "1" { "gzip:1" } else { compression },
+    })
+}
+
+/// Keeps the tables held until pg_dump has its own locks, and meanwhile asks what the snapshot holds. A session
+/// that was lost before that moment has protected nothing: the dump does not count.
+async fn attend(
+    snapshot: &str,
+    mut session: Session,
+    since: Instant,
+    has_locks: oneshot::Receiver<()>,
+) -> Result<(Source, Duration), HoldError> {
+    let source = source::describe(&mut session).await?;
+    // An error means that pg_dump is gone; it says itself why.
+    let _ = has_locks.await;
+    session.execute("COMMIT").await.map_err(|error: SessionError| {
+        tracing::debug!("snapshot {snapshot} lost: {error}");
+        HoldError::Lost(Box::new(error))
+    })?;
+    session.close().await;
+    Ok((source, since.elapsed()))
+}
+
+/// pg_dump says which table it could not lock, not who was in the way.
+async fn name_blockers(error: BackupError, server: &Server, database: &str, wait: Duration) -> BackupError {
+    match error {
+        BackupError::Dump(DumpError::LockTimeout(_)) => {
+            let blocking = hold::blocking(&server.tools, database).await;
+            HoldError::LockTimeout { wait, blocking }.into()
+        }
+        other => other,
+    }
+}
+
+impl StoredDatabase {
+    /// What the manifest says of it, with the `contents` of its archive and the counts of its table of contents.
+    pub fn facts(
+        self,
+        contents: &Contents,
+        objects: std::collections::BTreeMap<String, u64>,
+    ) -> DatabaseFacts {
+        let tables = self.source.tables.into_iter().filter_map(|(oid, (schema, name))| {
+            let rows = contents.tables.get(&oid)?;
+            let (columns, fingerprint) = (rows.columns.clone(), format!("{:032x}", rows.fingerprint));
+            Some(TableFacts { oid, schema, name, columns, rows: rows.count, fingerprint })
+        });
+        DatabaseFacts {
+            name: self.database.name,
+            oid: self.database.oid,
+            snapshot_time: self.snapshot_time,
+            snapshot_lsn: self.snapshot_lsn,
+            held_seconds: (self.held.as_secs_f64() * 1000.0).round() / 1000.0,
+            compression: self.compression.to_owned(),
+            command: self.dumped.command,
+            definition: self.database.definition,
+            extensions: self.source.extensions,
+            objects,
+            tables: tables.collect(),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Stops a run at a stage, for the tests that kill it there. Compiled in by the feature `failpoints` only.
+
+use domain::report::Stage;
+
+/// Waits for ever when the environment says `PGBACKUP_FAILPOINT=<stage>`.
+#[cfg(feature = "failpoints")]
+pub async fn reach(stage: Stage) {
+    if std::env::var("PGBACKUP_FAILPOINT").is_ok_and(|at| at == stage.word()) {
+        tracing::warn!("failpoint: stopped at {}", stage.word());
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Nothing, in what ships.
+#[cfg(not(feature = "failpoints"))]
+pub fn reach(_: Stage) -> std::future::Ready<()> {
+    std::future::ready(())
+}

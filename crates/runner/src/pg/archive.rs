@@ -1,0 +1,144 @@
+//! pg_restore beside the dump: the same bytes that go into the store are read to their end and counted.
+//!
+//! One reader of archives, fed by the dump's stream or by a stored file. A reader that stops reading must not
+//! stop the dump: after [`STALLED`] it is given up, and the stored copy is parsed later instead.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::reason::Reason;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use super::{
+    copy::{Contents, CopyParser},
+    error::ToolError,
+    tools,
+};
+
+/// Pieces under way between the stream and pg_restore.
+const QUEUE: usize = 8;
+
+/// How long a reader may take nothing before it is given up.
+const STALLED: Duration = Duration::from_mins(1);
+
+/// The buffer for pg_restore's text.
+const TEXT_BUFFER: usize = 128 * 1024;
+
+/// An archive that cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// pg_restore could not be started.
+    #[error("pg_restore could not be started: {0}")]
+    Start(#[source] std::io::Error),
+    /// pg_restore refused the archive.
+    #[error("the archive cannot be read to its end: {0}")]
+    Unreadable(#[from] ToolError),
+    /// pg_restore was content, but its text ended in the middle of something.
+    #[error("the archive's text ends in the middle of a table's rows")]
+    Incomplete,
+    /// pg_restore took nothing more.
+    #[error("pg_restore stopped reading the archive for {} s", STALLED.as_secs())]
+    Stalled,
+}
+
+impl ArchiveError {
+    /// The reason word.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Start(_) => Reason::InvalidConfiguration,
+            _ => Reason::ArchiveUnreadable,
+        }
+    }
+}
+
+/// A reader that takes an archive piece by piece.
+#[derive(Debug)]
+pub struct ArchiveReader {
+    pieces: Option<mpsc::Sender<Bytes>>,
+    outcome: JoinHandle<Result<Contents, ArchiveError>>,
+    stalled: bool,
+}
+
+impl ArchiveReader {
+    /// Starts pg_restore.
+    pub fn start() -> Result<Self, ArchiveError> {
+        let mut command = tools::pg_restore();
+        command.args(["--data-only", "--verbose", "--file=-"]).stdin(std::process::Stdio::piped());
+        let mut child = command.spawn().map_err(ArchiveError::Start)?;
+        let mut stdin = child.stdin.take().expect("stdin should be piped");
+        let mut stdout = child.stdout.take().expect("stdout should be piped");
+        let mut stderr = child.stderr.take().expect("stderr should be piped");
+        let (pieces, mut queue) = mpsc::channel::<Bytes>(QUEUE);
+        let feed = async move {
+            while let Some(piece) = queue.recv().await {
+                // pg_restore that ended early says why by its exit status; the rest is of no use to it.
+                if stdin.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let parse = async move {
+            let mut parser = CopyParser::default();
+            let mut buffer = vec![0; TEXT_BUFFER];
+            while let Ok(read @ 1..) = stdout.read(&mut buffer).await {
+                parser.push(&buffer[..read]);
+            }
+            parser.finish()
+        };
+        let words = async move {
+            let mut text = Vec::new();
+            // What could be read is all there is to say.
+            let _ = stderr.read_to_end(&mut text).await;
+            errors_only(&String::from_utf8_lossy(&text))
+        };
+        let outcome = tokio::spawn(async move {
+            let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
+            if !status.is_ok_and(|status| status.success()) {
+                return Err(ToolError::new("pg_restore", &words).into());
+            }
+            contents.ok_or(ArchiveError::Incomplete)
+        });
+        Ok(Self { pieces: Some(pieces), outcome, stalled: false })
+    }
+
+    /// Gives the next piece. A reader that has ended or stalled takes nothing, silently: [`Self::finish`] says so.
+    pub async fn push(&mut self, piece: Bytes) {
+        let Some(pieces) = &self.pieces else { return };
+        match tokio::time::timeout(STALLED, pieces.send(piece)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.pieces = None,
+            Err(_) => {
+                self.stalled = true;
+                self.pieces = None;
+                self.outcome.abort();
+            }
+        }
+    }
+
+    /// The end of the archive; what was in it.
+    pub async fn finish(mut self) -> Result<Contents, ArchiveError> {
+        self.pieces = None;
+        if self.stalled {
+            return Err(ArchiveError::Stalled);
+        }
+        (&mut self.outcome).await.unwrap_or(Err(ArchiveError::Stalled))
+    }
+}
+
+impl Drop for ArchiveReader {
+    fn drop(&mut self) {
+        // pg_restore goes with its task.
+        self.outcome.abort();
+    }
+}
+
+/// `--verbose` says much on the standard error; only errors are worth keeping.
+fn errors_only(stderr: &str) -> String {
+    let errors: Vec<&str> =
+        stderr.lines().filter(|line| line.contains("error:") || line.contains("detail:")).collect();
+    errors.join("\n")
+}

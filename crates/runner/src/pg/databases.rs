@@ -1,0 +1,297 @@
+//! Which databases are dumped, and why the others are not.
+
+use std::collections::BTreeMap;
+
+use domain::{manifest::DatabaseDefinition, reason::Reason};
+use serde::Deserialize;
+
+use super::session::{Session, SessionError};
+
+/// Databases of managed services that nobody but the service may read.
+const SERVICE_DATABASES: [&str; 4] = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
+
+/// A database of the server.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Its OID.
+    pub oid: u32,
+    /// What `CREATE DATABASE` needs.
+    pub definition: DatabaseDefinition,
+}
+
+/// What is dumped and what is not.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// In the order of their names.
+    pub chosen: Vec<Database>,
+    /// Names and reasons of those that the patterns match and that cannot be dumped.
+    pub left_out: Vec<(String, &'static str)>,
+}
+
+/// A selection that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// The server could not be asked.
+    #[error("the databases cannot be listed: {0}")]
+    List(#[from] SessionError),
+    /// A database that is named does not exist or cannot be dumped.
+    #[error("database {name:?}, which databases.include names, {why}")]
+    Unavailable {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Nothing is left.
+    #[error(
+        "no database matches databases.include {include:?} without databases.exclude {exclude:?}; the server has {present:?}"
+    )]
+    Nothing {
+        /// The patterns.
+        include: Vec<String>,
+        /// The patterns.
+        exclude: Vec<String>,
+        /// What there is.
+        present: Vec<String>,
+    },
+}
+
+impl SelectionError {
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::List(error) => error.reason(Reason::InternalError),
+            Self::Unavailable { .. } => Reason::DatabaseUnavailable,
+            Self::Nothing { .. } => Reason::NoDatabases,
+        }
+    }
+}
+
+/// A row of pg_database. Its columns differ between versions, hence the options.
+#[derive(Debug, Deserialize)]
+struct Row {
+    oid: u32,
+    name: String,
+    accepts: bool,
+    template: bool,
+    connection_limit: i32,
+    connectable: bool,
+    owner: String,
+    encoding: String,
+    tablespace: String,
+    all: All,
+    settings: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct All {
+    datcollate: String,
+    datctype: String,
+    datlocprovider: Option<String>,
+    datlocale: Option<String>,
+    daticulocale: Option<String>,
+    daticurules: Option<String>,
+    datcollversion: Option<String>,
+}
+
+const LIST: &str = r"
+SELECT d.oid::int8 AS oid, d.datname AS name, d.datallowconn AS accepts, d.datistemplate AS template,
+       d.datconnlimit AS connection_limit, has_database_privilege(d.oid, 'CONNECT') AS connectable,
+       pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding, t.spcname AS tablespace,
+       to_jsonb(d) AS all,
+       (SELECT coalesce(jsonb_object_agg(coalesce(r.rolname, ''), to_jsonb(s.setconfig)), '{}')
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace ORDER BY d.datname";
+
+/// Lists the databases and chooses.
+pub async fn select(
+    session: &mut Session,
+    include: &[String],
+    exclude: &[String],
+) -> Result<Selection, SelectionError> {
+    let rows: Vec<Row> = session.rows(LIST).await?;
+    choose(rows, include, exclude)
+}
+
+fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Selection, SelectionError> {
+    for name in include.iter().filter(|pattern| !is_pattern(pattern)) {
+        let why = rows.iter().find(|row| row.name == *name).map_or(Some("does not exist"), Row::obstacle);
+        if let Some(why) = why {
+            return Err(SelectionError::Unavailable { name: name.clone(), why });
+        }
+    }
+    let present = rows.iter().map(|row| row.name.clone()).collect();
+    let mut selection = Selection::default();
+    for row in rows {
+        let named = include.contains(&row.name);
+        let included = include.iter().any(|pattern| matches(pattern, &row.name));
+        if !included || exclude.iter().any(|pattern| matches(pattern, &row.name)) {
+            continue;
+        }
+        if !named && SERVICE_DATABASES.contains(&row.name.as_str()) {
+            selection.left_out.push((row.name, "belongs to the hosting service"));
+        } else if let Some(why) = row.obstacle() {
+            selection.left_out.push((row.name, why));
+        } else {
+            selection.chosen.push(row.into());
+        }
+    }
+    if selection.chosen.is_empty() {
+        return Err(SelectionError::Nothing {
+            include: include.to_vec(),
+            exclude: exclude.to_vec(),
+            present,
+        });
+    }
+    Ok(selection)
+}
+
+impl Row {
+    fn obstacle(&self) -> Option<&'static str> {
+        if self.connection_limit == -2 {
+            Some("is invalid: a DROP DATABASE was interrupted; drop it again")
+        } else if self.template {
+            Some("is a template")
+        } else if !self.accepts {
+            Some("does not accept connections (datallowconn is off)")
+        } else if !self.connectable {
+            Some("may not be connected to by this role: GRANT CONNECT is missing")
+        } else {
+            None
+        }
+    }
+}
+
+impl From<Row> for Database {
+    fn from(row: Row) -> Self {
+        let locale_provider = match row.all.datlocprovider.as_deref() {
+            Some("i") => "icu",
+            Some("b") => "builtin",
+            _ => "libc",
+        };
+        Self {
+            name: row.name,
+            oid: row.oid,
+            definition: DatabaseDefinition {
+                owner: row.owner,
+                encoding: row.encoding,
+                locale_provider: locale_provider.to_owned(),
+                collate: row.all.datcollate,
+                ctype: row.all.datctype,
+                locale: row.all.datlocale.or(row.all.daticulocale),
+                icu_rules: row.all.daticurules,
+                collation_version: row.all.datcollversion,
+                tablespace: row.tablespace,
+                connection_limit: row.connection_limit,
+                settings: row.settings,
+            },
+        }
+    }
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether `name` matches `pattern`, in which `*` stands for any characters and `?` for one.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // Where the last star stands, and how much of the name it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match &mut star {
+                Some((at, taken)) => {
+                    *taken += 1;
+                    p = *at + 1;
+                    n = *taken;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_a_shell_would() {
+        for (pattern, name, wanted) in [
+            ("*", "shop", true),
+            ("shop", "shop", true),
+            ("shop", "shop2", false),
+            ("shop_*", "shop_eu", true),
+            ("*_tmp", "a_tmp_tmp", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*a*b", "xxaxxbxx", false),
+            ("gr?ße", "größe", true),
+            ("", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    fn row(name: &str) -> Row {
+        Row {
+            oid: 1,
+            name: name.into(),
+            accepts: true,
+            template: name.starts_with("template"),
+            connection_limit: -1,
+            connectable: name != "secret",
+            owner: "o".into(),
+            encoding: "UTF8".into(),
+            tablespace: "pg_default".into(),
+            all: All {
+                datcollate: "C".into(),
+                datctype: "C".into(),
+                datlocprovider: Some("b".into()),
+                datlocale: None,
+                daticulocale: None,
+                daticurules: None,
+                datcollversion: None,
+            },
+            settings: BTreeMap::new(),
+        }
+    }
+
+    fn chosen(include: &[&str], exclude: &[&str]) -> Result<Selection, SelectionError> {
+        let rows = ["postgres", "rdsadmin", "secret", "shop", "template1"].map(row).into();
+        let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+        choose(rows, &owned(include), &owned(exclude))
+    }
+
+    #[test]
+    fn what_a_star_leaves_out_is_listed_with_its_reason() {
+        let selection = chosen(&["*"], &["post*"]).unwrap();
+        assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
+        assert_eq!(
+            selection.left_out.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
+            ["rdsadmin", "secret", "template1"]
+        );
+    }
+
+    #[test]
+    fn a_database_that_is_named_must_be_there_and_be_readable() {
+        assert_eq!(chosen(&["*", "nope"], &[]).unwrap_err().reason(), Reason::DatabaseUnavailable);
+        assert_eq!(chosen(&["secret"], &[]).unwrap_err().reason(), Reason::DatabaseUnavailable);
+        assert_eq!(chosen(&["x*"], &[]).unwrap_err().reason(), Reason::NoDatabases);
+        assert_eq!(chosen(&["*"], &["*"]).unwrap_err().reason(), Reason::NoDatabases);
+    }
+}

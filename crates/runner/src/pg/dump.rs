@@ -1,0 +1,226 @@
+//! pg_dump of one held database, streamed into the store with size and SHA-256, and parsed beside it.
+
+use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use domain::reason::Reason;
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    sync::oneshot,
+};
+
+use super::{
+    archive::{ArchiveError, ArchiveReader},
+    copy::Contents,
+    error::ToolError,
+    tools::{self, Tools},
+};
+use crate::{
+    failpoint,
+    store::{PartialFile, StoreError},
+};
+use domain::report::Stage;
+
+/// What is read from pg_dump at a time. Pipes hold 64 KiB; more only costs memory.
+const PIECE: usize = 128 * 1024;
+
+/// Fastest compressor, smallest files: against none it takes no time at all, and gzip at its default takes 4.7
+/// times as long (measured, `docs/adr`). Clients before 16 have gzip only.
+pub const ZSTD_SINCE: u32 = 16;
+
+/// A database, stored but not yet read back.
+#[derive(Debug)]
+pub struct Dumped {
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256.
+    pub sha256: String,
+    /// What the parser found in the stream; `Err` when the stored copy must be parsed instead.
+    pub contents: Result<Contents, ArchiveError>,
+    /// Lines of pg_dump's standard error.
+    pub warnings: Vec<String>,
+    /// The command line.
+    pub command: Vec<String>,
+}
+
+/// A dump that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// A program could not be started.
+    #[error("{program} could not be started: {source}")]
+    Start {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// pg_dump's pipe broke.
+    #[error("reading from {program} failed: {source}")]
+    Read {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The parser could not be started.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// pg_dump waited longer than it may for a table's lock.
+    #[error("pg_dump could not lock a table in time: {0}")]
+    LockTimeout(ToolError),
+    /// The snapshot was gone before pg_dump imported it.
+    #[error("the session that holds the snapshot was gone: {0}")]
+    SnapshotGone(ToolError),
+    /// Nobody but the kernel, short of memory, kills a program of ours with signal 9.
+    #[error("{program} was killed by signal 9: the pod ran out of memory")]
+    Killed {
+        /// Which.
+        program: &'static str,
+    },
+    /// pg_dump failed.
+    #[error("{0}")]
+    Failed(ToolError),
+}
+
+impl DumpError {
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Start { .. } => Reason::InvalidConfiguration,
+            Self::Read { .. } => Reason::DumpFailed,
+            Self::Archive(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::LockTimeout(_) => Reason::LockTimeout,
+            Self::SnapshotGone(_) => Reason::HoldLost,
+            Self::Killed { .. } => Reason::OutOfMemory,
+            Self::Failed(error) => error.reason(Reason::DumpFailed),
+        }
+    }
+}
+
+/// How a database is dumped.
+#[derive(Clone, Copy, Debug)]
+pub struct DumpOptions<'a> {
+    /// The database.
+    pub database: &'a str,
+    /// The snapshot that a [`super::hold::Hold`] exported.
+    pub snapshot: &'a str,
+    /// How long pg_dump may wait for a lock.
+    pub lock_timeout: Duration,
+    /// `zstd:1` or `1`, as pg_dump's `--compress` takes it.
+    pub compression: &'a str,
+}
+
+/// Dumps into `file`. `locked` is sent when pg_dump has all its locks: it writes nothing before.
+pub async fn dump(
+    tools: &Tools,
+    options: DumpOptions<'_>,
+    file: &mut PartialFile,
+    locked: oneshot::Sender<()>,
+) -> Result<Dumped, DumpError> {
+    let mut command = tools.dump("pg_dump", Some(options.database));
+    command
+        .arg("--format=custom")
+        .arg(format!("--compress={}", options.compression))
+        .arg(format!("--snapshot={}", options.snapshot))
+        .arg(format!("--lock-wait-timeout={}", options.lock_timeout.as_millis()));
+    let words = tools::command_line(&command);
+    let mut reader = ArchiveReader::start()?;
+    let stream = run(&mut command, "pg_dump", file, Some(&mut reader), Some(locked)).await?;
+    let contents = reader.finish().await;
+    Ok(Dumped {
+        size: stream.size,
+        sha256: stream.sha256,
+        contents,
+        warnings: stream.warnings,
+        command: words,
+    })
+}
+
+/// What went through the pipe.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256.
+    pub sha256: String,
+    /// Lines of the program's standard error.
+    pub warnings: Vec<String>,
+}
+
+/// Runs a program and stores what it writes. Its exit status decides, never the end of its output.
+pub async fn run(
+    command: &mut Command,
+    program: &'static str,
+    file: &mut PartialFile,
+    mut reader: Option<&mut ArchiveReader>,
+    mut locked: Option<oneshot::Sender<()>>,
+) -> Result<Stream, DumpError> {
+    let mut child = command.spawn().map_err(|source| DumpError::Start { program, source })?;
+    let mut stdout = child.stdout.take().expect("stdout should be piped");
+    let mut stderr = child.stderr.take().expect("stderr should be piped");
+    let words = tokio::spawn(async move {
+        let mut text = Vec::new();
+        // What could be read is all there is to say.
+        let _ = stderr.read_to_end(&mut text).await;
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let mut hasher = Sha256::new();
+    let mut size = 0;
+    while let Some(piece) =
+        read_piece(&mut stdout).await.map_err(|source| DumpError::Read { program, source })?
+    {
+        if let Some(locked) = locked.take() {
+            // Nobody waits for it any more when the holder ended by itself.
+            let _ = locked.send(());
+        }
+        hasher.update(&piece);
+        size += piece.len() as u64;
+        file.write(&piece).await?;
+        if let Some(reader) = &mut reader {
+            reader.push(piece).await;
+        }
+        failpoint::reach(Stage::Dump).await;
+    }
+    let status = child.wait().await.map_err(|source| DumpError::Read { program, source })?;
+    let stderr = words.await.unwrap_or_default();
+    if !status.success() {
+        return Err(failure(program, &stderr, status));
+    }
+    let warnings = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    Ok(Stream { size, sha256: domain::hash::hex(&hasher.finalize()), warnings })
+}
+
+async fn read_piece(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
+    let mut piece = BytesMut::with_capacity(PIECE);
+    while piece.len() < PIECE {
+        if from.read_buf(&mut piece).await? == 0 {
+            break;
+        }
+    }
+    Ok((!piece.is_empty()).then(|| piece.freeze()))
+}
+
+fn failure(program: &'static str, stderr: &str, status: ExitStatus) -> DumpError {
+    if status.signal() == Some(9) {
+        return DumpError::Killed { program };
+    }
+    let error = if stderr.trim().is_empty() {
+        ToolError::new(program, &format!("{program} ended with {status} and without a word"))
+    } else {
+        ToolError::new(program, stderr)
+    };
+    // These words are pg_dump's own, in English whatever the server speaks.
+    if stderr.contains("LOCK TABLE") && !stderr.contains("permission denied") {
+        DumpError::LockTimeout(error)
+    } else if stderr.contains("SET TRANSACTION SNAPSHOT") || stderr.contains("snapshot") {
+        DumpError::SnapshotGone(error)
+    } else {
+        DumpError::Failed(error)
+    }
+}

@@ -1,0 +1,145 @@
+//! What the client programs say when they fail, and the reason word it stands for.
+//!
+//! libpq's own words are English (`LC_MESSAGES=C`); the server's come in its language until a session exists, so
+//! nothing but libpq's words and SQLSTATEs is relied upon where there is a choice.
+
+use domain::reason::Reason;
+
+/// A program, or a statement given to psql, that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.shown())]
+pub struct ToolError {
+    /// The program's name.
+    pub program: String,
+    /// What it wrote to its standard error, trimmed.
+    pub stderr: String,
+}
+
+/// libpq's words before a session exists, and what they stand for. The first that is found decides.
+const CONNECTING: [(&str, Reason); 19] = [
+    ("could not translate host name", Reason::NameNotResolved),
+    ("server does not support SSL", Reason::TlsFailed),
+    ("SSL error", Reason::TlsFailed),
+    ("certificate verify failed", Reason::TlsFailed),
+    ("server certificate", Reason::TlsFailed),
+    ("no encryption", Reason::TlsFailed),
+    ("unsupported startup parameter", Reason::PoolerNotSupported),
+    ("password authentication failed", Reason::AuthenticationFailed),
+    ("no password supplied", Reason::AuthenticationFailed),
+    ("authentication failed", Reason::AuthenticationFailed),
+    ("no pg_hba.conf entry", Reason::AuthenticationFailed),
+    ("is not permitted to log in", Reason::AuthenticationFailed),
+    ("permission denied for database", Reason::MissingPrivilege),
+    ("role \"", Reason::AuthenticationFailed),
+    ("Connection refused", Reason::Unreachable),
+    ("timeout expired", Reason::Unreachable),
+    ("No route to host", Reason::Unreachable),
+    ("Network is unreachable", Reason::Unreachable),
+    ("server closed the connection unexpectedly", Reason::Unreachable),
+];
+
+impl ToolError {
+    /// The failure of `program`, with its words.
+    pub fn new(program: &str, stderr: &str) -> Self {
+        Self { program: program.to_owned(), stderr: stderr.trim().to_owned() }
+    }
+
+    /// The SQLSTATE, where psql wrote one (`VERBOSITY=verbose`).
+    pub fn sqlstate(&self) -> Option<&str> {
+        let (_, rest) = self.stderr.split_once(":  ")?;
+        let state = rest.get(..5)?;
+        let is_state =
+            rest[5..].starts_with(':') && state.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        is_state.then_some(state)
+    }
+
+    /// The reason word. `otherwise` is for what is not known here.
+    pub fn reason(&self, otherwise: Reason) -> Reason {
+        if let Some(state) = self.sqlstate() {
+            return match state {
+                "42501" => Reason::MissingPrivilege,
+                "28P01" | "28000" => Reason::AuthenticationFailed,
+                "57P01" | "57P02" | "57P03" | "53300" => Reason::ServerNotReady,
+                _ => otherwise,
+            };
+        }
+        if self.stderr.contains("connection to server")
+            || self.stderr.contains("could not translate host name")
+        {
+            let known = CONNECTING.iter().find(|(words, _)| self.stderr.contains(words));
+            return known.map_or(Reason::ServerNotReady, |(_, reason)| *reason);
+        }
+        if self.stderr.contains("permission denied") {
+            return Reason::MissingPrivilege;
+        }
+        otherwise
+    }
+
+    /// One line for people: without psql's source positions and the server's source files.
+    fn shown(&self) -> String {
+        let lines = self.stderr.lines().map(str::trim).filter(|line| {
+            !line.is_empty()
+                && !line.starts_with("LOCATION:")
+                && !line.starts_with("Is the server running on that host")
+        });
+        let text = lines.collect::<Vec<_>>().join("; ");
+        if text.is_empty() { format!("{} ended without a word", self.program) } else { text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(stderr: &str) -> Reason {
+        ToolError::new("psql", stderr).reason(Reason::InternalError)
+    }
+
+    #[test]
+    fn a_failed_connection_has_the_reason_that_libpq_words_stand_for() {
+        let at = "psql: error: connection to server at \"db\" (10.0.0.1), port 5432 failed: ";
+        let table = [
+            (
+                "psql: error: could not translate host name \"nope\" to address: Name or service not known",
+                Reason::NameNotResolved,
+            ),
+            (
+                &*format!(
+                    "{at}Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
+                ),
+                Reason::Unreachable,
+            ),
+            (&*format!("{at}timeout expired"), Reason::Unreachable),
+            (
+                &*format!("{at}FATAL:  password authentication failed for user \"app\""),
+                Reason::AuthenticationFailed,
+            ),
+            (&*format!("{at}FATAL:  role \"nobody\" does not exist"), Reason::AuthenticationFailed),
+            (&*format!("{at}fe_sendauth: no password supplied"), Reason::AuthenticationFailed),
+            (&*format!("{at}server does not support SSL, but SSL was required"), Reason::TlsFailed),
+            (&*format!("{at}FATAL:  unsupported startup parameter: options"), Reason::PoolerNotSupported),
+            (&*format!("{at}FATAL:  the database system is starting up"), Reason::ServerNotReady),
+            (&*format!("{at}FATAL:  sorry, too many clients already"), Reason::ServerNotReady),
+        ];
+        for (stderr, wanted) in table {
+            assert_eq!(reason(stderr), wanted, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_failed_statement_has_the_reason_of_its_sqlstate_in_any_language() {
+        assert_eq!(reason("FEHLER:  42501: keine Berechtigung für Tabelle t"), Reason::MissingPrivilege);
+        assert_eq!(reason("FATAL:  57P01: terminating connection"), Reason::ServerNotReady);
+        assert_eq!(ToolError::new("psql", "ERROR:  55P03: x\nLOCATION:  y").sqlstate(), Some("55P03"));
+        assert_eq!(ToolError::new("psql", "ERROR:  oh no").sqlstate(), None);
+    }
+
+    #[test]
+    fn a_message_is_one_line_without_source_positions() {
+        let error = ToolError::new(
+            "psql",
+            "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3319\n",
+        );
+        assert_eq!(error.to_string(), "ERROR:  57014: canceling statement");
+    }
+}

@@ -1,0 +1,186 @@
+//! What can be known to fail before a byte is dumped: reachability, the pooler check, versions.
+
+use domain::{manifest::ServerFacts, reason::Reason};
+use serde::Deserialize;
+
+use super::{
+    error::ToolError,
+    session::{Session, SessionError},
+    tools::{self, Tools},
+};
+
+/// Where server-wide questions are asked. Any database does; these two are nearly always there.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+
+/// A server that backups can be taken from.
+#[derive(Debug)]
+pub struct Server {
+    /// A session for server-wide questions.
+    pub session: Session,
+    /// The tools, with the settings that this server knows.
+    pub tools: Tools,
+    /// The server.
+    pub facts: ServerFacts,
+    /// pg_dump's version, as it says it.
+    pub client_version: String,
+    /// pg_dump's major version.
+    pub client_major: u32,
+}
+
+/// A server that backups cannot be taken from.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// pg_dump is not there or says nothing of its version.
+    #[error("the image has no usable pg_dump: {0}")]
+    Client(String),
+    /// No session came to be.
+    #[error("{0}")]
+    Connect(#[from] SessionError),
+    /// The setting that only our session has did not come back.
+    #[error(
+        "a connection pooler answers at this address: a setting that was given with the connection did not come back; give the server's own address"
+    )]
+    Pooler,
+    /// The client tools are of another major version than the server.
+    #[error(
+        "the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}; set postgres.version to {server}"
+    )]
+    Version {
+        /// The client's major version.
+        client: u32,
+        /// The server's major version.
+        server: u32,
+    },
+}
+
+impl PreflightError {
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Client(_) => Reason::InvalidConfiguration,
+            Self::Connect(error) => error.reason(Reason::ServerNotReady),
+            Self::Pooler => Reason::PoolerNotSupported,
+            Self::Version { client, server } if client < server => Reason::ClientTooOld,
+            Self::Version { .. } => Reason::ClientTooNew,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    token: Option<String>,
+    version: String,
+    version_num: u32,
+    system_identifier: String,
+    timeline: u32,
+    in_recovery: bool,
+    bootstrap_superuser: String,
+    preload: String,
+    roles: Vec<String>,
+}
+
+const FACTS: &str = r"
+SELECT to_json(q) FROM (
+    SELECT current_setting('pgbackup.session', true) AS token,
+           current_setting('server_version') AS version,
+           current_setting('server_version_num')::int AS version_num,
+           (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+           (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+           pg_is_in_recovery() AS in_recovery,
+           pg_get_userbyid(10) AS bootstrap_superuser,
+           coalesce(current_setting('shared_preload_libraries', true), '') AS preload,
+           (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles
+) q";
+
+/// Connects and looks. `literals` are databases that the policy names: one of them answers where the usual
+/// ones are missing.
+pub async fn examine(tools: Tools, literals: &[&str]) -> Result<Server, PreflightError> {
+    let (client_version, client_major) = client_version().await?;
+    let (session, facts) = connect(&tools, literals).await?;
+    if facts.token.as_deref() != Some(tools.session_token()) {
+        return Err(PreflightError::Pooler);
+    }
+    let major = facts.version_num / 10_000;
+    if client_major != major {
+        return Err(PreflightError::Version { client: client_major, server: major });
+    }
+    Ok(Server {
+        session,
+        tools: tools.for_server(major),
+        facts: ServerFacts {
+            version: facts.version,
+            version_num: facts.version_num,
+            system_identifier: facts.system_identifier,
+            timeline: facts.timeline,
+            in_recovery: facts.in_recovery,
+            bootstrap_superuser: facts.bootstrap_superuser,
+            shared_preload_libraries: facts.preload,
+            roles: facts.roles,
+        },
+        client_version,
+        client_major,
+    })
+}
+
+async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts), SessionError> {
+    let mut first_error = None;
+    for database in MAINTENANCE.iter().chain(literals) {
+        let mut session = Session::open(tools, database)?;
+        match session.query(FACTS).await {
+            Ok(facts) => return Ok((session, facts)),
+            Err(error) => {
+                let other_database_may_do = is_about_the_database(&error);
+                let first = first_error.get_or_insert(error);
+                if !other_database_may_do {
+                    // What is wrong is wrong for every database; the newest words are about this one.
+                    return Err(first_error.take().unwrap_or(SessionError::Silent));
+                }
+                tracing::debug!("database {database} does not answer: {first}");
+            }
+        }
+    }
+    Err(first_error.unwrap_or(SessionError::Silent))
+}
+
+fn is_about_the_database(error: &SessionError) -> bool {
+    let SessionError::Failed(ToolError { stderr, .. }) = error else {
+        return false;
+    };
+    stderr.contains("FATAL:") && stderr.contains("database \"") && !stderr.contains("authentication failed")
+}
+
+async fn client_version() -> Result<(String, u32), PreflightError> {
+    let output = tools::offline("pg_dump").arg("--version").output().await;
+    let output = output.map_err(|error| PreflightError::Client(error.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text)
+        .ok_or_else(|| PreflightError::Client(format!("pg_dump --version says {:?}", text.trim())))
+}
+
+/// `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`: the version and its major number.
+fn parse_version(text: &str) -> Option<(String, u32)> {
+    let (_, version) = text.trim().split_once("(PostgreSQL) ")?;
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    Some((version.to_owned(), digits.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_from_what_pg_dump_says() {
+        let read = |text| parse_version(text).map(|(_, major)| major);
+        assert_eq!(read("pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)\n"), Some(17));
+        assert_eq!(read("pg_dump (PostgreSQL) 18beta1\n"), Some(18));
+        assert_eq!(read("something else"), None);
+    }
+
+    #[test]
+    fn the_reason_tells_an_old_client_from_a_new_one_and_the_message_names_both() {
+        let error = PreflightError::Version { client: 15, server: 17 };
+        assert_eq!(error.reason(), Reason::ClientTooOld);
+        assert!(error.to_string().contains("15") && error.to_string().contains("17"));
+        assert_eq!(PreflightError::Version { client: 17, server: 15 }.reason(), Reason::ClientTooNew);
+    }
+}

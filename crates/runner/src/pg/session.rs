@@ -1,0 +1,149 @@
+//! One psql that stays open and is driven through its standard input.
+//!
+//! Each statement is followed by an echoed marker, so the end of its output is known without a guess. Results
+//! come as JSON that the server makes: whatever stands in a name cannot break the framing. A statement that fails
+//! ends the session (`ON_ERROR_STOP`).
+
+use std::{process::Stdio, time::Duration};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout},
+    task::JoinHandle,
+};
+
+use super::{error::ToolError, tools::Tools};
+
+/// No single statement of ours takes longer on a healthy server; those that wait for locks are bounded by the
+/// server itself. A server that went away is noticed earlier, by the keepalives.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// An open session.
+#[derive(Debug)]
+pub struct Session {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: JoinHandle<String>,
+    marker: String,
+}
+
+/// A session that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// psql could not be started.
+    #[error("psql could not be started: {0}")]
+    Start(#[source] std::io::Error),
+    /// The server, or psql, refused.
+    #[error(transparent)]
+    Failed(#[from] ToolError),
+    /// Nothing came back in time.
+    #[error("the server did not answer a query within {} s", PATIENCE.as_secs())]
+    Silent,
+    /// What came back was not what was asked for.
+    #[error("the answer to a query cannot be read: {0}")]
+    Answer(#[source] serde_json::Error),
+}
+
+impl SessionError {
+    /// The SQLSTATE of a failed statement.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => error.sqlstate(),
+            _ => None,
+        }
+    }
+
+    /// The reason word; `otherwise` for a failed statement that says nothing more precise.
+    pub fn reason(&self, otherwise: domain::reason::Reason) -> domain::reason::Reason {
+        use domain::reason::Reason;
+        match self {
+            Self::Start(_) => Reason::InvalidConfiguration,
+            Self::Failed(error) => error.reason(otherwise),
+            Self::Silent => Reason::Unreachable,
+            Self::Answer(_) => Reason::InternalError,
+        }
+    }
+}
+
+impl Session {
+    /// Connects to `database`. The first query tells whether it worked.
+    pub fn open(tools: &Tools, database: &str) -> Result<Self, SessionError> {
+        let mut command = tools.psql(database);
+        command
+            .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
+            .args(["--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--set=SHOW_CONTEXT=never"])
+            .stdin(Stdio::piped());
+        let mut child = command.spawn().map_err(SessionError::Start)?;
+        let stdin = child.stdin.take().expect("stdin should be piped");
+        let stdout = child.stdout.take().expect("stdout should be piped");
+        let mut stderr = child.stderr.take().expect("stderr should be piped");
+        let stderr = tokio::spawn(async move {
+            let mut text = Vec::new();
+            // What could be read before a failure is all there is to say.
+            let _ = stderr.read_to_end(&mut text).await;
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let marker = format!("-- end of {} --", tools.session_token());
+        Ok(Self { child, stdin, stdout: BufReader::new(stdout).lines(), stderr, marker })
+    }
+
+    /// Runs `sql`, one or more statements of which the last gives one JSON value.
+    pub async fn query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
+        let text = self.run(sql).await?;
+        serde_json::from_str(&text).map_err(SessionError::Answer)
+    }
+
+    /// Runs `query` and gives all its rows.
+    pub async fn rows<T: DeserializeOwned>(&mut self, query: &str) -> Result<Vec<T>, SessionError> {
+        self.query(&format!("SELECT coalesce(json_agg(to_json(q)), '[]') FROM ({query}) q")).await
+    }
+
+    /// Runs `sql`, statements that give nothing back.
+    pub async fn execute(&mut self, sql: &str) -> Result<(), SessionError> {
+        self.run(sql).await.map(drop)
+    }
+
+    /// Ends the session and waits until psql is gone, and with it every lock.
+    pub async fn close(self) {
+        let Self { mut child, stdin, stderr, .. } = self;
+        drop(stdin);
+        if tokio::time::timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+            // Nothing is left to save in it; the end of the process ends the session.
+            let _ = child.kill().await;
+        }
+        stderr.abort();
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<String, SessionError> {
+        let script = format!("{sql};\n\\echo '{}'\n", self.marker);
+        match tokio::time::timeout(PATIENCE, self.exchange(&script)).await {
+            Err(_) => Err(SessionError::Silent),
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(self.failure().await),
+        }
+    }
+
+    /// Everything up to the marker; `None` when psql ended before it.
+    async fn exchange(&mut self, script: &str) -> Option<String> {
+        self.stdin.write_all(script.as_bytes()).await.ok()?;
+        self.stdin.flush().await.ok()?;
+        let mut text = String::new();
+        while let Some(line) = self.stdout.next_line().await.ok()? {
+            if line == self.marker {
+                return Some(text);
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        None
+    }
+
+    async fn failure(&mut self) -> SessionError {
+        // psql has closed its output, so it is ending; its words are complete when it has.
+        let _ = self.child.wait().await;
+        let stderr = (&mut self.stderr).await.unwrap_or_default();
+        ToolError::new("psql", &stderr).into()
+    }
+}

@@ -1,0 +1,117 @@
+//! The table of contents of an archive, as `pg_restore --list` prints it, and what the source has that it lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::SourceObject;
+
+/// The kinds of entries that the manifest counts, longest first where one begins like another.
+const KINDS: [&str; 24] = [
+    "TABLE DATA",
+    "TABLE ATTACH",
+    "TABLE",
+    "MATERIALIZED VIEW DATA",
+    "MATERIALIZED VIEW",
+    "INDEX ATTACH",
+    "INDEX",
+    "FK CONSTRAINT",
+    "CHECK CONSTRAINT",
+    "CONSTRAINT",
+    "SEQUENCE SET",
+    "SEQUENCE OWNED BY",
+    "SEQUENCE",
+    "VIEW",
+    "FUNCTION",
+    "PROCEDURE",
+    "AGGREGATE",
+    "TRIGGER",
+    "POLICY",
+    "TYPE",
+    "DOMAIN",
+    "SCHEMA",
+    "EXTENSION",
+    "RULE",
+];
+
+/// An archive's table of contents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Toc {
+    entries: BTreeSet<(u32, u32)>,
+    /// How many entries of each kind there are.
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Toc {
+    /// Reads the listing. Lines look like `214; 1259 16385 TABLE public t postgres`: dump id, OID of the catalog
+    /// (0 for data), OID, kind, schema, name, owner. Only what stands before the names is used.
+    pub fn parse(listing: &str) -> Self {
+        let mut toc = Self::default();
+        for line in listing.lines().filter(|line| !line.starts_with(';')) {
+            let Some((class, oid, rest)) = entry(line) else {
+                continue;
+            };
+            if let Some(kind) =
+                KINDS.iter().find(|kind| rest.strip_prefix(**kind).is_some_and(|r| r.starts_with(' ')))
+            {
+                *toc.counts.entry((*kind).to_owned()).or_default() += 1;
+                let is_data = kind.ends_with(" DATA");
+                toc.entries.insert((if is_data { 0 } else { class }, oid));
+            } else {
+                toc.entries.insert((class, oid));
+            }
+        }
+        toc
+    }
+
+    /// What the source had in its snapshot and the archive has not.
+    pub fn missing<'a>(&self, source: &'a [SourceObject]) -> Vec<&'a SourceObject> {
+        source.iter().filter(|object| !self.entries.contains(&(object.class, object.oid))).collect()
+    }
+}
+
+fn entry(line: &str) -> Option<(u32, u32, &str)> {
+    let (_, rest) = line.split_once("; ")?;
+    let (class, rest) = rest.split_once(' ')?;
+    let (oid, rest) = rest.split_once(' ')?;
+    Some((class.parse().ok()?, oid.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "\
+;
+; Archive created at 2026-11-23 00:43:47 UTC
+;     TOC Entries: 16
+;
+217; 1255 16401 FUNCTION public f() postgres
+214; 1259 16385 TABLE public t postgres
+216; 1259 16395 TABLE public we;ird COPY x postgres
+3349; 0 16385 TABLE DATA public t postgres
+3355; 0 0 BLOBS - BLOBS 
+3206; 2606 16391 CONSTRAINT public t t_pkey postgres
+3207; 2606 16392 FK CONSTRAINT public t t_fkey postgres
+";
+
+    fn object(class: u32, oid: u32) -> SourceObject {
+        SourceObject { class, oid, kind: "TABLE".into(), name: "public.t".into() }
+    }
+
+    #[test]
+    fn entries_are_counted_by_kind() {
+        let toc = Toc::parse(LISTING);
+        let count = |kind| toc.counts.get(kind).copied().unwrap_or_default();
+        assert_eq!(
+            (count("TABLE"), count("TABLE DATA"), count("CONSTRAINT"), count("FK CONSTRAINT")),
+            (2, 1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn an_object_that_the_archive_lacks_is_found_by_its_oid() {
+        let toc = Toc::parse(LISTING);
+        let source = [object(1259, 16385), object(0, 16385), object(1259, 99), object(0, 16395)];
+        let missing: Vec<_> = toc.missing(&source).iter().map(|o| (o.class, o.oid)).collect();
+        assert_eq!(missing, [(1259, 99), (0, 16395)]);
+    }
+}

@@ -1,0 +1,162 @@
+//! How the client programs are started: the same environment for all of them.
+
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// libpq's keepalives have no environment variables of their own. A connection string without a database
+/// leaves that to `PGDATABASE`. A dead server is noticed within a minute.
+const CONNECTION: &str = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=60000";
+
+/// Seconds until a server that does not answer is given up.
+const CONNECT_TIMEOUT: &str = "15";
+
+/// PostgreSQL cuts application names at 63 bytes.
+const APPLICATION_NAME_MAX: usize = 63;
+
+/// The client programs with the settings of one run.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    application_name: String,
+    /// Known after the first session; the settings that older servers do not know depend on it.
+    server_major: Option<u32>,
+    /// A value that only a session of our own can give back: a pooler that hands out somebody else's has not.
+    session_token: String,
+}
+
+impl Tools {
+    /// The tools of the run `application_name`; `session_token` is any text that is different in each run.
+    pub fn new(mut application_name: String, session_token: String) -> Self {
+        application_name.truncate(APPLICATION_NAME_MAX);
+        Self { application_name, server_major: None, session_token }
+    }
+
+    /// The same, now that the server's major version is known.
+    pub fn for_server(mut self, major: u32) -> Self {
+        self.server_major = Some(major);
+        self
+    }
+
+    /// The value that a session finds in its setting `pgbackup.session` if it is really ours.
+    pub fn session_token(&self) -> &str {
+        &self.session_token
+    }
+
+    /// psql on `database`, for [`super::session::Session`].
+    pub fn psql(&self, database: &str) -> Command {
+        let mut command = self.client("psql");
+        command
+            .env("PGDATABASE", database)
+            .env("PGCLIENTENCODING", "UTF8")
+            .env("PGOPTIONS", self.options(true));
+        command
+    }
+
+    /// A program that reads `database` in its own encoding: pg_dump. With `None`: pg_dumpall, which finds a
+    /// database by itself.
+    pub fn dump(&self, program: &str, database: Option<&str>) -> Command {
+        let mut command = self.client(program);
+        command.env_remove("PGCLIENTENCODING").env("PGOPTIONS", self.options(false));
+        if let Some(database) = database {
+            command.env("PGDATABASE", database);
+        }
+        command
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = offline(program);
+        command
+            .args(["--no-password", CONNECTION])
+            .env("PGAPPNAME", &self.application_name)
+            .env("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT);
+        command
+    }
+
+    /// Settings of every session. Those of the role and of the database would win over the server's: a role's
+    /// own statement_timeout has ended backups.
+    fn options(&self, own_queries: bool) -> String {
+        let mut settings = vec![
+            "statement_timeout=0".to_owned(),
+            "lock_timeout=0".to_owned(),
+            "idle_in_transaction_session_timeout=0".to_owned(),
+            "tcp_keepalives_idle=30".to_owned(),
+            "tcp_keepalives_interval=10".to_owned(),
+            "tcp_keepalives_count=3".to_owned(),
+            "tcp_user_timeout=60s".to_owned(),
+            "TimeZone=UTC".to_owned(),
+            "bytea_output=hex".to_owned(),
+            format!("pgbackup.session={}", self.session_token),
+        ];
+        if own_queries {
+            // A hostile search_path could put its own functions before the system's.
+            settings.extend(["row_security=off".to_owned(), "search_path=pg_catalog".to_owned()]);
+        }
+        if self.server_major >= Some(14) {
+            settings.extend([
+                "idle_session_timeout=0".to_owned(),
+                "client_connection_check_interval=10s".to_owned(),
+            ]);
+        }
+        if self.server_major >= Some(17) {
+            settings.push("transaction_timeout=0".to_owned());
+        }
+        settings.iter().map(|setting| format!("-c {setting}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A program that needs no server: pg_restore on a file or a pipe. Its environment holds no password.
+pub fn offline(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_remove("LC_ALL")
+        .env_remove("LANGUAGE")
+        .env("LC_MESSAGES", "C");
+    command
+}
+
+/// pg_restore without the connection's settings, the password above all.
+pub fn pg_restore() -> Command {
+    let mut command = offline("pg_restore");
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"PG") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A command line as it goes into the manifest: program and arguments. There are no secrets in it.
+pub fn command_line(command: &Command) -> Vec<String> {
+    let command = command.as_std();
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_name_is_never_an_argument() {
+        let tools = Tools::new("pgbackup/shop/x".into(), "token".into());
+        let command = tools.dump("pg_dump", Some("dbname=t host=evil"));
+        assert!(command_line(&command).iter().all(|word| !word.contains("evil")));
+        let database = command.as_std().get_envs().find(|(name, _)| *name == "PGDATABASE");
+        assert_eq!(database.unwrap().1.unwrap(), "dbname=t host=evil");
+    }
+
+    #[test]
+    fn settings_that_a_server_does_not_know_are_left_out() {
+        let tools = Tools::new("a".into(), "token".into());
+        assert!(!tools.options(true).contains("client_connection_check_interval"));
+        let tools = tools.for_server(17);
+        assert!(tools.options(true).contains("-c transaction_timeout=0"));
+        assert!(!tools.options(false).contains("search_path"));
+    }
+}

@@ -1,0 +1,144 @@
+//! One run's state, and how it ends: the report to the kubelet, the record in the store, the exit code.
+
+use std::{collections::BTreeMap, fmt, fs, io::Write, path::PathBuf, time::Instant};
+
+use domain::{
+    reason::Reason,
+    report::{self, Outcome, RunReport, Stage},
+};
+use jiff::Timestamp;
+
+use crate::{
+    args::Config,
+    store::{OpenSet, Repository},
+};
+
+/// What a run has so far.
+#[derive(Debug)]
+pub struct Run {
+    /// What it will say.
+    pub report: RunReport,
+    /// The store, once it is open.
+    pub repository: Option<Repository>,
+    /// The set in the making: removed if the run ends before its manifest is written.
+    pub set: Option<OpenSet>,
+    log: Vec<String>,
+    stages: BTreeMap<Stage, f64>,
+    stage_since: Instant,
+    termination_log: PathBuf,
+}
+
+impl Run {
+    /// A run that has just started.
+    pub fn new(config: &Config) -> Self {
+        let mut run = Self {
+            report: RunReport {
+                version: report::VERSION,
+                outcome: Outcome::Running,
+                stage: Stage::Preflight,
+                reason: None,
+                message: String::new(),
+                run: config.run.clone(),
+                start_time: now(),
+                completion_time: None,
+                server_version: None,
+                client_version: None,
+                set: None,
+                retained: None,
+                prune: None,
+                stages: BTreeMap::new(),
+                warnings: Vec::new(),
+                recent: Vec::new(),
+                artifacts: Vec::new(),
+                truncated: false,
+            },
+            repository: None,
+            set: None,
+            log: Vec::new(),
+            stages: BTreeMap::new(),
+            stage_since: Instant::now(),
+            termination_log: config.termination_log.clone(),
+        };
+        run.stage(Stage::Preflight);
+        run
+    }
+
+    /// Enters a stage: a run that is killed in it will have said so.
+    pub fn stage(&mut self, stage: Stage) {
+        *self.stages.entry(self.report.stage).or_default() += self.stage_since.elapsed().as_secs_f64();
+        self.stage_since = Instant::now();
+        self.report.stage = stage;
+        self.report.stages =
+            self.stages.iter().map(|(stage, s)| (*stage, (s * 1000.0).round() / 1000.0)).collect();
+        self.tell_kubelet();
+    }
+
+    /// A line for people: to the pod's log and to the set's `run.log`.
+    pub fn log(&mut self, line: impl fmt::Display) {
+        tracing::info!(stage = self.report.stage.word(), "{line}");
+        let time = now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        self.log.push(format!("{time} {}: {line}", self.report.stage.word()));
+    }
+
+    /// A line that also belongs into the report and the manifest.
+    pub fn warn(&mut self, line: String) {
+        self.log(format_args!("warning: {line}"));
+        self.report.warnings.push(line);
+    }
+
+    /// Everything logged so far.
+    pub fn log_text(&self) -> String {
+        self.log.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Ends the run. A set without a manifest goes; the record is written where the store can be written.
+    pub fn finish(mut self, outcome: Outcome, reason: Reason, message: String) -> Reason {
+        let ended_in = self.report.stage;
+        if let Some(set) = self.set.take()
+            && let Err(error) = set.abandon()
+        {
+            self.log(format_args!("the unfinished set stays behind, and the next run removes it: {error}"));
+        }
+        self.stage(Stage::Report);
+        self.report.outcome = outcome;
+        self.report.reason = Some(reason);
+        self.report.message = message;
+        if outcome == Outcome::Failed {
+            self.report.stage = ended_in;
+        }
+        self.report.completion_time = Some(now());
+        self.write_record();
+        self.tell_kubelet();
+        tracing::info!(reason = reason.word(), "{}", self.report.message);
+        reason
+    }
+
+    fn write_record(&mut self) {
+        let Some(repository) = &self.repository else {
+            return;
+        };
+        let records = repository.newest_records(report::RECENT_RUNS + 1).unwrap_or_default();
+        let earlier = records.iter().filter_map(|text| RunReport::parse(text)?.record());
+        self.report.recent =
+            earlier.filter(|record| record.id != self.report.run.job).take(report::RECENT_RUNS).collect();
+        if let Err(error) = repository.write_record(&self.report.run.job, &self.report.to_json()) {
+            tracing::warn!("this run's record is not kept: {error}");
+        }
+    }
+
+    /// The termination message. Without a cluster there is no such file, and nobody to tell.
+    fn tell_kubelet(&self) {
+        let Ok(mut file) = fs::File::options().write(true).truncate(true).open(&self.termination_log) else {
+            return;
+        };
+        if let Err(error) = file.write_all(self.report.to_message(report::MESSAGE_LIMIT).as_bytes()) {
+            tracing::warn!("{}: {error}", self.termination_log.display());
+        }
+    }
+}
+
+/// The time to the millisecond: more says nothing.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

@@ -1,0 +1,126 @@
+//! Files and folders: written whole or not at all, and synced.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use domain::{manifest, reason::Reason};
+
+/// Nobody outside the group reads backups.
+pub const DIRECTORY_MODE: u32 = 0o750;
+/// The mode of files.
+pub const FILE_MODE: u32 = 0o640;
+/// The mode of files that only their owner reads.
+pub const SECRET_MODE: u32 = 0o600;
+
+/// Something that the store did not do.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {}: {source}", path.display())]
+pub struct StoreError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StoreError {
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        use io::ErrorKind as Kind;
+        match self.source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => Reason::NoSpace,
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Reason::StoreNotWritable,
+            _ => Reason::StoreFailed,
+        }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Turns an I/O error into one that says what was done, and to what.
+pub fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError { action, path: path.to_owned(), source }
+}
+
+pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(folder)
+        .map_err(failed("make", folder))?;
+    sync_folder(folder.parent().unwrap_or(folder))
+}
+
+pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed("list", folder))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(path).map_err(failed("read", path)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    let part = folder.join(format!("{file}.part"));
+    write_synced(&part, bytes, mode)?;
+    let path = folder.join(file);
+    fs::rename(&part, &path).map_err(failed("rename", &part))?;
+    sync_folder(folder)
+}
+
+pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)
+        .map_err(failed("make", path))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
+    file.sync_all().map_err(failed("sync", path))
+}
+
+pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+}
+
+pub fn remove_file(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes `<parent>/<id>`, its manifest first. What is gone already is gone.
+pub fn remove_folder(parent: &Path, id: &str) -> Result<(), StoreError> {
+    let folder = parent.join(id);
+    remove_file(&folder.join(manifest::FILE))?;
+    if folder.exists() {
+        sync_folder(&folder)?;
+    }
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("remove", &folder)(error));
+        }
+        _ => {}
+    }
+    sync_folder(parent)
+}
