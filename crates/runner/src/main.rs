@@ -39,7 +39,15 @@ fn main() -> anyhow::Result<ExitCode> {
         .init();
     // Backups are for their owner's group and nobody else.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print()?;
+            let reason = if error.use_stderr() { Reason::InvalidConfiguration } else { Reason::Verified };
+            return Ok(exit_code(reason));
+        }
+    };
+    match cli.command {
         Command::Install { folder } => {
             install::install(&folder)
                 .with_context(|| format!("copy the runner into {}", folder.display()))?;
@@ -49,9 +57,14 @@ fn main() -> anyhow::Result<ExitCode> {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let reason = runtime.block_on(backup(*args))?;
-            Ok(ExitCode::from(reason.exit_code().unwrap_or(1)))
+            Ok(exit_code(reason))
         }
     }
+}
+
+/// Every reason that a run of ours can have has a code.
+fn exit_code(reason: Reason) -> ExitCode {
+    ExitCode::from(reason.exit_code().unwrap_or(1))
 }
 
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {

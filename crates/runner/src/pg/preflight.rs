@@ -79,6 +79,7 @@ struct Facts {
     roles: Vec<String>,
 }
 
+/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail.
 const FACTS: &str = r"
 SELECT to_json(q) FROM (
     SELECT current_setting('pgbackup.session', true) AS token,
@@ -88,7 +89,7 @@ SELECT to_json(q) FROM (
            (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
            pg_is_in_recovery() AS in_recovery,
            pg_get_userbyid(10) AS bootstrap_superuser,
-           coalesce(current_setting('shared_preload_libraries', true), '') AS preload,
+           coalesce((SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'), '') AS preload,
            (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles
 ) q";
 
