@@ -1,0 +1,77 @@
+//! Jenkins' `H`: a minute or an hour that is somebody's own, so that a hundred policies with the same line do
+//! not start at once.
+//!
+//! `H` is one value of the field, `H(a-b)` one of a range, `H/n` every n-th value from one of the first n on,
+//! `H(a-b)/n` both. The value comes from the policy's identity and the field alone: it must never change from
+//! one version of this program to the next, because a changed schedule moves everybody's backups.
+
+use super::{ScheduleError, field::Place};
+use crate::hash;
+
+/// The line with each `H` replaced; without one, the line as it is.
+pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleError> {
+    if !line.contains('H') {
+        return Ok(line.to_owned());
+    }
+    let parts: Vec<&str> = line.split_whitespace().collect();
+    let places = Place::ALL;
+    if parts.len() != places.len() {
+        return Err(ScheduleError::FieldCount { found: parts.len() });
+    }
+    let resolved: Result<Vec<String>, _> =
+        places.into_iter().zip(parts).map(|(place, part)| resolve_field(place, part, identity)).collect();
+    Ok(resolved?.join(" "))
+}
+
+fn resolve_field(place: Place, text: &str, identity: &str) -> Result<String, ScheduleError> {
+    let terms: Result<Vec<String>, _> = text
+        .split(',')
+        .map(|term| match term.strip_prefix('H') {
+            Some(rest) => resolve_term(place, term, rest, identity),
+            None => Ok(term.to_owned()),
+        })
+        .collect();
+    Ok(terms?.join(","))
+}
+
+/// One `H` with `rest` behind it.
+fn resolve_term(place: Place, term: &str, rest: &str, identity: &str) -> Result<String, ScheduleError> {
+    let shape = || ScheduleError::HashShape { place, term: term.to_owned() };
+    if !matches!(place, Place::Minute | Place::Hour) {
+        // `H` begins no name of a month or day.
+        return Err(ScheduleError::HashPlace { place });
+    }
+    let (range, rest) = match rest.strip_prefix('(') {
+        Some(inner) => inner.split_once(')').map(|(range, rest)| (Some(range), rest)),
+        None => Some((None, rest)),
+    }
+    .ok_or_else(shape)?;
+    let (first, last) = match range {
+        Some(range) => {
+            let (first, last) = range.split_once('-').ok_or_else(shape)?;
+            (place.value(first)?, place.value(last)?)
+        }
+        None => (place.min(), place.max()),
+    };
+    if first > last {
+        return Err(shape());
+    }
+    let values = last - first + 1;
+    if rest.is_empty() {
+        return Ok((first + pick(place, identity, values)).to_string());
+    }
+    let step = place.step(rest.strip_prefix('/').ok_or_else(shape)?)?;
+    if !(2..=values).contains(&step) {
+        return Err(shape());
+    }
+    let start = first + pick(place, identity, step);
+    Ok(format!("{start}-{last}/{step}"))
+}
+
+/// A number below `values`, always the same for one identity and field.
+fn pick(place: Place, identity: &str, values: u32) -> u32 {
+    // 15 digits fit into 60 bits, and against them the modulo's unevenness is nothing.
+    let number = u64::from_str_radix(&hash::short(&format!("{identity} {place}"), 15), 16)
+        .expect("a hash should be hexadecimal");
+    u32::try_from(number % u64::from(values)).expect("a remainder should be below its divisor")
+}
