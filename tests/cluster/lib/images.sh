@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Images for the node, made from Debian packages: no registry is asked.
+#
+#   localhost/pause:1                  what holds a pod's namespaces
+#   localhost/postgres:15, :17         PostgreSQL of bookworm and of trixie
+#   localhost/postgres:17-foreign-nss  the same 17 with a hostile /etc/nsswitch.conf
+#
+# The cache holds each root file system once, and the archives made from it.
+
+IMAGE_FILES=$HERE/images
+POSTGRES_SUITES=([15]=bookworm [17]=trixie)
+
+# Layers must not carry the time and owner of this build.
+layer() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cf "$2" .; }
+
+pause_entry() { echo "image-pause-$(input_key "$(declare -f build_pause layer)" "$(oci_entry)" < "$IMAGE_FILES/pause.c")"; }
+rootfs_entry() {
+  echo "rootfs-postgres-$1-$(input_key "$1" "${POSTGRES_SUITES[$1]}" "$(declare -f build_rootfs)" < "$IMAGE_FILES/postgres-rootfs-hook.sh")"
+}
+postgres_entry() {
+  echo "image-postgres-$1-$(cat "$IMAGE_FILES"/{postgres-entrypoint.sh,foreign-nsswitch.conf} \
+    | input_key "$(rootfs_entry "$1")" "$(declare -f build_postgres layer)" "$(oci_entry)")"
+}
+
+build_pause() {
+  mkdir "$1/root"
+  gcc -Os -static -s -o "$1/root/pause" "$IMAGE_FILES/pause.c"
+  layer "$1/root" "$1/layer.tar"
+  "$OCI_IMAGE" --name localhost/pause:1 --out "$1/pause.tar" --entrypoint /pause --user 65535:65535 "$1/layer.tar"
+  rm -r "$1/root" "$1/layer.tar"
+}
+
+# build_rootfs MAJOR FOLDER: Debian with PostgreSQL, its contrib modules and
+# clients, and user postgres as in the official image; no documentation, no
+# translations. The hook takes away more.
+build_rootfs() {
+  local major=$1 suite=${POSTGRES_SUITES[$1]} folder=$2
+  # Or the package would set up a server of its own on installation.
+  mkdir -p "$folder/settings/postgresql-common"
+  echo 'create_main_cluster = false' > "$folder/settings/postgresql-common/createcluster.conf"
+  local hooks=(
+    --essential-hook='echo postgres:x:999:999::/var/lib/postgresql:/bin/bash >> "$1/etc/passwd"'
+    --essential-hook='echo postgres:x:999: >> "$1/etc/group"; echo "postgres:!:20000::::::" >> "$1/etc/shadow"'
+    --essential-hook="copy-in '$folder/settings/postgresql-common' /etc"
+    --customize-hook="$IMAGE_FILES/postgres-rootfs-hook.sh"
+  )
+  local unwanted=() path
+  for path in doc man info locale i18n; do unwanted+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
+  SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --mode=root --variant=minbase --components=main --skip=output/dev \
+    --aptopt='APT::Install-Recommends "false"' "${unwanted[@]}" --include="postgresql-$major" "${hooks[@]}" "$suite" "$folder/rootfs.tar"
+  rm -r "$folder/settings"
+}
+
+# build_postgres MAJOR ROOTFS FOLDER: small layers over the root file system, so
+# that an edit of the entry point does not build Debian again.
+build_postgres() {
+  local major=$1 rootfs=$2 folder=$3
+  mkdir -p "$folder/entrypoint/usr/local/bin" "$folder/foreign-nss/etc"
+  install -m 755 "$IMAGE_FILES/postgres-entrypoint.sh" "$folder/entrypoint/usr/local/bin/docker-entrypoint.sh"
+  install -m 644 "$IMAGE_FILES/foreign-nsswitch.conf" "$folder/foreign-nss/etc/nsswitch.conf"
+  layer "$folder/entrypoint" "$folder/entrypoint.layer"
+  layer "$folder/foreign-nss" "$folder/foreign-nss.layer"
+  # As the official image, but for the user: there root, who then changes to 999.
+  local config=(
+    --user 999:999 --entrypoint docker-entrypoint.sh --cmd postgres --stop-signal SIGINT --port 5432/tcp --volume /var/lib/postgresql/data
+    --env "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/$major/bin"
+    --env "LANG=C.UTF-8" --env "PG_MAJOR=$major" --env "PGDATA=/var/lib/postgresql/data"
+  )
+  "$OCI_IMAGE" --name "localhost/postgres:$major" --out "$folder/postgres-$major.tar" "${config[@]}" "$rootfs" "$folder/entrypoint.layer"
+  if [ "$major" = 17 ]; then
+    "$OCI_IMAGE" --name localhost/postgres:17-foreign-nss --out "$folder/postgres-17-foreign-nss.tar" "${config[@]}" \
+      "$rootfs" "$folder/entrypoint.layer" "$folder/foreign-nss.layer"
+  fi
+  rm -r "$folder"/{entrypoint,foreign-nss}{,.layer}
+}
+
+# Builds what is missing and fills IMAGE_ARCHIVES.
+make_images() {
+  local entry major rootfs
+  OCI_IMAGE=$(oci_binary)
+  entry=$(pause_entry)
+  cached "$entry" "building image localhost/pause:1 (usually 1 s)" build_pause
+  IMAGE_ARCHIVES=("$CACHE/$entry"/*.tar)
+  for major in "${!POSTGRES_SUITES[@]}"; do
+    rootfs=$(rootfs_entry "$major")
+    cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"
+    entry=$(postgres_entry "$major")
+    cached "$entry" "building image localhost/postgres:$major (usually 3 s)" build_postgres "$major" "$CACHE/$rootfs/rootfs.tar"
+    IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+  done
+}

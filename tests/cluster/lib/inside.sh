@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# What runs inside the node's namespaces. This is their process 1: it sets up the
+# mounts and the network, starts the components in order, and ends as soon as
+# one of them ends, which takes everything else with it.
+
+# The kubelet insists on these settings of the whole machine. It reads them from
+# files that say so, laid over the real ones in this mount namespace only: the
+# machine keeps its own.
+KUBELET_SYSCTLS=(
+  vm/overcommit_memory=1 vm/panic_on_oom=0
+  kernel/panic=10 kernel/panic_on_oops=1
+  kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000
+)
+
+set_up_mounts() {
+  local setting path
+  mount -t tmpfs -o mode=755 tmpfs /run
+  mkdir -p /run/lock /run/containerd "$NODE_DIR"
+  mount --bind "$STATE" "$NODE_DIR"
+  mount --bind "$NODE_DIR/kubelet" /var/lib/kubelet
+  mount --bind "$NODE_DIR/pod-logs" /var/log
+  # /sys must show the devices of this network namespace; the cgroups stay.
+  mkdir /run/cgroups
+  mount --rbind /sys/fs/cgroup /run/cgroups
+  mount -t sysfs sysfs /sys
+  mount --rbind /run/cgroups /sys/fs/cgroup
+  umount -R /run/cgroups
+  for setting in "${KUBELET_SYSCTLS[@]}"; do
+    path=${setting%%=*}
+    echo "${setting#*=}" > "/run/sysctl-${path//\//-}"
+    mount --bind "/run/sysctl-${path//\//-}" "/proc/sys/$path"
+  done
+  # Volumes mounted later must reach the containers. Not before this line:
+  # unmounting above would reach the copies too.
+  mount --make-rshared /
+}
+
+# Only this namespace's settings.
+set_up_network() {
+  ip link set lo up
+  until [ -e "$NODE_DIR/run/linked" ]; do sleep 0.02; done
+  ip address add "$NODE_IP/30" dev eth0
+  ip link set eth0 up
+  ip route add default via "$HOST_IP"
+  sysctl -qw net.ipv4.ip_forward=1
+}
+
+# component NAME COMMAND...: starts it, its output in the log of that name.
+declare -A COMPONENT_OF_PID=()
+component() {
+  local name=$1
+  shift
+  "$@" > "$NODE_DIR/log/$name.log" 2>&1 &
+  COMPONENT_OF_PID[$!]=$name
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" > /dev/null 2>&1; do
+    if [ $SECONDS -gt $deadline ]; then
+      echo "gave up waiting for: $*"
+      exit 1
+    fi
+    sleep 0.05
+  done
+}
+
+api_ready() { curl -sf --max-time 2 --cacert "$NODE_DIR/pki/ca.crt" "$API_SERVER/readyz"; }
+
+start_runtime_and_store() {
+  component containerd env "PATH=$NODE_DIR/bin:$PATH" containerd --config "$NODE_DIR/config/containerd.toml" --log-level info
+  # A test's data need not survive the machine.
+  component etcd "$NODE_DIR/bin/etcd" --data-dir "$NODE_DIR/etcd" --unsafe-no-fsync --log-level warn \
+    --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
+    --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
+    --initial-cluster default=http://127.0.0.1:2380
+}
+
+start_api_server() {
+  local pki=$NODE_DIR/pki
+  component kube-apiserver "$NODE_DIR/bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379 \
+    --bind-address "$NODE_IP" --advertise-address "$NODE_IP" --secure-port 6443 \
+    --tls-cert-file "$pki/kube-apiserver.crt" --tls-private-key-file "$pki/kube-apiserver.key" --client-ca-file "$pki/ca.crt" \
+    --kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
+    --kubelet-certificate-authority "$pki/ca.crt" --kubelet-preferred-address-types InternalIP \
+    --service-account-key-file "$pki/service-account.key" --service-account-signing-key-file "$pki/service-account.key" \
+    --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range "$SERVICE_CIDR" \
+    --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged
+}
+
+start_kubelet() {
+  # It keeps trying until the API server answers, but gives up at once without
+  # its container runtime.
+  until_true 60 "$NODE_DIR/bin/ctr" version
+  component kubelet "$NODE_DIR/bin/kubelet" --config "$NODE_DIR/config/kubelet.yaml" \
+    --kubeconfig "$NODE_DIR/config/kubelet.kubeconfig" --hostname-override "$CLUSTER_NAME" --node-ip "$NODE_IP"
+}
+
+start_controllers() {
+  until_true 120 api_ready
+  # The usual client limits delay the first ServiceAccount by 5 s, the usual sync
+  # period the first bound volume by 10 s.
+  component kube-controller-manager "$NODE_DIR/bin/kube-controller-manager" \
+    --kubeconfig "$NODE_DIR/config/kube-controller-manager.kubeconfig" --leader-elect=false \
+    --kube-api-qps 200 --kube-api-burst 400 --pvclaimbinder-sync-period 2s \
+    --use-service-account-credentials --service-account-private-key-file "$NODE_DIR/pki/service-account.key" \
+    --root-ca-file "$NODE_DIR/pki/ca.crt" \
+    --cluster-signing-cert-file "$NODE_DIR/pki/ca.crt" --cluster-signing-key-file "$NODE_DIR/pki/ca.key"
+  component kube-scheduler "$NODE_DIR/bin/kube-scheduler" \
+    --kubeconfig "$NODE_DIR/config/kube-scheduler.kubeconfig" --leader-elect=false
+  component kube-proxy "$NODE_DIR/bin/kube-proxy" --config "$NODE_DIR/config/kube-proxy.yaml" --hostname-override "$CLUSTER_NAME"
+}
+
+start_dns() {
+  until_true 60 "$NODE_DIR/bin/kubectl" --kubeconfig "$NODE_DIR/kubeconfig" apply -f "$NODE_DIR/config/dns.yaml"
+  component coredns "$NODE_DIR/bin/coredns" -conf "$NODE_DIR/config/Corefile"
+}
+
+run_inside() {
+  local ended
+  export KUBECACHEDIR=/run/kubectl-cache
+  set_up_mounts
+  set_up_network
+  start_runtime_and_store
+  start_api_server
+  start_kubelet
+  start_controllers
+  start_dns
+  # Process 1 also reaps what containerd's shims leave behind; only the end of a
+  # component matters.
+  wait -n -p ended "${!COMPONENT_OF_PID[@]}" || true
+  echo "${COMPONENT_OF_PID[$ended]} ended: see $STATE/log/${COMPONENT_OF_PID[$ended]}.log"
+  exit 1
+}

@@ -1,0 +1,151 @@
+# shellcheck shell=bash
+# Starts and stops the node from outside its namespaces.
+
+KUBELET_DIR=/var/lib/kubelet # a path the kubelet has built in
+KUBELET_DIR_MARK=$KUBELET_DIR/.made-for-pgbackup-tests
+
+# The process id of the node's process 1; fails when there is none.
+node_pid() {
+  local pid
+  pid=$(cat "$STATE/run/node.pid" 2> /dev/null) || return 1
+  tr '\0' '\n' < "/proc/$pid/environ" 2> /dev/null | grep -qxF "PGBACKUP_NODE=$STATE" || return 1
+  echo "$pid"
+}
+
+in_node() { nsenter -t "$(node_pid)" --mount --net -- "$@"; }
+admin_kubectl() { KUBECACHEDIR=$STATE/kubectl-cache "$STATE/bin/kubectl" --kubeconfig "$OWN_KUBECONFIG" "$@"; }
+api_answers() { curl -sf --max-time 2 --cacert "$STATE/pki/ca.crt" "$API_SERVER/readyz" > /dev/null; }
+runtime_answers() { in_node "$NODE_DIR/bin/ctr" version > /dev/null 2>&1; }
+# With the API up and its routes set, but before these, pods would be refused or slow.
+node_registered() { admin_kubectl get node "$CLUSTER_NAME" > /dev/null 2>&1; }
+node_ready() { [ "$(admin_kubectl get node "$CLUSTER_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2> /dev/null)" = True ]; }
+service_account_made() { admin_kubectl -n default get serviceaccount default > /dev/null 2>&1; }
+dns_answers() { in_node curl -sf --max-time 1 http://127.0.0.1:8181/ready > /dev/null; }
+
+# wait_for SECONDS WHAT COMMAND...: takes the node down again when it does not come.
+wait_for() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    if ! node_pid > /dev/null; then
+      give_up "the node ended while starting: $(tail -1 "$STATE/log/node.log")"
+    fi
+    [ $SECONDS -le $deadline ] || give_up "$what did not come in time"
+    sleep 0.05
+  done
+}
+
+give_up() {
+  stop_node
+  die "$1" "the logs of all components are in $STATE/log"
+}
+
+# Addresses of another node or of this machine's own network must not be taken.
+# Called while no link of ours exists.
+check_addresses() {
+  local other
+  other=$(ip -oneline route show root "$CLUSTER_NET.0.0/16")
+  [ -z "$other" ] || die "the addresses $CLUSTER_NET.0.0/16 are in use: $other" \
+    "choose others, such as CLUSTER_NET=198.19, or stop what uses them"
+}
+
+make_kubelet_dir() {
+  [ -d "$KUBELET_DIR" ] && return
+  mkdir -p "$KUBELET_DIR"
+  touch "$KUBELET_DIR_MARK"
+}
+
+# Only if it was made here, and no other node mounts its own over it.
+remove_kubelet_dir() {
+  [ -e "$KUBELET_DIR_MARK" ] || return 0
+  [ -z "$(other_nodes)" ] || return 0
+  rm -f "$KUBELET_DIR_MARK"
+  rmdir "$KUBELET_DIR" || true
+}
+
+other_nodes() {
+  local hierarchy
+  for hierarchy in $(cgroup_hierarchies); do
+    find "$hierarchy" -maxdepth 1 -name 'pgbackup-cluster-*' ! -path "$hierarchy$CGROUP"
+  done
+}
+
+link_programs() {
+  local program entry
+  rm -rf "$STATE/bin"
+  mkdir "$STATE/bin"
+  for entry in "$(kubernetes_entry)" "$(containerd_entry)"; do
+    for program in "$CACHE/$entry"/*; do ln -s "$program" "$STATE/bin/"; done
+  done
+}
+
+# The namespaces and the link into them. The lock is not handed on.
+start_process() {
+  PGBACKUP_NODE=$STATE setsid unshare --net --pid --mount --fork --kill-child --mount-proc \
+    bash "$HERE/cluster" inside > "$STATE/log/node.log" 2>&1 < /dev/null {NODE_LOCK}>&- &
+  local outer=$! pid=
+  for _ in $(seq 200); do
+    read -r pid _ < "/proc/$outer/task/$outer/children" 2> /dev/null || true
+    [ -z "$pid" ] || break
+    sleep 0.02
+  done
+  [ -n "$pid" ] || give_up "the node's namespaces could not be made: $(tail -1 "$STATE/log/node.log")"
+  echo "$pid" > "$STATE/run/node.pid"
+  for _ in $(seq 100); do
+    if node_pid > /dev/null; then break; fi
+    sleep 0.02
+  done
+  ip link add "$HOST_LINK" type veth peer name eth0 netns "$pid"
+  ip address add "$HOST_IP/30" dev "$HOST_LINK"
+  ip link set "$HOST_LINK" up
+  ip route add "$CLUSTER_NET.0.0/16" via "$NODE_IP" dev "$HOST_LINK"
+  touch "$STATE/run/linked"
+}
+
+# Every start is of an empty cluster: only images and certificates are kept.
+start_node() {
+  rm -rf "$STATE"/{etcd,kubelet,pod-logs,run,config,kubectl-cache}
+  mkdir -p "$STATE"/{kubelet,pod-logs,run,config}
+  link_programs
+  make_pki
+  make_configs
+  make_kubelet_dir
+  make_cgroups
+  start_process
+  wait_for 60 "containerd" runtime_answers
+  import_archives "${IMAGE_ARCHIVES[@]}"
+  wait_for 120 "the API server" api_answers
+  wait_for 60 "the kubelet" node_registered
+  wait_for 60 "the state Ready of the node" node_ready
+  wait_for 30 "the first ServiceAccount" service_account_made
+  wait_for 30 "the cluster's DNS" dns_answers
+}
+
+# The end of process 1 ends every process of the node, and with them go their
+# mounts, their network and its rules.
+stop_node() {
+  local pid
+  if pid=$(node_pid); then
+    kill -KILL "$pid"
+    while [ -e "/proc/$pid" ]; do sleep 0.02; done
+  fi
+  ip link delete "$HOST_LINK" 2> /dev/null || true
+  remove_cgroups
+  remove_kubelet_dir
+  rm -rf "$STATE/run"
+}
+
+# One line for each thing that a node which is down should not have left.
+list_leftovers() {
+  local process folder
+  for process in /proc/[0-9]*; do
+    if tr '\0' '\n' < "$process/environ" 2> /dev/null | grep -qxF "PGBACKUP_NODE=$STATE"; then
+      echo "process ${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline")"
+    fi
+  done
+  awk -v state="$STATE" 'index($0, state) { print "mount " $5 }' /proc/self/mountinfo
+  if ip link show "$HOST_LINK" > /dev/null 2>&1; then echo "link $HOST_LINK"; fi
+  ip -oneline route show root "$CLUSTER_NET.0.0/16" | sed 's/^/route /'
+  for folder in $(cgroup_folders); do echo "cgroup $folder"; done
+  if [ -e "$KUBELET_DIR_MARK" ] && [ -z "$(other_nodes)" ]; then echo "folder $KUBELET_DIR"; fi
+}

@@ -1,0 +1,3 @@
+module pgbackup.dev/tests/cluster/oci
+
+go 1.24
