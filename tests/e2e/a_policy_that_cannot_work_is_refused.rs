@@ -1,0 +1,203 @@
+//! What cannot work is refused when it is written, once, with a message that says what to write instead.
+
+use anyhow::{Context, Result, bail};
+use api::BackupPolicy;
+use domain::reason::Reason;
+use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
+use pgbackup_tests::{Env, story};
+use serde_json::{Value, json};
+
+/// What is wrong: a place in the policy and what stands there (null: nothing does). Then the field that the API
+/// server names, and what it says.
+type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+
+const REFUSED: &[Case] = &[
+    (
+        &[("/metadata/name", "\"a-name-of-forty-six-characters-which-is-too-long\"")],
+        "<nil>",
+        "metadata.name: write at most 45 characters; the policy's CronJob is named <policy>-backup, and Kubernetes allows 52 there",
+    ),
+    (
+        &[("/spec/schedule", "\"@every 6h\"")],
+        "spec.schedule",
+        "@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\"",
+    ),
+    (
+        &[("/spec/schedule", "\"TZ=Europe/Berlin 0 2 * * *\"")],
+        "spec.schedule",
+        "write the time zone in spec.timeZone, not in the schedule",
+    ),
+    (
+        &[("/spec/schedule", "\"0 0 2 * * *\"")],
+        "spec.schedule",
+        "write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds",
+    ),
+    (&[("/spec/schedule", "\"\"")], "spec.schedule", "should be at least 1 chars long"),
+    (
+        &[("/spec/timeZone", "\"Local\"")],
+        "spec.timeZone",
+        "write an IANA name such as Europe/Berlin; Local would be the zone of whatever host the controller runs on",
+    ),
+    (&[("/spec/timeZone", "\"Europe/ Berlin\"")], "spec.timeZone", "should match"),
+    (
+        &[("/spec/postgres/image", "\"localhost/postgres:17\"")],
+        "spec.postgres",
+        "write either version (17) or image (docker.io/library/postgres:17), not both",
+    ),
+    (
+        &[("/spec/postgres/version", "null")],
+        "spec.postgres",
+        "write either version (17) or image (docker.io/library/postgres:17), not both",
+    ),
+    (&[("/spec/postgres/version", "9")], "spec.postgres.version", "should be greater than or equal to 13"),
+    (&[("/spec/postgres/connection/host", "\"db port=1\"")], "spec.postgres.connection.host", "should match"),
+    (
+        &[("/spec/postgres/connection/user", "null")],
+        "spec.postgres.connection",
+        "write either user or userSecretRef, not both",
+    ),
+    (
+        &[("/spec/postgres/connection/userSecretRef", "{\"name\": \"postgres\", \"key\": \"user\"}")],
+        "spec.postgres.connection",
+        "write either user or userSecretRef, not both",
+    ),
+    (
+        &[("/spec/postgres/connection/passwordSecretRef", "null")],
+        "spec.postgres.connection.passwordSecretRef",
+        "Required value",
+    ),
+    (
+        &[("/spec/postgres/connection/sslMode", "\"maybe\"")],
+        "spec.postgres.connection.sslMode",
+        "Unsupported value: \"maybe\": supported values:",
+    ),
+    (
+        &[("/spec/postgres/databases/include", "[]")],
+        "spec.postgres.databases.include",
+        "should have at least 1 items",
+    ),
+    (&[("/spec/storage/volume", "null")], "spec.storage.volume", "Required value"),
+    (&[("/spec/storage/volume/subPath", "\"../elsewhere\"")], "spec.storage.volume.subPath", "should match"),
+    (&[("/spec/retention/keepLast", "0")], "spec.retention.keepLast", "should be greater than or equal to 1"),
+    (
+        &[("/spec/retention/minimumVerified", "0")],
+        "spec.retention.minimumVerified",
+        "should be greater than or equal to 1",
+    ),
+    (
+        &[("/spec/verification/level", "\"None\"")],
+        "spec.verification.level",
+        "Unsupported value: \"None\": supported values: \"Archive\"",
+    ),
+];
+
+const ACCEPTED: &[&[(&str, &str)]] = &[
+    &[],
+    &[("/spec/schedule", "\"@daily\"")],
+    &[("/spec/schedule", "\"H H(1-5) * * *\"")],
+    &[("/spec/schedule", "\" 0  2 * * mon-fri\"")],
+    &[("/spec/timeZone", "\"America/Argentina/Buenos_Aires\"")],
+    &[("/spec/timeZone", "null"), ("/spec/retention", "null"), ("/spec/verification", "null")],
+    &[("/spec/postgres/version", "null"), ("/spec/postgres/image", "\"localhost/postgres:17\"")],
+    &[
+        ("/spec/postgres/connection/user", "null"),
+        ("/spec/postgres/connection/userSecretRef", "{\"name\": \"postgres\", \"key\": \"user\"}"),
+    ],
+    &[("/spec/postgres/connection/host", "\"fd00::1\"")],
+    &[("/spec/postgres/databases/include", "[\"shop\", \"web-*\"]")],
+    &[("/spec/storage/volume/subPath", "\"databases/main\"")],
+    &[("/metadata/name", "\"a-name-of-forty-five-characters-is-allowed-ok\"")],
+];
+
+#[test]
+fn a_policy_that_cannot_work_is_refused() -> Result<()> {
+    story("refused", async |env| {
+        for (changes, field, message) in REFUSED {
+            let Err(error) = apply(&env, changes).await? else {
+                bail!("{changes:?} was accepted");
+            };
+            let causes = error.details.map(|details| details.causes).unwrap_or_default();
+            let said: Vec<String> =
+                causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+            assert_eq!(causes.len(), 1, "one mistake, one message: {said:?}");
+            assert_eq!(&causes[0].field, field, "{said:?}");
+            assert!(said[0].contains(message), "{said:?} should say {message:?}");
+        }
+        let Err(error) = apply(&env, &[("/spec/retention/keepForever", "true")]).await? else {
+            bail!("an unknown field was accepted");
+        };
+        assert!(error.message.contains("keepForever"), "{error:?}");
+        for changes in ACCEPTED {
+            if let Err(error) = apply(&env, changes).await? {
+                bail!("{changes:?} was refused: {}", error.message);
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_admission_cannot_see_stalls_the_policy() -> Result<()> {
+    story("stalled", async |env| {
+        for (name, schedule, zone) in [
+            ("never", "0 0 30 2 *", "Etc/UTC"),
+            ("nonsense", "61 * * * *", "Etc/UTC"),
+            ("nowhere", "0 2 * * *", "Middle/Earth"),
+        ] {
+            let policy = env
+                .policy(name, |spec| {
+                    spec.schedule = schedule.to_owned();
+                    spec.time_zone = zone.to_owned();
+                })
+                .await?;
+            let message = policy.condition_is("Ready", "False", Reason::InvalidSchedule).await?;
+            policy.condition_is("Stalled", "True", Reason::InvalidSchedule).await?;
+            assert!(!message.is_empty());
+            assert!(policy.jobs().await?.is_empty());
+
+            policy
+                .edit(|spec| {
+                    spec.schedule = "0 2 * * *".to_owned();
+                    spec.time_zone = "Etc/UTC".to_owned();
+                })
+                .await?;
+            policy.ready().await?;
+        }
+        Ok(())
+    })
+}
+
+/// Applies a policy with these changes, without storing it; returns what the API server has against it.
+async fn apply(env: &Env, changes: &[(&str, &str)]) -> Result<Result<(), Box<kube::core::Status>>> {
+    let mut policy = serde_json::to_value(BackupPolicy::new("shop", env.spec()))?;
+    for (place, value) in changes {
+        set(&mut policy, place, serde_json::from_str(value)?)?;
+    }
+    let name = policy["metadata"]["name"].as_str().context("a name")?.to_owned();
+    let params = PatchParams {
+        dry_run: true,
+        field_manager: Some("e2e".to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
+    let resource = kube::core::ApiResource::erase::<BackupPolicy>(&());
+    let policies = kube::Api::<DynamicObject>::namespaced_with(env.client.clone(), &env.namespace, &resource);
+    match policies.patch(&name, &params, &Patch::Apply(policy)).await {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) => Ok(Err(status)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts a value where the JSON pointer says; null takes away what is there.
+fn set(object: &mut Value, place: &str, value: Value) -> Result<()> {
+    let (parent, key) = place.rsplit_once('/').context("a JSON pointer")?;
+    let parent = object.pointer_mut(parent).context(place.to_owned())?;
+    let parent = parent.as_object_mut().context(place.to_owned())?;
+    if value == json!(null) {
+        parent.remove(key);
+    } else {
+        parent.insert(key.to_owned(), value);
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! A token in the annotation takes one backup, whatever happens to the operator; so does a Job made by hand.
+
+use anyhow::Result;
+use domain::name;
+use pgbackup_tests::story;
+
+#[test]
+fn a_request_runs_exactly_once() -> Result<()> {
+    story("request", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.ready().await?;
+
+        policy.request("").await?;
+        policy.observed_now().await?;
+        assert!(policy.jobs().await?.is_empty(), "an empty token asks for nothing");
+
+        let first = policy.request("first").await?;
+        env.restart_operator().await?;
+        policy.succeeded(&first).await?;
+        assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("first"));
+
+        policy.request("").await?;
+        policy.observed_now().await?;
+        policy.request("first").await?;
+        env.restart_operator().await?;
+        policy.observed_now().await?;
+        assert_eq!(policy.jobs().await?, [first.as_str()], "a token that was handled asks for nothing");
+
+        let second = policy.request("second").await?;
+        policy.succeeded(&second).await?;
+        let mut jobs = policy.jobs().await?;
+        jobs.sort_unstable();
+        let mut both = vec![name::requested_job("shop", "first"), name::requested_job("shop", "second")];
+        both.sort_unstable();
+        assert_eq!(jobs, both);
+        let history = policy.status().await?.history;
+        assert_eq!(history.len(), 2, "{history:?}");
+        assert_eq!(env.store().await?.sets(&policy).await?.len(), 2);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_job_made_with_kubectl_counts() -> Result<()> {
+    story("by-hand", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.ready().await?;
+
+        env.kubectl(&["create", "job", "before-the-upgrade", "--from=cronjob/shop-backup"])?;
+        let success = policy.succeeded("before-the-upgrade").await?;
+
+        assert_eq!(success.scheduled_time, None);
+        let run = policy.ended("before-the-upgrade").await?;
+        assert_eq!(run.trigger, "Manual");
+        let store = env.store().await?;
+        let set = store.only_set(&policy).await?;
+        assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
+        assert_eq!(set.manifest.run.job, "before-the-upgrade");
+        Ok(())
+    })
+}

@@ -1,0 +1,83 @@
+//! A table that is rewritten between a dump's snapshot and its lock looks empty to that snapshot. `pg_dump` stores it
+//! so, with exit status 0; we take the locks first.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use pgbackup_tests::{Postgres, story};
+
+const ROWS: u32 = 100_000;
+
+#[test]
+fn a_table_rewritten_while_the_dump_starts_is_stored_whole() -> Result<()> {
+    story("rewrite", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", ROWS).await?;
+        assert_eq!(rows_of_a_plain_pg_dump(&server).await?, 0, "the hazard is there");
+
+        let policy = env.policy("shop", |_| ()).await?;
+        let store = env.store().await?;
+        let mut rewrite = server.session("shop").await?;
+        rewrite.run("BEGIN; ALTER TABLE goods ALTER id TYPE int;").await?;
+        let job = policy.request("now").await?;
+        server.until_a_backup_waits_for_a_lock().await?;
+        rewrite.run("COMMIT;").await?;
+
+        policy.succeeded(&job).await?;
+        assert_eq!(store.only_set(&policy).await?.rows("shop", "goods")?, u64::from(ROWS));
+        Ok(())
+    })
+}
+
+/// What `pg_dump` alone stores of a table that is rewritten while it waits for the lock.
+async fn rows_of_a_plain_pg_dump(server: &Postgres) -> Result<u32> {
+    let mut rewrite = server.session("shop").await?;
+    rewrite.run("BEGIN; ALTER TABLE goods ALTER id TYPE bigint;").await?;
+    let dump = "pg_dump --username=postgres --data-only --table=goods shop |
+                awk '/^COPY/ { copy = 1; next } /^\\\\\\./ { copy = 0 } copy { n++ } END { print n + 0 }'";
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+                 WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'";
+    let (rows, ()) = tokio::try_join!(server.sh(dump), async {
+        server.until("pg_dump waits for the lock", waits).await?;
+        rewrite.run("COMMIT;").await.map(drop)
+    })?;
+    Ok(rows.parse()?)
+}
+
+#[test]
+fn a_table_rewritten_all_the_time_is_stored_whole_or_not_at_all() -> Result<()> {
+    story("rewrites", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", ROWS).await?;
+        let all = vec!["shop".to_owned()];
+        let policy = env.policy("shop", |spec| spec.postgres.databases.include = all).await?;
+        let store = env.store().await?;
+
+        let mut rewrites = server.session("shop").await?;
+        let mut statements = String::new();
+        for n in 0..300 {
+            let kind = if n % 2 == 0 { "bigint" } else { "int" };
+            writeln!(statements, "ALTER TABLE goods ALTER id TYPE {kind}; SELECT pg_sleep(random() * 0.6);")?;
+        }
+        rewrites.send(&statements).await?;
+        // Runs in one pod, one after the other, each with an identity of its own.
+        let attempts =
+            "for n in $(seq 12); do PGBACKUP_JOB=attempt-$n PGBACKUP_JOB_UID=$n \"$@\"; done; true";
+        let job = policy
+            .start("attempts", |run| {
+                run.once().script(attempts).arg("--lock-timeout=1").arg("--retry-wait=1");
+            })
+            .await?;
+        job.death().await?;
+
+        let sets = store.sets(&policy).await?;
+        println!("{} of 12 attempts stored a set", sets.len());
+        assert!(!sets.is_empty(), "not one attempt of 12 went well");
+        for set in sets {
+            assert_eq!(set.rows("shop", "goods")?, u64::from(ROWS), "{}", set.path);
+        }
+        Ok(())
+    })
+}

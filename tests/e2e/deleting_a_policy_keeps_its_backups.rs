@@ -1,0 +1,44 @@
+//! A deleted policy takes its CronJob with it and leaves every backup; a new policy of the same name is a stranger
+//! to them.
+
+use anyhow::Result;
+use domain::reason::Reason;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use pgbackup_tests::{
+    story,
+    wait::{self, DEADLINE},
+};
+
+#[test]
+fn deleting_a_policy_keeps_its_backups() -> Result<()> {
+    story("deleted", async |env| {
+        env.postgres(17).await?;
+        let store = env.store().await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        let job = policy.backup("one").await?.job;
+        let set = store.only_set(&policy).await?;
+
+        policy.delete().await?;
+        let cron_job = policy.cron_job_name();
+        let gone = "it is gone";
+        wait::object(&env.api::<CronJob>(), &cron_job, gone, DEADLINE, |seen| seen.is_none().then_some(()))
+            .await?;
+        wait::object(&env.api::<Job>(), &job, gone, DEADLINE, |seen| seen.is_none().then_some(())).await?;
+        store.check(&set).await?;
+
+        let stranger = env
+            .policy("shop", |spec| {
+                spec.retention.keep_last = Some(1);
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+        assert_ne!(stranger.uid, policy.uid);
+        stranger.backup("two").await?;
+        stranger.backup("three").await?;
+        let message =
+            stranger.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
+        assert!(message.contains(&policy.uid), "{message}");
+        assert_eq!(store.sets(&stranger).await?.len(), 3, "what belongs to another policy is not removed");
+        store.check(&set).await
+    })
+}

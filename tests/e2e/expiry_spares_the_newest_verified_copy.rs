@@ -1,0 +1,65 @@
+//! Expired copies go; the newest verified one never does, however many runs fail after it.
+
+use anyhow::Result;
+use domain::reason::Reason;
+use pgbackup_tests::story;
+
+#[test]
+fn expiry_spares_the_newest_verified_copy() -> Result<()> {
+    story("expiry", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        let store = env.store().await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.retention.keep_last = Some(1);
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+
+        for token in ["one", "two"] {
+            let success = policy.backup(token).await?;
+            assert_eq!(store.set_folders(&policy).await?, [success.set.unwrap_or_default()], "{token}");
+        }
+        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        let retained = policy.status().await?.retained.unwrap_or_else(|| unreachable!("a run reported it"));
+        assert_eq!((retained.sets, retained.verified, retained.removed), (1, 1, 1), "{retained:?}");
+
+        let newest = store.only_set(&policy).await?;
+        policy.edit(|spec| spec.postgres.databases.include.push("gone".to_owned())).await?;
+        for token in ["three", "four"] {
+            policy.failure(token, Reason::DatabaseUnavailable).await?;
+        }
+        assert_eq!(store.only_set(&policy).await?.path, newest.path, "failures expire nothing");
+        store.check(&newest).await?;
+
+        policy
+            .edit(|spec| {
+                spec.postgres.databases.include.pop();
+                spec.retention.minimum_verified = 2;
+            })
+            .await?;
+        policy.backup("five").await?;
+        let sets = store.sets(&policy).await?;
+        assert_eq!(sets.len(), 2, "the floor is stronger than the rule");
+        assert_eq!(sets[0].path, newest.path);
+        let kept = policy.status().await?.retained.map(|retained| retained.kept);
+        println!("kept by rule: {kept:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn without_rules_nothing_is_removed() -> Result<()> {
+    story("no-rules", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |spec| spec.retention.minimum_verified = 1).await?;
+        for token in ["one", "two", "three"] {
+            policy.backup(token).await?;
+        }
+        policy.condition_is("RetentionHealthy", "True", Reason::NoRules).await?;
+        assert_eq!(env.store().await?.sets(&policy).await?.len(), 3);
+        Ok(())
+    })
+}

@@ -1,0 +1,24 @@
+//! The end-to-end tests: one file for each behaviour, each test in a namespace of its own, side by side on one real
+//! cluster. `make e2e` runs them.
+
+mod a_killed_run_leaves_nothing_that_looks_complete;
+mod a_policy_that_cannot_work_is_refused;
+mod a_queued_alter_blocks_nobody_for_long;
+mod a_request_runs_exactly_once;
+mod a_rewritten_table_is_never_stored_empty;
+mod a_scheduled_run_is_verified_and_shown;
+mod a_suspended_policy_rests;
+mod another_majors_client_is_refused;
+mod connection_failures_are_named;
+mod corruption_is_reported;
+mod databases_are_chosen;
+mod deleting_a_policy_keeps_its_backups;
+mod drift_is_repaired;
+mod expiry_spares_the_newest_verified_copy;
+mod hostile_names_are_backed_up;
+mod hostile_settings_break_nothing;
+mod pods_that_cannot_start_are_explained;
+mod privileges_are_least;
+mod restore_by_hand;
+mod roles_are_stored_without_passwords;
+mod volumes_of_both_kinds_work;

@@ -1,0 +1,46 @@
+//! `globals.sql` brings the roles back, and nobody's password is in it.
+
+use anyhow::{Context, Result};
+use api::policy::Globals;
+use domain::manifest::Content;
+use pgbackup_tests::story;
+
+#[test]
+fn roles_are_stored_without_passwords() -> Result<()> {
+    story("globals", async |env| {
+        let server = env.postgres(17).await?;
+        server.sql("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'till' CREATEDB").await?;
+        server.sql("postgres", "ALTER ROLE clerk SET work_mem = '5MB'").await?;
+        let store = env.store().await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.backup("with").await?;
+
+        let set = store.only_set(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        assert!(text.contains("CREATE ROLE clerk") && text.contains("work_mem"), "{text}");
+        let lower = text.to_lowercase();
+        assert!(!lower.contains("scram") && !lower.contains("password '"), "{text}");
+        let files = store.files(&policy).await?;
+        let (_, mode) = files
+            .get(&format!("{}/globals.sql", set.manifest.id))
+            .context("globals.sql is among the files")?;
+        assert_eq!(mode, "600");
+        let other: Vec<_> =
+            files.iter().filter(|(_, (_, mode))| mode.ends_with(['4', '5', '6', '7'])).collect();
+        assert!(other.is_empty(), "nobody else reads backups: {other:?}");
+        assert!(set.manifest.server.roles.contains(&"clerk".to_owned()));
+        let everything = store.sh(&format!("grep -rc -e '{}' . || true", env.password)).await?;
+        assert!(
+            everything.lines().all(|line| line.ends_with(":0")),
+            "the password is in a file:\n{everything}"
+        );
+
+        policy.edit(|spec| spec.postgres.globals = Globals::None).await?;
+        policy.backup("without").await?;
+        let newest = store.sets(&policy).await?.pop().context("a second set")?;
+        let globals =
+            |artifact: &&domain::manifest::Artifact| matches!(artifact.content, Content::Globals { .. });
+        assert_eq!(newest.manifest.artifacts.iter().find(globals), None);
+        Ok(())
+    })
+}

@@ -1,0 +1,56 @@
+//! A directory of the node as k3s makes them, where fsGroup does nothing, and a local disk, where it does everything;
+//! and PostgreSQL images that are not ours, with whatever name service they have.
+
+use anyhow::Result;
+use pgbackup_tests::{
+    Store,
+    cluster::postgres_image,
+    manifests::{HOST_PATH_VOLUME, LOCAL_VOLUME},
+    story,
+};
+
+#[test]
+fn volumes_of_both_kinds_work() -> Result<()> {
+    story("volumes", async |env| {
+        env.postgres(17).await?;
+        let kinds = [("host-path", HOST_PATH_VOLUME, "0777"), ("local", LOCAL_VOLUME, "0755")];
+        for (claim, kind, mode) in kinds {
+            env.node_volume(claim, kind, mode).await?;
+            let policy = env
+                .policy(claim, |spec| {
+                    spec.storage.volume.claim_name = claim.to_owned();
+                    spec.storage.volume.sub_path = Some("databases/main".to_owned());
+                })
+                .await?;
+
+            policy.backup("now").await?;
+            policy.backup("again").await?;
+
+            let store = Store::open(&env, claim).await?;
+            store.sh("ls databases/main").await?;
+            let store = store.below("databases/main");
+            let sets = store.sets(&policy).await?;
+            assert_eq!(sets.len(), 2, "{claim}");
+            for set in &sets {
+                store.check(set).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_with_a_foreign_name_service_works() -> Result<()> {
+    story("nsswitch", async |env| {
+        env.postgres(17).await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.version = None;
+                spec.postgres.image = Some(postgres_image("17-foreign-nss"));
+            })
+            .await?;
+        policy.backup("now").await?;
+        let store = env.store().await?;
+        store.check(&store.only_set(&policy).await?).await
+    })
+}

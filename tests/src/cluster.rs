@@ -1,0 +1,164 @@
+//! The cluster that the tests of a run share: what must be there before the first of them starts.
+
+use std::{
+    env,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::LazyLock,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::manifests;
+
+/// The namespace of the operator.
+pub const SYSTEM: &str = "pgbackup-system";
+/// The namespace of the tests' shell on the node.
+pub const NODE_NAMESPACE: &str = "pgbackup-e2e";
+/// Where the tests' volumes are on the node.
+pub const NODE_VOLUMES: &str = "/var/lib/pgbackup-e2e";
+
+/// The cluster, as far as all tests share it.
+pub struct Cluster {
+    root: PathBuf,
+    /// Whether claims get volumes without our doing.
+    pub provides_volumes: bool,
+    /// The node's name, where the tests make volumes.
+    pub node: String,
+}
+
+static CLUSTER: LazyLock<Result<Cluster, String>> =
+    LazyLock::new(|| Cluster::prepare().map_err(|error| format!("{error:?}")));
+
+impl Cluster {
+    /// The cluster, ready. The first caller installs the product; all others wait for that.
+    pub fn get() -> Result<&'static Self> {
+        CLUSTER.as_ref().map_err(|error| anyhow!("the cluster is not ready for tests: {error}"))
+    }
+
+    fn prepare() -> Result<Self> {
+        if env::var_os("KUBECONFIG").is_none() {
+            bail!(
+                "KUBECONFIG is not set, and the tests use no cluster by chance: run `make e2e`, or \
+                 `make cluster-up images test-images`, load the images, and export \
+                 KUBECONFIG=$(tests/cluster/cluster kubeconfig)"
+            );
+        }
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .map_err(|_| anyhow!("a TLS provider is installed already"))?;
+        let started = Instant::now();
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+        let mut cluster = Self { root, provides_volumes: false, node: String::new() };
+        let default_class = "{.items[?(@.metadata.annotations.storageclass\\.kubernetes\\.io/is-default-class==\"true\")].metadata.name}";
+        cluster.provides_volumes = !cluster
+            .kubectl(&["get", "storageclasses", "-o", &format!("jsonpath={default_class}")], "")
+            .context("the cluster of KUBECONFIG does not answer")?
+            .is_empty();
+        cluster.install()?;
+        cluster.start_node_shell()?;
+        eprintln!("operator and node shell ready after {:.1} s", started.elapsed().as_secs_f32());
+        Ok(cluster)
+    }
+
+    fn install(&self) -> Result<()> {
+        let (operator, runner) = (operator_image(), runner_image());
+        self.door(
+            "helm",
+            &[
+                "upgrade",
+                "--install",
+                "pgbackup",
+                &self.root.join("charts/pgbackup").to_string_lossy(),
+                "--namespace",
+                SYSTEM,
+                "--create-namespace",
+                "--set",
+                &format!("image.operator={operator}"),
+                "--set",
+                &format!("image.runner={runner}"),
+                "--set",
+                &format!("postgresImage={}", postgres_repository()),
+                "--wait",
+                "--timeout",
+                "2m",
+            ],
+            "",
+        )
+        .context("the chart cannot be installed")?;
+        Ok(())
+    }
+
+    fn start_node_shell(&mut self) -> Result<()> {
+        let manifest = manifests::fill(
+            manifests::NODE,
+            &[("NAMESPACE", NODE_NAMESPACE), ("IMAGE", &postgres_image("17")), ("VOLUMES", NODE_VOLUMES)],
+        );
+        self.kubectl(&["apply", "-f", "-"], &manifest)?;
+        let pod = ["-n", NODE_NAMESPACE, "pod/node"];
+        self.kubectl(&[&["wait", "--for=condition=Ready", "--timeout=60s"], &pod[..]].concat(), "").context(
+            "the tests' shell on the node does not start: is the image localhost/postgres:17 loaded?",
+        )?;
+        self.node = self.kubectl(&[&["get", "-o", "jsonpath={.spec.nodeName}"], &pod[..]].concat(), "")?;
+        Ok(())
+    }
+
+    /// Runs kubectl; returns what it prints.
+    pub fn kubectl(&self, args: &[&str], input: &str) -> Result<String> {
+        self.door("kubectl", args, input)
+    }
+
+    /// Runs a tool of the test cluster, which has its own kubectl and helm; they use any cluster of KUBECONFIG.
+    fn door(&self, tool: &str, args: &[&str], input: &str) -> Result<String> {
+        let door = self.root.join("tests/cluster/cluster");
+        let mut child = Command::new(&door)
+            .arg(tool)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", door.display()))?;
+        child.stdin.take().context("the child should have a standard input")?.write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!(
+                "{tool} {} ended with {}: {}",
+                args.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// The image of the operator, as the Makefile names it.
+fn operator_image() -> String {
+    image("PGBACKUP_OPERATOR_IMAGE", "pgbackup-operator", "")
+}
+
+/// The image that brings the runner.
+fn runner_image() -> String {
+    image("PGBACKUP_RUNNER_IMAGE", "pgbackup-runner", "")
+}
+
+/// The image that brings the runner with failpoints.
+pub fn failpoints_image() -> String {
+    image("PGBACKUP_FAILPOINTS_IMAGE", "pgbackup-runner", "-failpoints")
+}
+
+/// The image of a PostgreSQL major version.
+pub fn postgres_image(tag: &str) -> String {
+    format!("{}:{tag}", postgres_repository())
+}
+
+fn postgres_repository() -> String {
+    env::var("PGBACKUP_POSTGRES_IMAGE").unwrap_or_else(|_| "localhost/postgres".to_owned())
+}
+
+fn image(variable: &str, name: &str, suffix: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| format!("localhost/{name}:{}{suffix}", env!("CARGO_PKG_VERSION")))
+}

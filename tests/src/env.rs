@@ -1,0 +1,215 @@
+//! One test: its namespace, its volume, what it printed when it failed, and its end.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use api::policy::{
+    BackupPolicySpec, Connection, Databases, Globals, Postgres as PostgresSpec, Retention, SecretKeyRef,
+    SslMode, Storage, Verification, VolumeStorage,
+};
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+    core::NamespaceResourceScope,
+};
+use serde_json::json;
+use tokio::time;
+
+use crate::{
+    cluster::{self, Cluster, NODE_NAMESPACE, NODE_VOLUMES, SYSTEM},
+    diagnosis, exec,
+    manifests::{self, fill},
+    policy::Policy,
+    postgres::Postgres,
+    store::Store,
+};
+
+/// The claim that policies store to.
+pub const CLAIM: &str = "backups";
+
+/// A schedule for policies whose backups are asked for: it is never due during a test.
+pub const NEW_YEAR: &str = "0 4 1 1 *";
+
+/// How long a test may take as a whole.
+const STORY_LIMIT: Duration = Duration::from_mins(6);
+
+/// What a test works in.
+#[derive(Clone)]
+pub struct Env {
+    /// The API of the cluster.
+    pub client: Client,
+    /// The test's own namespace.
+    pub namespace: String,
+    /// The password of its servers' superuser.
+    pub password: String,
+    cluster: &'static Cluster,
+}
+
+/// Runs a test in a namespace of its own. When it fails, or panics, what the cluster knows of it is printed.
+/// `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
+pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
+    let cluster = Cluster::get()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let env = Env::new(cluster, name).await?;
+        let limited = time::timeout(STORY_LIMIT, test(env.clone()));
+        let ended = AssertUnwindSafe(limited).catch_unwind().await;
+        let good = matches!(ended, Ok(Ok(Ok(()))));
+        if !good {
+            println!("{}", diagnosis::describe(cluster, &env.namespace));
+        }
+        if good || std::env::var("PGBACKUP_KEEP").is_err() {
+            env.remove().await?;
+        } else {
+            println!("namespace {} is kept, as PGBACKUP_KEEP asks", env.namespace);
+        }
+        match ended {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(anyhow!("the test took longer than {STORY_LIMIT:?}")),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+impl Env {
+    async fn new(cluster: &'static Cluster, name: &str) -> Result<Self> {
+        let client = Client::try_from(Config::infer().await?)?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted", "pgbackup.dev/e2e": "true"});
+        let metadata = json!({"generateName": format!("e2e-{name}-"), "labels": labels});
+        let namespace = serde_json::from_value(json!({"metadata": metadata}))?;
+        let namespace = namespaces.create(&PostParams::default(), &namespace).await?.name_any();
+        let password = format!("secret-of-{namespace}");
+        let env = Self { client, namespace, password, cluster };
+        env.create(&fill(manifests::SECRET, &[("PASSWORD", &env.password)])).await?;
+        env.volume(CLAIM).await?;
+        Ok(env)
+    }
+
+    /// The objects of a kind in the test's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates what a manifest describes.
+    pub async fn create(&self, manifest: &str) -> Result<()> {
+        manifests::create(&self.client, &self.namespace, manifest).await
+    }
+
+    /// Starts a PostgreSQL server named `postgres` and waits until it answers.
+    pub async fn postgres(&self, major: u32) -> Result<Postgres> {
+        Postgres::start(self, "postgres", major).await
+    }
+
+    /// Starts a shell in the claim that policies store to.
+    pub async fn store(&self) -> Result<Store> {
+        Store::open(self, CLAIM).await
+    }
+
+    /// Makes a claim on a volume that backups can write: the cluster's kind, or a directory of the node.
+    pub async fn volume(&self, claim: &str) -> Result<()> {
+        if self.cluster.provides_volumes {
+            return self.create(&fill(manifests::CLAIM, &[("CLAIM", claim)])).await;
+        }
+        self.node_volume(claim, manifests::HOST_PATH_VOLUME, "0777").await
+    }
+
+    /// Makes a claim on a directory of the node, of the kind that the manifest describes, with these permissions.
+    pub async fn node_volume(&self, claim: &str, manifest: &str, mode: &str) -> Result<()> {
+        let volume = format!("{}-{claim}", self.namespace);
+        let path = format!("{NODE_VOLUMES}/{volume}");
+        self.on_node(&["mkdir", "--parents", "--mode", mode, &path]).await?;
+        let values = [
+            ("VOLUME", volume.as_str()),
+            ("CLAIM", claim),
+            ("NAMESPACE", &self.namespace),
+            ("PATH", &path),
+            ("NODE", &self.cluster.node),
+        ];
+        self.create(&fill(manifest, &values)).await
+    }
+
+    /// Runs a command as root in the node's process namespace.
+    pub async fn on_node(&self, command: &[&str]) -> Result<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), NODE_NAMESPACE);
+        exec::stdout(&pods, "node", "shell", command, "").await
+    }
+
+    /// Deletes the operator's pods and does not wait: whatever it was doing, it does again or does not.
+    pub async fn restart_operator(&self) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), SYSTEM);
+        for pod in pods.list_metadata(&ListParams::default()).await? {
+            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs kubectl in the test's namespace; returns what it prints.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
+    }
+
+    /// The spec that policies of tests start from: all databases of the server `postgres`, at New Year.
+    pub fn spec(&self) -> BackupPolicySpec {
+        BackupPolicySpec {
+            schedule: NEW_YEAR.to_owned(),
+            time_zone: "Etc/UTC".to_owned(),
+            suspend: false,
+            postgres: PostgresSpec {
+                version: Some(17),
+                image: None,
+                connection: Connection {
+                    host: "postgres".to_owned(),
+                    port: 5432,
+                    ssl_mode: SslMode::default(),
+                    user: Some("postgres".to_owned()),
+                    user_secret_ref: None,
+                    password_secret_ref: SecretKeyRef {
+                        name: "postgres".to_owned(),
+                        key: "password".to_owned(),
+                    },
+                },
+                databases: Databases::default(),
+                globals: Globals::default(),
+            },
+            storage: Storage { volume: VolumeStorage { claim_name: CLAIM.to_owned(), sub_path: None } },
+            retention: Retention::default(),
+            verification: Verification::default(),
+        }
+    }
+
+    /// Creates a policy: [`Env::spec`] with what `change` makes of it.
+    pub async fn policy(&self, name: &str, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<Policy> {
+        let mut spec = self.spec();
+        change(&mut spec);
+        Policy::create(self, name, spec).await
+    }
+
+    async fn remove(&self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let now = DeleteParams::default();
+        namespaces.delete(&self.namespace, &now).await.context("deleting the test's namespace")?;
+        if !self.cluster.provides_volumes {
+            let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+            for volume in volumes.list_metadata(&ListParams::default()).await? {
+                if volume.name_any().starts_with(&self.namespace) {
+                    volumes.delete(&volume.name_any(), &now).await?;
+                }
+            }
+            let mine = format!("rm -rf {NODE_VOLUMES}/{}-*", self.namespace);
+            self.on_node(&["sh", "-c", &mine]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The image of a server or of a store's shell.
+pub(crate) fn image(major: u32) -> String {
+    cluster::postgres_image(&major.to_string())
+}

@@ -1,0 +1,196 @@
+//! Jobs that a test makes by hand from a policy's CronJob, to change what the runner is told and to end it.
+
+use anyhow::{Context, Result};
+use api::meta::{INSTALL_CONTAINER, RUNNER_CONTAINER};
+use domain::report::{RunReport, Stage};
+use k8s_openapi::api::{
+    batch::v1::{CronJob, Job, JobSpec},
+    core::v1::{Container, ContainerStateTerminated, EnvVar, Pod},
+};
+use kube::{Resource, ResourceExt, api::PostParams};
+
+use crate::{cluster, env::Env, exec, wait, wait::DEADLINE};
+
+/// The spec of a Job to be made.
+pub struct RunnerSpec<'a> {
+    job: &'a mut JobSpec,
+}
+
+impl RunnerSpec<'_> {
+    fn runner(&mut self) -> &mut Container {
+        let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
+        let mut containers = pod.containers.iter_mut();
+        containers
+            .find(|container| container.name == RUNNER_CONTAINER)
+            .expect("a Job should have the runner's container")
+    }
+
+    /// Adds an argument to the runner's command line.
+    pub fn arg(&mut self, arg: &str) -> &mut Self {
+        self.runner().args.get_or_insert_default().push(arg.to_owned());
+        self
+    }
+
+    /// Sets an environment variable of the runner.
+    pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
+        let env = self.runner().env.get_or_insert_default();
+        env.retain(|variable| variable.name != name);
+        env.push(EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None });
+        self
+    }
+
+    /// Lets the runner's command be run by a shell script, as `"$@"`.
+    pub fn script(&mut self, script: &str) -> &mut Self {
+        let runner = self.runner();
+        let shell = ["sh", "-c", script, "sh"].map(str::to_owned);
+        let command = runner.command.take().unwrap_or_default();
+        runner.command = Some(shell.into_iter().chain(command).collect());
+        self
+    }
+
+    /// The run is not tried again when it fails.
+    pub fn once(&mut self) -> &mut Self {
+        self.job.backoff_limit = Some(0);
+        self
+    }
+
+    /// The runner stops at a stage and waits to be killed there.
+    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
+        let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
+        for container in pod.init_containers.iter_mut().flatten() {
+            if container.name == INSTALL_CONTAINER {
+                container.image = Some(cluster::failpoints_image());
+            }
+        }
+        self.once().env("PGBACKUP_FAILPOINT", stage.word())
+    }
+}
+
+/// A signal that ends a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// What the kubelet sends first.
+    Term,
+    /// What the kubelet sends first to PostgreSQL's images.
+    Int,
+    /// What the kernel sends when memory is short: nobody can catch it.
+    Kill,
+}
+
+/// How a run ended, as the kubelet saw it.
+#[derive(Debug)]
+pub struct Death {
+    /// The container's exit code.
+    pub exit_code: i32,
+    /// The report in its termination message.
+    pub report: RunReport,
+}
+
+/// A Job made by hand.
+pub struct RunnerJob {
+    env: Env,
+    /// Its name.
+    pub name: String,
+}
+
+impl RunnerJob {
+    /// The Job that `kubectl create job --from` makes, with what `change` makes of it.
+    pub(crate) fn from(
+        cron_job: &CronJob,
+        name: &str,
+        change: impl FnOnce(&mut RunnerSpec<'_>),
+    ) -> Result<Box<Job>> {
+        let template = cron_job.spec.job_template.clone();
+        let mut spec = template.spec.context("a CronJob's template should have a spec")?;
+        change(&mut RunnerSpec { job: &mut spec });
+        let mut job =
+            Box::new(Job { metadata: template.metadata.unwrap_or_default(), spec: Some(spec), status: None });
+        job.metadata.name = Some(name.to_owned());
+        job.metadata.owner_references = cron_job.controller_owner_ref(&()).map(|owner| vec![owner]);
+        let manual = ("cronjob.kubernetes.io/instantiate".to_owned(), "manual".to_owned());
+        job.annotations_mut().extend([manual]);
+        Ok(job)
+    }
+
+    pub(crate) async fn create(env: &Env, job: &Job) -> Result<Self> {
+        env.api().create(&PostParams::default(), job).await?;
+        Ok(Self { env: env.clone(), name: job.name_any() })
+    }
+
+    fn selector(&self) -> String {
+        format!("{}={}", api::meta::JOB_NAME_LABEL, self.name)
+    }
+
+    /// Its pod, once the runner runs in it.
+    pub async fn running(&self) -> Result<Pod> {
+        let pods = self.env.api::<Pod>();
+        wait::labelled(&pods, &self.selector(), "the runner runs", DEADLINE, |pod| {
+            let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let runner = statuses.iter().find(|status| status.name == RUNNER_CONTAINER)?;
+            runner.state.as_ref()?.running.as_ref()?;
+            Some(pod.clone())
+        })
+        .await
+    }
+
+    /// Waits until the runner stands at the stage where it was told to stop; returns its pod's name.
+    pub async fn stopped_at(&self, stage: Stage) -> Result<String> {
+        let pod = self.running().await?.name_any();
+        let what = format!("{} stands at {}", self.name, stage.word());
+        wait::until(&what, DEADLINE, async || {
+            let log = self.env.api::<Pod>().logs(&pod, &Self::runner_log()).await?;
+            let stands = format!("failpoint: stopped at {}", stage.word());
+            Ok(log.contains(&stands).then_some(()))
+        })
+        .await?;
+        Ok(pod)
+    }
+
+    fn runner_log() -> kube::api::LogParams {
+        kube::api::LogParams { container: Some(RUNNER_CONTAINER.to_owned()), ..Default::default() }
+    }
+
+    /// Sends a signal to the runner, the first process of its container.
+    pub async fn signal(&self, pod: &str, signal: Signal) -> Result<()> {
+        let pods = self.env.api::<Pod>();
+        let number = match signal {
+            Signal::Term => "-TERM",
+            Signal::Int => "-INT",
+            Signal::Kill => return self.kill(pod).await,
+        };
+        let command = ["sh", "-c", &format!("kill {number} 1")];
+        exec::stdout(&pods, pod, RUNNER_CONTAINER, &command, "").await?;
+        Ok(())
+    }
+
+    /// A container cannot kill its own first process: that is done from the node.
+    async fn kill(&self, pod: &str) -> Result<()> {
+        let pod = self.env.api::<Pod>().get(pod).await?;
+        let uid = pod.uid().context("a pod should have a UID")?;
+        let script = format!(
+            "for p in /proc/[0-9]*; do
+               if grep -q '{uid}' $p/cgroup && [ \"$(cat $p/comm)\" = pgbackup-runner ]; then kill -KILL ${{p#/proc/}}; fi
+             done 2> /dev/null; true"
+        );
+        self.env.on_node(&["sh", "-c", &script]).await?;
+        Ok(())
+    }
+
+    /// Waits until the runner has ended; returns what it left.
+    pub async fn death(&self) -> Result<Death> {
+        let pods = self.env.api::<Pod>();
+        let ended =
+            wait::labelled(&pods, &self.selector(), "the runner has ended", DEADLINE, terminated).await?;
+        let message = ended.message.unwrap_or_default();
+        Ok(Death {
+            exit_code: ended.exit_code,
+            report: RunReport::parse(&message).with_context(|| format!("not a report: {message:?}"))?,
+        })
+    }
+}
+
+fn terminated(pod: &Pod) -> Option<ContainerStateTerminated> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let runner = statuses.iter().find(|status| status.name == RUNNER_CONTAINER)?;
+    runner.state.as_ref()?.terminated.clone()
+}

@@ -1,0 +1,205 @@
+//! A policy of a test: asked for backups, and asked how they went.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::{
+    BackupPolicy, BackupPolicySpec, BackupPolicyStatus, meta,
+    status::{BackupStatus, FailureStatus, RunResult, RunStatus},
+};
+use domain::{name, reason::Reason};
+use k8s_openapi::{
+    api::batch::v1::{CronJob, Job},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use crate::{
+    env::Env,
+    job::{RunnerJob, RunnerSpec},
+    wait::{self, DEADLINE},
+};
+
+/// A policy in a test's namespace.
+#[derive(Clone)]
+pub struct Policy {
+    env: Env,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+impl Policy {
+    /// Creates it.
+    pub async fn create(env: &Env, name: &str, spec: BackupPolicySpec) -> Result<Self> {
+        let policy = env.api().create(&PostParams::default(), &BackupPolicy::new(name, spec)).await?;
+        Ok(Self {
+            env: env.clone(),
+            name: name.to_owned(),
+            uid: policy.uid().context("a created policy should have a UID")?,
+        })
+    }
+
+    fn api(&self) -> Api<BackupPolicy> {
+        self.env.api()
+    }
+
+    /// Its CronJob's name.
+    pub fn cron_job_name(&self) -> String {
+        name::backup_cron_job(&self.name)
+    }
+
+    /// Its CronJob, waited for.
+    pub async fn cron_job(&self) -> Result<Box<CronJob>> {
+        let cron_jobs = self.env.api::<CronJob>();
+        wait::object(&cron_jobs, &self.cron_job_name(), "the CronJob is there", DEADLINE, |cron_job| {
+            cron_job.cloned().map(Box::new)
+        })
+        .await
+    }
+
+    /// Its Jobs, those that others made from its CronJob included.
+    pub async fn jobs(&self) -> Result<Vec<String>> {
+        let jobs = self.env.api::<Job>().list_metadata(&kube::api::ListParams::default()).await?;
+        let mine = |job: &kube::core::PartialObjectMeta<Job>| {
+            job.owner_references().iter().any(|owner| owner.name == self.cron_job_name())
+        };
+        Ok(jobs.into_iter().filter(mine).map(|job| job.name_any()).collect())
+    }
+
+    /// Changes its spec.
+    pub async fn edit(&self, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<()> {
+        let mut policy = self.api().get(&self.name).await?;
+        change(&mut policy.spec);
+        let patch = Patch::Merge(json!({"spec": policy.spec}));
+        self.api().patch(&self.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Deletes it and waits until it is gone.
+    pub async fn delete(&self) -> Result<()> {
+        self.api().delete(&self.name, &DeleteParams::default()).await?;
+        wait::object(&self.api(), &self.name, "the policy is gone", DEADLINE, |policy| {
+            policy.is_none().then_some(())
+        })
+        .await
+    }
+
+    /// Asks for a backup, as a person does; returns the name of the Job that will take it.
+    pub async fn request(&self, token: &str) -> Result<String> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {meta::REQUESTED_AT: token}}}));
+        self.api().patch(&self.name, &PatchParams::default(), &patch).await?;
+        Ok(name::requested_job(&self.name, token))
+    }
+
+    /// Waits for a status in which `look` finds something.
+    pub async fn status_with<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        look: impl Fn(&BackupPolicyStatus) -> Option<T>,
+    ) -> Result<T> {
+        wait::object(&self.api(), &self.name, what, deadline, |policy| {
+            policy?.status.as_ref().and_then(&look)
+        })
+        .await
+    }
+
+    /// Waits until a condition has this status and reason; returns its message.
+    pub async fn condition_is(&self, kind: &str, status: &str, reason: Reason) -> Result<String> {
+        let what = format!("{kind}={status}, reason {reason}");
+        self.status_with(&what, DEADLINE, |seen| {
+            let condition = condition(seen, kind)?;
+            (condition.status == status && condition.reason == reason.word())
+                .then(|| condition.message.clone())
+        })
+        .await
+    }
+
+    /// Waits until the policy is accepted and its CronJob is in place.
+    pub async fn ready(&self) -> Result<()> {
+        self.condition_is("Ready", "True", Reason::Accepted).await.map(drop)
+    }
+
+    /// Waits until the status says how a Job's run ended.
+    pub async fn ended(&self, job: &str) -> Result<RunStatus> {
+        self.status_with(&format!("run {job} ended"), DEADLINE, |status| {
+            let run = status.history.iter().find(|run| run.id == job)?;
+            (run.result != RunResult::Running).then(|| run.clone())
+        })
+        .await
+    }
+
+    /// Asks for a backup that must go well; returns what the status says of it.
+    pub async fn backup(&self, token: &str) -> Result<BackupStatus> {
+        let job = self.request(token).await?;
+        self.succeeded(&job).await
+    }
+
+    /// Waits until a Job's run ended, which must be well; returns what the status says of it.
+    pub async fn succeeded(&self, job: &str) -> Result<BackupStatus> {
+        let run = self.ended(job).await?;
+        let status = self.status().await?;
+        if run.result != RunResult::Succeeded {
+            let why = status.last_failure.map(|failure| failure.message);
+            bail!("run {job} ended with {}: {}", run.reason, why.unwrap_or_default());
+        }
+        let newest = status.last_success.context("a run that succeeded should be in the status")?;
+        if newest.job != job {
+            bail!("the newest success is {}, not {job}", newest.job);
+        }
+        Ok(newest)
+    }
+
+    /// Asks for a backup that must fail for this reason; returns what the status says of it.
+    pub async fn failure(&self, token: &str, reason: Reason) -> Result<FailureStatus> {
+        let job = self.request(token).await?;
+        self.failed(&job, reason).await
+    }
+
+    /// Waits until the operator has seen the policy as it is now: its spec is touched, so that there is a generation
+    /// to wait for.
+    pub async fn observed_now(&self) -> Result<()> {
+        self.edit(|spec| *spec.retention.keep_last.get_or_insert(1000) += 1).await?;
+        let generation = self.api().get(&self.name).await?.metadata.generation;
+        self.status_with("the operator has seen the policy as it is", DEADLINE, |status| {
+            (status.observed_generation >= generation).then_some(())
+        })
+        .await
+    }
+
+    /// Waits until a Job's run failed, which must be for this reason; returns what the status says of it.
+    pub async fn failed(&self, job: &str, reason: Reason) -> Result<FailureStatus> {
+        let failure = self
+            .status_with(&format!("{job} is the last failure"), DEADLINE, |status| {
+                status.last_failure.clone().filter(|failure| failure.job == job)
+            })
+            .await?;
+        if failure.reason != reason.word() {
+            bail!("{job} failed with {}, not {reason}: {}", failure.reason, failure.message);
+        }
+        Ok(failure)
+    }
+
+    /// Its status now.
+    pub async fn status(&self) -> Result<BackupPolicyStatus> {
+        let policy = self.api().get(&self.name).await?;
+        policy.status.context("a policy should have a status")
+    }
+
+    /// Makes a Job from the CronJob's template, as `kubectl create job --from` does, with what `change` makes of it.
+    pub async fn start(&self, job: &str, change: impl FnOnce(&mut RunnerSpec<'_>)) -> Result<RunnerJob> {
+        let job = RunnerJob::from(&*Box::pin(self.cron_job()).await?, job, change)?;
+        RunnerJob::create(&self.env, &job).await
+    }
+}
+
+/// A condition of a status.
+pub fn condition<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}

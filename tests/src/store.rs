@@ -1,0 +1,180 @@
+//! A store, looked at and tampered with through a shell of its own.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use domain::{
+    manifest::{Content, DatabaseFacts, Manifest},
+    name,
+    report::RunReport,
+};
+
+use crate::{
+    env::{Env, image},
+    exec,
+    manifests::{self, fill},
+    policy::Policy,
+    wait::{self, DEADLINE},
+};
+
+const CONTAINER: &str = "shell";
+/// Where the volume is in the shell's pod.
+pub const MOUNT: &str = "/backup";
+
+/// A shell in a claim's volume.
+pub struct Store {
+    env: Env,
+    pod: String,
+    root: String,
+}
+
+/// A set that has a manifest.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// Its folder in the shell.
+    pub path: String,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+impl Set {
+    /// What the manifest says of a database.
+    pub fn database(&self, name: &str) -> Result<&DatabaseFacts> {
+        let facts = self.manifest.artifacts.iter().find_map(|artifact| match &artifact.content {
+            Content::Database(facts) if facts.name == name => Some(&**facts),
+            _ => None,
+        });
+        facts.with_context(|| format!("{} has no database {name}", self.path))
+    }
+
+    /// How many rows the archive of a database holds of a table.
+    pub fn rows(&self, database: &str, table: &str) -> Result<u64> {
+        let tables = &self.database(database)?.tables;
+        let facts = tables.iter().find(|facts| facts.name == table);
+        facts.map(|facts| facts.rows).with_context(|| format!("{database} has no table {table}"))
+    }
+}
+
+impl Store {
+    /// Starts a shell in a claim's volume.
+    pub async fn open(env: &Env, claim: &str) -> Result<Self> {
+        let pod = format!("store-of-{claim}");
+        let values = [("NAME", pod.as_str()), ("IMAGE", &image(17)), ("CLAIM", claim)];
+        env.create(&fill(manifests::STORE, &values)).await?;
+        wait::pod_is_ready(&env.api(), &pod).await?;
+        Ok(Self { env: env.clone(), pod, root: MOUNT.to_owned() })
+    }
+
+    /// The same store, of policies that have this sub-path.
+    #[must_use]
+    pub fn below(self, sub_path: &str) -> Self {
+        let root = format!("{}/{sub_path}", self.root);
+        Self { root, ..self }
+    }
+
+    /// Runs a script in the store's root; returns what it prints. It must end well.
+    pub async fn sh(&self, script: &str) -> Result<String> {
+        let script = format!("set -eu; cd {}; {script}", self.root);
+        let pods = self.env.api();
+        exec::stdout(&pods, &self.pod, CONTAINER, &["bash", "-c", &script], "").await
+    }
+
+    /// A policy's folder, below the volume's root.
+    pub fn folder(&self, policy: &Policy) -> String {
+        format!("{}/{}", self.env.namespace, policy.name)
+    }
+
+    /// Every file of a policy's folder, with its size and mode.
+    pub async fn files(&self, policy: &Policy) -> Result<BTreeMap<String, (u64, String)>> {
+        let folder = self.folder(policy);
+        let listing =
+            self.sh(&format!("find '{folder}' -type f -printf '%s %m %P\\n' 2> /dev/null || true")).await?;
+        listing
+            .lines()
+            .map(|line| {
+                let mut words = line.splitn(3, ' ');
+                let mut word = || words.next().context("find should print three words");
+                let (size, mode) = (word()?.parse()?, word()?.to_owned());
+                Ok((word()?.to_owned(), (size, mode)))
+            })
+            .collect()
+    }
+
+    /// The folders that look like sets, complete or not.
+    pub async fn set_folders(&self, policy: &Policy) -> Result<Vec<String>> {
+        let folder = self.folder(policy);
+        let names = self.sh(&format!("ls '{folder}' 2> /dev/null || true")).await?;
+        Ok(names.lines().filter(|name| name::is_set_id(name)).map(str::to_owned).collect())
+    }
+
+    /// The sets that have a manifest, oldest first.
+    pub async fn sets(&self, policy: &Policy) -> Result<Vec<Set>> {
+        let mut sets = Vec::new();
+        let files = self.files(policy).await?;
+        for file in files.keys().filter(|file| file.ends_with("/manifest.json")) {
+            let path = format!("{}/{file}", self.folder(policy));
+            let text = self.sh(&format!("cat '{path}'")).await?;
+            let manifest =
+                Manifest::parse(&text).with_context(|| format!("{path} is no manifest: {text}"))?;
+            let path = path.trim_end_matches("/manifest.json").to_owned();
+            sets.push(Set { path, manifest });
+        }
+        Ok(sets)
+    }
+
+    /// The only set; there must be one and no more.
+    pub async fn only_set(&self, policy: &Policy) -> Result<Set> {
+        let sets = self.sets(policy).await?;
+        match sets.as_slice() {
+            [set] => Ok(set.clone()),
+            _ => bail!("{} sets instead of one", sets.len()),
+        }
+    }
+
+    /// Checks a set as a person without us does. Every file must be in the list.
+    pub async fn check(&self, set: &Set) -> Result<()> {
+        self.sh(&format!("cd '{}'; sha256sum --check --strict --quiet SHA256SUMS", set.path)).await?;
+        for artifact in &set.manifest.artifacts {
+            let line = format!("{}  {}", artifact.sha256, artifact.file);
+            self.sh(&format!("grep --fixed-strings --line-regexp -e '{line}' '{}/SHA256SUMS'", set.path))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The record of a run.
+    pub async fn record(&self, policy: &Policy, job: &str) -> Result<RunReport> {
+        let path = format!("{}/runs/{job}.json", self.folder(policy));
+        let text = self.sh(&format!("cat '{path}'")).await?;
+        RunReport::parse(&text).with_context(|| format!("{path} is no record: {text}"))
+    }
+
+    /// Waits for a file of that name in a set that has no manifest; returns its path.
+    pub async fn await_file(&self, policy: &Policy, name: &str) -> Result<String> {
+        let folder = self.folder(policy);
+        let find = format!(
+            "for set in {folder}/2*; do if [ ! -e $set/manifest.json ] && [ -e $set/{name} ]; then echo $set/{name}; fi; done"
+        );
+        wait::until(&format!("{name} is stored"), DEADLINE, async || {
+            let found = self.sh(&find).await?;
+            Ok((!found.is_empty()).then_some(found))
+        })
+        .await
+    }
+
+    /// Flips one bit in the middle of a file.
+    pub async fn flip_bit(&self, path: &str) -> Result<()> {
+        self.sh(&format!(
+            "at=$(($(stat -c %s '{path}') / 2))
+             byte=$(od -A n -t u1 -j $at -N 1 '{path}' | tr -d ' ')
+             printf \"\\\\x$(printf %x $((byte ^ 1)))\" | dd of='{path}' bs=1 seek=$at conv=notrunc status=none"
+        ))
+        .await
+        .map(drop)
+    }
+
+    /// Cuts the last byte off a file.
+    pub async fn cut_short(&self, path: &str) -> Result<()> {
+        self.sh(&format!("truncate --size=-1 '{path}'")).await.map(drop)
+    }
+}
