@@ -1,1 +1,117 @@
-//! Placeholder, replaced in the next commit.
+//! What a store holds of one policy, as its manifests tell it: the input of retention and of reports.
+//!
+//! What has no manifest is not a set and never comes here.
+
+use std::{cmp::Reverse, collections::BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    manifest::{Check, CheckResult, Manifest},
+    report::Retained,
+};
+
+/// One backup set of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogSet {
+    /// Its name: its folder, unlike that of any other set.
+    pub id: String,
+    /// The policy that its manifest names.
+    pub policy_uid: String,
+    /// Its recovery point, by which it is ordered and put into buckets.
+    pub snapshot_time: Timestamp,
+    /// What its newest check gave.
+    pub state: SetState,
+    /// The databases that it holds.
+    pub databases: BTreeSet<String>,
+    /// Its stored bytes.
+    pub size_bytes: u64,
+}
+
+/// What a set's newest check gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetState {
+    /// It is whole.
+    Verified,
+    /// It is not; retention does not count on it.
+    Failed,
+}
+
+impl CatalogSet {
+    /// The set of a manifest and of the checks made after it, in any order. The newest check decides; of two at
+    /// the same moment, the one that failed.
+    pub fn new(manifest: &Manifest, later: &[Check]) -> Self {
+        let newest = later
+            .iter()
+            .chain([&manifest.check])
+            .max_by_key(|check| (check.time, check.result == CheckResult::Failed));
+        let state = match newest.map(|check| check.result) {
+            Some(CheckResult::Verified) => SetState::Verified,
+            Some(CheckResult::Failed) | None => SetState::Failed,
+        };
+        Self {
+            id: manifest.id.clone(),
+            policy_uid: manifest.policy.uid.clone(),
+            snapshot_time: manifest.snapshot_time,
+            state,
+            databases: manifest.databases().map(str::to_owned).collect(),
+            size_bytes: manifest.size_bytes(),
+        }
+    }
+}
+
+/// The sets of one policy's folder, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalog {
+    owner: String,
+    sets: Vec<CatalogSet>,
+}
+
+impl Catalog {
+    /// The catalog of the policy with the UID `owner`. The order of `sets` does not matter: they are ordered by
+    /// snapshot, then by name, and names are unique.
+    pub fn new(owner: impl Into<String>, mut sets: Vec<CatalogSet>) -> Self {
+        sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
+        Self { owner: owner.into(), sets }
+    }
+
+    /// All sets, newest first, those of other policies too.
+    pub fn sets(&self) -> &[CatalogSet] {
+        &self.sets
+    }
+
+    /// Whether the set belongs to the policy. What does not is never counted and never deleted.
+    pub fn owns(&self, set: &CatalogSet) -> bool {
+        set.policy_uid == self.owner
+    }
+
+    /// The policy's sets, newest first.
+    pub fn own(&self) -> impl DoubleEndedIterator<Item = &CatalogSet> {
+        self.sets.iter().filter(|set| self.owns(set))
+    }
+
+    /// The policy's sets whose newest check passed, newest first.
+    pub fn verified(&self) -> impl DoubleEndedIterator<Item = &CatalogSet> {
+        self.own().filter(|set| set.state == SetState::Verified)
+    }
+
+    /// The newest set whose newest check passed: what a restore would take.
+    pub fn newest_verified(&self) -> Option<&CatalogSet> {
+        self.verified().next()
+    }
+
+    /// The policy's sets in figures, for reports.
+    pub fn retained(&self) -> Retained {
+        let count = |sets: usize| u32::try_from(sets).unwrap_or(u32::MAX);
+        Retained {
+            sets: count(self.own().count()),
+            verified: count(self.verified().count()),
+            bytes: self.own().map(|set| set.size_bytes).sum(),
+            oldest: self.own().next_back().map(|set| set.snapshot_time),
+            newest: self.own().next().map(|set| set.snapshot_time),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,233 @@
-//! Placeholder, replaced in the next commit.
+//! Which sets stay and which go: restic's `forget` over verified sets, under floors that no rule can break.
+//!
+//! Windows are counted over the sets that exist, newest first, and never from now: a policy that was suspended
+//! for a year loses nothing when it wakes up. Only sets whose newest check passed count. The plan gives each
+//! set a reason; nothing is deleted that is not in a plan.
+
+mod bucket;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::tz::TimeZone;
+
+pub use self::bucket::Bucket;
+use self::bucket::Window;
+use crate::catalog::{Catalog, CatalogSet, SetState};
+
+/// Which sets are kept. A set stays if any rule keeps it; a rule of `Some(0)` is no rule, as in restic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The newest n sets.
+    pub keep_last: Option<u32>,
+    /// The newest set of each of the last n days that have one.
+    pub keep_daily: Option<u32>,
+    /// The newest set of each of the last n ISO weeks that have one.
+    pub keep_weekly: Option<u32>,
+    /// The newest set of each of the last n months that have one.
+    pub keep_monthly: Option<u32>,
+    /// The newest n sets of each database that was ever stored stay whatever the rules say.
+    pub minimum_verified: u32,
+}
+
+impl Rules {
+    /// The rules that count in buckets, each with how many of them it keeps.
+    fn windows(self) -> Vec<Window> {
+        let Self { keep_last, keep_daily, keep_weekly, keep_monthly, minimum_verified: _ } = self;
+        [
+            (Bucket::Last, keep_last),
+            (Bucket::Daily, keep_daily),
+            (Bucket::Weekly, keep_weekly),
+            (Bucket::Monthly, keep_monthly),
+        ]
+        .into_iter()
+        .filter_map(|(bucket, count)| Some(Window::new(bucket, count.filter(|count| *count > 0)?)))
+        .collect()
+    }
+
+    /// Whether there is no rule: then nothing is ever deleted.
+    pub fn is_empty(&self) -> bool {
+        self.windows().is_empty()
+    }
+}
+
+/// What pruning will do, newest set first. Each set of the catalog is in exactly one of the lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrunePlan {
+    /// What stays.
+    pub keep: Vec<Kept>,
+    /// What goes.
+    pub delete: Vec<Deleted>,
+}
+
+/// A set that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub id: String,
+    /// All that keeps it; never empty.
+    pub reasons: Vec<KeepReason>,
+}
+
+/// A set that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Its name.
+    pub id: String,
+    /// Why.
+    pub reason: DeleteReason,
+}
+
+/// Why a set stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeepReason {
+    /// It is the newest verified set: what a restore would take.
+    NewestVerified,
+    /// It is among the newest verified sets of one of its databases.
+    MinimumVerified,
+    /// A rule keeps it as the newest set of a bucket.
+    Rule(Bucket),
+    /// The rule's window reaches beyond the oldest verified set, which stands in for what is not there.
+    Oldest(Bucket),
+    /// Its check failed, but too few newer verified sets exist.
+    AwaitingVerified,
+    /// Its check failed, but no verified set holds one of its databases: something may still be saved from it.
+    OnlyCopy,
+    /// There are no rules.
+    NoRules,
+    /// Its manifest names another policy.
+    Foreign,
+}
+
+impl fmt::Display for KeepReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewestVerified => f.write_str("newest verified"),
+            Self::MinimumVerified => f.write_str("minimum verified"),
+            Self::Rule(bucket) => write!(f, "{bucket}"),
+            Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
+            Self::AwaitingVerified => f.write_str("awaiting verified"),
+            Self::OnlyCopy => f.write_str("only copy"),
+            Self::NoRules => f.write_str("no rules"),
+            Self::Foreign => f.write_str("foreign"),
+        }
+    }
+}
+
+/// Why a set goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeleteReason {
+    /// It is verified, and neither a rule nor a floor keeps it.
+    Expired,
+    /// Its newest check failed, and enough newer verified sets exist.
+    CheckFailed,
+}
+
+impl fmt::Display for DeleteReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "expired",
+            Self::CheckFailed => "check failed",
+        })
+    }
+}
+
+impl PrunePlan {
+    /// How many sets each reason keeps, by its words; a set with two reasons counts for both.
+    pub fn counts(&self) -> BTreeMap<String, u32> {
+        let mut counts = BTreeMap::new();
+        for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
+            *counts.entry(reason.to_string()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`.
+pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone) -> PrunePlan {
+    let mut floors = Floors::new(rules.minimum_verified);
+    let mut windows = rules.windows();
+    let no_rules = windows.is_empty();
+    let oldest = catalog.verified().next_back().map(|set| set.id.as_str());
+    let stored: BTreeSet<&str> =
+        catalog.verified().flat_map(|set| &set.databases).map(String::as_str).collect();
+    let mut plan = PrunePlan::default();
+    for set in catalog.sets() {
+        let verdict = if !catalog.owns(set) {
+            Ok(vec![KeepReason::Foreign])
+        } else if no_rules {
+            Ok(vec![KeepReason::NoRules])
+        } else {
+            match set.state {
+                SetState::Verified => {
+                    let mut reasons = floors.take(set);
+                    let day = set.snapshot_time.to_zoned(zone.clone()).date();
+                    let is_oldest = oldest == Some(set.id.as_str());
+                    reasons.extend(windows.iter_mut().filter_map(|window| window.take(day, is_oldest)));
+                    if reasons.is_empty() { Err(DeleteReason::Expired) } else { Ok(reasons) }
+                }
+                SetState::Failed => failed(set, &floors, &stored),
+            }
+        };
+        let id = set.id.clone();
+        match verdict {
+            Ok(reasons) => plan.keep.push(Kept { id, reasons }),
+            Err(reason) => plan.delete.push(Deleted { id, reason }),
+        }
+    }
+    plan
+}
+
+/// A set whose newest check failed: it counts for nothing and goes once it is not needed for lack of better.
+fn failed(
+    set: &CatalogSet,
+    floors: &Floors<'_>,
+    stored: &BTreeSet<&str>,
+) -> Result<Vec<KeepReason>, DeleteReason> {
+    let mut reasons = Vec::new();
+    if floors.verified < floors.minimum.max(1) {
+        reasons.push(KeepReason::AwaitingVerified);
+    }
+    if !set.databases.iter().all(|database| stored.contains(database.as_str())) {
+        reasons.push(KeepReason::OnlyCopy);
+    }
+    if reasons.is_empty() { Err(DeleteReason::CheckFailed) } else { Ok(reasons) }
+}
+
+/// What stays whatever the rules say, counted from the newest verified set on.
+struct Floors<'a> {
+    minimum: u32,
+    /// How many verified sets were seen.
+    verified: u32,
+    /// How many of them hold each database.
+    holding: BTreeMap<&'a str, u32>,
+}
+
+impl<'a> Floors<'a> {
+    fn new(minimum: u32) -> Self {
+        Self { minimum, verified: 0, holding: BTreeMap::new() }
+    }
+
+    /// Takes the next older verified set, and says which floors hold it.
+    fn take(&mut self, set: &'a CatalogSet) -> Vec<KeepReason> {
+        let mut reasons = Vec::new();
+        if self.verified == 0 {
+            reasons.push(KeepReason::NewestVerified);
+        }
+        self.verified += 1;
+        let mut needed = false;
+        for database in &set.databases {
+            let holding = self.holding.entry(database).or_default();
+            needed |= *holding < self.minimum;
+            *holding += 1;
+        }
+        if needed {
+            reasons.push(KeepReason::MinimumVerified);
+        }
+        reasons
+    }
+}

@@ -1,0 +1,457 @@
+use jiff::{Timestamp, ToSpan};
+use proptest::prelude::*;
+
+use super::*;
+use crate::schedule::{Schedule, time_zone};
+
+const OWNER: &str = "uid-1";
+
+const NO_RULES: Rules =
+    Rules { keep_last: None, keep_daily: None, keep_weekly: None, keep_monthly: None, minimum_verified: 1 };
+
+fn set(id: &str, at: Timestamp, state: SetState, databases: &[&str]) -> CatalogSet {
+    CatalogSet {
+        id: id.into(),
+        policy_uid: OWNER.into(),
+        snapshot_time: at,
+        state,
+        databases: databases.iter().map(|&name| name.to_owned()).collect(),
+        size_bytes: 1,
+    }
+}
+
+/// Sets of one database, named by their times.
+fn verified(times: &[&str]) -> Vec<CatalogSet> {
+    times.iter().map(|at| set(at, at.parse().unwrap(), SetState::Verified, &["shop"])).collect()
+}
+
+/// The plan as `reasons: id` lines, newest first, with `-` before what goes.
+fn shown(sets: &[CatalogSet], rules: Rules, zone: &str) -> Vec<String> {
+    let catalog = Catalog::new(OWNER, sets.to_vec());
+    let plan = plan(&catalog, &rules, &time_zone(zone).unwrap());
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let at = |id: &str| catalog.sets().iter().position(|set| set.id == id).unwrap();
+    for kept in &plan.keep {
+        let reasons: Vec<String> = kept.reasons.iter().map(ToString::to_string).collect();
+        lines.push((at(&kept.id), format!("{}: {}", kept.id, reasons.join(", "))));
+    }
+    for deleted in &plan.delete {
+        lines.push((at(&deleted.id), format!("-{}: {}", deleted.id, deleted.reason)));
+    }
+    lines.sort();
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The ids that a plan keeps by the words of one rule; floors are of no interest here.
+fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String> {
+    let mut rules = NO_RULES;
+    match bucket {
+        Bucket::Last => rules.keep_last = Some(count),
+        Bucket::Daily => rules.keep_daily = Some(count),
+        Bucket::Weekly => rules.keep_weekly = Some(count),
+        Bucket::Monthly => rules.keep_monthly = Some(count),
+    }
+    let plan = plan(&Catalog::new(OWNER, verified(times)), &rules, &time_zone(zone).unwrap());
+    let by_rule = |kept: &Kept| kept.reasons.contains(&KeepReason::Rule(bucket));
+    plan.keep.into_iter().filter(by_rule).map(|kept| kept.id).collect()
+}
+
+#[test]
+fn without_rules_nothing_goes() {
+    let mut sets = verified(&["2026-05-02T00:00:00Z", "2020-05-01T00:00:00Z"]);
+    sets.push(set("bad", "2020-01-01T00:00:00Z".parse().unwrap(), SetState::Failed, &["shop"]));
+    let expected = ["2026-05-02T00:00:00Z: no rules", "2020-05-01T00:00:00Z: no rules", "bad: no rules"];
+    assert_eq!(shown(&sets, NO_RULES, "UTC"), expected);
+    // A rule of zero is no rule, as in restic.
+    let zero = Rules { keep_last: Some(0), keep_daily: Some(0), ..NO_RULES };
+    assert!(zero.is_empty());
+    assert_eq!(shown(&sets, zero, "UTC"), expected);
+}
+
+#[test]
+fn last_keeps_the_newest() {
+    let times = ["2026-05-01T03:00:00Z", "2026-05-01T02:00:00Z", "2026-05-01T01:00:00Z"];
+    assert_eq!(kept_by(Bucket::Last, 2, &times, "UTC"), times[..2]);
+    assert_eq!(kept_by(Bucket::Last, 9, &times, "UTC"), times);
+}
+
+#[test]
+fn daily_keeps_the_newest_of_each_day_that_has_one() {
+    let times = [
+        "2027-01-01T01:00:00Z",
+        "2026-12-31T23:59:59Z",
+        "2026-12-31T00:00:00Z",
+        // Weeks without copies cost nothing: windows are counted over what exists.
+        "2026-11-02T12:00:00Z",
+        "2026-11-01T12:00:00Z",
+        "2026-11-01T11:00:00Z",
+    ];
+    assert_eq!(kept_by(Bucket::Daily, 3, &times, "UTC"), [times[0], times[1], times[3]]);
+    // West of UTC all three of the year's border lie on 30 and 31 December.
+    assert_eq!(kept_by(Bucket::Daily, 3, &times, "America/New_York"), [times[0], times[2], times[3]]);
+    // East of it they lie on 1 January and 31 December.
+    assert_eq!(kept_by(Bucket::Daily, 3, &times, "Asia/Tokyo"), [times[0], times[2], times[3]]);
+}
+
+#[test]
+fn daily_counts_days_of_23_and_25_hours() {
+    // Berlin, 2026: the clocks go forward on 29 March and back on 25 October.
+    let spring = ["2026-03-29T21:59:00Z", "2026-03-28T23:00:00Z", "2026-03-28T22:59:00Z"];
+    assert_eq!(kept_by(Bucket::Daily, 2, &spring, "Europe/Berlin"), [spring[0], spring[2]]);
+    let autumn = ["2026-10-25T22:59:00Z", "2026-10-24T22:00:00Z", "2026-10-24T21:59:00Z"];
+    assert_eq!(kept_by(Bucket::Daily, 2, &autumn, "Europe/Berlin"), [autumn[0], autumn[2]]);
+    // Both 02:30 of the repeated hour are one day.
+    let twice = ["2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z", "2026-10-24T00:30:00Z"];
+    assert_eq!(kept_by(Bucket::Daily, 2, &twice, "Europe/Berlin"), [twice[0], twice[2]]);
+}
+
+#[test]
+fn the_same_day_of_another_year_is_another_day() {
+    let times = ["2027-05-01T00:00:00Z", "2026-05-01T00:00:00Z"];
+    for bucket in [Bucket::Daily, Bucket::Weekly, Bucket::Monthly] {
+        assert_eq!(kept_by(bucket, 2, &times, "UTC"), times, "{bucket}");
+    }
+}
+
+#[test]
+fn weekly_keeps_the_newest_of_each_iso_week() {
+    // 2026 has 53 weeks; its last one runs from Monday 28 December to Sunday 3 January 2027.
+    let times = [
+        "2027-01-04T00:00:00Z",
+        "2027-01-03T23:59:59Z",
+        "2026-12-28T00:00:00Z",
+        "2026-12-27T23:59:59Z",
+        "2026-12-21T00:00:00Z",
+    ];
+    assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[1], times[3]]);
+    // West of UTC Monday's midnight is still Sunday.
+    assert_eq!(kept_by(Bucket::Weekly, 9, &times, "America/New_York"), [times[0], times[2], times[4]]);
+    // East of it Sunday's last second is already Monday.
+    assert_eq!(kept_by(Bucket::Weekly, 9, &times, "Asia/Tokyo"), [times[0], times[2], times[4]]);
+}
+
+#[test]
+fn week_1_may_begin_in_december_and_week_53_end_in_january() {
+    // Monday 30 December 2024 is of week 1 of 2025; Friday 1 January 2021 of week 53 of 2020.
+    let times = ["2025-01-05T00:00:00Z", "2024-12-30T00:00:00Z", "2024-01-01T00:00:00Z"];
+    assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[2]]);
+    let times = ["2021-01-04T00:00:00Z", "2021-01-01T00:00:00Z", "2020-12-28T00:00:00Z"];
+    assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[1]]);
+}
+
+#[test]
+fn monthly_keeps_the_newest_of_each_month() {
+    let times = [
+        "2027-01-01T00:30:00Z",
+        "2026-12-31T23:30:00Z",
+        "2026-12-01T00:00:00Z",
+        "2026-11-30T23:59:59Z",
+        "2025-11-30T00:00:00Z",
+    ];
+    assert_eq!(kept_by(Bucket::Monthly, 9, &times, "UTC"), [times[0], times[1], times[3], times[4]]);
+    assert_eq!(kept_by(Bucket::Monthly, 9, &times, "America/New_York"), [times[0], times[2], times[4]]);
+    assert_eq!(kept_by(Bucket::Monthly, 9, &times, "Asia/Tokyo"), [times[0], times[2], times[4]]);
+}
+
+#[test]
+fn the_oldest_set_stands_in_for_buckets_that_are_not_there_yet() {
+    let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+    let rules = Rules { keep_last: Some(1), keep_monthly: Some(12), ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        [
+            "2026-05-03T02:00:00Z: newest verified, minimum verified, last, monthly",
+            "-2026-05-02T02:00:00Z: expired",
+            "2026-05-01T02:00:00Z: oldest monthly",
+        ]
+    );
+    // Once the window is full it does not.
+    let full = Rules { keep_monthly: Some(1), ..rules };
+    assert_eq!(
+        shown(&sets, full, "UTC"),
+        [
+            "2026-05-03T02:00:00Z: newest verified, minimum verified, last, monthly",
+            "-2026-05-02T02:00:00Z: expired",
+            "-2026-05-01T02:00:00Z: expired",
+        ]
+    );
+}
+
+#[test]
+fn the_newest_sets_of_each_database_stay_whatever_the_rules_say() {
+    let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
+    let sets = [
+        set("day5", at(5), SetState::Verified, &["shop"]),
+        set("day4", at(4), SetState::Verified, &["shop"]),
+        set("day3", at(3), SetState::Verified, &["shop", "dropped"]),
+        set("day2", at(2), SetState::Verified, &["shop", "dropped"]),
+        set("day1", at(1), SetState::Verified, &["shop", "dropped"]),
+        set("day0", at(0), SetState::Verified, &["shop", "ancient"]),
+    ];
+    let rules = Rules { keep_last: Some(1), minimum_verified: 2, ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        [
+            "day5: newest verified, minimum verified, last",
+            "day4: minimum verified",
+            "day3: minimum verified",
+            "day2: minimum verified",
+            "-day1: expired",
+            "day0: minimum verified",
+        ]
+    );
+    // Validation forbids a minimum of 0; if it came here all the same, the newest verified set would stay.
+    let none = Rules { minimum_verified: 0, ..rules };
+    assert_eq!(shown(&sets[..2], none, "UTC"), ["day5: newest verified, last", "-day4: expired"]);
+}
+
+#[test]
+fn a_set_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_ones_are_good() {
+    let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
+    let sets = [
+        set("bad5", at(5), SetState::Failed, &["shop"]),
+        set("day4", at(4), SetState::Verified, &["shop"]),
+        set("bad3", at(3), SetState::Failed, &["shop"]),
+        set("day2", at(2), SetState::Verified, &["shop"]),
+        set("bad1", at(1), SetState::Failed, &["shop"]),
+        set("lost", at(0), SetState::Failed, &["shop", "gone"]),
+    ];
+    let rules = Rules { keep_last: Some(2), minimum_verified: 2, ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        [
+            "bad5: awaiting verified",
+            "day4: newest verified, minimum verified, last",
+            "bad3: awaiting verified",
+            "day2: minimum verified, last",
+            "-bad1: check failed",
+            // Broken, but no other set ever held that database.
+            "lost: only copy",
+        ]
+    );
+    let one = Rules { minimum_verified: 0, ..rules };
+    assert_eq!(shown(&sets, one, "UTC")[0], "bad5: awaiting verified", "at least one newer good one");
+}
+
+#[test]
+fn sets_of_another_policy_are_kept_and_counted_for_nothing() {
+    let mut sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+    sets[0].policy_uid = "uid-2".into();
+    let rules = Rules { keep_last: Some(1), ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        [
+            "2026-05-03T02:00:00Z: foreign",
+            "2026-05-02T02:00:00Z: newest verified, minimum verified, last",
+            "-2026-05-01T02:00:00Z: expired",
+        ]
+    );
+    assert_eq!(shown(&sets, NO_RULES, "UTC")[0], "2026-05-03T02:00:00Z: foreign");
+}
+
+#[test]
+fn sets_of_one_moment_are_told_apart_by_their_names() {
+    let at: Timestamp = "2026-05-01T02:00:00Z".parse().unwrap();
+    let sets = ["b", "c", "a"].map(|id| set(id, at, SetState::Verified, &["shop"]));
+    let rules = Rules { keep_daily: Some(1), ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        ["c: newest verified, minimum verified, daily", "-b: expired", "-a: expired"]
+    );
+}
+
+#[test]
+fn counts_are_by_reason() {
+    let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+    let rules = Rules { keep_last: Some(2), keep_monthly: Some(2), minimum_verified: 2, ..NO_RULES };
+    let counts = plan(&Catalog::new(OWNER, sets), &rules, &TimeZone::UTC).counts();
+    let expected: BTreeMap<String, u32> =
+        [("newest verified", 1), ("minimum verified", 2), ("last", 2), ("monthly", 1), ("oldest monthly", 1)]
+            .map(|(reason, count)| (reason.to_owned(), count))
+            .into();
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn an_empty_store_has_an_empty_plan() {
+    let rules = Rules { keep_last: Some(1), ..NO_RULES };
+    assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC), PrunePlan::default());
+}
+
+fn any_sets() -> impl Strategy<Value = Vec<CatalogSet>> {
+    // Hours within three years, so that some are equal; a quarter failed; a few of another policy.
+    let one = (0_i64..26_000, 0..4_u8, 0..20_u8, prop::sample::subsequence(vec!["a", "b", "c"], 0..=3));
+    prop::collection::vec(one, 0..60).prop_map(|sets| {
+        let start: Timestamp = "2025-12-01T00:00:00Z".parse().unwrap();
+        let build = |(n, (hour, state, owner, databases)): (usize, (i64, u8, u8, Vec<&str>))| {
+            let state = if state == 0 { SetState::Failed } else { SetState::Verified };
+            let mut set = set(&format!("set-{n}"), start + hour.hours(), state, &databases);
+            if owner == 0 {
+                set.policy_uid = "uid-2".into();
+            }
+            set
+        };
+        sets.into_iter().enumerate().map(build).collect()
+    })
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    let rule = || prop::option::of(0..15_u32);
+    (rule(), rule(), rule(), rule(), 0..5_u32).prop_map(
+        |(keep_last, keep_daily, keep_weekly, keep_monthly, minimum_verified)| Rules {
+            keep_last,
+            keep_daily,
+            keep_weekly,
+            keep_monthly,
+            minimum_verified,
+        },
+    )
+}
+
+fn any_zone() -> impl Strategy<Value = TimeZone> {
+    prop::sample::select(vec!["UTC", "Europe/Berlin", "America/Los_Angeles", "Pacific/Auckland"])
+        .prop_map(|name| time_zone(name).unwrap())
+}
+
+fn deleted(plan: &PrunePlan) -> BTreeSet<&str> {
+    plan.delete.iter().map(|deleted| deleted.id.as_str()).collect()
+}
+
+/// What must hold of every plan.
+fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestCaseError> {
+    let gone = deleted(plan);
+    let kept: BTreeSet<&str> = plan.keep.iter().map(|kept| kept.id.as_str()).collect();
+    let all: BTreeSet<&str> = catalog.sets().iter().map(|set| set.id.as_str()).collect();
+    prop_assert!(gone.is_disjoint(&kept));
+    prop_assert_eq!(&(&gone | &kept), &all);
+    prop_assert_eq!(plan.keep.len() + plan.delete.len(), all.len());
+    prop_assert!(plan.keep.iter().all(|kept| !kept.reasons.is_empty()));
+    if let Some(newest) = catalog.newest_verified() {
+        prop_assert!(kept.contains(newest.id.as_str()), "the newest verified set");
+    }
+    let databases: BTreeSet<&String> = catalog.verified().flat_map(|set| &set.databases).collect();
+    let minimum = usize::try_from(rules.minimum_verified).unwrap();
+    for database in databases {
+        for set in catalog.verified().filter(|set| set.databases.contains(database)).take(minimum) {
+            prop_assert!(kept.contains(set.id.as_str()), "{} holds {database}", set.id);
+        }
+    }
+    for set in catalog.sets().iter().filter(|set| gone.contains(set.id.as_str())) {
+        prop_assert!(catalog.owns(set), "{} is of another policy", set.id);
+        prop_assert!(!rules.is_empty());
+        if set.state == SetState::Failed {
+            let newer = catalog.verified().filter(|good| good.snapshot_time >= set.snapshot_time).count();
+            prop_assert!(newer >= minimum.max(1), "{} has {newer} newer good ones", set.id);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_plan_keeps_what_it_must(sets in any_sets(), rules in any_rules(), zone in any_zone()) {
+        let catalog = Catalog::new(OWNER, sets);
+        check(&catalog, &rules, &plan(&catalog, &rules, &zone))?;
+    }
+
+    #[test]
+    fn the_order_of_sets_does_not_matter(
+        (sets, shuffled) in any_sets().prop_flat_map(|sets| (Just(sets.clone()), Just(sets).prop_shuffle())),
+        rules in any_rules(),
+        zone in any_zone(),
+    ) {
+        prop_assert_eq!(
+            plan(&Catalog::new(OWNER, sets), &rules, &zone),
+            plan(&Catalog::new(OWNER, shuffled), &rules, &zone)
+        );
+    }
+
+    #[test]
+    fn planning_again_on_what_is_kept_deletes_nothing(
+        sets in any_sets(), rules in any_rules(), zone in any_zone(),
+    ) {
+        let first = plan(&Catalog::new(OWNER, sets.clone()), &rules, &zone);
+        let gone = deleted(&first);
+        let left: Vec<CatalogSet> = sets.into_iter().filter(|set| !gone.contains(set.id.as_str())).collect();
+        let second = plan(&Catalog::new(OWNER, left), &rules, &zone);
+        prop_assert_eq!(&second.delete, &vec![]);
+        prop_assert_eq!(second.keep, first.keep, "and the reasons are the same");
+    }
+
+    #[test]
+    fn raising_a_rule_never_deletes_more(
+        sets in any_sets(), rules in any_rules(), more in prop::array::uniform5(0..4_u32), zone in any_zone(),
+    ) {
+        // A first rule is another matter: before it nothing goes.
+        prop_assume!(!rules.is_empty());
+        let raised = |rule: Option<u32>, by: u32| if by == 0 { rule } else { Some(rule.unwrap_or(0) + by) };
+        let raised = Rules {
+            keep_last: raised(rules.keep_last, more[0]),
+            keep_daily: raised(rules.keep_daily, more[1]),
+            keep_weekly: raised(rules.keep_weekly, more[2]),
+            keep_monthly: raised(rules.keep_monthly, more[3]),
+            minimum_verified: rules.minimum_verified + more[4],
+        };
+        let catalog = Catalog::new(OWNER, sets);
+        let before = plan(&catalog, &rules, &zone);
+        let after = plan(&catalog, &raised, &zone);
+        prop_assert!(deleted(&after).is_subset(&deleted(&before)));
+    }
+
+    #[test]
+    fn failed_and_foreign_sets_never_count(sets in any_sets(), rules in any_rules(), zone in any_zone()) {
+        let catalog = Catalog::new(OWNER, sets.clone());
+        let good: Vec<CatalogSet> = catalog.verified().cloned().collect();
+        let ids: BTreeSet<String> = good.iter().map(|set| set.id.clone()).collect();
+        let mut with = plan(&catalog, &rules, &zone);
+        with.keep.retain(|kept| ids.contains(&kept.id));
+        with.delete.retain(|deleted| ids.contains(&deleted.id));
+        prop_assert_eq!(with, plan(&Catalog::new(OWNER, good), &rules, &zone));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Three years of backups twice a day: some never come, some are found rotten later, a database goes and
+    /// one comes. After each backup the plan is carried out.
+    #[test]
+    fn years_of_backups_never_lose_what_must_stay(
+        fates in prop::collection::vec((0..100_u8, any::<prop::sample::Index>()), 2200),
+        rules in any_rules(),
+        zone in any_zone(),
+    ) {
+        prop_assume!(!rules.is_empty());
+        let schedule = Schedule::parse("H */12 * * *", "shop/nightly").unwrap();
+        let mut now: Timestamp = "2025-12-01T00:00:00Z".parse().unwrap();
+        let mut sets: Vec<CatalogSet> = Vec::new();
+        let mut stored: BTreeSet<&str> = BTreeSet::new();
+        for (n, (fate, which)) in fates.iter().enumerate() {
+            now = schedule.after(&zone, now).unwrap();
+            match fate {
+                // No backup: a bad night.
+                0..10 => continue,
+                // A scrub finds an old one rotten.
+                10..13 if !sets.is_empty() => which.get_mut(&mut sets).state = SetState::Failed,
+                _ => {}
+            }
+            let databases: &[&str] = match n {
+                0..500 => &["shop", "old"],
+                500..1000 => &["shop"],
+                _ => &["shop", "new"],
+            };
+            stored.extend(databases);
+            sets.push(set(&format!("set-{n:05}"), now, SetState::Verified, databases));
+            let catalog = Catalog::new(OWNER, sets.clone());
+            let plan = plan(&catalog, &rules, &zone);
+            check(&catalog, &rules, &plan)?;
+            let gone = deleted(&plan);
+            sets.retain(|set| !gone.contains(set.id.as_str()));
+            prop_assert!(sets.len() < 100, "a store under rules does not grow for ever: {}", sets.len());
+            if rules.minimum_verified > 0 {
+                let held = |name: &&&str| sets.iter().any(|set| set.databases.contains(**name));
+                prop_assert_eq!(stored.iter().find(|name| !held(name)), None, "no database ever vanishes");
+            }
+        }
+    }
+}
