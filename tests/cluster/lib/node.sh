@@ -8,7 +8,7 @@ KUBELET_DIR_MARK=$KUBELET_DIR/.made-for-pgbackup-tests
 node_pid() {
   local pid
   pid=$(cat "$STATE/run/node.pid" 2> /dev/null) || return 1
-  tr '\0' '\n' < "/proc/$pid/environ" 2> /dev/null | grep -qxF "PGBACKUP_NODE=$STATE" || return 1
+  grep -qzxF "PGBACKUP_NODE=$STATE" "/proc/$pid/environ" 2> /dev/null || return 1
   echo "$pid"
 }
 
@@ -49,20 +49,32 @@ check_addresses() {
     "choose others, such as CLUSTER_NET=198.19, or stop what uses them"
 }
 
-make_kubelet_dir() {
-  [ -d "$KUBELET_DIR" ] && return
-  mkdir -p "$KUBELET_DIR"
-  touch "$KUBELET_DIR_MARK"
+# What a node takes of the machine, the kubelet's folder and the cgroups, is made
+# and removed under one lock: another node may be about to use that folder too.
+claim_machine() {
+  (
+    flock 9
+    if [ ! -d "$KUBELET_DIR" ]; then
+      mkdir -p "$KUBELET_DIR"
+      touch "$KUBELET_DIR_MARK"
+    fi
+    make_cgroups
+  ) 9< "${KUBELET_DIR%/*}"
 }
 
-# Only if it was made here, and no other node mounts its own over it.
-remove_kubelet_dir() {
-  [ -e "$KUBELET_DIR_MARK" ] || return 0
-  [ -z "$(other_nodes)" ] || return 0
-  rm -f "$KUBELET_DIR_MARK"
-  rmdir "$KUBELET_DIR" || true
+# The folder only if it was made here and no other node uses it.
+release_machine() {
+  (
+    flock 9
+    remove_cgroups
+    if [ -e "$KUBELET_DIR_MARK" ] && [ -z "$(other_nodes)" ]; then
+      rm "$KUBELET_DIR_MARK"
+      rmdir "$KUBELET_DIR"
+    fi
+  ) 9< "${KUBELET_DIR%/*}"
 }
 
+# The cgroups of other nodes of this kind.
 other_nodes() {
   local hierarchy
   for hierarchy in $(cgroup_hierarchies); do
@@ -79,9 +91,12 @@ link_programs() {
   done
 }
 
-# The namespaces and the link into them. The lock is not handed on.
+# The namespaces and the link into them. Neither the lock is handed on nor the
+# caller's environment, whose proxies would come between the components.
 start_process() {
-  PGBACKUP_NODE=$STATE setsid unshare --net --pid --mount --fork --kill-child --mount-proc \
+  env -i "PATH=$PATH" "HOME=$HOME" LANG=C.UTF-8 "XDG_STATE_HOME=${STATE%/pgbackup/*}" \
+    "CLUSTER_NAME=$CLUSTER_NAME" "CLUSTER_NET=$CLUSTER_NET" "PGBACKUP_NODE=$STATE" \
+    setsid unshare --net --pid --mount --fork --kill-child --mount-proc \
     bash "$HERE/cluster" inside > "$STATE/log/node.log" 2>&1 < /dev/null {NODE_LOCK}>&- &
   local outer=$! pid=
   for _ in $(seq 200); do
@@ -109,8 +124,7 @@ start_node() {
   link_programs
   make_pki
   make_configs
-  make_kubelet_dir
-  make_cgroups
+  claim_machine
   start_process
   wait_for 60 "containerd" runtime_answers
   import_archives "${IMAGE_ARCHIVES[@]}"
@@ -130,18 +144,16 @@ stop_node() {
     while [ -e "/proc/$pid" ]; do sleep 0.02; done
   fi
   ip link delete "$HOST_LINK" 2> /dev/null || true
-  remove_cgroups
-  remove_kubelet_dir
+  release_machine
   rm -rf "$STATE/run"
 }
 
 # One line for each thing that a node which is down should not have left.
 list_leftovers() {
   local process folder
-  for process in /proc/[0-9]*; do
-    if tr '\0' '\n' < "$process/environ" 2> /dev/null | grep -qxF "PGBACKUP_NODE=$STATE"; then
-      echo "process ${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline")"
-    fi
+  for process in $(grep -lzxF "PGBACKUP_NODE=$STATE" /proc/[0-9]*/environ 2> /dev/null || true); do
+    process=${process//[^0-9]/}
+    echo "process $process: $(ps -o args= -p "$process" | cut -c1-80)"
   done
   awk -v state="$STATE" 'index($0, state) { print "mount " $5 }' /proc/self/mountinfo
   if ip link show "$HOST_LINK" > /dev/null 2>&1; then echo "link $HOST_LINK"; fi
