@@ -201,7 +201,7 @@ pub enum SslMode {
 pub struct Databases {
     /// Names, or patterns in which * stands for any characters and ? for one. A name without them must exist, or
     /// the backup fails. Patterns match databases that accept connections, are not templates and may be connected
-    /// to by the role. No match at all is a failure. Default: ["*"].
+    /// to by the role. No match at all is a failure. Default: all, that is "*".
     #[serde(default = "all_databases")]
     #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)))]
     pub include: Vec<String>,
@@ -315,10 +315,7 @@ fn all_databases() -> Vec<String> {
 
 impl Default for Databases {
     fn default() -> Self {
-        Self {
-            include: all_databases(),
-            exclude: Vec::new(),
-        }
+        Self { include: all_databases(), exclude: Vec::new() }
     }
 }
 

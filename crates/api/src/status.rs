@@ -55,7 +55,7 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
 
-    /// The newest runs, newest first, at most 10.
+    /// The newest finished runs, newest first, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<RunStatus>,
@@ -70,7 +70,7 @@ pub struct BackupPolicyStatus {
 }
 
 /// One run, as its report has it.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
     /// The Job that ran it.
@@ -243,9 +243,10 @@ pub struct RunStatus {
 }
 
 /// How a run ended.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunResult {
     /// It has not.
+    #[default]
     Running,
     /// A verified copy is stored.
     Succeeded,

@@ -1,1 +1,17 @@
-//! TODO
+//! From a policy to the objects it needs, and from what is observed to its status.
+//!
+//! Pure functions: no client, no clock. [`validate`] turns a spec into values that cannot be wrong, [`objects`]
+//! cannot fail after that, and [`status`] is total: an invalid policy is a status, not an error.
+
+pub mod events;
+pub mod objects;
+pub mod observed;
+pub mod size;
+pub mod status;
+pub mod validate;
+
+pub use events::{EventDraft, events};
+pub use objects::{Images, Objects, objects, requested_job, up_to_date};
+pub use observed::{Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem};
+pub use status::{StatusOutcome, status};
+pub use validate::{Invalid, ValidPolicy, validate};

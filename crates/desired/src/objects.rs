@@ -1,0 +1,102 @@
+//! The objects that a policy needs, and whether those in the cluster are they.
+
+mod cron_job;
+mod pod;
+
+use api::meta;
+use domain::{hash, name};
+use k8s_openapi::{
+    api::batch::v1::{CronJob, Job},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use serde_json::Value;
+
+use crate::validate::ValidPolicy;
+
+/// The operator's own settings that go into objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// The image of the init container that brings the runner.
+    pub runner: String,
+    /// The repository of `postgres.version`: `docker.io/library/postgres`.
+    pub postgres_repository: String,
+    /// `IfNotPresent`, `Always` or `Never`.
+    pub pull_policy: String,
+}
+
+/// What a policy needs in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objects {
+    /// Takes the backups.
+    pub cron_job: CronJob,
+}
+
+/// The objects of `policy`.
+pub fn objects(policy: &ValidPolicy, images: &Images) -> Objects {
+    let mut cron_job = cron_job::cron_job(policy, images);
+    let hash = hash::sha256(&json(&cron_job).to_string());
+    cron_job.metadata.annotations.get_or_insert_default().insert(meta::APPLIED_HASH.to_owned(), hash);
+    Objects { cron_job }
+}
+
+/// The Job of one `requested-at` token, from the CronJob as it is in the cluster. Its name is made from the token,
+/// so that it exists once however often it is asked for.
+pub fn requested_job(policy: &ValidPolicy, cron_job: &CronJob, token: &str) -> Job {
+    let template = cron_job.spec.job_template.clone();
+    let template_meta = template.metadata.unwrap_or_default();
+    let mut annotations = template_meta.annotations.unwrap_or_default();
+    // As kubectl marks what `create job --from` makes.
+    annotations.insert("cronjob.kubernetes.io/instantiate".to_owned(), "manual".to_owned());
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name::requested_job(&policy.identity.name, token)),
+            namespace: Some(policy.identity.namespace.clone()),
+            labels: template_meta.labels,
+            annotations: Some(annotations),
+            owner_references: Some(vec![OwnerReference {
+                api_version: "batch/v1".to_owned(),
+                kind: "CronJob".to_owned(),
+                name: cron_job.metadata.name.clone().unwrap_or_default(),
+                uid: cron_job.metadata.uid.clone().unwrap_or_default(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec,
+        status: None,
+    }
+}
+
+/// Whether `observed` is what is wanted: every field that we set has our value, and nothing that we set once is
+/// left behind (the hash of what was applied says so). Then nothing is written.
+pub fn up_to_date(wanted: &CronJob, observed: &CronJob) -> bool {
+    within(&json(wanted), &json(observed))
+}
+
+fn json(object: &CronJob) -> Value {
+    serde_json::to_value(object).expect("a CronJob should always be JSON")
+}
+
+/// Whether everything in `wanted` is in `observed`; what the server adds to maps does not count.
+fn within(wanted: &Value, observed: &Value) -> bool {
+    match (wanted, observed) {
+        (Value::Object(wanted), Value::Object(observed)) => wanted.iter().all(|(key, value)| {
+            observed.get(key).map_or_else(|| is_empty(value), |found| within(value, found))
+        }),
+        (Value::Array(wanted), Value::Array(observed)) => {
+            wanted.len() == observed.len() && wanted.iter().zip(observed).all(|(a, b)| within(a, b))
+        }
+        _ => wanted == observed,
+    }
+}
+
+/// The server drops what is empty.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().all(is_empty),
+        Value::Array(list) => list.is_empty(),
+        Value::Null => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! The CronJob `<policy>-backup`.
+
+use std::collections::BTreeMap;
+
+use api::{BackupPolicy, meta};
+use domain::name;
+use k8s_openapi::{
+    api::{
+        batch::v1::{
+            CronJob, CronJobSpec, JobSpec, JobTemplateSpec, PodFailurePolicy,
+            PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+            PodFailurePolicyRule,
+        },
+        core::v1::PodTemplateSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::Resource;
+
+use super::{Images, pod};
+use crate::validate::ValidPolicy;
+
+/// A backup that takes longer than this hangs.
+const DEADLINE_SECONDS: i64 = 6 * 60 * 60;
+
+/// How often a failed pod is tried again, ten seconds and more apart.
+const BACKOFF_LIMIT: i32 = 2;
+
+/// How many finished Jobs stay to be looked at.
+const HISTORY: i32 = 3;
+
+/// Exit codes that say that a retry is of no use before something is changed (`domain::reason`).
+const FINAL_EXIT_CODES: std::ops::RangeInclusive<i32> = 64..=95;
+
+pub fn cron_job(policy: &ValidPolicy, images: &Images) -> CronJob {
+    CronJob {
+        metadata: ObjectMeta {
+            name: Some(name::backup_cron_job(&policy.identity.name)),
+            namespace: Some(policy.identity.namespace.clone()),
+            labels: Some(labels(policy)),
+            owner_references: Some(vec![owner(policy)]),
+            ..ObjectMeta::default()
+        },
+        spec: CronJobSpec {
+            schedule: policy.schedule.effective().to_owned(),
+            // Always written: left out, it would be the zone of the host that the controller runs on.
+            time_zone: Some(policy.time_zone.clone()),
+            suspend: Some(policy.suspend),
+            concurrency_policy: Some("Forbid".to_owned()),
+            successful_jobs_history_limit: Some(HISTORY),
+            failed_jobs_history_limit: Some(HISTORY),
+            // Without a starting deadline the controller starts the newest missed slot when it comes back.
+            starting_deadline_seconds: None,
+            job_template: JobTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels(policy)), ..ObjectMeta::default() }),
+                spec: Some(job_spec(policy, images)),
+            },
+        },
+        status: None,
+    }
+}
+
+fn job_spec(policy: &ValidPolicy, images: &Images) -> JobSpec {
+    JobSpec {
+        active_deadline_seconds: Some(DEADLINE_SECONDS),
+        backoff_limit: Some(BACKOFF_LIMIT),
+        pod_failure_policy: Some(PodFailurePolicy {
+            rules: vec![disruptions_do_not_count(), final_exit_codes_end_it()],
+        }),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta { labels: Some(labels(policy)), ..ObjectMeta::default() }),
+            spec: Some(pod::spec(policy, images)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+fn disruptions_do_not_count() -> PodFailurePolicyRule {
+    PodFailurePolicyRule {
+        action: "Ignore".to_owned(),
+        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+            type_: "DisruptionTarget".to_owned(),
+            status: Some("True".to_owned()),
+        }]),
+        on_exit_codes: None,
+    }
+}
+
+fn final_exit_codes_end_it() -> PodFailurePolicyRule {
+    PodFailurePolicyRule {
+        action: "FailJob".to_owned(),
+        on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+            container_name: Some(meta::RUNNER_CONTAINER.to_owned()),
+            operator: "In".to_owned(),
+            values: FINAL_EXIT_CODES.collect(),
+        }),
+        on_pod_conditions: None,
+    }
+}
+
+/// On the CronJob, its Jobs and their pods: the operator's watches select by them.
+pub fn labels(policy: &ValidPolicy) -> BTreeMap<String, String> {
+    [
+        (meta::MANAGED_BY_LABEL, meta::MANAGED_BY),
+        (meta::POLICY_LABEL, &policy.identity.name),
+        (meta::OPERATION_LABEL, "backup"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// The garbage collector removes the CronJob with its policy; no finalizer is needed.
+fn owner(policy: &ValidPolicy) -> OwnerReference {
+    OwnerReference {
+        api_version: BackupPolicy::api_version(&()).into_owned(),
+        kind: BackupPolicy::kind(&()).into_owned(),
+        name: policy.identity.name.clone(),
+        uid: policy.identity.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

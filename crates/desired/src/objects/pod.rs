@@ -1,0 +1,232 @@
+//! The pod of a backup: an init container of ours brings the runner, and the container `runner` runs it in the
+//! PostgreSQL image that the policy names. It satisfies the Pod Security Standard `restricted`.
+
+use std::collections::BTreeMap;
+
+use api::{
+    meta,
+    policy::{Globals, SecretKeyRef, SslMode, VerificationLevel},
+};
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
+        PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec,
+        ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
+};
+
+use super::{Images, cron_job};
+use crate::validate::{PostgresImage, User, ValidPolicy};
+
+/// The user, group and volume group of every pod, whatever the image: a change of image must not make older
+/// backups unreadable.
+const USER: i64 = 65532;
+
+/// Time to abort what runs and to say so.
+const GRACE_SECONDS: i64 = 60;
+
+const RUNNER_VOLUME: &str = "runner";
+const RUNNER_PATH: &str = "/pgbackup";
+const SCRATCH_VOLUME: &str = "scratch";
+const SCRATCH_PATH: &str = "/scratch";
+const BACKUP_VOLUME: &str = "backups";
+const BACKUP_PATH: &str = "/backup";
+
+pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
+    PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        affinity: Some(same_node_as_others(policy)),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        init_containers: Some(vec![install(images)]),
+        containers: vec![runner(policy, images)],
+        volumes: Some(vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME), backups(policy)]),
+        ..PodSpec::default()
+    }
+}
+
+fn install(images: &Images) -> Container {
+    Container {
+        name: meta::INSTALL_CONTAINER.to_owned(),
+        image: Some(images.runner.clone()),
+        image_pull_policy: Some(images.pull_policy.clone()),
+        args: Some(vec!["install".to_owned(), RUNNER_PATH.to_owned()]),
+        security_context: Some(restricted()),
+        resources: Some(requests("10m", "16Mi")),
+        volume_mounts: Some(vec![mount(RUNNER_VOLUME, RUNNER_PATH)]),
+        ..Container::default()
+    }
+}
+
+fn runner(policy: &ValidPolicy, images: &Images) -> Container {
+    let image = match &policy.image {
+        PostgresImage::Named(image) => image.clone(),
+        PostgresImage::Version(version) => format!("{}:{version}", images.postgres_repository),
+    };
+    let mut mounts = vec![
+        mount(RUNNER_VOLUME, RUNNER_PATH),
+        mount(SCRATCH_VOLUME, SCRATCH_PATH),
+        mount(BACKUP_VOLUME, BACKUP_PATH),
+    ];
+    mounts[0].read_only = Some(true);
+    mounts[2].sub_path.clone_from(&policy.volume.sub_path);
+    Container {
+        name: meta::RUNNER_CONTAINER.to_owned(),
+        image: Some(image),
+        image_pull_policy: Some(images.pull_policy.clone()),
+        command: Some(vec![format!("{RUNNER_PATH}/pgbackup-runner")]),
+        args: Some(arguments(policy)),
+        env: Some(environment(policy)),
+        security_context: Some(restricted()),
+        // No limits: what a dump needs depends on the database, and a killed backup is worse than a busy node.
+        resources: Some(requests("50m", "64Mi")),
+        termination_message_path: Some("/dev/termination-log".to_owned()),
+        termination_message_policy: Some("File".to_owned()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+/// The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with
+/// a dash.
+fn arguments(policy: &ValidPolicy) -> Vec<String> {
+    let ValidPolicy { identity, time_zone, include, exclude, globals, retention, level, .. } = policy;
+    let globals = match globals {
+        Globals::WithoutPasswords => "without-passwords",
+        Globals::None => "none",
+    };
+    let VerificationLevel::Archive = level;
+    let mut arguments = vec!["backup".to_owned()];
+    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
+    option("namespace", &identity.namespace);
+    option("policy", &identity.name);
+    option("policy-uid", &identity.uid);
+    option("store", BACKUP_PATH);
+    option("time-zone", time_zone);
+    include.iter().for_each(|pattern| option("include", pattern));
+    exclude.iter().for_each(|pattern| option("exclude", pattern));
+    option("globals", globals);
+    let rules = [
+        ("keep-last", retention.keep_last),
+        ("keep-daily", retention.keep_daily),
+        ("keep-weekly", retention.keep_weekly),
+        ("keep-monthly", retention.keep_monthly),
+        ("minimum-verified", Some(retention.minimum_verified)),
+    ];
+    for (name, count) in rules {
+        if let Some(count) = count {
+            option(name, &count.to_string());
+        }
+    }
+    option("verify", "archive");
+    arguments
+}
+
+/// libpq's usual variables, and which run this is.
+fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
+    let connection = &policy.connection;
+    let ssl_mode = match connection.ssl_mode {
+        SslMode::Disable => "disable",
+        SslMode::Prefer => "prefer",
+        SslMode::Require => "require",
+    };
+    let user = match &connection.user {
+        User::Named(user) => plain("PGUSER", user),
+        User::Secret(secret) => from_secret("PGUSER", secret),
+    };
+    vec![
+        plain("PGHOST", &connection.host),
+        plain("PGPORT", &connection.port.to_string()),
+        user,
+        from_secret("PGPASSWORD", &connection.password),
+        plain("PGSSLMODE", ssl_mode),
+        from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
+        from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
+        plain("HOME", SCRATCH_PATH),
+        plain("TMPDIR", SCRATCH_PATH),
+    ]
+}
+
+/// Kubernetes expands `$(NAME)` in arguments and values; a doubled dollar sign is one that stays.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+fn plain(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(literal(value)), value_from: None }
+}
+
+fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
+    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}
+
+fn from_label(name: &str, label: &str) -> EnvVar {
+    let field = ObjectFieldSelector {
+        api_version: Some("v1".to_owned()),
+        field_path: format!("metadata.labels['{label}']"),
+    };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}
+
+/// A volume that one node at a time may mount: runs of a policy that overlap must share the node.
+fn same_node_as_others(policy: &ValidPolicy) -> Affinity {
+    let selector = LabelSelector { match_labels: Some(cron_job::labels(policy)), match_expressions: None };
+    let term = PodAffinityTerm {
+        label_selector: Some(selector),
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let pod_affinity = PodAffinity {
+        required_during_scheduling_ignored_during_execution: Some(vec![term]),
+        preferred_during_scheduling_ignored_during_execution: None,
+    };
+    Affinity { pod_affinity: Some(pod_affinity), ..Affinity::default() }
+}
+
+fn restricted() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        ..SecurityContext::default()
+    }
+}
+
+fn requests(cpu: &str, memory: &str) -> ResourceRequirements {
+    let requests = BTreeMap::from([
+        ("cpu".to_owned(), Quantity(cpu.to_owned())),
+        ("memory".to_owned(), Quantity(memory.to_owned())),
+    ]);
+    ResourceRequirements { requests: Some(requests), ..ResourceRequirements::default() }
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+}
+
+fn empty_volume(name: &str) -> Volume {
+    Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+}
+
+fn backups(policy: &ValidPolicy) -> Volume {
+    let claim =
+        PersistentVolumeClaimVolumeSource { claim_name: policy.volume.claim_name.clone(), read_only: None };
+    Volume { name: BACKUP_VOLUME.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() }
+}

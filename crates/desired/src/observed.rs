@@ -1,0 +1,92 @@
+//! What is seen of a policy in the cluster, reduced to what its status needs.
+
+use domain::{reason::Reason, report::RunReport};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What is seen of one policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// Its CronJob.
+    pub cron_job: ObservedCronJob,
+    /// Its Jobs, those that have just vanished included, in any order.
+    #[serde(default)]
+    pub runs: Vec<ObservedRun>,
+    /// The `requested-at` token whose Job is known to exist.
+    #[serde(default)]
+    pub handled_request: Option<String>,
+}
+
+/// The object of the CronJob's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObservedCronJob {
+    /// There is none.
+    Missing,
+    /// It is the policy's.
+    Ours,
+    /// It is somebody else's: never adopted, never changed.
+    Foreign {
+        /// Who controls it, for people.
+        owner: String,
+    },
+}
+
+/// One Job and its newest pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedRun {
+    /// The Job's name.
+    pub job: String,
+    /// The Job's UID.
+    pub job_uid: String,
+    /// When the Job was made.
+    pub created: Timestamp,
+    /// How far it is.
+    pub state: JobState,
+    /// The newest report of its pods; a final one outranks a provisional one of the same pod.
+    #[serde(default)]
+    pub report: Option<RunReport>,
+    /// How the newest pod's runner ended, if it has.
+    #[serde(default)]
+    pub container: Option<Container>,
+    /// Why the newest pod cannot start, while that is so.
+    #[serde(default)]
+    pub problem: Option<Problem>,
+}
+
+/// How far a Job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobState {
+    /// It runs, or will.
+    Active,
+    /// A pod succeeded.
+    Succeeded,
+    /// It was given up.
+    Failed {
+        /// The Job condition's reason: `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
+        reason: String,
+    },
+    /// It was deleted before its end was seen.
+    Gone,
+}
+
+/// How a pod's runner container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// The kubelet's word: `Error`, `OOMKilled`, or the pod's own: `Evicted`.
+    pub reason: String,
+    /// Its exit code.
+    pub exit_code: i32,
+}
+
+/// Why a pod cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The reason word.
+    pub reason: Reason,
+    /// The words of the kubelet or the scheduler.
+    pub message: String,
+}

@@ -1,0 +1,137 @@
+//! Conditions: set with a reason and a message, their transition times kept while nothing turns.
+//!
+//! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
+
+use domain::{reason::Reason, report::RunReport};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::{
+    observed::ObservedCronJob,
+    validate::{Invalid, ValidPolicy},
+};
+
+/// `True`, `False` or `Unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// The conditions of the new status.
+#[derive(Debug)]
+pub struct Conditions<'a> {
+    previous: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    conditions: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    pub fn new(previous: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { previous, generation, now, conditions: Vec::new() }
+    }
+
+    pub fn set(&mut self, type_: &str, truth: Truth, reason: Reason, message: impl Into<String>) {
+        let before = self
+            .previous
+            .iter()
+            .find(|condition| condition.type_ == type_ && condition.status == truth.word());
+        self.conditions.push(Condition {
+            type_: type_.to_owned(),
+            status: truth.word().to_owned(),
+            reason: reason.word().to_owned(),
+            message: message.into(),
+            observed_generation: self.generation,
+            last_transition_time: before
+                .map_or_else(|| api::status::time(self.now), |c| c.last_transition_time.clone()),
+        });
+    }
+
+    /// Leaves a condition as it was.
+    pub fn keep(&mut self, type_: &str) {
+        self.conditions.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
+    }
+
+    pub fn finish(self) -> Vec<Condition> {
+        self.conditions
+    }
+}
+
+/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJob in place.
+pub fn acceptance(
+    conditions: &mut Conditions<'_>,
+    valid: Result<&ValidPolicy, &Invalid>,
+    cron_job: &ObservedCronJob,
+) {
+    match (valid, cron_job) {
+        (Err(invalid), _) => {
+            conditions.set("Ready", Truth::False, invalid.reason(), invalid.to_string());
+            conditions.set(
+                "Stalled",
+                Truth::True,
+                invalid.reason(),
+                "nothing happens until the policy is changed",
+            );
+        }
+        (Ok(_), ObservedCronJob::Foreign { owner }) => {
+            let message = format!(
+                "a CronJob of the name that this policy needs belongs to {owner}; rename the policy, or delete that CronJob"
+            );
+            conditions.set("Ready", Truth::False, Reason::NameTaken, message);
+            conditions.set(
+                "Stalled",
+                Truth::True,
+                Reason::NameTaken,
+                "nothing happens until the name is free",
+            );
+        }
+        (Ok(_), ObservedCronJob::Missing) => {
+            conditions.set("Ready", Truth::Unknown, Reason::Reconciling, "its CronJob is being made");
+            conditions.set("Reconciling", Truth::True, Reason::Reconciling, "its CronJob is being made");
+        }
+        (Ok(valid), ObservedCronJob::Ours) => {
+            let message = if valid.suspend {
+                "accepted; suspended, so no backups are taken"
+            } else {
+                "accepted; its CronJob is in place"
+            };
+            conditions.set("Ready", Truth::True, Reason::Accepted, message);
+        }
+    }
+}
+
+/// `RetentionHealthy`: what the newest run's pruning did; as before while no newer run tells.
+pub fn retention(conditions: &mut Conditions<'_>, report: Option<&RunReport>) {
+    const TYPE: &str = "RetentionHealthy";
+    let Some(prune) = report.and_then(|report| report.prune.as_ref()) else {
+        if conditions.previous.iter().any(|condition| condition.type_ == TYPE) {
+            conditions.keep(TYPE);
+        } else {
+            conditions.set(
+                TYPE,
+                Truth::Unknown,
+                Reason::AwaitingFirstBackup,
+                "no run has looked at the store yet",
+            );
+        }
+        return;
+    };
+    let (truth, message) = match prune.reason {
+        Reason::Pruned => (Truth::True, "old copies are removed as the rules say".to_owned()),
+        Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
+        _ => (Truth::False, prune.message.clone()),
+    };
+    conditions.set(TYPE, truth, prune.reason, message);
+}

@@ -1,0 +1,279 @@
+//! From a spec to values that cannot be wrong.
+//!
+//! The CRD refuses most mistakes at admission; this repeats all of it, since the CRD in the cluster may be older
+//! than the operator, and checks what CEL cannot say. Every struct is destructured with no `..`: a new field does
+//! not compile until it is handled here.
+
+use api::{
+    BackupPolicy, BackupPolicySpec,
+    policy::{
+        Connection, Databases, Globals, Postgres, Retention, SecretKeyRef, SslMode, Storage, Verification,
+        VerificationLevel, VolumeStorage,
+    },
+};
+use domain::{
+    manifest::PolicyIdentity,
+    name,
+    reason::Reason,
+    schedule::{self, Schedule, ScheduleError},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// A policy whose objects can be made.
+#[derive(Clone, Debug)]
+pub struct ValidPolicy {
+    /// Namespace, name and UID.
+    pub identity: PolicyIdentity,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When backups are due.
+    pub schedule: Schedule,
+    /// The time zone's name.
+    pub time_zone: String,
+    /// The time zone.
+    pub zone: TimeZone,
+    /// No backups are taken.
+    pub suspend: bool,
+    /// The image that backups run in.
+    pub image: PostgresImage,
+    /// How the server is reached.
+    pub connection: ValidConnection,
+    /// Patterns of databases.
+    pub include: Vec<String>,
+    /// Patterns of databases that are left out.
+    pub exclude: Vec<String>,
+    /// Roles and tablespaces.
+    pub globals: Globals,
+    /// The volume.
+    pub volume: VolumeStorage,
+    /// The rules.
+    pub retention: Retention,
+    /// How deep copies are checked.
+    pub level: VerificationLevel,
+}
+
+/// The image that backups run in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PostgresImage {
+    /// The official image of a major version.
+    Version(u32),
+    /// Another one.
+    Named(String),
+}
+
+/// How the server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidConnection {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// libpq's sslmode.
+    pub ssl_mode: SslMode,
+    /// The role.
+    pub user: User,
+    /// Where its password is.
+    pub password: SecretKeyRef,
+}
+
+/// The role that backups log in as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Its name.
+    Named(String),
+    /// Where its name is.
+    Secret(SecretKeyRef),
+}
+
+/// A policy that cannot work without a change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The schedule or the time zone.
+    #[error("spec.{field}: {source}")]
+    Schedule {
+        /// `schedule` or `timeZone`.
+        field: &'static str,
+        /// Why.
+        source: ScheduleError,
+    },
+    /// The policy's own name.
+    #[error("metadata.name: write at most {max} characters; the policy's CronJob is named <policy>-backup, and Kubernetes allows 52 there", max = name::POLICY_NAME_MAX)]
+    NameTooLong,
+    /// Two fields that exclude each other, or neither of them.
+    #[error("spec.{at}: write either {one} or {other}, not both")]
+    OneOf {
+        /// Where.
+        at: &'static str,
+        /// One field.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// A value that the schema would have refused.
+    #[error("spec.{field}: {wanted}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What to write.
+        wanted: &'static str,
+    },
+}
+
+impl Invalid {
+    /// The reason word.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Schedule { .. } => Reason::InvalidSchedule,
+            _ => Reason::InvalidSpec,
+        }
+    }
+}
+
+/// Checks a policy.
+pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
+    let BackupPolicySpec { schedule, time_zone, suspend, postgres, storage, retention, verification } =
+        &policy.spec;
+    let identity = PolicyIdentity {
+        namespace: policy.metadata.namespace.clone().unwrap_or_default(),
+        name: policy.metadata.name.clone().unwrap_or_default(),
+        uid: policy.metadata.uid.clone().unwrap_or_default(),
+    };
+    if identity.name.len() > name::POLICY_NAME_MAX {
+        return Err(Invalid::NameTooLong);
+    }
+    let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
+    let Postgres { version, image, connection, databases, globals } = postgres;
+    let Databases { include, exclude } = databases;
+    let Storage { volume } = storage;
+    let Verification { level } = verification;
+    let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    Ok(ValidPolicy {
+        identity,
+        created,
+        schedule: scheduled.map_err(|source| Invalid::Schedule { field: "schedule", source })?,
+        zone: schedule::time_zone(time_zone)
+            .map_err(|source| Invalid::Schedule { field: "timeZone", source })?,
+        time_zone: time_zone.clone(),
+        suspend: *suspend,
+        image: valid_image(*version, image.as_deref())?,
+        connection: valid_connection(connection)?,
+        include: valid_patterns("postgres.databases.include", include, 1)?,
+        exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
+        globals: *globals,
+        volume: valid_volume(volume)?,
+        retention: valid_retention(retention)?,
+        level: *level,
+    })
+}
+
+fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {
+    match (version, image) {
+        (Some(version @ 13..=99), None) => Ok(PostgresImage::Version(version)),
+        (Some(_), None) => Err(value("postgres.version", "write a major version from 13 on, for example 17")),
+        (None, Some(image)) if !image.is_empty() && !image.contains(char::is_whitespace) => {
+            Ok(PostgresImage::Named(image.to_owned()))
+        }
+        (None, Some(_)) => {
+            Err(value("postgres.image", "write an image's name, for example docker.io/library/postgres:17"))
+        }
+        _ => Err(Invalid::OneOf {
+            at: "postgres",
+            one: "version (17)",
+            other: "image (docker.io/library/postgres:17)",
+        }),
+    }
+}
+
+fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid> {
+    let Connection { host, port, ssl_mode, user, user_secret_ref, password_secret_ref } = connection;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
+    if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
+        return Err(value(
+            "postgres.connection.host",
+            "write one host name or address, for example shop-db.shop.svc",
+        ));
+    }
+    if *port == 0 {
+        return Err(value("postgres.connection.port", "write a port from 1 to 65535, for example 5432"));
+    }
+    let user = match (user, user_secret_ref) {
+        (Some(user), None) if (1..=63).contains(&user.len()) => User::Named(user.clone()),
+        (Some(_), None) => {
+            return Err(value("postgres.connection.user", "write a role's name of 1 to 63 bytes"));
+        }
+        (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
+        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "user", other: "userSecretRef" }),
+    };
+    let password = valid_secret("postgres.connection.passwordSecretRef", password_secret_ref)?;
+    Ok(ValidConnection { host: host.clone(), port: *port, ssl_mode: *ssl_mode, user, password })
+}
+
+fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {
+    let SecretKeyRef { name, key } = secret;
+    if is_object_name(name)
+        && !key.is_empty()
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        return Ok(secret.clone());
+    }
+    Err(value(field, "write the name of a Secret and of a key in it"))
+}
+
+fn valid_patterns(field: &'static str, patterns: &[String], least: usize) -> Result<Vec<String>, Invalid> {
+    let sound = (least..=100).contains(&patterns.len())
+        && patterns.iter().all(|p| (1..=63).contains(&p.chars().count()));
+    if sound {
+        return Ok(patterns.to_vec());
+    }
+    Err(value(
+        field,
+        "write 1 to 100 names or patterns of 1 to 63 characters, for example [\"shop\", \"app_*\"]",
+    ))
+}
+
+fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {
+    let VolumeStorage { claim_name, sub_path } = volume;
+    if !is_object_name(claim_name) {
+        return Err(value("storage.volume.claimName", "write the name of a PersistentVolumeClaim"));
+    }
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    if sub_path.as_ref().is_some_and(|path| path.len() > 200 || !path.split('/').all(is_part)) {
+        return Err(value(
+            "storage.volume.subPath",
+            "write a relative path of plain names, for example backups/shop",
+        ));
+    }
+    Ok(volume.clone())
+}
+
+fn valid_retention(retention: &Retention) -> Result<Retention, Invalid> {
+    let Retention { keep_last, keep_daily, keep_weekly, keep_monthly, minimum_verified } = retention;
+    let counts = [keep_last, keep_daily, keep_weekly, keep_monthly];
+    if counts.into_iter().flatten().any(|count| !(1..=10_000).contains(count)) {
+        return Err(value("retention", "write counts from 1 to 10000; leave a rule out to not have it"));
+    }
+    if !(1..=1000).contains(minimum_verified) {
+        return Err(value(
+            "retention.minimumVerified",
+            "write a count from 1 to 1000; the newest verified copy always stays",
+        ));
+    }
+    Ok(retention.clone())
+}
+
+fn is_object_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    name.len() <= 253
+        && name.chars().all(inner)
+        && edge(name.chars().next())
+        && edge(name.chars().next_back())
+}
+
+const fn value(field: &'static str, wanted: &'static str) -> Invalid {
+    Invalid::Value { field, wanted }
+}
