@@ -32,7 +32,7 @@ fn condition<'a>(status: Option<&'a BackupPolicyStatus>, type_: &str) -> Option<
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
     let new = condition(Some(after), "Ready")?;
     let same = |old: &&Condition| old.status == new.status && old.reason == new.reason;
-    if new.status == "Unknown" || condition(before, "Ready").filter(same).is_some() {
+    if new.status == "Unknown" || condition(before, "Ready").as_ref().is_some_and(same) {
         return None;
     }
     Some(EventDraft {

@@ -107,7 +107,7 @@ fn history(previous: &BackupPolicyStatus, judged: &[Judged<'_>]) -> Vec<RunStatu
     for run in all {
         match history.iter_mut().find(|known| known.id == run.id) {
             Some(known) if known.result == RunResult::Unknown && run.result != RunResult::Unknown => {
-                *known = run
+                *known = run;
             }
             Some(_) => {}
             None => history.push(run),
@@ -122,7 +122,7 @@ fn history(previous: &BackupPolicyStatus, judged: &[Judged<'_>]) -> Vec<RunStatu
 fn newest_report<'a>(previous: &BackupPolicyStatus, judged: &[Judged<'a>]) -> Option<&'a RunReport> {
     let known =
         previous.last_backup.as_ref().and_then(|run| run.start_time.as_ref()).map(|time| time.0.as_second());
-    let reports = judged.iter().filter_map(|run| run.final_report());
+    let reports = judged.iter().filter_map(Judged::final_report);
     let newest = reports.max_by_key(|report| (report.start_time, report.retained.is_some()))?;
     (Some(newest.start_time.as_second()) >= known || newest.retained.is_some()).then_some(newest)
 }

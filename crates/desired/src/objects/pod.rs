@@ -117,8 +117,12 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
     option("policy-uid", &identity.uid);
     option("store", BACKUP_PATH);
     option("time-zone", time_zone);
-    include.iter().for_each(|pattern| option("include", pattern));
-    exclude.iter().for_each(|pattern| option("exclude", pattern));
+    for pattern in include {
+        option("include", pattern);
+    }
+    for pattern in exclude {
+        option("exclude", pattern);
+    }
     option("globals", globals);
     let rules = [
         ("keep-last", retention.keep_last),

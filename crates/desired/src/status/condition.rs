@@ -35,12 +35,12 @@ pub struct Conditions<'a> {
     previous: &'a [Condition],
     generation: Option<i64>,
     now: Timestamp,
-    conditions: Vec<Condition>,
+    new: Vec<Condition>,
 }
 
 impl<'a> Conditions<'a> {
     pub fn new(previous: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
-        Self { previous, generation, now, conditions: Vec::new() }
+        Self { previous, generation, now, new: Vec::new() }
     }
 
     pub fn set(&mut self, type_: &str, truth: Truth, reason: Reason, message: impl Into<String>) {
@@ -48,7 +48,7 @@ impl<'a> Conditions<'a> {
             .previous
             .iter()
             .find(|condition| condition.type_ == type_ && condition.status == truth.word());
-        self.conditions.push(Condition {
+        self.new.push(Condition {
             type_: type_.to_owned(),
             status: truth.word().to_owned(),
             reason: reason.word().to_owned(),
@@ -61,11 +61,11 @@ impl<'a> Conditions<'a> {
 
     /// Leaves a condition as it was.
     pub fn keep(&mut self, type_: &str) {
-        self.conditions.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
+        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
     }
 
     pub fn finish(self) -> Vec<Condition> {
-        self.conditions
+        self.new
     }
 }
 
