@@ -79,6 +79,6 @@ case ${1:-} in
 esac
 if [ "${1:-}" = postgres ]; then
   choose_data_directory
-  [ -s "$PGDATA/PG_VERSION" ] || set_up "$(printf '%q ' "${@:2}")"
+  [ -s "$PGDATA/PG_VERSION" ] || set_up "$([ $# -lt 2 ] || printf '%q ' "${@:2}")"
 fi
 exec "$@"

@@ -56,6 +56,9 @@ build_rootfs() {
 build_postgres() {
   local major=$1 rootfs=$2 folder=$3
   mkdir -p "$folder/entrypoint/usr/local/bin" "$folder/foreign-nss/etc"
+  # mmdebstrap empties /run at its end.
+  mkdir -p "$folder/entrypoint/run"
+  mkdir -m 3777 "$folder/entrypoint/run/postgresql"
   install -m 755 "$IMAGE_FILES/postgres-entrypoint.sh" "$folder/entrypoint/usr/local/bin/docker-entrypoint.sh"
   install -m 644 "$IMAGE_FILES/foreign-nsswitch.conf" "$folder/foreign-nss/etc/nsswitch.conf"
   layer "$folder/entrypoint" "$folder/entrypoint.layer"
