@@ -40,6 +40,16 @@ give_up() {
   die "$1" "the logs of all components are in $STATE/log"
 }
 
+# The same name from another home or state folder: stopping "ours" would take the
+# link and the cgroups of theirs.
+check_namesake() {
+  local other
+  other=$(grep -hozE "^PGBACKUP_NODE=.*/cluster-$CLUSTER_NAME\$" /proc/[0-9]*/environ 2> /dev/null | tr '\0' '\n' \
+    | grep -vxF "PGBACKUP_NODE=$STATE" | head -1 || true)
+  [ -z "$other" ] || die "a node named $CLUSTER_NAME runs already, from ${other#*=}" \
+    "use the HOME or XDG_STATE_HOME it was started with, or choose another CLUSTER_NAME and CLUSTER_NET"
+}
+
 # Addresses of another node or of this machine's own network must not be taken.
 # Called while no link of ours exists.
 check_addresses() {
