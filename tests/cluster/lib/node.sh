@@ -116,15 +116,15 @@ start_process() {
   done
   [ -n "$pid" ] || give_up "the node's namespaces could not be made: $(tail -1 "$STATE/log/node.log")"
   echo "$pid" > "$STATE/run/node.pid"
-  for _ in $(seq 100); do
-    if node_pid > /dev/null; then break; fi
-    sleep 0.02
-  done
-  ip link add "$HOST_LINK" type veth peer name eth0 netns "$pid"
-  ip address add "$HOST_IP/30" dev "$HOST_LINK"
-  ip link set "$HOST_LINK" up
-  ip route add "$CLUSTER_NET.0.0/16" via "$NODE_IP" dev "$HOST_LINK"
+  make_link "$pid" || give_up "the link into the node's network could not be made"
   touch "$STATE/run/linked"
+}
+
+make_link() {
+  ip link add "$HOST_LINK" type veth peer name eth0 netns "$1" \
+    && ip address add "$HOST_IP/30" dev "$HOST_LINK" \
+    && ip link set "$HOST_LINK" up \
+    && ip route add "$CLUSTER_NET.0.0/16" via "$NODE_IP" dev "$HOST_LINK"
 }
 
 # Every start is of an empty cluster: only images and certificates are kept.
