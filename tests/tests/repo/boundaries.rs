@@ -1,0 +1,49 @@
+//! What each crate may never see, however it gets there. `deny.toml` cannot say this: it sees one graph in which
+//! the features of all crates are on.
+
+use std::{collections::BTreeSet, process::Command};
+
+use anyhow::{Result, ensure};
+
+use crate::root;
+
+const KUBERNETES: &[&str] = &["kube", "kube-client", "kube-core", "kube-runtime", "k8s-openapi"];
+const CLIENT: &[&str] = &["kube-client", "kube-runtime", "hyper", "tower", "tokio"];
+
+const NEVER: &[(&str, &[&[&str]])] = &[
+    ("pgbackup-domain", &[KUBERNETES, CLIENT, &["pgbackup-api", "pgbackup-desired"], PROGRAMS]),
+    ("pgbackup-api", &[CLIENT, &["pgbackup-desired"], PROGRAMS]),
+    ("pgbackup-desired", &[CLIENT, PROGRAMS]),
+    ("pgbackup-operator", &[&["pgbackup-runner", "object_store"]]),
+    ("pgbackup-runner", &[KUBERNETES, &["pgbackup-api", "pgbackup-desired", "pgbackup-operator"]]),
+];
+
+const PROGRAMS: &[&str] = &["pgbackup-operator", "pgbackup-runner"];
+
+#[test]
+fn each_crate_sees_only_what_it_may() -> Result<()> {
+    for (package, never) in NEVER {
+        let seen = dependencies(package)?;
+        for banned in never.iter().copied().flatten() {
+            ensure!(!seen.contains(*banned), "{package} must never see {banned}");
+        }
+    }
+    Ok(())
+}
+
+/// The names of all packages that `package` is built with when it is built alone.
+fn dependencies(package: &str) -> Result<BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}", "--package", package])
+        .current_dir(root())
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout)?
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name != package)
+        .collect();
+    Ok(names)
+}
