@@ -1,0 +1,105 @@
+//! Writes to the cluster: only what differs, and never what is somebody else's.
+
+use api::{BackupPolicy, BackupPolicyStatus, meta};
+use desired::{Objects, ObservedCronJob, ValidPolicy};
+use domain::name;
+use k8s_openapi::api::batch::v1::CronJob;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use crate::{
+    client::{CallError, call},
+    observe,
+};
+
+/// Makes the CronJob what it should be; gives whose it is and how it stands in the cluster.
+pub async fn cron_job(
+    client: &Client,
+    policy: &BackupPolicy,
+    wanted: &Objects,
+    observed: (ObservedCronJob, Option<CronJob>),
+) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
+    let wanted = &wanted.cron_job;
+    let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
+    let found = match observed {
+        (ObservedCronJob::Missing, _) => match call(api.create(&parameters(), wanted)).await {
+            Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
+            // One that our watch does not select, or has not shown yet.
+            Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?,
+            Err(error) => return Err(error),
+        },
+        (_, Some(found)) => found,
+        (owner, None) => return Ok((owner, None)),
+    };
+    let owner = observe::ownership(policy, &found);
+    if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
+        return Ok((owner, Some(found)));
+    }
+    let apply = PatchParams::apply(meta::FIELD_MANAGER).force();
+    let applied = call(api.patch(&wanted.name_any(), &apply, &Patch::Apply(wanted))).await?;
+    tracing::info!(
+        namespace = policy.namespace(),
+        "CronJob {} was not as it should be; applied",
+        wanted.name_any()
+    );
+    Ok((ObservedCronJob::Ours, Some(applied)))
+}
+
+/// Starts the run that the annotation `requested-at` asks for, once for each token; gives the token that is dealt
+/// with. A suspended policy takes no backups: the request waits until it is resumed.
+pub async fn requested(
+    client: &Client,
+    policy: &BackupPolicy,
+    valid: &ValidPolicy,
+    cron_job: &CronJob,
+) -> Result<Option<String>, CallError> {
+    let token = policy.annotations().get(meta::REQUESTED_AT).filter(|token| !token.is_empty());
+    let handled = policy.status.as_ref().and_then(|status| status.last_handled_request.as_ref());
+    let Some(token) = token.filter(|token| Some(*token) != handled && !valid.suspend) else {
+        return Ok(None);
+    };
+    let api = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
+    match call(api.create(&parameters(), &desired::requested_job(valid, cron_job, token))).await {
+        Err(error) if !error.is_already_exists() => Err(error),
+        _ => {
+            tracing::info!(
+                namespace = policy.namespace(),
+                "Job {} runs as requested",
+                name::requested_job(&policy.name_any(), token)
+            );
+            Ok(Some(token.clone()))
+        }
+    }
+}
+
+/// Writes the status if it differs. The whole of it is applied, so what is no longer said goes.
+pub async fn status(
+    client: &Client,
+    policy: &BackupPolicy,
+    status: &BackupPolicyStatus,
+) -> Result<Option<BackupPolicy>, CallError> {
+    if policy.status.as_ref() == Some(status) {
+        return Ok(None);
+    }
+    let api: Api<BackupPolicy> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
+    let body = json!({
+        "apiVersion": BackupPolicy::api_version(&()),
+        "kind": BackupPolicy::kind(&()),
+        "metadata": { "name": policy.name_any(), "uid": policy.uid() },
+        "status": status,
+    });
+    let apply = PatchParams::apply(meta::FIELD_MANAGER).force();
+    match call(api.patch_status(&policy.name_any(), &apply, &Patch::Apply(&body))).await {
+        Ok(written) => Ok(Some(written)),
+        // Deleted meanwhile: there is nobody left to tell.
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parameters() -> PostParams {
+    PostParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}

@@ -1,0 +1,99 @@
+//! The command line and its environment variables.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use desired::Images;
+
+/// Watches BackupPolicies and keeps their CronJobs and statuses right. Backups run without it.
+#[derive(Debug, Parser)]
+#[command(name = "pgbackup-operator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the operator.
+    Run(RunArgs),
+    /// Prints the CustomResourceDefinition.
+    Crd,
+}
+
+/// The operator's settings.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The image that brings the runner into backup pods.
+    #[arg(long, env = "PGBACKUP_RUNNER_IMAGE")]
+    runner_image: String,
+    /// The repository of PostgreSQL images: `postgres.version: 17` means <repository>:17.
+    #[arg(long, env = "PGBACKUP_POSTGRES_REPOSITORY", default_value = "docker.io/library/postgres")]
+    postgres_repository: String,
+    /// When the images of backup pods are pulled.
+    #[arg(long, env = "PGBACKUP_IMAGE_PULL_POLICY", value_enum, default_value = "if-not-present")]
+    image_pull_policy: PullPolicy,
+    /// Watch this namespace only. Default: all.
+    #[arg(long, env = "PGBACKUP_WATCH_NAMESPACE")]
+    pub watch_namespace: Option<String>,
+    /// The namespace of the Lease that replicas share.
+    #[arg(long, env = "PGBACKUP_NAMESPACE", default_value = "pgbackup-system")]
+    pub lease_namespace: String,
+    /// The Lease's name.
+    #[arg(long, env = "PGBACKUP_LEASE_NAME", default_value = "pgbackup-operator")]
+    pub lease_name: String,
+    /// Who this replica is, in the Lease and in events: the pod's name.
+    #[arg(long, env = "PGBACKUP_IDENTITY", default_value = "pgbackup-operator")]
+    pub identity: String,
+    /// Where health is answered.
+    #[arg(long, env = "PGBACKUP_OPS_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub ops_address: SocketAddr,
+    /// How the log is written.
+    #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PullPolicy {
+    IfNotPresent,
+    Always,
+    Never,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl RunArgs {
+    /// What goes into objects.
+    pub fn images(&self) -> Images {
+        let pull_policy = match self.image_pull_policy {
+            PullPolicy::IfNotPresent => "IfNotPresent",
+            PullPolicy::Always => "Always",
+            PullPolicy::Never => "Never",
+        };
+        Images {
+            runner: self.runner_image.clone(),
+            postgres_repository: self.postgres_repository.clone(),
+            pull_policy: pull_policy.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

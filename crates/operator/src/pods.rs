@@ -1,0 +1,169 @@
+//! What a pod says of its run: the report, how its runner ended, why it cannot start.
+
+use api::meta;
+use desired::{Container, Problem};
+use domain::{reason::Reason, report::RunReport};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus};
+
+/// A pod, reduced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenPod {
+    /// When it was made.
+    pub created: Timestamp,
+    /// What its runner reported.
+    pub report: Option<RunReport>,
+    /// How its runner ended.
+    pub container: Option<Container>,
+    /// Why it cannot start.
+    pub problem: Option<Problem>,
+}
+
+impl SeenPod {
+    /// Whether there is anything to tell of it.
+    pub const fn says_something(&self) -> bool {
+        self.report.is_some() || self.container.is_some() || self.problem.is_some()
+    }
+}
+
+/// Reads a pod.
+pub fn seen(pod: &Pod) -> SeenPod {
+    let status = pod.status.clone().unwrap_or_default();
+    let runner = container_statuses(&status).find(|container| container.name == meta::RUNNER_CONTAINER);
+    let terminated = runner.and_then(|container| container.state.as_ref()?.terminated.as_ref());
+    let message = terminated.and_then(|terminated| terminated.message.as_deref());
+    let ended = terminated.map(|terminated| Container {
+        reason: terminated.reason.clone().unwrap_or_default(),
+        exit_code: terminated.exit_code,
+    });
+    let evicted = (status.reason.as_deref() == Some("Evicted"))
+        .then(|| Container { reason: "Evicted".to_owned(), exit_code: -1 });
+    SeenPod {
+        created: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        report: message.and_then(RunReport::parse),
+        container: evicted.or(ended),
+        problem: problem(pod, &status),
+    }
+}
+
+fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
+}
+
+/// Why the pod cannot start. The kubelet and the scheduler try for ever; people are told at once.
+fn problem(pod: &Pod, status: &PodStatus) -> Option<Problem> {
+    if let Some(problem) = container_statuses(status).find_map(container_problem) {
+        return Some(problem);
+    }
+    let unscheduled = status.conditions.iter().flatten().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    });
+    if let Some(condition) = unscheduled {
+        let words = condition.message.clone().unwrap_or_default();
+        return Some(Problem {
+            reason: Reason::Unschedulable,
+            message: format!("no node takes the pod: {words}"),
+        });
+    }
+    install_failed(pod, status)
+}
+
+fn container_problem(container: &ContainerStatus) -> Option<Problem> {
+    let ContainerState { waiting: Some(ContainerStateWaiting { reason: Some(word), message }), .. } =
+        container.state.as_ref()?
+    else {
+        return None;
+    };
+    let words = message.clone().unwrap_or_default();
+    let (reason, message) = match word.as_str() {
+        "ImagePullBackOff"
+        | "ErrImagePull"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable" => {
+            (Reason::ImagePullFailed, format!("image {} cannot be pulled: {words}", container.image))
+        }
+        "CreateContainerConfigError" => (Reason::SecretNotFound, words),
+        "CreateContainerError" | "RunContainerError" => {
+            (Reason::PodCannotStart, format!("container {}: {words}", container.name))
+        }
+        _ => return None,
+    };
+    Some(Problem { reason, message })
+}
+
+/// The init container ended with an error: the runner never came.
+fn install_failed(pod: &Pod, status: &PodStatus) -> Option<Problem> {
+    let install = container_statuses(status).find(|container| container.name == meta::INSTALL_CONTAINER)?;
+    let ended = install.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let message =
+        format!("container {} of pod {name} ended with exit code {}", install.name, ended.exit_code);
+    Some(Problem { reason: Reason::PodCannotStart, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: &Value) -> SeenPod {
+        let pod =
+            json!({"metadata": {"name": "p", "creationTimestamp": "2026-11-23T02:15:00Z"}, "status": status});
+        seen(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn waiting(container: &str, reason: &str) -> SeenPod {
+        let key = if container == "install" { "initContainerStatuses" } else { "containerStatuses" };
+        pod(&json!({key: [{
+            "name": container, "image": "nope:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": reason, "message": "words"}}
+        }]}))
+    }
+
+    #[test]
+    fn a_pod_that_cannot_start_says_why() {
+        for (container, word, reason) in [
+            ("install", "ErrImagePull", Some(Reason::ImagePullFailed)),
+            ("runner", "ImagePullBackOff", Some(Reason::ImagePullFailed)),
+            ("runner", "CreateContainerConfigError", Some(Reason::SecretNotFound)),
+            ("runner", "RunContainerError", Some(Reason::PodCannotStart)),
+            ("runner", "PodInitializing", None),
+            ("runner", "ContainerCreating", None),
+        ] {
+            assert_eq!(waiting(container, word).problem.map(|problem| problem.reason), reason, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_no_node_takes_says_what_the_scheduler_says() {
+        let seen = pod(&json!({"conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "persistentvolumeclaim \"x\" not found"}
+        ]}));
+        let problem = seen.problem.unwrap();
+        assert_eq!(problem.reason, Reason::Unschedulable);
+        assert!(problem.message.contains("persistentvolumeclaim \"x\" not found"));
+    }
+
+    #[test]
+    fn a_runner_that_ended_leaves_its_exit_and_its_report_if_it_is_one() {
+        let seen = pod(&json!({"containerStatuses": [{
+            "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "not a report"}}
+        }]}));
+        assert_eq!(seen.container, Some(Container { reason: "OOMKilled".into(), exit_code: 137 }));
+        assert_eq!(seen.report, None);
+        assert!(seen.says_something());
+    }
+
+    #[test]
+    fn an_evicted_pod_is_evicted_whatever_its_container_says() {
+        assert_eq!(
+            pod(&json!({"reason": "Evicted", "phase": "Failed"})).container.unwrap().reason,
+            "Evicted"
+        );
+    }
+}
