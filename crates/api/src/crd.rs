@@ -1,7 +1,7 @@
 //! The CustomResourceDefinition, as it is applied: the derived one, and what the derive cannot say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 use serde_json::json;
@@ -31,6 +31,9 @@ fn forget_unsigned(schema: &mut JSONSchemaProps) {
     schema.properties.iter_mut().flatten().for_each(|(_, field)| forget_unsigned(field));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         forget_unsigned(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        forget_unsigned(values);
     }
 }
 
