@@ -29,7 +29,7 @@ rm -f etc/hostname etc/resolv.conf # copies of this machine's
 
 # As the official image has it.
 sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" "usr/share/postgresql/$major/postgresql.conf.sample"
-mkdir -p var/lib/postgresql/data run/postgresql docker-entrypoint-initdb.d
-chroot . chown -R postgres:postgres /var/lib/postgresql /run/postgresql
+mkdir -p var/lib/postgresql/data docker-entrypoint-initdb.d
+chroot . chown -R postgres:postgres /var/lib/postgresql
 chmod 1777 var/lib/postgresql/data
-chmod 3777 run/postgresql
+find etc/alternatives -name "*.gz" -delete # manual pages, which are not there
