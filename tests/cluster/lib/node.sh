@@ -120,11 +120,15 @@ start_process() {
   touch "$STATE/run/linked"
 }
 
+# The last route is for a node that dies: what is then sent to it is refused here
+# and does not leave this machine by the default route.
+GUARD_ROUTE=(unreachable "$CLUSTER_NET.0.0/16" metric 4096)
 make_link() {
   ip link add "$HOST_LINK" type veth peer name eth0 netns "$1" \
     && ip address add "$HOST_IP/30" dev "$HOST_LINK" \
     && ip link set "$HOST_LINK" up \
-    && ip route add "$CLUSTER_NET.0.0/16" via "$NODE_IP" dev "$HOST_LINK"
+    && ip route add "$CLUSTER_NET.0.0/16" via "$NODE_IP" dev "$HOST_LINK" \
+    && ip route add "${GUARD_ROUTE[@]}"
 }
 
 # Every start is of an empty cluster: only images and certificates are kept.
@@ -154,6 +158,7 @@ stop_node() {
     while [ -e "/proc/$pid" ]; do sleep 0.02; done
   fi
   ip link delete "$HOST_LINK" 2> /dev/null || true
+  ip route delete "${GUARD_ROUTE[@]}" 2> /dev/null || true
   release_machine
   rm -rf "$STATE/run"
 }
