@@ -279,7 +279,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         context.remember(written);
         context.events.publish(policy, desired::events(policy.status.as_ref(), &outcome.status)).await;
     }
-    context.children.forget_vanished(policy, &observed);
+    context.children.forget_deleted(policy, &observed);
     let name_taken = matches!(observed.cron_job, ObservedCronJob::Foreign { .. }).then_some(NAME_TAKEN_PAUSE);
     let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(name_taken).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))

@@ -43,6 +43,8 @@ struct SeenJob {
     /// `None` while only a pod of it was seen.
     job: Option<(String, Timestamp)>,
     state: Option<JobState>,
+    /// It is no longer in the cluster: kept until a status holds what it said.
+    deleted: bool,
     /// By the pod's UID.
     pods: BTreeMap<String, SeenPod>,
 }
@@ -73,29 +75,29 @@ impl Children {
             }
             Event::InitApply(job) => {
                 listed.0.insert(job.uid().unwrap_or_default());
-                self.job(&job, state(&job))
+                self.job(&job, false)
             }
-            Event::Apply(job) => self.job(&job, state(&job)),
-            Event::Delete(job) => {
-                let state = match state(&job) {
-                    JobState::Active => JobState::Gone,
-                    ended => ended,
-                };
-                self.job(&job, state)
-            }
+            Event::Apply(job) => self.job(&job, false),
+            Event::Delete(job) => self.job(&job, true),
             Event::InitDone => self.vanished(&listed.0),
         }
     }
 
     /// Takes an event of the Pods' watch. A pod's last words outlive it.
     pub fn note_pod(&self, event: Event<Pod>) -> Vec<ObjectRef<BackupPolicy>> {
+        let deleted = matches!(event, Event::Delete(_));
         let (Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod)) = event else {
             return Vec::new();
         };
         let Some(job_uid) = pod.labels().get(meta::JOB_UID_LABEL).cloned() else { return Vec::new() };
         let (uid, seen_pod) = (pod.uid().unwrap_or_default(), pods::seen(&pod));
         self.change(key(&pod), |seen| {
-            seen.jobs.entry(job_uid).or_default().pods.insert(uid, seen_pod);
+            let job = seen.jobs.entry(job_uid.clone()).or_default();
+            job.pods.insert(uid, seen_pod);
+            if deleted && job.job.is_none() {
+                // A pod of a Job that was forgotten, or that is not the policy's.
+                seen.jobs.remove(&job_uid);
+            }
         })
     }
 
@@ -114,12 +116,11 @@ impl Children {
         (Observed { cron_job, runs, handled_request: None }, seen.cron_job.clone())
     }
 
-    /// Forgets the Jobs that have vanished, now that the status of `policy` holds what they said.
-    pub fn forget_vanished(&self, policy: &BackupPolicy, observed: &Observed) {
-        let recorded = observed.runs.iter().filter(|run| run.state == JobState::Gone).map(|run| &run.job_uid);
-        let recorded: HashSet<&String> = recorded.collect();
+    /// Forgets the Jobs that are deleted, now that the status of `policy` holds what they said.
+    pub fn forget_deleted(&self, policy: &BackupPolicy, observed: &Observed) {
+        let recorded: HashSet<&String> = observed.runs.iter().map(|run| &run.job_uid).collect();
         if let Some(seen) = self.lock().get_mut(&key_of(policy)) {
-            seen.jobs.retain(|uid, _| !recorded.contains(uid));
+            seen.jobs.retain(|uid, job| !(job.deleted && recorded.contains(uid)));
         }
     }
 
@@ -128,7 +129,7 @@ impl Children {
         self.lock().remove(&(namespace.unwrap_or_default().to_owned(), name.to_owned()));
     }
 
-    fn job(&self, job: &Job, state: JobState) -> Vec<ObjectRef<BackupPolicy>> {
+    fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
         if !is_of_its_policy(job) {
             return Vec::new();
         }
@@ -138,7 +139,10 @@ impl Children {
         self.change(key(job), |seen| {
             let seen_job = seen.jobs.entry(uid).or_default();
             seen_job.job = Some(described);
-            seen_job.state = Some(state);
+            seen_job.state = Some(state(job));
+            if deleted {
+                seen_job.delete();
+            }
         })
     }
 
@@ -146,11 +150,11 @@ impl Children {
     fn vanished(&self, listed: &HashSet<String>) -> Vec<ObjectRef<BackupPolicy>> {
         let mut touched = Vec::new();
         for (key, seen) in self.lock().iter_mut() {
-            for (_, job) in seen.jobs.iter_mut().filter(|(uid, _)| !listed.contains(*uid)) {
-                if job.state == Some(JobState::Active) {
-                    job.state = Some(JobState::Gone);
-                    touched.push(reference(key));
-                }
+            for (_, job) in
+                seen.jobs.iter_mut().filter(|(uid, job)| job.job.is_some() && !listed.contains(*uid))
+            {
+                job.delete();
+                touched.push(reference(key));
             }
         }
         touched
@@ -169,6 +173,14 @@ impl Children {
 }
 
 impl SeenJob {
+    /// The cluster has it no longer. What did not end before our eyes is gone.
+    fn delete(&mut self) {
+        self.deleted = true;
+        if self.state == Some(JobState::Active) {
+            self.state = Some(JobState::Gone);
+        }
+    }
+
     /// The run, once its Job was seen. The newest pod that says something speaks for it.
     fn run(&self, uid: &str) -> Option<ObservedRun> {
         let (job, created) = self.job.clone()?;
@@ -229,4 +241,110 @@ fn key_of(policy: &BackupPolicy) -> Key {
 
 fn reference((namespace, policy): &Key) -> ObjectRef<BackupPolicy> {
     ObjectRef::new(policy).within(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn job(status: &Value) -> Job {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "shop-backup-29923291", "namespace": "n", "uid": "j1",
+                "creationTimestamp": "2026-11-23T02:15:00Z",
+                "labels": {"pgbackup.dev/policy": "shop"},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "shop-backup", "uid": "c", "controller": true}]
+            },
+            "status": status
+        }))
+        .unwrap()
+    }
+
+    fn pod(uid: &str, created: &str, exit_code: i32) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": uid, "namespace": "n", "uid": uid, "creationTimestamp": created,
+                "labels": {"pgbackup.dev/policy": "shop", "batch.kubernetes.io/controller-uid": "j1"}
+            },
+            "status": {"containerStatuses": [{
+                "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}
+            }]}
+        }))
+        .unwrap()
+    }
+
+    fn policy() -> BackupPolicy {
+        serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
+            "spec": {
+                "schedule": "* * * * *",
+                "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
+                "storage": {"volume": {"claimName": "c"}}
+            }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newest_pod_that_says_something_speaks_for_its_job() {
+        let children = Children::default();
+        children.note_job(Event::Apply(job(&json!({}))), &mut Relisting::default());
+        children.note_pod(Event::Apply(pod("new", "2026-11-23T02:16:00Z", 2)));
+        let touched = children.note_pod(Event::Apply(pod("old", "2026-11-23T02:15:00Z", 1)));
+        assert_eq!(touched, [ObjectRef::new("shop").within("n")]);
+        let (observed, _) = children.observe(&policy());
+        assert_eq!(observed.runs[0].container.as_ref().map(|container| container.exit_code), Some(2));
+    }
+
+    #[test]
+    fn a_deleted_job_is_remembered_until_its_status_is_written() {
+        let children = Children::default();
+        let mut listed = Relisting::default();
+        children.note_job(Event::Apply(job(&json!({}))), &mut listed);
+        children.note_pod(Event::Delete(pod("p", "2026-11-23T02:15:00Z", 1)));
+        children.note_job(Event::Delete(job(&json!({}))), &mut listed);
+        let (observed, _) = children.observe(&policy());
+        assert_eq!(observed.runs[0].state, JobState::Gone);
+        assert!(observed.runs[0].container.is_some());
+        children.forget_deleted(&policy(), &observed);
+        assert!(children.observe(&policy()).0.runs.is_empty());
+    }
+
+    #[test]
+    fn a_job_that_vanished_while_the_watch_was_down_is_gone() {
+        let children = Children::default();
+        let mut listed = Relisting::default();
+        children.note_job(Event::Apply(job(&json!({}))), &mut listed);
+        children.note_job(Event::Init, &mut listed);
+        children.note_job(Event::InitDone, &mut listed);
+        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Gone);
+    }
+
+    #[test]
+    fn a_strangers_job_with_the_policys_label_is_not_its_run() {
+        let children = Children::default();
+        let mut stranger = job(&json!({}));
+        stranger.metadata.owner_references = None;
+        assert!(children.note_job(Event::Apply(stranger), &mut Relisting::default()).is_empty());
+        assert!(children.observe(&policy()).0.runs.is_empty());
+    }
+
+    #[test]
+    fn a_cron_job_of_another_owner_is_foreign() {
+        let mut cron_job: CronJob = serde_json::from_value(json!({
+            "metadata": {"name": "shop-backup", "ownerReferences": [
+                {"apiVersion": "v1", "kind": "BackupPolicy", "name": "shop", "uid": "p", "controller": true}]},
+            "spec": {"schedule": "* * * * *", "jobTemplate": {}}
+        }))
+        .unwrap();
+        assert_eq!(ownership(&policy(), &cron_job), ObservedCronJob::Ours);
+        cron_job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
+        assert_eq!(
+            ownership(&policy(), &cron_job),
+            ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() }
+        );
+    }
 }
