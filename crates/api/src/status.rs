@@ -27,6 +27,11 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
 
+    /// Since when the schedule is as it is: when the policy was made, its schedule last changed, or its suspension
+    /// last ended. No backup is overdue for a slot before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_since: Option<Time>,
+
     /// The server's version, as the last run that reached it found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
@@ -167,7 +172,7 @@ pub struct FailureStatus {
     /// The Job that ran it.
     pub job: String,
 
-    /// When it ended, or when that was seen.
+    /// When it ended; when it started, if it could not tell its end.
     pub time: Time,
 
     /// Why: a word of docs/reasons.md.

@@ -1,7 +1,13 @@
 //! Events: the difference of two statuses. Nothing is said twice.
 
-use api::{BackupPolicyStatus, status::RunResult};
+use api::{
+    BackupPolicyStatus,
+    status::{RunResult, RunStatus},
+};
+use domain::reason::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::{size, status::meaning};
 
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,21 +49,21 @@ fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
     })
 }
 
-/// Each run that has ended since, and the reasons that were told.
+/// Each run whose end is news, and the reasons that were told. How a run ended is news twice if its report was lost
+/// at first.
 fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec<EventDraft>, Vec<String>) {
     // What a first look finds is history, not news.
     let Some(before) = before.filter(|status| !status.conditions.is_empty()) else {
         return Default::default();
     };
-    let is_new = |id: &str| before.history.iter().all(|known| known.id != id);
-    let news: Vec<_> = after.history.iter().rev().filter(|run| is_new(&run.id)).collect();
+    let is_known =
+        |run: &RunStatus| before.history.iter().any(|known| known.id == run.id && known.result == run.result);
+    let news: Vec<_> = after.history.iter().rev().filter(|run| !is_known(run)).collect();
     let drafts = news.iter().map(|run| {
-        let failure = after.last_failure.as_ref().filter(|failure| failure.job == run.id);
-        let copy = after.last_success.as_ref().filter(|copy| copy.job == run.id);
-        let words = match (failure, copy.and_then(|copy| copy.size.as_ref())) {
-            (Some(failure), _) => failure.message.clone(),
-            (None, Some(size)) => format!("copy verified, {size}"),
-            (None, None) => format!("{:?}", run.result),
+        let words = match (run.result, run.size_bytes) {
+            (RunResult::Succeeded, Some(size)) => format!("copy verified, {}", size::human(size)),
+            (RunResult::Succeeded, None) => "copy verified".to_owned(),
+            _ => why(run, after),
         };
         EventDraft {
             warning: run.result != RunResult::Succeeded,
@@ -67,6 +73,20 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
         }
     });
     (drafts.collect(), news.iter().map(|run| run.reason.clone()).collect())
+}
+
+/// Why a run left no copy, for people: in its own words if the status still has them.
+pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
+    let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.id);
+    match failure {
+        Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
+        _ => reason(run).map_or_else(|| run.reason.clone(), meaning),
+    }
+}
+
+/// The reason of a run that the status remembers.
+pub(crate) fn reason(run: &RunStatus) -> Option<Reason> {
+    Reason::ALL.iter().copied().find(|reason| reason.word() == run.reason)
 }
 
 /// The health turned bad without a run's end: a pod that cannot start, a copy overdue.

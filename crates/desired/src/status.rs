@@ -5,16 +5,19 @@
 
 mod condition;
 mod health;
+mod history;
 mod record;
 mod run;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{HISTORY_LIMIT, RetainedStatus, RunResult, RunStatus},
+    status::{RetainedStatus, RunResult, time},
 };
 use domain::report::RunReport;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+pub(crate) use self::run::meaning;
 use self::{
     condition::Conditions,
     run::{Judged, judge},
@@ -42,8 +45,11 @@ pub fn status(
     now: Timestamp,
 ) -> StatusOutcome {
     let previous = policy.status.clone().unwrap_or_default();
-    let judged = judged(observed);
-    let mut status = facts(&previous, &judged);
+    let runs = judged(&previous, observed);
+    let newest_unseen = history::newest_unseen(&previous, observed);
+    let current: Vec<&RunReport> =
+        runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
+    let mut status = facts(&previous, observed, &runs, &current);
     status.observed_generation = policy.metadata.generation;
     status.last_handled_request =
         observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());
@@ -54,8 +60,9 @@ pub fn status(
     if let Ok(valid) = valid {
         let next_slot = valid.schedule.after(&valid.zone, now).filter(|_| !valid.suspend);
         status.effective_schedule = Some(valid.schedule.effective().to_owned());
-        status.next_schedule_time = next_slot.map(api::status::time);
-        let health = health::health(valid, &previous, &status, &judged, now);
+        status.next_schedule_time = next_slot.map(time);
+        status.schedule_since = schedule_since(valid, &previous, next_slot, now);
+        let health = health::health(valid, &status, &runs, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         next_change = [next_slot, health.overdue_at].into_iter().flatten().min();
     } else {
@@ -63,68 +70,75 @@ pub fn status(
         // As before: a bad edit says nothing about the copies.
         conditions.keep("BackupHealthy");
     }
-    condition::retention(&mut conditions, newest_report(&previous, &judged));
+    condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune.as_ref()));
     status.conditions = conditions.finish();
     StatusOutcome { status, next_change }
 }
 
-/// The observed runs, oldest first.
-fn judged(observed: &Observed) -> Vec<Judged<'_>> {
-    let mut judged: Vec<Judged<'_>> = observed.runs.iter().map(judge).collect();
-    judged.sort_by(|a, b| (a.start, &a.observed.job).cmp(&(b.start, &b.observed.job)));
-    judged
+/// The observed runs that have something to say, oldest first.
+fn judged<'a>(previous: &BackupPolicyStatus, observed: &'a Observed) -> Vec<Judged<'a>> {
+    let mut runs: Vec<Judged<'_>> = observed.runs.iter().map(judge).collect();
+    runs.retain(|run| !history::knows_more(previous, run));
+    runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
+    runs
 }
 
-/// Everything but the conditions: what was known, and what the runs add to it.
-fn facts(previous: &BackupPolicyStatus, judged: &[Judged<'_>]) -> BackupPolicyStatus {
+/// Everything but the conditions: what was known, and what the runs add to it. `current` are the reports that are
+/// not out of date, oldest first.
+fn facts(
+    previous: &BackupPolicyStatus,
+    observed: &Observed,
+    runs: &[Judged<'_>],
+    current: &[&RunReport],
+) -> BackupPolicyStatus {
+    let vanished = history::vanished(previous, observed);
+    let mut last_backup = previous.last_backup.clone();
+    if let (Some(last), Some(_)) = (&mut last_backup, vanished) {
+        last.result = RunResult::Unknown;
+    }
+    let newest_first = || current.iter().rev();
     let mut status = BackupPolicyStatus {
-        server_version: previous.server_version.clone(),
-        client_version: previous.client_version.clone(),
-        last_backup: previous.last_backup.clone(),
+        server_version: newest_first()
+            .find_map(|report| report.server_version.clone())
+            .or_else(|| previous.server_version.clone()),
+        client_version: newest_first()
+            .find_map(|report| report.client_version.clone())
+            .or_else(|| previous.client_version.clone()),
+        last_backup,
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
-        retained: previous.retained.clone(),
-        history: history(previous, judged),
+        retained: newest_first().find_map(|report| retained(report)).or_else(|| previous.retained.clone()),
+        history: history::history(previous, runs, vanished),
         ..BackupPolicyStatus::default()
     };
-    for run in judged {
+    for run in runs {
         record::remember(&mut status, run);
-    }
-    if let Some(report) = newest_report(previous, judged) {
-        status.retained = retained(report).or(status.retained);
     }
     status
 }
 
-/// The newest finished runs: those that are observed, those that their reports tell of, and those that were
-/// known. What is observed outranks what was known, and anything outranks a lost report.
-fn history(previous: &BackupPolicyStatus, judged: &[Judged<'_>]) -> Vec<RunStatus> {
-    let told =
-        judged.iter().filter_map(|run| run.report).flat_map(|report| &report.recent).map(record::from_record);
-    let mut history: Vec<RunStatus> = Vec::new();
-    let all =
-        judged.iter().filter_map(record::from_judged).chain(previous.history.iter().cloned()).chain(told);
-    for run in all {
-        match history.iter_mut().find(|known| known.id == run.id) {
-            Some(known) if known.result == RunResult::Unknown && run.result != RunResult::Unknown => {
-                *known = run;
-            }
-            Some(_) => {}
-            None => history.push(run),
-        }
+/// Since when the schedule is as it is: a policy that was suspended for a month, or that ran monthly until now, is
+/// not overdue at once. That it was otherwise shows in the slot that the previous status announced: there was
+/// none, or it is not one of this schedule.
+fn schedule_since(
+    policy: &ValidPolicy,
+    previous: &BackupPolicyStatus,
+    next_slot: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Time> {
+    if policy.suspend {
+        return None;
     }
-    history.sort_by(|a, b| (b.start_time.0, &b.id).cmp(&(a.start_time.0, &a.id)));
-    history.truncate(HISTORY_LIMIT);
-    history
-}
-
-/// The newest final report that is not older than what the status knows already.
-fn newest_report<'a>(previous: &BackupPolicyStatus, judged: &[Judged<'a>]) -> Option<&'a RunReport> {
-    let known =
-        previous.last_backup.as_ref().and_then(|run| run.start_time.as_ref()).map(|time| time.0.as_second());
-    let reports = judged.iter().filter_map(Judged::final_report);
-    let newest = reports.max_by_key(|report| (report.start_time, report.retained.is_some()))?;
-    (Some(newest.start_time.as_second()) >= known || newest.retained.is_some()).then_some(newest)
+    if previous.conditions.is_empty() {
+        return Some(time(policy.created));
+    }
+    let is_slot = |at: Timestamp| {
+        at.checked_sub(SignedDuration::from_secs(1))
+            .is_ok_and(|before| policy.schedule.after(&policy.zone, before) == Some(at))
+    };
+    let unchanged = previous.effective_schedule.as_deref() == Some(policy.schedule.effective())
+        && previous.next_schedule_time.as_ref().map_or(next_slot.is_none(), |announced| is_slot(announced.0));
+    previous.schedule_since.clone().filter(|_| unchanged).or_else(|| Some(time(now)))
 }
 
 fn retained(report: &RunReport) -> Option<RetainedStatus> {
@@ -136,8 +150,8 @@ fn retained(report: &RunReport) -> Option<RetainedStatus> {
         verified: retained.verified,
         size_bytes: retained.bytes,
         size: size::human(retained.bytes),
-        oldest: retained.oldest.map(api::status::time),
-        newest: retained.newest.map(api::status::time),
+        oldest: retained.oldest.map(time),
+        newest: retained.newest.map(time),
         kept,
         removed,
     })

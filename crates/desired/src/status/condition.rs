@@ -2,7 +2,7 @@
 //!
 //! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
 
-use domain::{reason::Reason, report::RunReport};
+use domain::{name, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -85,9 +85,10 @@ pub fn acceptance(
                 "nothing happens until the policy is changed",
             );
         }
-        (Ok(_), ObservedCronJob::Foreign { owner }) => {
+        (Ok(valid), ObservedCronJob::Foreign { owner }) => {
             let message = format!(
-                "a CronJob of the name that this policy needs belongs to {owner}; rename the policy, or delete that CronJob"
+                "CronJob {} belongs to {owner}; rename the policy, or delete that CronJob",
+                name::backup_cron_job(&valid.identity.name)
             );
             conditions.set("Ready", Truth::False, Reason::NameTaken, message);
             conditions.set(
@@ -113,9 +114,9 @@ pub fn acceptance(
 }
 
 /// `RetentionHealthy`: what the newest run's pruning did; as before while no newer run tells.
-pub fn retention(conditions: &mut Conditions<'_>, report: Option<&RunReport>) {
+pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) {
     const TYPE: &str = "RetentionHealthy";
-    let Some(prune) = report.and_then(|report| report.prune.as_ref()) else {
+    let Some(prune) = prune else {
         if conditions.previous.iter().any(|condition| condition.type_ == TYPE) {
             conditions.keep(TYPE);
         } else {

@@ -1,15 +1,20 @@
 //! `BackupHealthy`: whether the newest copy that is due is there and verified.
 
-use api::{BackupPolicyStatus, status::RunResult};
+use api::{
+    BackupPolicyStatus,
+    status::{RunResult, RunStatus},
+};
 use domain::{reason::Reason, schedule};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     condition::Truth,
-    run::{Failure, Judged},
+    run::{Judged, lost},
 };
-use crate::validate::ValidPolicy;
+use crate::{events, validate::ValidPolicy};
+
+/// Longer than any run can be: a report that says more is wrong, and must not put off `Overdue`.
+const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
 /// The condition, and when it turns into `Overdue` if nothing happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,110 +25,113 @@ pub struct Health {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// Judges the newest copy at `now`. `status` holds the facts of `now`, `previous` those of before.
+/// Judges the newest copy at `now`. `status` holds the facts of `now`.
 pub fn health(
     policy: &ValidPolicy,
-    previous: &BackupPolicyStatus,
     status: &BackupPolicyStatus,
     runs: &[Judged<'_>],
     now: Timestamp,
 ) -> Health {
+    let copy = newest_copy(status);
     if policy.suspend {
-        return fixed(
-            Truth::Unknown,
-            Reason::Suspended,
-            format!("suspended: no backups are taken; {}", newest_copy(status)),
-        );
+        let message = format!("suspended: no backups are taken; {copy}");
+        return fixed(Truth::Unknown, Reason::Suspended, message);
     }
-    let overdue_at = schedule::overdue_at(
-        &policy.schedule,
-        &policy.zone,
-        counted_from(policy, previous, status, now),
-        longest_run(status),
-    );
-    let overdue_at = overdue_at.map(api::status::time).map(|time| time.0);
-    if let Some(failure) = current_failure(status, runs) {
-        let truth = if failure.reason == Reason::ReportLost { Truth::Unknown } else { Truth::False };
-        return fixed(truth, failure.reason, format!("{}; {}", failure.message, newest_copy(status)));
+    let newest = runs.last().filter(|run| run.result == RunResult::Running);
+    if let Some(run) = newest
+        && let (Some(failure), true) = (&run.failure, run.observed.problem.is_some())
+    {
+        let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
+        return fixed(Truth::False, failure.reason, message);
     }
-    match overdue_at {
-        Some(at) if at <= now => {
-            let message = format!(
-                "a backup was due and no verified copy came of it by {}; {}",
-                minute(at),
-                newest_copy(status)
-            );
-            fixed(Truth::False, Reason::Overdue, message)
-        }
-        _ if status.last_success.is_none() => {
-            let message = "no backup was due yet".to_owned();
-            Health { status: Truth::Unknown, reason: Reason::AwaitingFirstBackup, message, overdue_at }
-        }
-        _ => {
-            Health { status: Truth::True, reason: Reason::Verified, message: newest_copy(status), overdue_at }
-        }
+    let ended = status.history.first();
+    if let Some(run) = ended.filter(|run| run.result == RunResult::Failed) {
+        let words = one_line(&events::why(run, status));
+        let reason = events::reason(run).unwrap_or(Reason::InternalError);
+        return fixed(Truth::False, reason, format!("{} failed: {words}; {copy}", run.id));
     }
+    let due = due(policy, status);
+    let mut health = due.judge(status, &copy, ended, now);
+    if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?))) {
+        let words = one_line(&failure.message);
+        let job = &run.observed.job;
+        health.message = format!("{}; a try of {job} failed and is repeated: {words}", health.message);
+    }
+    health
 }
 
 const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
     Health { status, reason, message, overdue_at: None }
 }
 
-/// What is wrong now: with the newest run while it runs, else with the newest one that ended, if no later one
-/// succeeded. A failure whose Job is gone is remembered in the status.
-fn current_failure(status: &BackupPolicyStatus, runs: &[Judged<'_>]) -> Option<Failure> {
-    let newest = runs.last();
-    if let Some(run) = newest.filter(|run| run.result == RunResult::Running)
-        && let Some(failure) = &run.failure
-    {
-        return Some(Failure {
-            message: format!("the run in progress cannot go on: {}", failure.message),
-            ..failure.clone()
-        });
-    }
-    let ended = status.history.first().filter(|run| run.result != RunResult::Succeeded)?;
-    let reason = Reason::ALL.iter().copied().find(|reason| reason.word() == ended.reason)?;
-    let seen = runs.iter().find(|run| run.observed.job == ended.id).and_then(|run| run.failure.as_ref());
-    let remembered = status.last_failure.as_ref().filter(|failure| failure.job == ended.id);
-    let (stage, words) = match (seen, remembered) {
-        (_, Some(failure)) => (failure.stage.as_deref(), failure.message.clone()),
-        (Some(failure), None) => (None, failure.message.clone()),
-        (None, None) => (None, reason.meaning().trim_end_matches('.').to_owned()),
-    };
-    let stage = stage.map_or_else(String::new, |stage| format!(" in stage {stage}"));
-    Some(Failure { reason, message: format!("the last run failed{stage}: {words}") })
+/// The slot that the newest verified copy leaves to be served, and when it is overdue.
+struct Due {
+    slot: Option<Timestamp>,
+    overdue_at: Option<Timestamp>,
 }
 
-/// From when on the next copy is due: the slot of the newest verified copy, or the policy's creation. A condition
-/// that is not False speaks for its time too: a policy that was suspended for a month is not overdue when it
-/// wakes up, but when it misses its first slot after that.
-fn counted_from(
-    policy: &ValidPolicy,
-    previous: &BackupPolicyStatus,
-    status: &BackupPolicyStatus,
-    now: Timestamp,
-) -> Timestamp {
+/// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
+fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
     let success = status.last_success.as_ref();
-    let newest_slot =
-        success.and_then(|run| run.scheduled_time.as_ref().or(run.start_time.as_ref())).map(|time| time.0);
-    let condition = previous.conditions.iter().find(|condition| condition.type_ == "BackupHealthy");
-    let awake_since = condition.and_then(|condition| awake_since(condition, now));
-    [Some(policy.created), newest_slot, awake_since].into_iter().flatten().max().unwrap_or(policy.created)
-}
-
-fn awake_since(condition: &Condition, now: Timestamp) -> Option<Timestamp> {
-    if condition.reason == Reason::Suspended.word() {
-        return Some(now);
-    }
-    (condition.status != Truth::False.word()).then_some(condition.last_transition_time.0)
-}
-
-fn longest_run(status: &BackupPolicyStatus) -> SignedDuration {
+    let served = success.and_then(|run| run.scheduled_time.as_ref().or(run.start_time.as_ref()));
+    let since = [served, status.schedule_since.as_ref()].into_iter().flatten().map(|time| time.0).max();
+    let since = since.unwrap_or(policy.created);
     let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
-    SignedDuration::from_secs_f64(longest)
+    let longest = SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS));
+    let overdue_at = schedule::overdue_at(&policy.schedule, &policy.zone, since, longest);
+    Due {
+        slot: policy.schedule.after(&policy.zone, since),
+        overdue_at: overdue_at.map(|at| api::status::time(at).0),
+    }
 }
 
-/// `copy of 2026-11-23 02:15 UTC verified: 3 files, 1.21 GiB`.
+impl Due {
+    /// No run failed. Is a copy missing?
+    fn judge(
+        &self,
+        status: &BackupPolicyStatus,
+        copy: &str,
+        ended: Option<&RunStatus>,
+        now: Timestamp,
+    ) -> Health {
+        let Self { slot, overdue_at } = *self;
+        let slot_words = slot.map(minute).unwrap_or_default();
+        if overdue_at.is_some_and(|at| at <= now) {
+            let message =
+                format!("the backup that was due at {slot_words} has left no verified copy; {copy}");
+            return fixed(Truth::False, Reason::Overdue, message);
+        }
+        let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
+            Some(run) => {
+                let message = format!("how {} ended is not known: {}; {copy}", run.id, lost().message);
+                (Truth::Unknown, Reason::ReportLost, message)
+            }
+            None if status.last_success.is_some() => (Truth::True, Reason::Verified, copy.to_owned()),
+            None => {
+                let message = match (slot, overdue_at) {
+                    (Some(slot), Some(overdue)) if slot <= now => {
+                        format!(
+                            "the first backup was due at {slot_words}; it is overdue at {}",
+                            minute(overdue)
+                        )
+                    }
+                    (Some(_), _) => format!("the first backup is due at {slot_words}"),
+                    (None, _) => "no backup is due within five years".to_owned(),
+                };
+                (Truth::Unknown, Reason::AwaitingFirstBackup, message)
+            }
+        };
+        Health { status, reason, message, overdue_at }
+    }
+}
+
+/// The words of tools and kubelets span lines; a column of a table does not.
+fn one_line(words: &str) -> String {
+    let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    words.trim_end_matches(['.', ';']).to_owned()
+}
+
+/// `newest verified copy: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
 fn newest_copy(status: &BackupPolicyStatus) -> String {
     let Some(copy) = &status.last_success else { return "there is no verified copy".to_owned() };
     let time = copy

@@ -6,7 +6,9 @@ use api::{
 };
 use domain::report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, seconds};
 
-use super::run::Judged;
+use jiff::{SignedDuration, Timestamp};
+
+use super::run::{Judged, meaning};
 use crate::size;
 
 /// The word of a trigger.
@@ -47,48 +49,74 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
     }
 }
 
-/// Puts a run among the last ones of the status, where it is newer than what stands there.
+/// Puts a run, and those that its report tells of, among the last ones of the status where they are newer than what
+/// stands there.
 pub fn remember(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
-    if let Some(report) = run.report {
-        status.server_version = report.server_version.clone().or_else(|| status.server_version.take());
-        status.client_version = report.client_version.clone().or_else(|| status.client_version.take());
-    }
     let told = run.final_report().map(|report| report.recent.as_slice()).unwrap_or_default();
-    if let Some(record) = told
-        .iter()
-        .filter(|record| record.result == Outcome::Succeeded)
-        .max_by_key(|record| record.start_time)
-        && is_newer(status.last_success.as_ref(), record.start_time, "")
-    {
-        status.last_success = Some(success_from_record(record));
+    for record in told {
+        remember_record(status, record);
     }
     let backup = backup(run);
-    if run.result == RunResult::Succeeded && is_newer(status.last_success.as_ref(), run.start, &backup.job) {
+    let outranks = |known: Option<&BackupStatus>| {
+        known.is_none_or(|known| known.job == backup.job) || is_newer(known, run.start, &backup.job)
+    };
+    if run.result == RunResult::Succeeded && outranks(status.last_success.as_ref()) {
         status.last_success = Some(backup.clone());
     }
-    if is_newer(status.last_backup.as_ref(), run.start, &backup.job) {
-        status.last_backup = Some(backup);
-    }
-    if let (Some(failure), true) = (&run.failure, run.result != RunResult::Unknown) {
+    if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
         let ended = run.final_report().and_then(|report| report.completion_time).unwrap_or(run.start);
-        let known = status.last_failure.as_ref().map(|known| known.time.0.as_second());
-        if known.is_none_or(|known| known <= ended.as_second()) {
-            status.last_failure = Some(FailureStatus {
-                job: run.observed.job.clone(),
-                time: time(ended),
-                reason: failure.reason.word().to_owned(),
-                message: failure.message.clone(),
-                stage: run.report.map(|report| report.stage.word().to_owned()),
-            });
+        let failure = FailureStatus {
+            job: backup.job.clone(),
+            time: time(ended),
+            reason: failure.reason.word().to_owned(),
+            message: failure.message.clone(),
+            stage: run.report.map(|report| report.stage.word().to_owned()),
+        };
+        if status.last_failure.as_ref().is_none_or(|known| known.job == failure.job)
+            || is_newer_failure(status, run.start, &failure.job)
+        {
+            status.last_failure = Some(failure);
         }
+    }
+    if outranks(status.last_backup.as_ref()) {
+        status.last_backup = Some(backup);
     }
 }
 
-/// Whether a run that started at `start` says more than `known`: a later one, or the same one looked at again.
-fn is_newer(known: Option<&BackupStatus>, start: jiff::Timestamp, job: &str) -> bool {
+/// A run that nobody watched, as a later run's report tells of it.
+fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
+    let start = time(record.start_time).0;
+    match record.result {
+        Outcome::Succeeded if is_newer(status.last_success.as_ref(), start, &record.id) => {
+            status.last_success = Some(success_from_record(record));
+        }
+        Outcome::Failed if is_newer_failure(status, start, &record.id) => {
+            status.last_failure = Some(FailureStatus {
+                job: record.id.clone(),
+                time: time(end(record).unwrap_or(record.start_time)),
+                reason: record.reason.word().to_owned(),
+                message: meaning(record.reason),
+                stage: None,
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Whether a run is a later one than `known`; the name decides between runs of one second.
+fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     known.is_none_or(|known| {
-        known.job == job
-            || known.start_time.as_ref().is_none_or(|time| time.0.as_second() < start.as_second())
+        let known_start = known.start_time.as_ref().map(|time| time.0);
+        (known_start, known.job.as_str()) < (Some(start), job)
+    })
+}
+
+/// The same for failures. When they started stands in the history; one that fell out of it started before it ended.
+fn is_newer_failure(status: &BackupPolicyStatus, start: Timestamp, job: &str) -> bool {
+    status.last_failure.as_ref().is_none_or(|known| {
+        let in_history = status.history.iter().find(|run| run.id == known.job);
+        let known_start = in_history.map_or(known.time.0, |run| run.start_time.0);
+        (known_start, known.job.as_str()) < (start, job)
     })
 }
 
@@ -131,15 +159,13 @@ fn stored(set: &SetSummary) -> BackupStatus {
 
 /// A success that nobody watched, as a later run's report tells of it.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
-    let completion =
-        record.start_time.checked_add(jiff::SignedDuration::from_secs_f64(record.duration_seconds));
     let slot = record.id.rsplit_once('-').and_then(|(cron_job, _)| domain::name::slot(cron_job, &record.id));
     BackupStatus {
         job: record.id.clone(),
         result: RunResult::Succeeded,
         scheduled_time: slot.map(time),
         start_time: Some(time(record.start_time)),
-        completion_time: completion.ok().map(time),
+        completion_time: end(record).map(time),
         duration_seconds: Some(record.duration_seconds),
         snapshot_time: record.snapshot_time.map(time),
         size_bytes: record.size_bytes,
@@ -147,6 +173,12 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         verification: Some(record.reason.word().to_owned()),
         ..BackupStatus::default()
     }
+}
+
+/// When it ended. A store's record may claim any duration.
+fn end(record: &RunRecord) -> Option<Timestamp> {
+    let duration = SignedDuration::try_from_secs_f64(record.duration_seconds).ok()?;
+    record.start_time.checked_add(duration).ok()
 }
 
 fn artifact(artifact: &domain::report::ArtifactSummary) -> ArtifactStatus {

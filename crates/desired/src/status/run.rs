@@ -8,7 +8,7 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use crate::observed::{JobState, ObservedRun};
+use crate::observed::{Container, JobState, ObservedRun};
 
 /// A run and the verdict on it.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Judged<'a> {
     pub trigger: Trigger,
     /// Its slot.
     pub slot: Option<Timestamp>,
-    /// When it started: its first report's time, or the Job's.
+    /// When it started, to the second: as its report says, or else when its Job was made.
     pub start: Timestamp,
     /// How it ended, or that it has not.
     pub result: RunResult,
@@ -63,7 +63,8 @@ pub fn judge(observed: &ObservedRun) -> Judged<'_> {
         report,
         trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
         slot,
-        start: report.map_or(observed.created, |report| report.start_time),
+        // To the second, as statuses have it: what is compared with a status must not know more than it.
+        start: api::status::time(report.map_or(observed.created, |report| report.start_time)).0,
         result,
         failure,
     }
@@ -75,72 +76,72 @@ fn slot(observed: &ObservedRun) -> Option<Timestamp> {
 }
 
 fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Option<Failure>) {
+    if report.is_some_and(|report| report.outcome == Outcome::Succeeded) {
+        return (RunResult::Succeeded, None);
+    }
+    let failure = failure(observed, report);
+    match (&observed.state, failure) {
+        (JobState::Active, failure) => (RunResult::Running, failure),
+        (JobState::Failed { .. } | JobState::Gone, Some(failure)) => (RunResult::Failed, Some(failure)),
+        // A Job that succeeded had a pod that did: what is left was said by one before it.
+        _ => (RunResult::Unknown, Some(lost())),
+    }
+}
+
+/// What went wrong, from the best source that there is.
+fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
-    let last_word = report.filter(|report| report.outcome != Outcome::Running);
-    if let Some(report) = last_word
-        && !(past_deadline && report.reason == Some(Reason::Interrupted))
-    {
-        let reason = report.reason.unwrap_or(Reason::InternalError);
-        let failure = Failure { reason, message: report.message.clone() };
-        return match (report.outcome, &observed.state) {
-            (Outcome::Succeeded, _) => (RunResult::Succeeded, None),
-            // A retry is on its way; what went wrong is known already.
-            (_, JobState::Active) => {
-                (RunResult::Running, Some(observed.problem_failure().unwrap_or(failure)))
-            }
-            _ => (RunResult::Failed, Some(failure)),
-        };
-    }
-    let failure = if past_deadline { Some(deadline(report)) } else { observed.pod_failure(report) };
-    match (&observed.state, failure) {
-        (JobState::Active, failure) => (RunResult::Running, observed.problem_failure().or(failure)),
-        (_, Some(failure)) => (RunResult::Failed, Some(failure)),
-        (JobState::Failed { reason }, None) if observed.problem.is_some() => {
-            let message = format!("the Job was given up ({reason})");
-            (
-                RunResult::Failed,
-                observed.problem_failure().or(Some(Failure { reason: Reason::PodFailed, message })),
-            )
+    let last_word = report.filter(|report| report.outcome == Outcome::Failed);
+    match last_word {
+        // The deadline is why it was told to stop.
+        Some(report) if !(past_deadline && report.reason == Some(Reason::Interrupted)) => {
+            let reason = report.reason.unwrap_or(Reason::InternalError);
+            let message = if report.message.is_empty() { meaning(reason) } else { report.message.clone() };
+            Some(Failure { reason, message })
         }
-        (JobState::Succeeded | JobState::Failed { .. } | JobState::Gone, None) => {
-            let message = "its Job ended or vanished and left no report; the next run will tell whether it stored a copy";
-            (RunResult::Unknown, Some(Failure { reason: Reason::ReportLost, message: message.to_owned() }))
-        }
+        _ if past_deadline => Some(deadline(report)),
+        _ => problem(observed).or_else(|| pod_failure(observed.container.as_ref()?, report)),
     }
+}
+
+/// A run of which nothing is left.
+pub fn lost() -> Failure {
+    let message = "its Job ended or vanished without a report; the next run's report will tell whether it stored a copy";
+    Failure { reason: Reason::ReportLost, message: message.to_owned() }
+}
+
+/// What a reason means, to stand within a sentence.
+pub fn meaning(reason: Reason) -> String {
+    reason.meaning().trim_end_matches('.').to_owned()
 }
 
 fn deadline(report: Option<&RunReport>) -> Failure {
-    Failure {
-        reason: Reason::DeadlineExceeded,
-        message: format!("the run took longer than the Job's deadline{}", in_stage(report)),
-    }
+    let message = format!("it was stopped at the Job's deadline{}", in_stage(report));
+    Failure { reason: Reason::DeadlineExceeded, message }
 }
 
 fn in_stage(report: Option<&RunReport>) -> String {
-    report.map_or_else(String::new, |report| format!("; it was in stage {}", report.stage.word()))
+    report.map_or_else(String::new, |report| format!(" in stage {}", report.stage.word()))
 }
 
-impl ObservedRun {
-    fn problem_failure(&self) -> Option<Failure> {
-        let problem = self.problem.as_ref()?;
-        Some(Failure { reason: problem.reason, message: problem.message.clone() })
-    }
+/// Why its pod cannot start.
+fn problem(observed: &ObservedRun) -> Option<Failure> {
+    let problem = observed.problem.as_ref()?;
+    Some(Failure { reason: problem.reason, message: problem.message.clone() })
+}
 
-    /// What the container's end says when the runner could not speak.
-    fn pod_failure(&self, report: Option<&RunReport>) -> Option<Failure> {
-        let container = self.container.as_ref()?;
-        let (reason, message) = match container.reason.as_str() {
-            "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),
-            "Evicted" => (Reason::Evicted, format!("the node evicted the pod{}", in_stage(report))),
-            _ if report.is_some() => {
-                (Reason::Interrupted, format!("the runner was killed{}", in_stage(report)))
-            }
-            word => (
-                Reason::PodFailed,
-                format!("the pod ended without a report: {word}, exit code {}", container.exit_code),
-            ),
-        };
-        (container.exit_code != 0 || report.is_some()).then_some(Failure { reason, message })
-    }
+/// What the container's end says when the runner could not speak.
+fn pod_failure(container: &Container, report: Option<&RunReport>) -> Option<Failure> {
+    let (reason, message) = match container.reason.as_str() {
+        _ if container.exit_code == 0 => return None,
+        "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),
+        "Evicted" => (Reason::Evicted, format!("the node evicted the pod{}", in_stage(report))),
+        _ if report.is_some() => (Reason::Interrupted, format!("the runner was killed{}", in_stage(report))),
+        word => (
+            Reason::PodFailed,
+            format!("the pod ended without a report: {word}, exit code {}", container.exit_code),
+        ),
+    };
+    Some(Failure { reason, message })
 }

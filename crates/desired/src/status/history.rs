@@ -1,0 +1,83 @@
+//! The newest finished runs: those that are observed, those that were known, and those that reports tell of.
+
+use api::{
+    BackupPolicyStatus,
+    status::{BackupStatus, HISTORY_LIMIT, RunResult, RunStatus},
+};
+use domain::reason::Reason;
+use jiff::Timestamp;
+
+use super::{record, run::Judged};
+use crate::observed::Observed;
+
+/// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
+/// another run's report tells, and anything outranks a lost report.
+pub fn history(
+    previous: &BackupPolicyStatus,
+    runs: &[Judged<'_>],
+    vanished: Option<&BackupStatus>,
+) -> Vec<RunStatus> {
+    let reports = runs.iter().filter_map(Judged::final_report);
+    let told = reports.flat_map(|report| &report.recent).map(record::from_record);
+    let all = runs
+        .iter()
+        .rev()
+        .filter_map(record::from_judged)
+        .chain(previous.history.iter().filter(|known| !runs_again(known, runs)).cloned())
+        .chain(vanished.map(lost))
+        .chain(told);
+    let mut history: Vec<RunStatus> = Vec::new();
+    for run in all {
+        match history.iter_mut().find(|known| known.id == run.id) {
+            Some(known) if known.result == RunResult::Unknown => *known = run,
+            Some(_) => {}
+            None => history.push(run),
+        }
+    }
+    history.sort_by(|a, b| (b.start_time.0, &b.id).cmp(&(a.start_time.0, &a.id)));
+    history.truncate(HISTORY_LIMIT);
+    history
+}
+
+/// It was given up too early: its Job is there, and runs.
+fn runs_again(known: &RunStatus, runs: &[Judged<'_>]) -> bool {
+    known.result == RunResult::Unknown
+        && runs.iter().any(|run| run.observed.job == known.id && run.result == RunResult::Running)
+}
+
+/// The run that the status says is running and whose Job is nowhere: it vanished while nobody watched.
+pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &Observed) -> Option<&'a BackupStatus> {
+    previous.last_backup.as_ref().filter(|last| {
+        last.result == RunResult::Running && observed.runs.iter().all(|run| run.job != last.job)
+    })
+}
+
+fn lost(run: &BackupStatus) -> RunStatus {
+    RunStatus {
+        id: run.job.clone(),
+        trigger: if run.scheduled_time.is_some() { "Schedule" } else { "Manual" }.to_owned(),
+        result: RunResult::Unknown,
+        reason: Reason::ReportLost.word().to_owned(),
+        start_time: run.start_time.clone().unwrap_or_else(|| api::status::time(Timestamp::UNIX_EPOCH)),
+        duration_seconds: None,
+        size_bytes: None,
+    }
+}
+
+/// Whether the status knows more of a run than is left to be seen: of a Job whose pods are gone only its end is.
+pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
+    let is_this = |known: &RunStatus| {
+        known.id == run.observed.job
+            && known.result != RunResult::Unknown
+            // A later start is another Job of the same name.
+            && known.start_time.0 >= run.start
+    };
+    run.report.is_none() && previous.history.iter().any(is_this)
+}
+
+/// The start of the newest run that the status knows and that is not seen any more. What an older run says of the
+/// server and the store is out of date.
+pub fn newest_unseen(previous: &BackupPolicyStatus, observed: &Observed) -> Option<Timestamp> {
+    let unseen = |known: &&RunStatus| observed.runs.iter().all(|run| run.job != known.id);
+    previous.history.iter().filter(unseen).map(|known| known.start_time.0).max()
+}
