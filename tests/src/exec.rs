@@ -101,9 +101,10 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// Starts it. Its standard error is not read: send it to the standard output.
+    /// Starts it. Its standard error is not read: send it to the standard output. What it prints while nobody reads
+    /// must fit into a mebibyte.
     pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str]) -> Result<Self> {
-        let params = AttachParams::default().container(container).stdin(true).stderr(false);
+        let params = AttachParams::default().container(container).stdin(true).stderr(false).max_stdin_buf_size(1 << 20).max_stdout_buf_size(1 << 20);
         let mut process = pods.exec(pod, command.iter().copied(), &params).await?;
         let stdin = process.stdin().context("a new process should have a standard input")?;
         let stdout = process.stdout().context("a new process should have a standard output")?;
@@ -113,9 +114,7 @@ impl Dialogue {
 
     /// Writes a line.
     pub async fn write(&mut self, line: &str) -> Result<()> {
-        self.stdin.write_all(line.as_bytes()).await?;
-        self.stdin.write_all(b"\n").await?;
-        self.stdin.flush().await?;
+        self.stdin.write_all(format!("{line}\n").as_bytes()).await?;
         Ok(())
     }
 

@@ -76,11 +76,12 @@ impl Postgres {
 
     /// Opens a session that stays open.
     pub async fn session(&self, database: &str) -> Result<Session> {
-        let mut command = String::from("exec");
+        let mut command = String::new();
         for word in PSQL.iter().chain([&database]) {
-            write!(command, " '{word}'")?;
+            write!(command, "'{word}' ")?;
         }
-        let command = ["sh", "-c", &(command + " 2>&1")];
+        // Not exec: containerd closes the standard input as soon as nobody holds the standard error any more.
+        let command = ["sh", "-c", &(command + " 2>&1; exit $?")];
         let mut session =
             Session { psql: Dialogue::start(&self.env.api(), &self.name, CONTAINER, &command).await? };
         session.run("").await.context("the session does not start")?;
@@ -122,8 +123,7 @@ impl Session {
 
     /// Runs statements and does not wait.
     pub async fn send(&mut self, statements: &str) -> Result<()> {
-        self.psql.write(statements).await?;
-        self.psql.write(&format!("\\echo '{}'", Self::DONE)).await
+        self.psql.write(&format!("{statements}\n\\echo '{}'", Self::DONE)).await
     }
 
     /// Waits until the statements that were sent are done; returns what they print.
