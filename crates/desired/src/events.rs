@@ -7,7 +7,10 @@ use api::{
 use domain::reason::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::{size, status::meaning};
+use crate::{
+    size,
+    status::{lost, meaning},
+};
 
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,7 @@ pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.id);
     match failure {
         Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
+        _ if run.result == RunResult::Unknown => lost().message,
         _ => reason(run).map_or_else(|| run.reason.clone(), meaning),
     }
 }

@@ -17,7 +17,7 @@ use domain::report::RunReport;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub(crate) use self::run::meaning;
+pub(crate) use self::run::{lost, meaning};
 use self::{
     condition::Conditions,
     run::{Judged, judge},

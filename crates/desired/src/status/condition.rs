@@ -6,6 +6,7 @@ use domain::{name, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::run;
 use crate::{
     observed::ObservedCronJob,
     validate::{Invalid, ValidPolicy},
@@ -132,6 +133,7 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
     let (truth, message) = match prune.reason {
         Reason::Pruned => (Truth::True, "old copies are removed as the rules say".to_owned()),
         Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
+        reason if prune.message.is_empty() => (Truth::False, run::meaning(reason)),
         _ => (Truth::False, prune.message.clone()),
     };
     conditions.set(TYPE, truth, prune.reason, message);

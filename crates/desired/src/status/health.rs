@@ -97,13 +97,12 @@ impl Due {
         let Self { slot, overdue_at } = *self;
         let slot_words = slot.map(minute).unwrap_or_default();
         if overdue_at.is_some_and(|at| at <= now) {
-            let message =
-                format!("the backup that was due at {slot_words} has left no verified copy; {copy}");
+            let message = format!("the backup that was due at {slot_words} is overdue; {copy}");
             return fixed(Truth::False, Reason::Overdue, message);
         }
         let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
             Some(run) => {
-                let message = format!("how {} ended is not known: {}; {copy}", run.id, lost().message);
+                let message = format!("{}: {}; {copy}", run.id, lost().message);
                 (Truth::Unknown, Reason::ReportLost, message)
             }
             None if status.last_success.is_some() => (Truth::True, Reason::Verified, copy.to_owned()),
@@ -111,7 +110,7 @@ impl Due {
                 let message = match (slot, overdue_at) {
                     (Some(slot), Some(overdue)) if slot <= now => {
                         format!(
-                            "the first backup was due at {slot_words}; it is overdue at {}",
+                            "the first backup was due at {slot_words} and is overdue from {}",
                             minute(overdue)
                         )
                     }

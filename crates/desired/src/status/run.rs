@@ -55,7 +55,10 @@ impl<'a> Judged<'a> {
 /// Judges a run. A final report outranks what the kubelet says of the container: on cgroup v1 a container whose
 /// child was killed for memory is called OOMKilled although the runner went on and said how it ended.
 pub fn judge(observed: &ObservedRun) -> Judged<'_> {
-    let report = observed.report.as_ref();
+    // A Job that succeeded had a pod that did: another report is of one before it.
+    let is_of_an_earlier_try =
+        |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
+    let report = observed.report.as_ref().filter(|report| !is_of_an_earlier_try(report));
     let slot = slot(observed);
     let (result, failure) = verdict(observed, report);
     Judged {
@@ -83,7 +86,6 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     match (&observed.state, failure) {
         (JobState::Active, failure) => (RunResult::Running, failure),
         (JobState::Failed { .. } | JobState::Gone, Some(failure)) => (RunResult::Failed, Some(failure)),
-        // A Job that succeeded had a pod that did: what is left was said by one before it.
         _ => (RunResult::Unknown, Some(lost())),
     }
 }
@@ -107,13 +109,16 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
 
 /// A run of which nothing is left.
 pub fn lost() -> Failure {
-    let message = "its Job ended or vanished without a report; the next run's report will tell whether it stored a copy";
+    let message =
+        "its Job ended or vanished and left no report; the next one will tell whether it stored a copy";
     Failure { reason: Reason::ReportLost, message: message.to_owned() }
 }
 
 /// What a reason means, to stand within a sentence.
 pub fn meaning(reason: Reason) -> String {
-    reason.meaning().trim_end_matches('.').to_owned()
+    let sentence = reason.meaning().trim_end_matches('.');
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }
 
 fn deadline(report: Option<&RunReport>) -> Failure {
