@@ -86,7 +86,7 @@ kubectl_binary() {
 helm_binary() {
   local entry
   entry=$(helm_entry)
-  cached "$entry" "building Helm $(pinned "$HELM_SOURCE" helm.sh/helm/v4) from Go modules (usually 1 to 2 min)" build_helm
+  cached "$entry" "building Helm $(pinned "$HELM_SOURCE" helm.sh/helm/v4) from Go modules (usually 30 s after Kubernetes, else 2 min)" build_helm
   echo "$CACHE/$entry/helm"
 }
 
