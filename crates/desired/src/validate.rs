@@ -19,6 +19,9 @@ use domain::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
+/// The longest schedule, as in the CRD.
+const SCHEDULE_MAX: usize = 100;
+
 /// A policy whose objects can be made.
 #[derive(Clone, Debug)]
 pub struct ValidPolicy {
@@ -141,6 +144,9 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     if identity.name.len() > name::POLICY_NAME_MAX {
         return Err(Invalid::NameTooLong);
     }
+    if schedule.len() > SCHEDULE_MAX {
+        return Err(value("schedule", "write at most 100 characters, for example \"15 2 * * *\""));
+    }
     let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
     let Postgres { version, image, connection, databases, globals } = postgres;
     let Databases { include, exclude } = databases;
@@ -170,7 +176,7 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
     match (version, image) {
         (Some(version @ 13..=99), None) => Ok(PostgresImage::Version(version)),
         (Some(_), None) => Err(value("postgres.version", "write a major version from 13 on, for example 17")),
-        (None, Some(image)) if !image.is_empty() && !image.contains(char::is_whitespace) => {
+        (None, Some(image)) if (1..=512).contains(&image.len()) && !image.contains(char::is_whitespace) => {
             Ok(PostgresImage::Named(image.to_owned()))
         }
         (None, Some(_)) => {
@@ -211,7 +217,7 @@ fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid>
 fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {
     let SecretKeyRef { name, key } = secret;
     if is_object_name(name)
-        && !key.is_empty()
+        && (1..=253).contains(&key.len())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     {
         return Ok(secret.clone());

@@ -37,14 +37,19 @@ pub fn health(
         let message = format!("suspended: no backups are taken; {copy}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
     }
-    let newest = runs.last().filter(|run| run.result == RunResult::Running);
+    let ended = status.history.first();
+    // A run that ended and whose pods are gone is in the history only.
+    let is_newest = |run: &&Judged<'_>| {
+        let start = (run.start, &run.observed.job);
+        ended.is_none_or(|ended| (ended.start_time.0, &ended.id) < start)
+    };
+    let newest = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
     if let Some(run) = newest
         && let (Some(failure), true) = (&run.failure, run.observed.problem.is_some())
     {
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    let ended = status.history.first();
     if let Some(run) = ended.filter(|run| run.result == RunResult::Failed) {
         let words = one_line(&events::why(run, status));
         let reason = events::reason(run).unwrap_or(Reason::InternalError);

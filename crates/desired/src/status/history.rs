@@ -29,7 +29,7 @@ pub fn history(
     let mut history: Vec<RunStatus> = Vec::new();
     for run in all {
         match history.iter_mut().find(|known| known.id == run.id) {
-            Some(known) if known.result == RunResult::Unknown => *known = run,
+            Some(known) if is_lost_report_of(known, &run) => *known = run,
             Some(_) => {}
             None => history.push(run),
         }
@@ -37,6 +37,13 @@ pub fn history(
     history.sort_by(|a, b| (b.start_time.0, &b.id).cmp(&(a.start_time.0, &a.id)));
     history.truncate(HISTORY_LIMIT);
     history
+}
+
+/// Whether `lost` is the same run without its report. An earlier start is another Job's of the same name.
+fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
+    lost.result == RunResult::Unknown
+        && run.result != RunResult::Unknown
+        && run.start_time.0 >= lost.start_time.0
 }
 
 /// It was given up too early: its Job is there, and runs.

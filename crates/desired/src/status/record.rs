@@ -44,7 +44,7 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
         result: if record.result == Outcome::Succeeded { RunResult::Succeeded } else { RunResult::Failed },
         reason: record.reason.word().to_owned(),
         start_time: time(record.start_time),
-        duration_seconds: Some(record.duration_seconds),
+        duration_seconds: told_duration(record).map(seconds),
         size_bytes: record.size_bytes,
     }
 }
@@ -83,9 +83,14 @@ pub fn remember(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     }
 }
 
-/// A run that nobody watched, as a later run's report tells of it.
+/// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is
+/// known of it.
 fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
     let start = time(record.start_time).0;
+    let told = from_record(record);
+    if !status.history.contains(&told) {
+        return;
+    }
     match record.result {
         Outcome::Succeeded if is_newer(status.last_success.as_ref(), start, &record.id) => {
             status.last_success = Some(success_from_record(record));
@@ -166,7 +171,7 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         scheduled_time: slot.map(time),
         start_time: Some(time(record.start_time)),
         completion_time: end(record).map(time),
-        duration_seconds: Some(record.duration_seconds),
+        duration_seconds: told_duration(record).map(seconds),
         snapshot_time: record.snapshot_time.map(time),
         size_bytes: record.size_bytes,
         size: record.size_bytes.map(size::human),
@@ -175,10 +180,13 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
     }
 }
 
-/// When it ended. A store's record may claim any duration.
+/// How long it took. A store's record may claim any number, with more digits than come back from the cluster.
+fn told_duration(record: &RunRecord) -> Option<SignedDuration> {
+    SignedDuration::try_from_secs_f64(record.duration_seconds).ok().filter(SignedDuration::is_positive)
+}
+
 fn end(record: &RunRecord) -> Option<Timestamp> {
-    let duration = SignedDuration::try_from_secs_f64(record.duration_seconds).ok()?;
-    record.start_time.checked_add(duration).ok()
+    record.start_time.checked_add(told_duration(record)?).ok()
 }
 
 fn artifact(artifact: &domain::report::ArtifactSummary) -> ArtifactStatus {

@@ -1,0 +1,187 @@
+//! What holds of every status, whatever is seen.
+
+use api::{
+    BackupPolicy,
+    status::{HISTORY_LIMIT, RunResult},
+};
+use domain::report::RunReport;
+use jiff::{SignedDuration, Timestamp};
+use pgbackup_desired::{
+    Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, events, status,
+    validate,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn policy() -> BackupPolicy {
+    serde_json::from_value(json!({
+        "apiVersion": "pgbackup.dev/v1alpha1",
+        "kind": "BackupPolicy",
+        "metadata": {
+            "namespace": "shop", "name": "shop", "uid": "u-1", "generation": 1,
+            "creationTimestamp": "2026-11-23T00:00:00Z",
+        },
+        "spec": {
+            "schedule": "*/10 * * * *",
+            "postgres": { "version": 17, "connection": {
+                "host": "db", "user": "backup", "passwordSecretRef": { "name": "db", "key": "password" },
+            }},
+            "storage": { "volume": { "claimName": "backups" } },
+        },
+    }))
+    .expect("a policy should be one")
+}
+
+/// Within two hours of the policy's creation; few different seconds, so that some meet.
+fn moment() -> impl Strategy<Value = Timestamp> {
+    let start: Timestamp = "2026-11-23T00:00:00Z".parse().expect("a time should be one");
+    (0_i64..120, 0_i64..3, 0_i64..1000).prop_map(move |(minute, second, milli)| {
+        start + SignedDuration::from_millis((minute * 60 + second) * 1000 + milli)
+    })
+}
+
+fn record() -> impl Strategy<Value = Value> {
+    let end = prop_oneof![Just(("Succeeded", "Verified")), Just(("Failed", "LockTimeout"))];
+    let duration = prop_oneof![0.0..4000.0, Just(1e300), Just(-1.0)];
+    (job(), end, moment(), duration).prop_map(|(id, (result, reason), start, duration)| {
+        json!({
+            "id": id, "trigger": "Schedule", "result": result, "reason": reason, "startTime": start,
+            "durationSeconds": duration, "sizeBytes": 1,
+        })
+    })
+}
+
+/// No more names than a history holds: what is told of one run may disagree here, and which word wins must not hang
+/// on what fell out of the history.
+fn job() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (0_i64..7).prop_map(|slot| format!("shop-backup-{}", 29_923_200 + slot * 10)),
+        (0_u8..3).prop_map(|token| format!("shop-backup-r{token}")),
+    ]
+}
+
+fn report(job: &str, words: (Value, Timestamp, u8, Vec<Value>)) -> RunReport {
+    let (mut report, start, minutes, recent) = words;
+    report["version"] = json!(1);
+    report["stage"] = json!("dump");
+    report["run"] = json!({ "job": job, "jobUid": "j", "trigger": "Manual" });
+    report["startTime"] = json!(start);
+    if report["outcome"] != "Running" {
+        report["completionTime"] = json!(start + SignedDuration::from_mins(minutes.into()));
+        report["recent"] = json!(recent);
+    }
+    serde_json::from_value(report).expect("a report should be one")
+}
+
+fn words() -> impl Strategy<Value = (Value, Timestamp, u8, Vec<Value>)> {
+    let outcome = prop_oneof![
+        Just(json!({ "outcome": "Running" })),
+        Just(json!({ "outcome": "Failed", "reason": "LockTimeout", "message": "locked" })),
+        Just(json!({ "outcome": "Failed", "reason": "Interrupted" })),
+        (0_u32..3).prop_map(|sets| json!({
+            "outcome": "Succeeded", "reason": "Verified", "serverVersion": format!("17.{sets}"),
+            "retained": { "sets": sets, "verified": sets, "bytes": 1 },
+            "prune": { "reason": "Pruned", "removed": 0, "leftovers": 0 },
+        })),
+    ];
+    (outcome, moment(), 0_u8..90, prop::collection::vec(record(), 0..3))
+}
+
+fn run() -> impl Strategy<Value = ObservedRun> {
+    let state = prop_oneof![
+        Just(JobState::Active),
+        Just(JobState::Succeeded),
+        Just(JobState::Gone),
+        Just(JobState::Failed { reason: "BackoffLimitExceeded".into() }),
+        Just(JobState::Failed { reason: "DeadlineExceeded".into() }),
+    ];
+    let container = prop_oneof![Just(("OOMKilled", 137)), Just(("Error", 13)), Just(("Completed", 0))];
+    let problem = Problem { reason: domain::reason::Reason::SecretNotFound, message: "no secret".into() };
+    (
+        (job(), moment(), state),
+        (prop::option::of(words()), prop::option::of(container), prop::option::weighted(0.2, Just(problem))),
+    )
+        .prop_map(|((job, created, state), (report_words, container, problem))| ObservedRun {
+            report: report_words.map(|words| report(&job, words)),
+            container: container
+                .map(|(reason, exit_code)| Container { reason: reason.to_owned(), exit_code }),
+            job_uid: format!("uid of {job}"),
+            job,
+            created,
+            state,
+            problem,
+        })
+}
+
+fn observed() -> impl Strategy<Value = Observed> {
+    prop::collection::vec(run(), 0..14).prop_map(|mut runs| {
+        runs.sort_by(|a, b| a.job.cmp(&b.job));
+        runs.dedup_by(|a, b| a.job == b.job);
+        Observed { cron_job: ObservedCronJob::Ours, runs, handled_request: None }
+    })
+}
+
+fn look(policy: &BackupPolicy, observed: &Observed, now: Timestamp) -> StatusOutcome {
+    status(policy, validate(policy).as_ref(), observed, now)
+}
+
+/// The policy with the status as it comes back from the cluster.
+fn with(outcome: &StatusOutcome) -> BackupPolicy {
+    let text = serde_json::to_string(&outcome.status).expect("a status should be JSON");
+    BackupPolicy { status: serde_json::from_str(&text).expect("a status should be read back"), ..policy() }
+}
+
+fn now() -> Timestamp {
+    "2026-11-23T02:00:30.5Z".parse().expect("a time should be one")
+}
+
+proptest! {
+    #[test]
+    fn a_second_look_changes_nothing_and_says_nothing(before in observed(), seen in observed()) {
+        let earlier = with(&look(&policy(), &before, now() - SignedDuration::from_mins(7)));
+        let outcome = look(&earlier, &seen, now());
+        let again = look(&with(&outcome), &seen, now());
+        prop_assert_eq!(&again, &outcome);
+        prop_assert_eq!(events(Some(&outcome.status), &again.status), vec![]);
+    }
+
+    #[test]
+    fn until_the_next_change_time_alone_changes_nothing(seen in observed(), share in 0.0..1.0) {
+        let outcome = look(&policy(), &seen, now());
+        let until = outcome.next_change.expect("there should be a next slot");
+        let later = now() + SignedDuration::from_secs_f64(until.duration_since(now()).as_secs_f64() * share);
+        let again = look(&with(&outcome), &seen, later);
+        prop_assert_eq!(again, outcome);
+    }
+
+    #[test]
+    fn the_order_in_which_runs_are_seen_does_not_matter(seen in observed(), rotation in 0_usize..14) {
+        let mut other = seen.clone();
+        other.runs.reverse();
+        if !seen.runs.is_empty() {
+            other.runs.rotate_left(rotation % seen.runs.len());
+        }
+        prop_assert_eq!(look(&policy(), &other, now()), look(&policy(), &seen, now()));
+    }
+
+    #[test]
+    fn a_run_that_ended_stays_ended_when_its_job_is_gone(seen in observed()) {
+        let outcome = look(&policy(), &seen, now());
+        let nothing = Observed { cron_job: ObservedCronJob::Ours, runs: vec![], handled_request: None };
+        let after = look(&with(&outcome), &nothing, now()).status;
+        prop_assert_eq!(&after.last_success, &outcome.status.last_success);
+        prop_assert_eq!(&after.last_failure, &outcome.status.last_failure);
+        let running = |run: &api::status::BackupStatus| run.result == RunResult::Running;
+        prop_assert!(!after.last_backup.as_ref().is_some_and(running));
+    }
+
+    #[test]
+    fn the_history_is_short_newest_first_and_names_each_run_once(seen in observed()) {
+        let history = look(&policy(), &seen, now()).status.history;
+        prop_assert!(history.len() <= HISTORY_LIMIT);
+        prop_assert!(history.is_sorted_by(|a, b| a.start_time.0 >= b.start_time.0));
+        for (at, run) in history.iter().enumerate() {
+            prop_assert!(history[..at].iter().all(|newer| newer.id != run.id));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the CRD refuses at admission, `validate` refuses too: the CRD in a cluster may be older than the operator.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
+use api::BackupPolicy;
+use pgbackup_desired::validate;
+use serde_json::{Value, json};
+
+fn policy(changes: &[(&str, Value)]) -> BackupPolicy {
+    let mut policy = json!({
+        "apiVersion": "pgbackup.dev/v1alpha1",
+        "kind": "BackupPolicy",
+        "metadata": { "namespace": "shop", "name": "shop", "uid": "u-1" },
+        "spec": {
+            "schedule": "15 2 * * *",
+            "postgres": {
+                "version": 17,
+                "connection": {
+                    "host": "db",
+                    "user": "backup",
+                    "passwordSecretRef": { "name": "db", "key": "password" },
+                },
+                "databases": {},
+            },
+            "storage": { "volume": { "claimName": "backups" } },
+            "retention": {},
+        },
+    });
+    for (place, value) in changes {
+        let (parent, field) = place.rsplit_once('/').unwrap();
+        let parent = policy.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        if value.is_null() {
+            parent.remove(field);
+        } else {
+            parent.insert(field.to_owned(), value.clone());
+        }
+    }
+    serde_json::from_value(policy).unwrap()
+}
+
+#[test]
+fn what_the_crd_refuses_is_refused_with_a_place_and_advice() {
+    let connection = "/spec/postgres/connection";
+    let at = |field: &str| format!("{connection}/{field}");
+    let refused: &[(String, Value, &str)] = &[
+        ("/metadata/name".into(), json!("a".repeat(46)), "metadata.name: write at most 45"),
+        ("/spec/schedule".into(), json!(""), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("@every 6h"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("TZ=Europe/Berlin 0 2 * * *"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("CRON_TZ=Europe/Berlin 0 2 * * *"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("0 0 2 * * *"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("0 2 * *"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!("0\t2 * * * *  *"), "spec.schedule: "),
+        ("/spec/schedule".into(), json!(format!("0 2 * * {}0", "0,".repeat(60))), "spec.schedule: "),
+        ("/spec/timeZone".into(), json!(""), "spec.timeZone: "),
+        ("/spec/timeZone".into(), json!("Local"), "spec.timeZone: "),
+        ("/spec/timeZone".into(), json!("Europe/ Berlin"), "spec.timeZone: "),
+        ("/spec/timeZone".into(), json!("../etc/localtime"), "spec.timeZone: "),
+        ("/spec/postgres/version".into(), Value::Null, "spec.postgres: write either version"),
+        ("/spec/postgres/version".into(), json!(12), "spec.postgres.version: write a major"),
+        ("/spec/postgres/version".into(), json!(100), "spec.postgres.version: write a major"),
+        ("/spec/postgres/image".into(), json!("postgres:17"), "spec.postgres: write either version"),
+        (at("host"), json!(""), "spec.postgres.connection.host: "),
+        (at("host"), json!("db port=1"), "spec.postgres.connection.host: "),
+        (at("host"), json!("/run/postgresql"), "spec.postgres.connection.host: "),
+        (at("host"), json!("a".repeat(254)), "spec.postgres.connection.host: "),
+        (at("port"), json!(0), "spec.postgres.connection.port: "),
+        (at("user"), Value::Null, "spec.postgres.connection: write either user"),
+        (at("user"), json!(""), "spec.postgres.connection.user: "),
+        (at("user"), json!("u".repeat(64)), "spec.postgres.connection.user: "),
+        (at("userSecretRef"), json!({"name": "db", "key": "user"}), "spec.postgres.connection: write either"),
+        (at("passwordSecretRef"), json!({"name": "", "key": "k"}), "spec.postgres.connection.passwordSecret"),
+        (
+            at("passwordSecretRef"),
+            json!({"name": "Db", "key": "k"}),
+            "spec.postgres.connection.passwordSecret",
+        ),
+        (
+            at("passwordSecretRef"),
+            json!({"name": "db", "key": ""}),
+            "spec.postgres.connection.passwordSecret",
+        ),
+        (
+            at("passwordSecretRef"),
+            json!({"name": "db", "key": "k".repeat(254)}),
+            "spec.postgres.connection.passwordSecret",
+        ),
+        ("/spec/postgres/databases/include".into(), json!([]), "spec.postgres.databases.include: "),
+        ("/spec/postgres/databases/include".into(), json!([""]), "spec.postgres.databases.include: "),
+        (
+            "/spec/postgres/databases/exclude".into(),
+            json!(vec!["d"; 101]),
+            "spec.postgres.databases.exclude: ",
+        ),
+        ("/spec/storage/volume/claimName".into(), json!("-x"), "spec.storage.volume.claimName: "),
+        ("/spec/storage/volume/subPath".into(), json!(""), "spec.storage.volume.subPath: "),
+        ("/spec/storage/volume/subPath".into(), json!("../x"), "spec.storage.volume.subPath: "),
+        ("/spec/storage/volume/subPath".into(), json!("/x"), "spec.storage.volume.subPath: "),
+        ("/spec/retention/keepLast".into(), json!(0), "spec.retention: "),
+        ("/spec/retention/keepDaily".into(), json!(10_001), "spec.retention: "),
+        ("/spec/retention/minimumVerified".into(), json!(0), "spec.retention.minimumVerified: "),
+    ];
+    for (place, value, begins) in refused {
+        let said =
+            validate(&policy(&[(place, value.clone())])).map(|_| ()).map_err(|error| error.to_string());
+        let error = said.expect_err(&format!("{place}: {value} should be refused"));
+        assert!(error.starts_with(begins), "{place}: {value}: {error}");
+    }
+}
+
+#[test]
+fn an_image_is_refused_as_the_crd_does() {
+    for image in [String::new(), "postgres: 17".into(), "i".repeat(513)] {
+        let changes = [("/spec/postgres/version", Value::Null), ("/spec/postgres/image", json!(image))];
+        let error = validate(&policy(&changes)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("spec.postgres.image: "), "{image}: {error}");
+    }
+}
+
+#[test]
+fn what_the_crd_accepts_is_accepted() {
+    for changes in [
+        vec![],
+        vec![("/metadata/name", json!("a".repeat(45)))],
+        vec![
+            ("/spec/schedule", json!("@daily")),
+            ("/spec/timeZone", json!("America/Argentina/Buenos_Aires")),
+        ],
+        vec![("/spec/schedule", json!(" H  H(1-5) * * mon-fri"))],
+        vec![
+            ("/spec/postgres/version", Value::Null),
+            ("/spec/postgres/image", json!("localhost:5000/pg@sha256:1")),
+        ],
+        vec![
+            ("/spec/postgres/connection/user", Value::Null),
+            ("/spec/postgres/connection/userSecretRef", json!({"name": "db.shop", "key": "USER_name-1"})),
+        ],
+        vec![("/spec/postgres/connection/host", json!("fd00::1"))],
+        vec![("/spec/postgres/databases/exclude", json!([]))],
+        vec![("/spec/storage/volume/subPath", json!("databases/main.v1"))],
+    ] {
+        if let Err(error) = validate(&policy(&changes)) {
+            assert_eq!(error.to_string(), "", "{changes:?}");
+        }
+    }
+}
