@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::manifests;
+use crate::{diagnosis, manifests};
 
 /// The namespace of the operator.
 pub const SYSTEM: &str = "pgbackup-system";
@@ -57,9 +57,7 @@ impl Cluster {
             .kubectl(&["get", "storageclasses", "-o", &format!("jsonpath={default_class}")], "")
             .context("the cluster of KUBECONFIG does not answer")?
             .is_empty();
-        if env::var("NOINSTALL").is_err() {
-            cluster.install()?;
-        }
+        cluster.install()?;
         cluster.start_node_shell()?;
         eprintln!("operator and node shell ready after {:.1} s", started.elapsed().as_secs_f32());
         Ok(cluster)
@@ -89,8 +87,8 @@ impl Cluster {
             ],
             "",
         )
-        .context("the chart cannot be installed")?;
-        Ok(())
+        .map(drop)
+        .with_context(|| format!("the chart cannot be installed{}", diagnosis::of_operator(self)))
     }
 
     fn start_node_shell(&mut self) -> Result<()> {

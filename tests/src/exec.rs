@@ -104,7 +104,12 @@ impl Dialogue {
     /// Starts it. Its standard error is not read: send it to the standard output. What it prints while nobody reads
     /// must fit into a mebibyte.
     pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str]) -> Result<Self> {
-        let params = AttachParams::default().container(container).stdin(true).stderr(false).max_stdin_buf_size(1 << 20).max_stdout_buf_size(1 << 20);
+        let params = AttachParams::default()
+            .container(container)
+            .stdin(true)
+            .stderr(false)
+            .max_stdin_buf_size(1 << 20)
+            .max_stdout_buf_size(1 << 20);
         let mut process = pods.exec(pod, command.iter().copied(), &params).await?;
         let stdin = process.stdin().context("a new process should have a standard input")?;
         let stdout = process.stdout().context("a new process should have a standard output")?;
