@@ -90,7 +90,8 @@ impl Children {
             return Vec::new();
         };
         let Some(job_uid) = pod.labels().get(meta::JOB_UID_LABEL).cloned() else { return Vec::new() };
-        let (uid, seen_pod) = (pod.uid().unwrap_or_default(), pods::seen(&pod));
+        let (uid, mut seen_pod) = (pod.uid().unwrap_or_default(), pods::seen(&pod));
+        seen_pod.unfinished &= !deleted;
         self.change(key(&pod), |seen| {
             let job = seen.jobs.entry(job_uid.clone()).or_default();
             job.pods.insert(uid, seen_pod);
@@ -184,20 +185,15 @@ impl SeenJob {
     /// The run, once its Job was seen. The newest pod that says something speaks for it.
     fn run(&self, uid: &str) -> Option<ObservedRun> {
         let (job, created) = self.job.clone()?;
+        // The watches are not in step: a Job's end can come before its pod's last words.
+        let waiting = !self.deleted && self.pods.values().any(|pod| pod.unfinished);
+        let state = if waiting { JobState::Active } else { self.state.clone()? };
         let mut pods: Vec<&SeenPod> = self.pods.values().collect();
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.created));
         let speaker = pods.into_iter().find(|pod| pod.says_something()).cloned();
         let (report, container, problem) =
             speaker.map_or((None, None, None), |pod| (pod.report, pod.container, pod.problem));
-        Some(ObservedRun {
-            job,
-            job_uid: uid.to_owned(),
-            created,
-            state: self.state.clone()?,
-            report,
-            container,
-            problem,
-        })
+        Some(ObservedRun { job, job_uid: uid.to_owned(), created, state, report, container, problem })
     }
 }
 
@@ -268,7 +264,7 @@ mod tests {
                 "name": uid, "namespace": "n", "uid": uid, "creationTimestamp": created,
                 "labels": {"pgbackup.dev/policy": "shop", "batch.kubernetes.io/controller-uid": "j1"}
             },
-            "status": {"containerStatuses": [{
+            "status": {"phase": "Failed", "containerStatuses": [{
                 "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
                 "state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}
             }]}
@@ -297,6 +293,19 @@ mod tests {
         assert_eq!(touched, [ObjectRef::new("shop").within("n")]);
         let (observed, _) = children.observe(&policy());
         assert_eq!(observed.runs[0].container.as_ref().map(|container| container.exit_code), Some(2));
+    }
+
+    #[test]
+    fn a_job_has_not_ended_before_its_pod_has_spoken() {
+        let children = Children::default();
+        let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
+        running.status = None;
+        children.note_pod(Event::Apply(running));
+        let ended = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        children.note_job(Event::Apply(job(&ended)), &mut Relisting::default());
+        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Active);
+        children.note_pod(Event::Apply(pod("p", "2026-11-23T02:15:00Z", 1)));
+        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Succeeded);
     }
 
     #[test]

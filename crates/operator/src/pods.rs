@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, Containe
 pub struct SeenPod {
     /// When it was made.
     pub created: Timestamp,
+    /// It has not come to its end: what it has to say may still come.
+    pub unfinished: bool,
     /// What its runner reported.
     pub report: Option<RunReport>,
     /// How its runner ended.
@@ -40,6 +42,7 @@ pub fn seen(pod: &Pod) -> SeenPod {
         .then(|| Container { reason: "Evicted".to_owned(), exit_code: -1 });
     SeenPod {
         created: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        unfinished: !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         report: message.and_then(RunReport::parse),
         container: evicted.or(ended),
         problem: problem(pod, &status),
@@ -82,9 +85,10 @@ fn container_problem(container: &ContainerStatus) -> Option<Problem> {
         | "ErrImagePull"
         | "InvalidImageName"
         | "ErrImageNeverPull"
-        | "RegistryUnavailable" => {
-            (Reason::ImagePullFailed, format!("image {} cannot be pulled: {words}", container.image))
-        }
+        | "RegistryUnavailable" => (
+            Reason::ImagePullFailed,
+            format!("image {} cannot be pulled: {}", container.image, pull_error(&words)),
+        ),
         "CreateContainerConfigError" => (Reason::SecretNotFound, words),
         "CreateContainerError" | "RunContainerError" => {
             (Reason::PodCannotStart, format!("container {}: {words}", container.name))
@@ -92,6 +96,12 @@ fn container_problem(container: &ContainerStatus) -> Option<Problem> {
         _ => return None,
     };
     Some(Problem { reason, message })
+}
+
+/// The kubelet's words alternate between the error and `Back-off pulling image "x": ErrImagePull: <the error>`. Only
+/// the error is kept, or the status would change at each turn.
+fn pull_error(words: &str) -> &str {
+    words.rsplit_once("ErrImagePull: ").map_or(words, |(_, error)| error)
 }
 
 /// The init container ended with an error: the runner never came.
@@ -136,6 +146,13 @@ mod tests {
         ] {
             assert_eq!(waiting(container, word).problem.map(|problem| problem.reason), reason, "{word}");
         }
+    }
+
+    #[test]
+    fn a_pull_that_is_tried_again_says_the_same_as_before() {
+        let error = "failed to pull and unpack image \"nope:1\": not found";
+        assert_eq!(pull_error(&format!("Back-off pulling image \"nope:1\": ErrImagePull: {error}")), error);
+        assert_eq!(pull_error(error), error);
     }
 
     #[test]
