@@ -5,10 +5,10 @@ use desired::{Objects, ObservedCronJob, ValidPolicy};
 use domain::name;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::{CallError, call},
@@ -75,7 +75,8 @@ pub async fn requested(
     }
 }
 
-/// Writes the status if it differs. The whole of it is applied, so what is no longer said goes.
+/// Writes the status if it differs: a merge patch of what changed. Unlike an apply, it is not refused as a whole
+/// when the cluster's CRD is older than the operator (Helm never upgrades CRDs) and does not know a field.
 pub async fn status(
     client: &Client,
     policy: &BackupPolicy,
@@ -85,14 +86,12 @@ pub async fn status(
         return Ok(None);
     }
     let api: Api<BackupPolicy> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
-    let body = json!({
-        "apiVersion": BackupPolicy::api_version(&()),
-        "kind": BackupPolicy::kind(&()),
-        "metadata": { "name": policy.name_any(), "uid": policy.uid() },
-        "status": status,
-    });
-    let apply = PatchParams::apply(meta::FIELD_MANAGER).force();
-    match call(api.patch_status(&policy.name_any(), &apply, &Patch::Apply(&body))).await {
+    let [before, after] = [json!(policy.status), json!(status)];
+    // The UID makes the patch fail on a policy that was deleted and made anew.
+    let patch = json!({ "metadata": { "uid": policy.uid() }, "status": difference(&before, &after) });
+    let parameters =
+        PatchParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match call(api.patch_status(&policy.name_any(), &parameters, &Patch::Merge(&patch))).await {
         Ok(written) => Ok(Some(written)),
         // Deleted meanwhile: there is nobody left to tell.
         Err(error) if error.is_not_found() => Ok(None),
@@ -100,6 +99,30 @@ pub async fn status(
     }
 }
 
+/// The merge patch (RFC 7396) from `before` to `after`: a field that is gone becomes null.
+fn difference(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(value));
+    let changed =
+        changed.map(|(key, value)| (key.clone(), difference(before.get(key).unwrap_or(&Value::Null), value)));
+    gone.chain(changed).collect()
+}
+
 fn parameters() -> PostParams {
     PostParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_holds_what_changed_and_takes_away_what_is_gone() {
+        let before = json!({"a": 1, "b": {"c": 1, "d": 2}, "gone": [1]});
+        let after = json!({"a": 1, "b": {"c": 3}, "new": {"x": null, "y": 1}});
+        let patch = json!({"b": {"c": 3, "d": null}, "gone": null, "new": {"x": null, "y": 1}});
+        assert_eq!(difference(&before, &after), patch);
+        assert_eq!(difference(&Value::Null, &after), after);
+    }
 }
