@@ -65,13 +65,18 @@ impl Cluster {
 
     fn install(&self) -> Result<()> {
         let (operator, runner) = (operator_image(), runner_image());
+        let chart = self.root.join("charts/pgbackup");
+        let chart = chart.to_string_lossy();
+        // Helm does not upgrade what it finds, so the chart's README says to do this first.
+        let crds = self.door("helm", &["show", "crds", &chart], "")?;
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds)?;
         self.door(
             "helm",
             &[
                 "upgrade",
                 "--install",
                 "pgbackup",
-                &self.root.join("charts/pgbackup").to_string_lossy(),
+                &chart,
                 "--namespace",
                 SYSTEM,
                 "--create-namespace",
@@ -88,7 +93,7 @@ impl Cluster {
             "",
         )
         .map(drop)
-        .with_context(|| format!("the chart cannot be installed{}", diagnosis::of_operator(self)))
+        .with_context(|| format!("the chart cannot be installed{}", diagnosis::of_operator(self, SYSTEM)))
     }
 
     fn start_node_shell(&mut self) -> Result<()> {

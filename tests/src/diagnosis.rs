@@ -4,6 +4,12 @@ use std::fmt::Write;
 
 use crate::cluster::{Cluster, SYSTEM};
 
+/// What the names of the tests' namespaces begin with.
+const OTHERS: &str = "e2e-";
+
+/// How many lines of the operator's log are shown, at most.
+const LOG_LINES: usize = 100;
+
 /// Everything of a namespace that helps to find out why a test failed.
 pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     let mut text = format!("\n======== namespace {namespace} ========\n");
@@ -20,17 +26,24 @@ pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     for pod in pods.lines().filter(|pod| pod.starts_with("pod/")) {
         add(&["logs", pod, "--all-containers", "--prefix", "--tail=60"]);
     }
-    text + &of_operator(cluster)
+    text + &of_operator(cluster, namespace)
 }
 
-/// What the operator says.
-pub fn of_operator(cluster: &Cluster) -> String {
+/// What the operator says: of a namespace, and of itself.
+pub fn of_operator(cluster: &Cluster, namespace: &str) -> String {
     let mut text = String::from("\n======== operator ========\n");
     let mut add = |args: &[&str]| printed(&mut text, cluster, &[&["--namespace", SYSTEM], args].concat());
     add(&["get", "pods", "-o", "wide"]);
     add(&["get", "events", "--sort-by=.metadata.creationTimestamp"]);
-    add(&["logs", "deployment/pgbackup-operator", "--tail=80", "--prefix"]);
-    text
+    let mut log = String::new();
+    printed(
+        &mut log,
+        cluster,
+        &["--namespace", SYSTEM, "logs", "deployment/pgbackup-operator", "--tail=5000"],
+    );
+    let others = |line: &str| line.contains(OTHERS) && !line.contains(namespace);
+    let lines: Vec<&str> = log.lines().filter(|line| !others(line)).collect();
+    text + &lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
 /// Adds what kubectl prints to the text.
