@@ -6,12 +6,10 @@ use sha2::{Digest, Sha256};
 
 /// The bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            write!(out, "{byte:02x}").expect("writing to a string should not fail");
-            out
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("writing to a string should not fail");
+        out
+    })
 }
 
 /// The SHA-256 of `text` as 64 hexadecimal digits.
@@ -32,10 +30,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_one_that_sha256sum_prints() {
-        assert_eq!(
-            sha256("abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(short("abc", 6), "ba7816");
     }
 }

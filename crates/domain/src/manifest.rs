@@ -256,11 +256,9 @@ impl Manifest {
 
     /// The names of its databases.
     pub fn databases(&self) -> impl Iterator<Item = &str> {
-        self.artifacts
-            .iter()
-            .filter_map(|artifact| match &artifact.content {
-                Content::Database(facts) => Some(facts.name.as_str()),
-                Content::Globals { .. } => None,
-            })
+        self.artifacts.iter().filter_map(|artifact| match &artifact.content {
+            Content::Database(facts) => Some(facts.name.as_str()),
+            Content::Globals { .. } => None,
+        })
     }
 }

@@ -78,10 +78,7 @@ mod tests {
     #[test]
     fn a_slot_is_read_from_the_name_that_the_cron_job_controller_gives() {
         let slot_of = |job| slot("shop-backup", job).map(|t| t.to_string());
-        assert_eq!(
-            slot_of("shop-backup-29730375").as_deref(),
-            Some("2026-07-12T02:15:00Z")
-        );
+        assert_eq!(slot_of("shop-backup-29730375").as_deref(), Some("2026-07-12T02:15:00Z"));
         for manual in [
             "shop-backup-r1a2b3c4d",
             "shop-backup-",

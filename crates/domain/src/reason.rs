@@ -162,25 +162,15 @@ mod tests {
     #[test]
     fn exit_codes_are_in_the_ranges_that_the_jobs_failure_policy_knows() {
         let codes: Vec<u8> = Reason::ALL.iter().filter_map(|r| r.exit_code()).collect();
-        assert!(
-            codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)),
-            "{codes:?}"
-        );
-        assert_eq!(
-            codes.iter().collect::<BTreeSet<_>>().len(),
-            codes.len(),
-            "each code means one thing"
-        );
+        assert!(codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)), "{codes:?}");
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len(), "each code means one thing");
     }
 
     #[test]
     fn a_reason_is_written_as_its_word() {
         for reason in Reason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
-            assert!(
-                reason.meaning().ends_with('.') && reason.advice().ends_with('.'),
-                "{reason}"
-            );
+            assert!(reason.meaning().ends_with('.') && reason.advice().ends_with('.'), "{reason}");
         }
     }
 }

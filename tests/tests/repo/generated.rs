@@ -1,6 +1,6 @@
 //! Files that are written from the code. `make generate` (`UPDATE_GENERATED=1`) writes them anew.
 
-use std::{env, fmt::Write as _, fs};
+use std::{env, fmt::Write as _, fs, process::Command};
 
 use anyhow::{Result, ensure};
 use domain::reason::Reason;
@@ -43,4 +43,16 @@ fn the_reasons_are_documented_as_they_are() -> Result<()> {
         writeln!(text, "| `{reason}` | {code} | {meaning} | {advice} |")?;
     }
     fresh("docs/reasons.md", &text)
+}
+
+#[test]
+fn the_resource_is_defined_as_the_code_has_it() -> Result<()> {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--locked", "--quiet", "--package", "pgbackup-operator", "--", "crd"])
+        .current_dir(root())
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let definition = String::from_utf8(output.stdout)?;
+    fresh("crds/backuppolicies.pgbackup.dev.yaml", &definition)?;
+    fresh("charts/pgbackup/crds/backuppolicies.pgbackup.dev.yaml", &definition)
 }
