@@ -16,6 +16,10 @@ use crate::{
 };
 
 /// Makes the CronJob what it should be; gives whose it is and how it stands in the cluster.
+///
+/// It is created, so that one which is there already is never adopted, and corrected by a merge patch. Not by a
+/// server-side apply: for the API server, what was created belongs to another manager, so that an apply neither
+/// takes away a field of it nor what somebody else put into a list.
 pub async fn cron_job(
     client: &Client,
     policy: &BackupPolicy,
@@ -38,14 +42,24 @@ pub async fn cron_job(
     if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
         return Ok((owner, Some(found)));
     }
-    let apply = PatchParams::apply(meta::FIELD_MANAGER).force();
-    let applied = call(api.patch(&wanted.name_any(), &apply, &Patch::Apply(wanted))).await?;
+    let patch = Patch::Merge(correction(&found, wanted));
+    let corrected = call(api.patch(&wanted.name_any(), &patch_parameters(), &patch)).await?;
     tracing::info!(
         namespace = policy.namespace(),
-        "CronJob {} was not as it should be; applied",
+        "CronJob {} differed from what the policy says; corrected",
         wanted.name_any()
     );
-    Ok((ObservedCronJob::Ours, Some(applied)))
+    Ok((ObservedCronJob::Ours, Some(corrected)))
+}
+
+/// The merge patch that makes `found` what is wanted. Labels and annotations of others stay; in the spec, nothing
+/// does.
+fn correction(found: &CronJob, wanted: &CronJob) -> Value {
+    let mut patch = json!(wanted);
+    patch["spec"] = difference(&json!(found.spec), &json!(wanted.spec));
+    // The UID makes the patch fail on a CronJob that was deleted and made anew.
+    patch["metadata"]["uid"] = json!(found.metadata.uid);
+    patch
 }
 
 /// Starts the run that the annotation `requested-at` asks for, once for each token; gives the token that is dealt
@@ -89,9 +103,7 @@ pub async fn status(
     let [before, after] = [json!(policy.status), json!(status)];
     // The UID makes the patch fail on a policy that was deleted and made anew.
     let patch = json!({ "metadata": { "uid": policy.uid() }, "status": difference(&before, &after) });
-    let parameters =
-        PatchParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match call(api.patch_status(&policy.name_any(), &parameters, &Patch::Merge(&patch))).await {
+    match call(api.patch_status(&policy.name_any(), &patch_parameters(), &Patch::Merge(&patch))).await {
         Ok(written) => Ok(Some(written)),
         // Deleted meanwhile: there is nobody left to tell.
         Err(error) if error.is_not_found() => Ok(None),
@@ -113,9 +125,45 @@ fn parameters() -> PostParams {
     PostParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
+fn patch_parameters() -> PatchParams {
+    PatchParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_correction_takes_away_what_is_not_wanted_in_the_spec_and_nothing_of_others_beside_it() {
+        let cron_job = |labels: Value, spec: Value| -> CronJob {
+            serde_json::from_value(json!({
+                "metadata": {"name": "shop-backup", "uid": "c", "labels": labels}, "spec": spec
+            }))
+            .unwrap()
+        };
+        let env = |env: Value| {
+            json!({"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {
+                "containers": [{"name": "runner", "env": env}]
+            }}}}})
+        };
+        let found = cron_job(
+            json!({"theirs": "1"}),
+            env(json!([{"name": "PGUSER", "value": "backup"}, {"name": "MORE", "value": "1"}])),
+        );
+        let wanted = cron_job(
+            json!({"ours": "1"}),
+            env(json!([{"name": "PGUSER", "valueFrom": {"secretKeyRef": {"name": "s", "key": "user"}}}])),
+        );
+        let patch = correction(&found, &wanted);
+        assert_eq!(patch["metadata"]["labels"], json!({"ours": "1"}));
+        assert_eq!(patch["metadata"]["uid"], "c");
+        assert_eq!(patch["spec"].get("schedule"), None);
+        let containers = &patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"];
+        assert_eq!(
+            containers[0]["env"],
+            json!([{"name": "PGUSER", "valueFrom": {"secretKeyRef": {"name": "s", "key": "user"}}}])
+        );
+    }
 
     #[test]
     fn a_patch_holds_what_changed_and_takes_away_what_is_gone() {
