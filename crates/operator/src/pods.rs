@@ -89,8 +89,11 @@ fn container_problem(container: &ContainerStatus) -> Option<Problem> {
             Reason::ImagePullFailed,
             format!("image {} cannot be pulled: {}", container.image, pull_error(&words)),
         ),
-        "CreateContainerConfigError" => (Reason::SecretNotFound, words),
-        "CreateContainerError" | "RunContainerError" => {
+        // The kubelet says `secret "x" not found`, `couldn't find key k in Secret n/x`, and the same word for more.
+        "CreateContainerConfigError" if words.to_ascii_lowercase().contains("secret") => {
+            (Reason::SecretNotFound, words)
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             (Reason::PodCannotStart, format!("container {}: {words}", container.name))
         }
         _ => return None,
@@ -126,25 +129,35 @@ mod tests {
         seen(&serde_json::from_value(pod).unwrap())
     }
 
-    fn waiting(container: &str, reason: &str) -> SeenPod {
+    fn waiting(container: &str, reason: &str, words: &str) -> SeenPod {
         let key = if container == "install" { "initContainerStatuses" } else { "containerStatuses" };
         pod(&json!({key: [{
             "name": container, "image": "nope:1", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": reason, "message": "words"}}
+            "state": {"waiting": {"reason": reason, "message": words}}
         }]}))
     }
 
     #[test]
     fn a_pod_that_cannot_start_says_why() {
-        for (container, word, reason) in [
-            ("install", "ErrImagePull", Some(Reason::ImagePullFailed)),
-            ("runner", "ImagePullBackOff", Some(Reason::ImagePullFailed)),
-            ("runner", "CreateContainerConfigError", Some(Reason::SecretNotFound)),
-            ("runner", "RunContainerError", Some(Reason::PodCannotStart)),
-            ("runner", "PodInitializing", None),
-            ("runner", "ContainerCreating", None),
+        const CONFIG: &str = "CreateContainerConfigError";
+        for (container, word, words, reason) in [
+            ("install", "ErrImagePull", "not found", Some(Reason::ImagePullFailed)),
+            ("runner", "ImagePullBackOff", "not found", Some(Reason::ImagePullFailed)),
+            ("runner", CONFIG, "secret \"shop-db\" not found", Some(Reason::SecretNotFound)),
+            ("runner", CONFIG, "couldn't find key user in Secret n/shop-db", Some(Reason::SecretNotFound)),
+            (
+                "runner",
+                CONFIG,
+                "container has runAsNonRoot and image will run as root",
+                Some(Reason::PodCannotStart),
+            ),
+            ("runner", "RunContainerError", "exec format error", Some(Reason::PodCannotStart)),
+            ("runner", "PodInitializing", "", None),
+            ("runner", "ContainerCreating", "", None),
         ] {
-            assert_eq!(waiting(container, word).problem.map(|problem| problem.reason), reason, "{word}");
+            let problem = waiting(container, word, words).problem;
+            assert_eq!(problem.as_ref().map(|problem| problem.reason), reason, "{word}: {words}");
+            assert!(problem.is_none_or(|problem| problem.message.contains(words)), "{word}: {words}");
         }
     }
 
