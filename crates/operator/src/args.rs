@@ -1,6 +1,9 @@
 //! The command line and its environment variables.
 
-use std::net::SocketAddr;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::SocketAddr,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use desired::Images;
@@ -17,7 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the operator.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Prints the CustomResourceDefinition.
     Crd,
 }
@@ -43,15 +46,18 @@ pub struct RunArgs {
     /// The Lease's name.
     #[arg(long, env = "PGBACKUP_LEASE_NAME", default_value = "pgbackup-operator")]
     pub lease_name: String,
-    /// Who this replica is, in the Lease and in events: the pod's name.
-    #[arg(long, env = "PGBACKUP_IDENTITY", default_value = "pgbackup-operator")]
-    pub identity: String,
+    /// Who this replica is, in the Lease and in events: the pod's name. Default: another one at each start.
+    #[arg(long, env = "PGBACKUP_IDENTITY")]
+    identity: Option<String>,
     /// Where health is answered.
     #[arg(long, env = "PGBACKUP_OPS_ADDRESS", default_value = "0.0.0.0:8080")]
     pub ops_address: SocketAddr,
     /// How the log is written.
     #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter like pgbackup_operator=debug,kube=info.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log_level: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,6 +77,12 @@ pub enum LogFormat {
 }
 
 impl RunArgs {
+    /// Who this replica is. Two of them with one name would both take the Lease for theirs.
+    pub fn identity(&self) -> String {
+        let chance = || format!("pgbackup-operator-{:08x}", RandomState::new().hash_one(()) >> 32);
+        self.identity.clone().unwrap_or_else(chance)
+    }
+
     /// What goes into objects.
     pub fn images(&self) -> Images {
         let pull_policy = match self.image_pull_policy {

@@ -2,34 +2,25 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use api::{BackupPolicy, BackupPolicyStatus, meta};
+use api::{BackupPolicy, meta};
 use desired::{Images, ObservedCronJob};
-use futures::{FutureExt, Stream, StreamExt, future};
+use futures::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        batch::v1::{CronJob, Job},
-        core::v1::Pod,
-    },
-};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, ResourceExt,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt,
         controller::{self, Action},
-        reflector::{self, ObjectRef},
-        watcher::{self, watcher},
+        reflector::{ObjectRef, store},
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
@@ -39,16 +30,12 @@ use crate::{
     events::Events,
     observe::{Children, Relisting},
     ops::Readiness,
+    watches::Scope,
+    written::Written,
 };
 
 /// Reconciles at a time. Each waits for the API server nearly all of its time.
 const CONCURRENCY: u16 = 16;
-
-/// The first minor version whose API server answers streaming lists by default.
-const STREAMING_LISTS_SINCE: u32 = 34;
-
-/// A page of a list, for older servers: larger ones cost memory, smaller ones time.
-const PAGE: u32 = 50;
 
 /// The first pause after a failed reconcile; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -58,22 +45,15 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const NAME_TAKEN_PAUSE: Duration = Duration::from_mins(1);
 
 /// What a reconcile works with.
-pub struct Context {
+struct Context {
     client: Client,
     images: Images,
     events: Events,
     children: Children,
+    written: Arc<Written>,
     /// The children's first lists are in: before that, everything would look missing.
-    listed: [SetOnce<()>; 3],
+    listed: [Arc<SetOnce<()>>; 3],
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
-    /// Our newest write of each status, until our own watch shows it.
-    written: Mutex<HashMap<String, Written>>,
-}
-
-#[derive(Clone)]
-struct Written {
-    version: u64,
-    status: Option<BackupPolicyStatus>,
 }
 
 /// A reconcile that could not do its I/O, or that panicked.
@@ -88,16 +68,9 @@ pub enum ReconcileError {
 }
 
 impl Context {
-    /// Nothing seen yet.
-    pub fn new(client: Client, images: Images, identity: &str) -> Self {
-        Self {
-            events: Events::new(client.clone(), identity),
-            client,
-            images,
-            children: Children::default(),
-            listed: Default::default(),
-            failures: Mutex::default(),
-            written: Mutex::default(),
+    async fn listed(&self) {
+        for listed in &self.listed {
+            listed.wait().await;
         }
     }
 
@@ -105,67 +78,73 @@ impl Context {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A policy that is gone leaves nothing behind.
+    fn forget(&self, name: &str, namespace: &str) {
+        self.children.forget(name, namespace);
+        self.failures().remove(&ObjectRef::new(name).within(namespace));
     }
 }
 
 /// Works until `stop`, then lets running reconciles end.
 pub async fn run(
-    context: Arc<Context>,
-    namespace: Option<&str>,
-    server_minor: u32,
+    client: Client,
+    images: Images,
+    identity: &str,
+    scope: Scope,
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) {
     readiness.syncing();
-    let config = watch_config(server_minor);
-    let (store, writer) = reflector::store();
-    let policies = watcher(api::<BackupPolicy>(&context.client, namespace), config.clone())
-        .default_backoff()
-        .modify(|policy| policy.managed_fields_mut().clear())
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(generation_or_request, PredicateConfig::default());
-    let children = config.labels(&format!("{}={}", meta::MANAGED_BY_LABEL, meta::MANAGED_BY));
-    let results = Controller::for_stream(policies, store)
+    let (store, writer) = store();
+    let context = Arc::new(Context {
+        events: Events::new(client.clone(), identity),
+        client,
+        images,
+        children: Children::default(),
+        written: Arc::new(Written::new(store.clone())),
+        listed: Default::default(),
+        failures: Mutex::default(),
+    });
+    let policies = scope.policies(store.clone(), writer, context.written.clone());
+    let policies = policies.predicate_filter(generation_or_request, PredicateConfig::default());
+    let [cron_jobs, jobs, pods] = [(); 3].map(|()| (context.clone(), Relisting::default()));
+    let results = Controller::for_stream(policies, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(cron_jobs(context.clone(), namespace, children.clone()))
-        .reconcile_on(jobs(context.clone(), namespace, children.clone()))
-        .reconcile_on(pods(context.clone(), namespace, children))
+        .reconcile_on(scope.children(context.listed[0].clone(), {
+            let (context, mut listed) = cron_jobs;
+            move |event| context.children.note_cron_job(event, &mut listed)
+        }))
+        .reconcile_on(scope.children(context.listed[1].clone(), {
+            let (context, mut listed) = jobs;
+            move |event| context.children.note_job(event, &mut listed)
+        }))
+        .reconcile_on(scope.children(context.listed[2].clone(), {
+            let (context, mut listed) = pods;
+            move |event| context.children.note_pod(event, &mut listed)
+        }))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());
-    let synced = async {
-        for listed in &context.listed {
-            listed.wait().await;
-        }
-        readiness.synced();
-        future::pending::<()>().await;
-    };
     let work = pin!(results.for_each(|result| {
-        if let Err(controller::Error::ObjectNotFound(policy)) = &result {
-            context.children.forget(policy.namespace.as_deref(), &policy.name);
+        match result {
+            Err(controller::Error::ObjectNotFound(policy)) => {
+                context.forget(&policy.name, policy.namespace.as_deref().unwrap_or_default());
+            }
+            Err(controller::Error::QueueError(error)) => tracing::warn!("watch of BackupPolicy: {error}"),
+            // Failed reconciles are logged where their pause is chosen.
+            Ok(_) | Err(_) => {}
         }
         future::ready(())
     }));
+    let synced = async {
+        context.listed().await;
+        if store.wait_until_ready().await.is_ok() {
+            readiness.synced();
+        }
+        future::pending::<()>().await;
+    };
     tokio::select! {
         () = work => {}
         () = synced => {}
-    }
-}
-
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    namespace.map_or_else(|| Api::all(client.clone()), |namespace| Api::namespaced(client.clone(), namespace))
-}
-
-fn watch_config(server_minor: u32) -> watcher::Config {
-    if server_minor >= STREAMING_LISTS_SINCE {
-        watcher::Config::default().streaming_lists()
-    } else {
-        watcher::Config::default().page_size(PAGE)
     }
 }
 
@@ -173,73 +152,7 @@ fn watch_config(server_minor: u32) -> watcher::Config {
 #[expect(clippy::unnecessary_wraps, reason = "the shape that predicates have")]
 fn generation_or_request(policy: &BackupPolicy) -> Option<u64> {
     let request = policy.annotations().get(meta::REQUESTED_AT);
-    Some(
-        std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default()
-            .hash_one((policy.metadata.generation, request)),
-    )
-}
-
-fn cron_jobs(
-    context: Arc<Context>,
-    namespace: Option<&str>,
-    config: watcher::Config,
-) -> impl Stream<Item = ObjectRef<BackupPolicy>> + use<> {
-    let api = api::<CronJob>(&context.client, namespace);
-    triggers(api, config, move |event| {
-        if matches!(event, watcher::Event::InitDone) {
-            let _ = context.listed[0].set(());
-        }
-        context.children.note_cron_job(event)
-    })
-}
-
-fn jobs(
-    context: Arc<Context>,
-    namespace: Option<&str>,
-    config: watcher::Config,
-) -> impl Stream<Item = ObjectRef<BackupPolicy>> + use<> {
-    let api = api::<Job>(&context.client, namespace);
-    let mut relisting = Relisting::default();
-    triggers(api, config, move |event| {
-        if matches!(event, watcher::Event::InitDone) {
-            let _ = context.listed[1].set(());
-        }
-        context.children.note_job(event, &mut relisting)
-    })
-}
-
-fn pods(
-    context: Arc<Context>,
-    namespace: Option<&str>,
-    config: watcher::Config,
-) -> impl Stream<Item = ObjectRef<BackupPolicy>> + use<> {
-    let api = api::<Pod>(&context.client, namespace);
-    triggers(api, config, move |event| {
-        if matches!(event, watcher::Event::InitDone) {
-            let _ = context.listed[2].set(());
-        }
-        context.children.note_pod(event)
-    })
-}
-
-/// A watch whose events are noted as they arrive, and wake the policies that they are about.
-fn triggers<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    mut note: impl FnMut(watcher::Event<K>) -> Vec<ObjectRef<BackupPolicy>> + Send + 'static,
-) -> impl Stream<Item = ObjectRef<BackupPolicy>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    watcher(api, config)
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
-        .filter_map(|event| {
-            future::ready(
-                event.inspect_err(|error| tracing::warn!("watch of {}: {error}", K::kind(&()))).ok(),
-            )
-        })
-        .flat_map(move |event| futures::stream::iter(note(event)))
+    Some(BuildHasherDefault::<DefaultHasher>::default().hash_one((policy.metadata.generation, request)))
 }
 
 /// A panic in one reconcile is that policy's error; without this it would end the whole controller.
@@ -259,10 +172,8 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if policy.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    for listed in &context.listed {
-        listed.wait().await;
-    }
-    let policy = &context.newest(policy);
+    context.listed().await;
+    let policy = &context.written.newest(policy);
     let (mut observed, mut cron_job) = context.children.observe(policy);
     let valid = desired::validate(policy);
     if let Ok(valid) = &valid {
@@ -276,7 +187,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     let now = Timestamp::now();
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);
     if let Some(written) = apply::status(&context.client, policy, &outcome.status).await? {
-        context.remember(written);
+        context.written.remember(written);
         context.events.publish(policy, desired::events(policy.status.as_ref(), &outcome.status)).await;
     }
     context.children.forget_deleted(policy, &observed);
@@ -289,34 +200,6 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
 fn until(at: Timestamp, now: Timestamp) -> Duration {
     let left = at.duration_since(now).max(jiff::SignedDuration::ZERO);
     left.unsigned_abs() + Duration::from_millis(50)
-}
-
-impl Context {
-    /// The policy with the newest status: our own last write, if our watch has not shown it yet.
-    fn newest(&self, policy: &BackupPolicy) -> BackupPolicy {
-        let mut policy = policy.clone();
-        let uid = policy.uid().unwrap_or_default();
-        let mut written = self.written();
-        if let Some(ours) = written.get(&uid) {
-            if version(&policy) < ours.version {
-                policy.status.clone_from(&ours.status);
-            } else {
-                written.remove(&uid);
-            }
-        }
-        policy
-    }
-
-    fn remember(&self, policy: BackupPolicy) {
-        let uid = policy.uid().unwrap_or_default();
-        self.written().insert(uid, Written { version: version(&policy), status: policy.status });
-    }
-}
-
-/// Versions of one object grow (Kubernetes API concepts, "resource versions", comparable since 1.35 and in fact
-/// before).
-fn version(policy: &BackupPolicy) -> u64 {
-    policy.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 /// Exponential, for each policy by itself, and up to a third longer by chance, so that many that failed together

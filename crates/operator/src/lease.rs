@@ -23,6 +23,9 @@ const DURATION: Duration = Duration::from_secs(30);
 /// How often the holder renews and the others look.
 const RENEW: Duration = Duration::from_secs(10);
 
+/// The pause after a renewal that failed.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// A holder that could not renew for so long stops: before anybody else may begin.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
@@ -32,6 +35,8 @@ pub struct Lease {
     name: String,
     identity: String,
     held: Option<LeaseObject>,
+    /// When the write that renewed it last was sent: the others cannot have seen it earlier.
+    renewed: Instant,
 }
 
 /// What a candidate has seen of the Lease.
@@ -48,8 +53,8 @@ pub enum LeaseError {
     #[error("another replica holds the Lease")]
     Taken,
     /// It could not be renewed in time.
-    #[error("the Lease could not be renewed for {limit} s: {0}", limit = GIVE_UP.as_secs())]
-    Stale(#[source] CallError),
+    #[error("the Lease could not be renewed for {} s", GIVE_UP.as_secs())]
+    Stale,
     /// It may not be read or written at all.
     #[error(transparent)]
     Refused(CallError),
@@ -63,6 +68,7 @@ impl Lease {
             name: name.to_owned(),
             identity: identity.to_owned(),
             held: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -90,9 +96,7 @@ impl Lease {
         if seen.version != version {
             *seen = Sighting { version, since: Instant::now() };
         }
-        let spec = found.spec.as_ref();
-        let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
-        if may_take(holder, &self.identity, seen.since.elapsed()) {
+        if may_take(holder(&found), &self.identity, seen.since.elapsed()) {
             return self.write(Some(found)).await;
         }
         Ok(false)
@@ -100,17 +104,33 @@ impl Lease {
 
     /// Renews it for as long as it is ours; ends with the reason why it no longer is.
     pub async fn keep(&mut self) -> LeaseError {
-        let mut renewed = Instant::now();
+        let mut pause = RENEW;
         loop {
-            tokio::time::sleep(RENEW).await;
-            let held = self.held.clone();
-            match self.write(held).await {
-                Ok(true) => renewed = Instant::now(),
-                Ok(false) => return LeaseError::Taken,
-                Err(error) if renewed.elapsed() >= GIVE_UP => return LeaseError::Stale(error),
-                Err(error) => tracing::warn!("the Lease is not renewed: {error}"),
+            tokio::time::sleep(pause).await;
+            // A call may hang for longer than the Lease lasts.
+            let left = GIVE_UP.saturating_sub(self.renewed.elapsed());
+            match tokio::time::timeout(left, self.renew()).await {
+                Ok(Ok(true)) => pause = RENEW,
+                Ok(Ok(false)) => return LeaseError::Taken,
+                Ok(Err(error)) => {
+                    tracing::warn!("the Lease is not renewed: {error}");
+                    pause = RETRY;
+                }
+                Err(_) => return LeaseError::Stale,
             }
         }
+    }
+
+    async fn renew(&mut self) -> Result<bool, CallError> {
+        if self.write(self.held.clone()).await? {
+            return Ok(true);
+        }
+        // An earlier write of ours may have arrived although its answer did not; or somebody deleted the Lease.
+        let found = call(self.api.get_opt(&self.name)).await?;
+        if found.as_ref().is_some_and(|found| holder(found) != self.identity) {
+            return Ok(false);
+        }
+        self.write(found).await
     }
 
     /// Gives it up, so that another replica need not wait for its end.
@@ -126,7 +146,7 @@ impl Lease {
 
     /// Writes us as the holder over exactly the version `found`; `false` when somebody else was faster.
     async fn write(&mut self, found: Option<LeaseObject>) -> Result<bool, CallError> {
-        let now = MicroTime(Timestamp::now());
+        let (sent, now) = (Instant::now(), MicroTime(Timestamp::now()));
         let creating = found.is_none();
         let mut lease = found.unwrap_or_else(|| LeaseObject {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
@@ -151,12 +171,18 @@ impl Lease {
         match written {
             Ok(lease) => {
                 self.held = Some(lease);
+                self.renewed = sent;
                 Ok(true)
             }
             Err(error) if error.is_conflict() || error.is_already_exists() => Ok(false),
+            Err(error) if error.is_not_found() && !creating => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn holder(lease: &LeaseObject) -> &str {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
 /// Whether the Lease may be taken from `holder`, unchanged for `unchanged` before our eyes. Ours from before a
@@ -179,6 +205,7 @@ mod tests {
 
     #[test]
     fn a_holder_stops_before_another_may_begin() {
+        assert!(RENEW + RETRY < GIVE_UP);
         assert!(GIVE_UP + RENEW <= DURATION);
     }
 }

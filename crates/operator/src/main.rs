@@ -10,23 +10,25 @@ mod lease;
 mod observe;
 mod ops;
 mod pods;
+mod watches;
+mod written;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use kube::Client;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Cli, Command, LogFormat, RunArgs},
-    controller::Context,
     lease::Lease,
     ops::Readiness,
+    watches::Scope,
 };
 
 /// How long running reconciles get when the process is told to stop.
@@ -42,36 +44,35 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Run(args) => {
-            start_log(args.log_format);
+            start_log(args.log_format, &args.log_level)?;
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            runtime.block_on(run(args))
+            runtime.block_on(run(*args))
         }
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(level).with_context(|| format!("understand the log level {level:?}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),
     }
+    Ok(())
 }
 
 /// Every task belongs to the set; the first to end ends the process.
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let client = client::client().await.context("find the cluster")?;
-    let version = client::server_minor(&client).await.context("ask the API server for its version")?;
-    tracing::info!("pgbackup-operator {} on Kubernetes 1.{version}", env!("CARGO_PKG_VERSION"));
+    // First of all: process 1 of a container ignores signals that it does not listen for.
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     tasks.spawn(ops::serve(args.ops_address, readiness.clone(), stop.clone()));
-    tasks.spawn(lead(client, args, version, readiness, stop.clone()));
+    tasks.spawn(operate(args, readiness, stop.clone()));
 
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -87,24 +88,25 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// Waits to be the leader, then works until told to stop or until the Lease is lost.
-async fn lead(
-    client: Client,
-    args: RunArgs,
-    version: u32,
-    readiness: Arc<Readiness>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &args.identity);
-    readiness.waiting_to_lead();
-    tokio::select! {
-        acquired = lease.acquire() => acquired.context("acquire the Lease")?,
+async fn operate(args: RunArgs, readiness: Arc<Readiness>, stop: CancellationToken) -> anyhow::Result<()> {
+    let client = client::client().await.context("find the cluster")?;
+    let identity = args.identity();
+    let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &identity);
+    let lead = async {
+        let version = client::server_minor(&client).await.context("ask the API server for its version")?;
+        tracing::info!("pgbackup-operator {} on Kubernetes 1.{version}", env!("CARGO_PKG_VERSION"));
+        readiness.waiting_to_lead();
+        lease.acquire().await.context("acquire the Lease")?;
+        anyhow::Ok(version)
+    };
+    let version = tokio::select! {
+        version = lead => version?,
         () = stop.cancelled() => return Ok(()),
-    }
-    tracing::info!("leading as {}", args.identity);
-    let context = Arc::new(Context::new(client, args.images(), &args.identity));
+    };
+    tracing::info!("leading as {identity}");
     let stop_working = stop.child_token();
-    let work =
-        controller::run(context, args.watch_namespace.as_deref(), version, readiness, stop_working.clone());
+    let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
+    let work = controller::run(client, args.images(), &identity, scope, readiness, stop_working.clone());
     tokio::pin!(work);
     let ended = tokio::select! {
         () = &mut work => Ok(()),

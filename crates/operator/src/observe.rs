@@ -38,6 +38,7 @@ struct Seen {
     jobs: BTreeMap<String, SeenJob>,
 }
 
+/// A Job and its pods, reduced.
 #[derive(Debug, Default)]
 struct SeenJob {
     /// `None` while only a pod of it was seen.
@@ -49,57 +50,67 @@ struct SeenJob {
     pods: BTreeMap<String, SeenPod>,
 }
 
-/// What a watch had listed when it was started anew: the rest has vanished meanwhile.
+/// The UIDs that a watch lists as it starts anew: what was seen and is not among them vanished meanwhile, and no
+/// event will ever say so.
 #[derive(Debug, Default)]
 pub struct Relisting(HashSet<String>);
 
+impl Relisting {
+    fn take<K: Resource>(&mut self, event: &Event<K>) {
+        match event {
+            Event::Init => self.0.clear(),
+            Event::InitApply(object) => {
+                self.0.insert(object.meta().uid.clone().unwrap_or_default());
+            }
+            Event::Apply(_) | Event::Delete(_) | Event::InitDone => {}
+        }
+    }
+
+    fn has(&self, uid: &str) -> bool {
+        self.0.contains(uid)
+    }
+}
+
 impl Children {
     /// Takes an event of the CronJobs' watch; names the policies that it is about.
-    pub fn note_cron_job(&self, event: Event<CronJob>) -> Vec<ObjectRef<BackupPolicy>> {
+    pub fn note_cron_job(
+        &self,
+        event: Event<CronJob>,
+        listed: &mut Relisting,
+    ) -> Vec<ObjectRef<BackupPolicy>> {
+        listed.take(&event);
         match event {
             Event::Apply(cron_job) | Event::InitApply(cron_job) => {
-                let key = key(&cron_job);
-                self.change(key, |seen| seen.cron_job = Some(cron_job))
+                let key = cron_job_key(&cron_job);
+                key.map_or_else(Vec::new, |key| self.change(key, |seen| seen.cron_job = Some(cron_job)))
             }
-            Event::Delete(cron_job) => self.change(key(&cron_job), |seen| seen.cron_job = None),
-            Event::Init | Event::InitDone => Vec::new(),
+            Event::Delete(cron_job) => cron_job_key(&cron_job)
+                .map_or_else(Vec::new, |key| self.change(key, |seen| seen.cron_job = None)),
+            Event::Init => Vec::new(),
+            Event::InitDone => self.change_all(|seen| seen.lose_cron_job(listed)),
         }
     }
 
     /// Takes an event of the Jobs' watch.
     pub fn note_job(&self, event: Event<Job>, listed: &mut Relisting) -> Vec<ObjectRef<BackupPolicy>> {
+        listed.take(&event);
         match event {
-            Event::Init => {
-                listed.0.clear();
-                Vec::new()
-            }
-            Event::InitApply(job) => {
-                listed.0.insert(job.uid().unwrap_or_default());
-                self.job(&job, false)
-            }
-            Event::Apply(job) => self.job(&job, false),
+            Event::Apply(job) | Event::InitApply(job) => self.job(&job, false),
             Event::Delete(job) => self.job(&job, true),
-            Event::InitDone => self.vanished(&listed.0),
+            Event::Init => Vec::new(),
+            Event::InitDone => self.change_all(|seen| seen.lose_jobs(listed)),
         }
     }
 
     /// Takes an event of the Pods' watch. A pod's last words outlive it.
-    pub fn note_pod(&self, event: Event<Pod>) -> Vec<ObjectRef<BackupPolicy>> {
-        let deleted = matches!(event, Event::Delete(_));
-        let (Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod)) = event else {
-            return Vec::new();
-        };
-        let Some(job_uid) = pod.labels().get(meta::JOB_UID_LABEL).cloned() else { return Vec::new() };
-        let (uid, mut seen_pod) = (pod.uid().unwrap_or_default(), pods::seen(&pod));
-        seen_pod.unfinished &= !deleted;
-        self.change(key(&pod), |seen| {
-            let job = seen.jobs.entry(job_uid.clone()).or_default();
-            job.pods.insert(uid, seen_pod);
-            if deleted && job.job.is_none() {
-                // A pod of a Job that was forgotten, or that is not the policy's.
-                seen.jobs.remove(&job_uid);
-            }
-        })
+    pub fn note_pod(&self, event: Event<Pod>, listed: &mut Relisting) -> Vec<ObjectRef<BackupPolicy>> {
+        listed.take(&event);
+        match event {
+            Event::Apply(pod) | Event::InitApply(pod) => self.pod(&pod, false),
+            Event::Delete(pod) => self.pod(&pod, true),
+            Event::Init => Vec::new(),
+            Event::InitDone => self.change_all(|seen| seen.lose_pods(listed)),
+        }
     }
 
     /// What is seen of `policy`.
@@ -113,21 +124,27 @@ impl Children {
         };
         let cron_job =
             seen.cron_job.as_ref().map_or(ObservedCronJob::Missing, |cron_job| ownership(policy, cron_job));
-        let runs = seen.jobs.iter().filter_map(|(uid, job)| job.run(uid)).collect();
+        let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
+        let runs = seen.jobs.iter().filter_map(|(uid, job)| job.run(uid));
+        // The Jobs of a policy that had the same name before may still be on their way out.
+        let runs = runs.filter(|run| run.created >= born).collect();
         (Observed { cron_job, runs, handled_request: None }, seen.cron_job.clone())
     }
 
-    /// Forgets the Jobs that are deleted, now that the status of `policy` holds what they said.
+    /// Forgets the Jobs that are deleted and whose last words are in `observed`, now that the status of `policy`
+    /// holds those. What came in between is kept for the next reconcile.
     pub fn forget_deleted(&self, policy: &BackupPolicy, observed: &Observed) {
-        let recorded: HashSet<&String> = observed.runs.iter().map(|run| &run.job_uid).collect();
         if let Some(seen) = self.lock().get_mut(&key_of(policy)) {
-            seen.jobs.retain(|uid, job| !(job.deleted && recorded.contains(uid)));
+            seen.jobs.retain(|uid, job| {
+                let is_told = || job.run(uid).is_none_or(|run| observed.runs.contains(&run));
+                !(job.deleted && !job.is_speaking() && is_told())
+            });
         }
     }
 
     /// Forgets a policy that is gone.
-    pub fn forget(&self, namespace: Option<&str>, name: &str) {
-        self.lock().remove(&(namespace.unwrap_or_default().to_owned(), name.to_owned()));
+    pub fn forget(&self, policy: &str, namespace: &str) {
+        self.lock().remove(&(namespace.to_owned(), policy.to_owned()));
     }
 
     fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
@@ -147,18 +164,18 @@ impl Children {
         })
     }
 
-    /// Jobs that were seen and are not in the new list.
-    fn vanished(&self, listed: &HashSet<String>) -> Vec<ObjectRef<BackupPolicy>> {
-        let mut touched = Vec::new();
-        for (key, seen) in self.lock().iter_mut() {
-            for (_, job) in
-                seen.jobs.iter_mut().filter(|(uid, job)| job.job.is_some() && !listed.contains(*uid))
-            {
-                job.delete();
-                touched.push(reference(key));
+    fn pod(&self, pod: &Pod, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
+        let Some(job_uid) = pod.labels().get(meta::JOB_UID_LABEL).cloned() else { return Vec::new() };
+        let (uid, mut seen_pod) = (pod.uid().unwrap_or_default(), pods::seen(pod));
+        seen_pod.unfinished &= !deleted;
+        self.change(key(pod), |seen| {
+            let job = seen.jobs.entry(job_uid.clone()).or_default();
+            job.pods.insert(uid, seen_pod);
+            if deleted && job.job.is_none() {
+                // A pod of a Job that was forgotten, or that is not the policy's.
+                seen.jobs.remove(&job_uid);
             }
-        }
-        touched
+        })
     }
 
     fn change(&self, key: Key, change: impl FnOnce(&mut Seen)) -> Vec<ObjectRef<BackupPolicy>> {
@@ -167,9 +184,45 @@ impl Children {
         vec![reference]
     }
 
+    /// Names the policies of which `change` says that it changed something.
+    fn change_all(&self, mut change: impl FnMut(&mut Seen) -> bool) -> Vec<ObjectRef<BackupPolicy>> {
+        let mut all = self.lock();
+        all.iter_mut().filter_map(|(key, seen)| change(seen).then(|| reference(key))).collect()
+    }
+
     /// A panic in another reconcile leaves the map whole: each change is one insertion.
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Seen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What vanished while a watch was down. Each says whether anything did.
+impl Seen {
+    fn lose_cron_job(&mut self, listed: &Relisting) -> bool {
+        let gone = |cron_job: &mut CronJob| !listed.has(&cron_job.uid().unwrap_or_default());
+        self.cron_job.take_if(gone).is_some()
+    }
+
+    fn lose_jobs(&mut self, listed: &Relisting) -> bool {
+        let mut changed = false;
+        // A Job of which only a pod was seen may be newer than the list.
+        for (_, job) in self.jobs.iter_mut().filter(|(uid, job)| job.job.is_some() && !listed.has(uid)) {
+            changed |= !job.deleted;
+            job.delete();
+        }
+        changed
+    }
+
+    fn lose_pods(&mut self, listed: &Relisting) -> bool {
+        let mut changed = false;
+        self.jobs.retain(|_, job| {
+            for (_, pod) in job.pods.iter_mut().filter(|(uid, _)| !listed.has(uid)) {
+                changed |= pod.unfinished;
+                pod.unfinished = false;
+            }
+            job.job.is_some() || job.pods.keys().any(|uid| listed.has(uid))
+        });
+        changed
     }
 }
 
@@ -182,12 +235,16 @@ impl SeenJob {
         }
     }
 
+    /// A pod of it has not said its last words. The watches are not in step, so a Job's end can come before them;
+    /// and the pods of a deleted Job are told to stop after it is gone, and say how they stopped.
+    fn is_speaking(&self) -> bool {
+        self.pods.values().any(|pod| pod.unfinished)
+    }
+
     /// The run, once its Job was seen. The newest pod that says something speaks for it.
     fn run(&self, uid: &str) -> Option<ObservedRun> {
         let (job, created) = self.job.clone()?;
-        // The watches are not in step: a Job's end can come before its pod's last words.
-        let waiting = !self.deleted && self.pods.values().any(|pod| pod.unfinished);
-        let state = if waiting { JobState::Active } else { self.state.clone()? };
+        let state = if self.is_speaking() { JobState::Active } else { self.state.clone()? };
         let mut pods: Vec<&SeenPod> = self.pods.values().collect();
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.created));
         let speaker = pods.into_iter().find(|pod| pod.says_something()).cloned();
@@ -207,7 +264,7 @@ pub fn ownership(policy: &BackupPolicy, cron_job: &CronJob) -> ObservedCronJob {
     }
 }
 
-/// A Job that was made from the policy's CronJob, by the controller or by hand. A label alone proves nothing.
+/// Whether a Job was made from the policy's CronJob, by the controller or by hand. A label alone proves nothing.
 fn is_of_its_policy(job: &Job) -> bool {
     let Some(policy) = job.labels().get(meta::POLICY_LABEL) else { return false };
     let cron_job = name::backup_cron_job(policy);
@@ -226,6 +283,13 @@ fn state(job: &Job) -> JobState {
     JobState::Active
 }
 
+/// By the CronJob's name: its label can be edited, and that must be seen as what it is.
+fn cron_job_key(cron_job: &CronJob) -> Option<Key> {
+    let name = cron_job.name_any();
+    let policy = name.strip_suffix(&name::backup_cron_job(""))?;
+    Some((cron_job.namespace().unwrap_or_default(), policy.to_owned()))
+}
+
 fn key(object: &impl Resource) -> Key {
     let policy = object.meta().labels.as_ref().and_then(|labels| labels.get(meta::POLICY_LABEL));
     (object.meta().namespace.clone().unwrap_or_default(), policy.cloned().unwrap_or_default())
@@ -240,120 +304,4 @@ fn reference((namespace, policy): &Key) -> ObjectRef<BackupPolicy> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn job(status: &Value) -> Job {
-        serde_json::from_value(json!({
-            "metadata": {
-                "name": "shop-backup-29923291", "namespace": "n", "uid": "j1",
-                "creationTimestamp": "2026-11-23T02:15:00Z",
-                "labels": {"pgbackup.dev/policy": "shop"},
-                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "shop-backup", "uid": "c", "controller": true}]
-            },
-            "status": status
-        }))
-        .unwrap()
-    }
-
-    fn pod(uid: &str, created: &str, exit_code: i32) -> Pod {
-        serde_json::from_value(json!({
-            "metadata": {
-                "name": uid, "namespace": "n", "uid": uid, "creationTimestamp": created,
-                "labels": {"pgbackup.dev/policy": "shop", "batch.kubernetes.io/controller-uid": "j1"}
-            },
-            "status": {"phase": "Failed", "containerStatuses": [{
-                "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
-                "state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}
-            }]}
-        }))
-        .unwrap()
-    }
-
-    fn policy() -> BackupPolicy {
-        serde_json::from_value(json!({
-            "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
-            "spec": {
-                "schedule": "* * * * *",
-                "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
-                "storage": {"volume": {"claimName": "c"}}
-            }
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn the_newest_pod_that_says_something_speaks_for_its_job() {
-        let children = Children::default();
-        children.note_job(Event::Apply(job(&json!({}))), &mut Relisting::default());
-        children.note_pod(Event::Apply(pod("new", "2026-11-23T02:16:00Z", 2)));
-        let touched = children.note_pod(Event::Apply(pod("old", "2026-11-23T02:15:00Z", 1)));
-        assert_eq!(touched, [ObjectRef::new("shop").within("n")]);
-        let (observed, _) = children.observe(&policy());
-        assert_eq!(observed.runs[0].container.as_ref().map(|container| container.exit_code), Some(2));
-    }
-
-    #[test]
-    fn a_job_has_not_ended_before_its_pod_has_spoken() {
-        let children = Children::default();
-        let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
-        running.status = None;
-        children.note_pod(Event::Apply(running));
-        let ended = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        children.note_job(Event::Apply(job(&ended)), &mut Relisting::default());
-        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Active);
-        children.note_pod(Event::Apply(pod("p", "2026-11-23T02:15:00Z", 1)));
-        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Succeeded);
-    }
-
-    #[test]
-    fn a_deleted_job_is_remembered_until_its_status_is_written() {
-        let children = Children::default();
-        let mut listed = Relisting::default();
-        children.note_job(Event::Apply(job(&json!({}))), &mut listed);
-        children.note_pod(Event::Delete(pod("p", "2026-11-23T02:15:00Z", 1)));
-        children.note_job(Event::Delete(job(&json!({}))), &mut listed);
-        let (observed, _) = children.observe(&policy());
-        assert_eq!(observed.runs[0].state, JobState::Gone);
-        assert!(observed.runs[0].container.is_some());
-        children.forget_deleted(&policy(), &observed);
-        assert!(children.observe(&policy()).0.runs.is_empty());
-    }
-
-    #[test]
-    fn a_job_that_vanished_while_the_watch_was_down_is_gone() {
-        let children = Children::default();
-        let mut listed = Relisting::default();
-        children.note_job(Event::Apply(job(&json!({}))), &mut listed);
-        children.note_job(Event::Init, &mut listed);
-        children.note_job(Event::InitDone, &mut listed);
-        assert_eq!(children.observe(&policy()).0.runs[0].state, JobState::Gone);
-    }
-
-    #[test]
-    fn a_strangers_job_with_the_policys_label_is_not_its_run() {
-        let children = Children::default();
-        let mut stranger = job(&json!({}));
-        stranger.metadata.owner_references = None;
-        assert!(children.note_job(Event::Apply(stranger), &mut Relisting::default()).is_empty());
-        assert!(children.observe(&policy()).0.runs.is_empty());
-    }
-
-    #[test]
-    fn a_cron_job_of_another_owner_is_foreign() {
-        let mut cron_job: CronJob = serde_json::from_value(json!({
-            "metadata": {"name": "shop-backup", "ownerReferences": [
-                {"apiVersion": "v1", "kind": "BackupPolicy", "name": "shop", "uid": "p", "controller": true}]},
-            "spec": {"schedule": "* * * * *", "jobTemplate": {}}
-        }))
-        .unwrap();
-        assert_eq!(ownership(&policy(), &cron_job), ObservedCronJob::Ours);
-        cron_job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
-        assert_eq!(
-            ownership(&policy(), &cron_job),
-            ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() }
-        );
-    }
-}
+mod tests;

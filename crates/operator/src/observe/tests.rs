@@ -1,0 +1,221 @@
+use std::cell::RefCell;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What is seen, and its three watches.
+#[derive(Default)]
+struct Watched {
+    children: Children,
+    listed: RefCell<[Relisting; 3]>,
+}
+
+impl Watched {
+    fn note_cron_job(&self, event: Event<CronJob>) -> Vec<ObjectRef<BackupPolicy>> {
+        self.children.note_cron_job(event, &mut self.listed.borrow_mut()[0])
+    }
+
+    fn note_job(&self, event: Event<Job>) -> Vec<ObjectRef<BackupPolicy>> {
+        self.children.note_job(event, &mut self.listed.borrow_mut()[1])
+    }
+
+    fn note_pod(&self, event: Event<Pod>) -> Vec<ObjectRef<BackupPolicy>> {
+        self.children.note_pod(event, &mut self.listed.borrow_mut()[2])
+    }
+
+    fn observe(&self) -> Observed {
+        self.children.observe(&policy()).0
+    }
+}
+
+fn cron_job() -> CronJob {
+    serde_json::from_value(json!({
+        "metadata": {"name": "shop-backup", "namespace": "n", "uid": "c", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "BackupPolicy", "name": "shop", "uid": "p", "controller": true}]},
+        "spec": {"schedule": "* * * * *", "jobTemplate": {}}
+    }))
+    .unwrap()
+}
+
+fn job(status: &Value) -> Job {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "shop-backup-29923291", "namespace": "n", "uid": "j1",
+            "creationTimestamp": "2026-11-23T02:15:00Z",
+            "labels": {"pgbackup.dev/policy": "shop"},
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "shop-backup", "uid": "c", "controller": true}]
+        },
+        "status": status
+    }))
+    .unwrap()
+}
+
+fn pod(uid: &str, created: &str, exit_code: i32) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": uid, "namespace": "n", "uid": uid, "creationTimestamp": created,
+            "labels": {"pgbackup.dev/policy": "shop", "batch.kubernetes.io/controller-uid": "j1"}
+        },
+        "status": {"phase": "Failed", "containerStatuses": [{
+            "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}
+        }]}
+    }))
+    .unwrap()
+}
+
+fn policy() -> BackupPolicy {
+    serde_json::from_value(json!({
+        "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
+        "spec": {
+            "schedule": "* * * * *",
+            "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
+            "storage": {"volume": {"claimName": "c"}}
+        }
+    }))
+    .unwrap()
+}
+
+#[test]
+fn the_newest_pod_that_says_something_speaks_for_its_job() {
+    let children = Watched::default();
+    children.note_job(Event::Apply(job(&json!({}))));
+    children.note_pod(Event::Apply(pod("new", "2026-11-23T02:16:00Z", 2)));
+    let touched = children.note_pod(Event::Apply(pod("old", "2026-11-23T02:15:00Z", 1)));
+    assert_eq!(touched, [ObjectRef::new("shop").within("n")]);
+    let observed = children.observe();
+    assert_eq!(observed.runs[0].container.as_ref().map(|container| container.exit_code), Some(2));
+}
+
+#[test]
+fn a_job_has_not_ended_before_its_pod_has_spoken() {
+    let children = Watched::default();
+    let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
+    running.status = None;
+    children.note_pod(Event::Apply(running));
+    let ended = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+    children.note_job(Event::Apply(job(&ended)));
+    assert_eq!(children.observe().runs[0].state, JobState::Active);
+    children.note_pod(Event::Apply(pod("p", "2026-11-23T02:15:00Z", 1)));
+    assert_eq!(children.observe().runs[0].state, JobState::Succeeded);
+}
+
+#[test]
+fn a_deleted_job_is_remembered_until_its_status_is_written() {
+    let children = Watched::default();
+    children.note_job(Event::Apply(job(&json!({}))));
+    children.note_pod(Event::Delete(pod("p", "2026-11-23T02:15:00Z", 1)));
+    children.note_job(Event::Delete(job(&json!({}))));
+    let observed = children.observe();
+    assert_eq!(observed.runs[0].state, JobState::Gone);
+    assert!(observed.runs[0].container.is_some());
+    children.children.forget_deleted(&policy(), &observed);
+    assert!(children.observe().runs.is_empty());
+}
+
+#[test]
+fn a_job_that_vanished_while_the_watch_was_down_is_gone() {
+    let children = Watched::default();
+    children.note_job(Event::Apply(job(&json!({}))));
+    children.note_job(Event::Init);
+    children.note_job(Event::InitDone);
+    assert_eq!(children.observe().runs[0].state, JobState::Gone);
+}
+
+#[test]
+fn a_strangers_job_with_the_policys_label_is_not_its_run() {
+    let children = Watched::default();
+    let mut stranger = job(&json!({}));
+    stranger.metadata.owner_references = None;
+    assert!(children.note_job(Event::Apply(stranger)).is_empty());
+    assert!(children.observe().runs.is_empty());
+}
+
+#[test]
+fn a_cron_job_of_another_owner_is_foreign() {
+    let mut cron_job = cron_job();
+    assert_eq!(ownership(&policy(), &cron_job), ObservedCronJob::Ours);
+    cron_job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
+    assert_eq!(
+        ownership(&policy(), &cron_job),
+        ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() }
+    );
+}
+
+#[test]
+fn a_cron_job_that_vanished_while_the_watch_was_down_is_missing() {
+    let children = Watched::default();
+    children.note_cron_job(Event::Apply(cron_job()));
+    assert_eq!(children.observe().cron_job, ObservedCronJob::Ours);
+    children.note_cron_job(Event::Init);
+    assert_eq!(children.note_cron_job(Event::InitDone), [ObjectRef::new("shop").within("n")]);
+    assert_eq!(children.observe().cron_job, ObservedCronJob::Missing);
+}
+
+#[test]
+fn a_cron_job_that_is_listed_again_is_no_news() {
+    let children = Watched::default();
+    children.note_cron_job(Event::Apply(cron_job()));
+    children.note_cron_job(Event::Init);
+    children.note_cron_job(Event::InitApply(cron_job()));
+    assert!(children.note_cron_job(Event::InitDone).is_empty());
+    assert_eq!(children.observe().cron_job, ObservedCronJob::Ours);
+}
+
+#[test]
+fn a_cron_job_whose_label_was_edited_is_still_that_of_its_policy() {
+    let children = Watched::default();
+    let mut edited = cron_job();
+    edited.metadata.labels = Some([(meta::POLICY_LABEL.to_owned(), "another".to_owned())].into());
+    assert_eq!(children.note_cron_job(Event::Apply(edited)), [ObjectRef::new("shop").within("n")]);
+    assert_eq!(children.observe().cron_job, ObservedCronJob::Ours);
+}
+
+#[test]
+fn a_job_does_not_wait_for_a_pod_that_vanished_while_the_watch_was_down() {
+    let children = Watched::default();
+    let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
+    running.status = None;
+    children.note_pod(Event::Apply(running));
+    children.note_job(Event::Apply(job(&json!({"conditions": [{"type": "Complete", "status": "True"}]}))));
+    children.note_pod(Event::Init);
+    assert_eq!(children.observe().runs[0].state, JobState::Active);
+    assert_eq!(children.note_pod(Event::InitDone), [ObjectRef::new("shop").within("n")]);
+    assert_eq!(children.observe().runs[0].state, JobState::Succeeded);
+}
+
+#[test]
+fn a_deleted_job_waits_for_what_its_pod_says_as_it_stops() {
+    let children = Watched::default();
+    let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
+    running.status = None;
+    children.note_pod(Event::Apply(running));
+    children.note_job(Event::Delete(job(&json!({}))));
+    let observed = children.observe();
+    assert_eq!(observed.runs[0].state, JobState::Active);
+    children.children.forget_deleted(&policy(), &observed);
+    children.note_pod(Event::Delete(pod("p", "2026-11-23T02:15:00Z", 75)));
+    let observed = children.observe();
+    assert_eq!(observed.runs[0].state, JobState::Gone);
+    assert_eq!(observed.runs[0].container.as_ref().map(|container| container.exit_code), Some(75));
+}
+
+#[test]
+fn what_a_job_says_while_its_status_is_written_is_kept_for_the_next() {
+    let children = Watched::default();
+    children.note_job(Event::Apply(job(&json!({}))));
+    let written = children.observe();
+    children.note_job(Event::Delete(job(&json!({"conditions": [{"type": "Complete", "status": "True"}]}))));
+    children.children.forget_deleted(&policy(), &written);
+    assert_eq!(children.observe().runs[0].state, JobState::Succeeded);
+}
+
+#[test]
+fn a_job_of_an_earlier_policy_of_the_same_name_is_not_a_run() {
+    let children = Watched::default();
+    children.note_job(Event::Apply(job(&json!({}))));
+    let mut policy = policy();
+    policy.metadata.creation_timestamp = Some(api::status::time("2026-11-23T02:15:01Z".parse().unwrap()));
+    assert!(children.children.observe(&policy).0.runs.is_empty());
+}

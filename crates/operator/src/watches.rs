@@ -1,0 +1,177 @@
+//! What wakes the reconciler: the policies that changed by another hand than ours, and those whose CronJobs, Jobs
+//! or Pods did.
+
+use std::{future, sync::Arc};
+
+use api::{BackupPolicy, meta};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, Store, store::Writer},
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::SetOnce;
+
+use crate::written::Written;
+
+/// The first minor version whose API server answers streaming lists by default.
+const STREAMING_LISTS_SINCE: u32 = 34;
+
+/// A page of a list, for older servers: larger ones cost memory, smaller ones time.
+const PAGE: u32 = 50;
+
+/// Where and how to watch.
+#[derive(Clone)]
+pub struct Scope {
+    client: Client,
+    namespace: Option<String>,
+    config: watcher::Config,
+}
+
+impl Scope {
+    /// One namespace, or all.
+    pub fn new(client: Client, namespace: Option<String>, server_minor: u32) -> Self {
+        let config = if server_minor >= STREAMING_LISTS_SINCE {
+            watcher::Config::default().streaming_lists()
+        } else {
+            watcher::Config::default().page_size(PAGE)
+        };
+        Self { client, namespace, config }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// The policies, as they are put into the store and shown to `written`.
+    pub fn policies(
+        &self,
+        store: Store<BackupPolicy>,
+        writer: Writer<BackupPolicy>,
+        written: Arc<Written>,
+    ) -> impl Stream<Item = watcher::Result<BackupPolicy>> + use<> {
+        let api = self.api::<DeserializeGuard<BackupPolicy>>();
+        watcher(api, self.config.clone())
+            .default_backoff()
+            .filter_map(move |event| future::ready(event.map(|event| readable(event, &store)).transpose()))
+            .modify(|policy| policy.metadata.managed_fields = None)
+            .reflect(writer)
+            .inspect(move |event| {
+                if let Ok(event) = event {
+                    written.show(event);
+                }
+            })
+            .applied_objects()
+    }
+
+    /// A watch of what is made for policies. Its events are noted as they arrive, and wake the policies that they
+    /// are about; `listed` is set once the first list is in.
+    pub fn children<K, N>(
+        &self,
+        listed: Arc<SetOnce<()>>,
+        mut note: N,
+    ) -> impl Stream<Item = ObjectRef<BackupPolicy>> + use<K, N>
+    where
+        N: FnMut(Event<K>) -> Vec<ObjectRef<BackupPolicy>> + Send + 'static,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug
+            + Send
+            + 'static,
+    {
+        let config = self.config.clone().labels(&format!("{}={}", meta::MANAGED_BY_LABEL, meta::MANAGED_BY));
+        watcher(self.api::<K>(), config)
+            .default_backoff()
+            .modify(|object| object.meta_mut().managed_fields = None)
+            .filter_map(|event| {
+                future::ready(
+                    event.inspect_err(|error| tracing::warn!("watch of {}: {error}", K::kind(&()))).ok(),
+                )
+            })
+            .flat_map(move |event| {
+                let done = matches!(event, Event::InitDone);
+                let touched = note(event);
+                if done {
+                    // Set by every later list again, which is refused.
+                    let _ = listed.set(());
+                }
+                stream::iter(touched)
+            })
+    }
+}
+
+/// One policy that this operator cannot read (the CRD is of another version) must not hide all others. It is as gone:
+/// nothing is done for it, and its CronJob stays.
+fn readable(
+    event: Event<DeserializeGuard<BackupPolicy>>,
+    store: &Store<BackupPolicy>,
+) -> Option<Event<BackupPolicy>> {
+    let read = |DeserializeGuard(read): DeserializeGuard<BackupPolicy>| {
+        read.map_err(|invalid| {
+            let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name.unwrap_or_default());
+            tracing::warn!(namespace, policy = name, "the policy cannot be read: {}", invalid.error);
+            store.get(&ObjectRef::new(&name).within(&namespace.unwrap_or_default()))
+        })
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(policy) => read(policy).ok().map(Event::InitApply),
+        Event::Apply(policy) => match read(policy) {
+            Ok(policy) => Some(Event::Apply(policy)),
+            Err(known) => known.map(|known| Event::Delete((*known).clone())),
+        },
+        Event::Delete(policy) => match read(policy) {
+            Ok(policy) => Some(Event::Delete(policy)),
+            Err(known) => known.map(|known| Event::Delete((*known).clone())),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy(schedule: &Value) -> DeserializeGuard<BackupPolicy> {
+        serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "n"},
+            "spec": {
+                "schedule": schedule,
+                "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
+                "storage": {"volume": {"claimName": "c"}}
+            }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_read_hides_no_other_and_is_as_gone() {
+        let mut writer = Writer::<BackupPolicy>::default();
+        let store = writer.as_reader();
+        assert!(readable(Event::InitApply(policy(&json!({}))), &store).is_none());
+        assert!(readable(Event::Apply(policy(&json!({}))), &store).is_none());
+
+        let good = readable(Event::Apply(policy(&json!("* * * * *"))), &store).unwrap();
+        writer.apply_watcher_event(&good);
+        for event in [Event::Apply(policy(&json!({}))), Event::Delete(policy(&json!({})))] {
+            assert!(
+                matches!(readable(event, &store), Some(Event::Delete(known)) if known.spec.schedule == "* * * * *")
+            );
+        }
+    }
+}
