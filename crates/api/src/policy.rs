@@ -72,7 +72,7 @@ pub struct BackupPolicySpec {
     #[x_kube(
         validation = Rule::new("!self.startsWith('@every')").message("@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""),
         validation = Rule::new("!self.contains('TZ')").message("write the time zone in spec.timeZone, not in the schedule"),
-        validation = Rule::new(r"self.startsWith('@') || self.contains('TZ') || self.matches(r'^\s*\S+(\s+\S+){4}\s*$')").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
+        validation = Rule::new(r"self == '' || self.startsWith('@') || self.contains('TZ') || self.matches(r'^\s*\S+(\s+\S+){4}\s*$')").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
     )]
     pub schedule: String,
 
