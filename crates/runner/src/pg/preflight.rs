@@ -97,7 +97,14 @@ SELECT to_json(q) FROM (
 /// ones are missing.
 pub async fn examine(tools: Tools, literals: &[&str]) -> Result<Server, PreflightError> {
     let (client_version, client_major) = client_version().await?;
-    let (session, facts) = connect(&tools, literals).await?;
+    // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
+    // first session. A server that is older refuses settings that it does not know: the first session does without
+    // them there, so that the message can name the version.
+    let likely = tools.clone().for_server(client_major);
+    let (session, facts) = match connect(&likely, literals).await {
+        Err(error) if is_about_a_setting(&error) => connect(&tools, literals).await?,
+        connected => connected?,
+    };
     if facts.token.as_deref() != Some(tools.session_token()) {
         return Err(PreflightError::Pooler);
     }
@@ -141,6 +148,15 @@ async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts), S
         }
     }
     Err(first_error.unwrap_or(SessionError::Silent))
+}
+
+/// The settings that [`Tools`] gives to servers of some versions only. The server's words may be in any language,
+/// the names are not.
+fn is_about_a_setting(error: &SessionError) -> bool {
+    let SessionError::Failed(ToolError { stderr, .. }) = error else {
+        return false;
+    };
+    tools::NEWER_SETTINGS.iter().any(|(_, name, _)| stderr.contains(name))
 }
 
 fn is_about_the_database(error: &SessionError) -> bool {

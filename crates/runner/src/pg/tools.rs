@@ -14,6 +14,13 @@ const CONNECT_TIMEOUT: &str = "15";
 /// PostgreSQL cuts application names at 63 bytes.
 const APPLICATION_NAME_MAX: usize = 63;
 
+/// Settings that a server refuses to start a session with before this major version.
+pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
+    (14, "idle_session_timeout", "0"),
+    (14, "client_connection_check_interval", "10s"),
+    (17, "transaction_timeout", "0"),
+];
+
 /// The client programs with the settings of one run.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -91,15 +98,8 @@ impl Tools {
             // A hostile search_path could put its own functions before the system's.
             settings.extend(["row_security=off".to_owned(), "search_path=pg_catalog".to_owned()]);
         }
-        if self.server_major >= Some(14) {
-            settings.extend([
-                "idle_session_timeout=0".to_owned(),
-                "client_connection_check_interval=10s".to_owned(),
-            ]);
-        }
-        if self.server_major >= Some(17) {
-            settings.push("transaction_timeout=0".to_owned());
-        }
+        let known = NEWER_SETTINGS.iter().filter(|(since, ..)| self.server_major >= Some(*since));
+        settings.extend(known.map(|(_, name, value)| format!("{name}={value}")));
         settings.iter().map(|setting| format!("-c {setting}")).collect::<Vec<_>>().join(" ")
     }
 }
