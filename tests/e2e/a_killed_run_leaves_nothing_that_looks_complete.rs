@@ -34,8 +34,9 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
 
         let mut complete = 0;
         for stage in Stage::ALL {
+            let name = format!("killed-at-{}", stage.word());
             let job = policy
-                .start(stage.word(), |run| {
+                .start(&name, |run| {
                     run.stop_at(stage);
                 })
                 .await?;
@@ -61,7 +62,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
                 let folders = store.set_folders(&policy).await?;
                 assert_eq!(folders.len(), complete, "killed at {}: it cleans up: {folders:?}", stage.word());
             }
-            let failure = policy.failed(stage.word(), Reason::Interrupted).await?;
+            let failure = policy.failed(&name, Reason::Interrupted).await?;
             assert_eq!(failure.stage.as_deref(), Some(stage.word()), "{failure:?}");
             assert!(failure.message.contains(stage.word()), "{failure:?}");
         }

@@ -76,9 +76,19 @@ impl Policy {
     pub async fn edit(&self, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<()> {
         let mut policy = self.api().get(&self.name).await?;
         change(&mut policy.spec);
-        let patch = Patch::Merge(json!({"spec": policy.spec}));
-        self.api().patch(&self.name, &PatchParams::default(), &patch).await?;
-        Ok(())
+        let spec = policy.spec.clone();
+        // The operator writes the status meanwhile.
+        wait::until("the change is in time", DEADLINE, async || {
+            match self.api().replace(&self.name, &PostParams::default(), &policy).await {
+                Err(error) if is_conflict(&error) => {
+                    policy = self.api().get(&self.name).await?;
+                    policy.spec = spec.clone();
+                    Ok(None)
+                }
+                replaced => Ok(Some(replaced.map(drop)?)),
+            }
+        })
+        .await
     }
 
     /// Deletes it and waits until it is gone.
@@ -197,6 +207,10 @@ impl Policy {
         let job = RunnerJob::from(&*Box::pin(self.cron_job()).await?, job, change)?;
         RunnerJob::create(&self.env, &job).await
     }
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_conflict())
 }
 
 /// A condition of a status.

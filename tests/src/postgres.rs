@@ -1,7 +1,5 @@
 //! A PostgreSQL server of a test, and sessions in it.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context, Result};
 
 use crate::{
@@ -14,7 +12,7 @@ use crate::{
 const CONTAINER: &str = "postgres";
 
 /// psql as tests want it: no settings of a user, bare values, the first error ends it.
-const PSQL: [&str; 8] = [
+const PSQL: [&str; 7] = [
     "psql",
     "--no-psqlrc",
     "--no-align",
@@ -22,7 +20,6 @@ const PSQL: [&str; 8] = [
     "--quiet",
     "--set=ON_ERROR_STOP=1",
     "--username=postgres",
-    "--dbname",
 ];
 
 /// A server. Its pod, its Service and so its host name are its name.
@@ -42,7 +39,9 @@ impl Postgres {
 
     /// Runs statements, each by itself; returns what they print, one line a row, values separated by `|`.
     pub async fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        let command = [&PSQL[..], &[database]].concat();
+        // A name that is an argument would be a connection string when it looks like one.
+        let name = format!("PGDATABASE={database}");
+        let command = [&["env", &name], &PSQL[..]].concat();
         exec::stdout(&self.env.api(), &self.name, CONTAINER, &command, statements).await
     }
 
@@ -76,12 +75,9 @@ impl Postgres {
 
     /// Opens a session that stays open.
     pub async fn session(&self, database: &str) -> Result<Session> {
-        let mut command = String::new();
-        for word in PSQL.iter().chain([&database]) {
-            write!(command, "'{word}' ")?;
-        }
         // Not exec: containerd closes the standard input as soon as nobody holds the standard error any more.
-        let command = ["sh", "-c", &(command + " 2>&1; exit $?")];
+        let script = format!("PGDATABASE='{database}' {} 2>&1; exit $?", PSQL.join(" "));
+        let command = ["sh", "-c", &script];
         let mut session =
             Session { psql: Dialogue::start(&self.env.api(), &self.name, CONTAINER, &command).await? };
         session.run("").await.context("the session does not start")?;

@@ -111,8 +111,11 @@ impl Store {
     pub async fn sets(&self, policy: &Policy) -> Result<Vec<Set>> {
         let mut sets = Vec::new();
         let files = self.files(policy).await?;
-        for file in files.keys().filter(|file| file.ends_with("/manifest.json")) {
-            let path = format!("{}/{file}", self.folder(policy));
+        for id in self.set_folders(policy).await? {
+            if !files.contains_key(&format!("{id}/manifest.json")) {
+                continue;
+            }
+            let path = format!("{}/{id}/manifest.json", self.folder(policy));
             let text = self.sh(&format!("cat '{path}'")).await?;
             let manifest =
                 Manifest::parse(&text).with_context(|| format!("{path} is no manifest: {text}"))?;
