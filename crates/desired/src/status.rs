@@ -13,7 +13,7 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{RetainedStatus, RunResult, time},
 };
-use domain::report::RunReport;
+use domain::{name, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -45,11 +45,14 @@ pub fn status(
     now: Timestamp,
 ) -> StatusOutcome {
     let previous = policy.status.clone().unwrap_or_default();
-    let runs = judged(&previous, observed);
+    let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let cron_job = name::backup_cron_job(policy.metadata.name.as_deref().unwrap_or_default());
+    let observed = &of_this_policy(observed, created);
+    let runs = judged(&previous, observed, &cron_job);
     let newest_unseen = history::newest_unseen(&previous, observed);
     let current: Vec<&RunReport> =
         runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
-    let mut status = facts(&previous, observed, &runs, &current);
+    let mut status = facts(&previous, observed, &runs, &current, created);
     status.observed_generation = policy.metadata.generation;
     status.last_handled_request =
         observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());
@@ -66,7 +69,10 @@ pub fn status(
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         next_change = [next_slot, health.overdue_at].into_iter().flatten().min();
     } else {
+        // The CronJob goes on as it was.
         status.effective_schedule.clone_from(&previous.effective_schedule);
+        status.next_schedule_time.clone_from(&previous.next_schedule_time);
+        status.schedule_since.clone_from(&previous.schedule_since);
         // As before: a bad edit says nothing about the copies.
         conditions.keep("BackupHealthy");
     }
@@ -75,9 +81,16 @@ pub fn status(
     StatusOutcome { status, next_change }
 }
 
+/// Without the Jobs of an earlier policy of the same name, which the garbage collector has not removed yet.
+fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
+    let mut observed = observed.clone();
+    observed.runs.retain(|run| run.created >= created);
+    observed
+}
+
 /// The observed runs that have something to say, oldest first.
-fn judged<'a>(previous: &BackupPolicyStatus, observed: &'a Observed) -> Vec<Judged<'a>> {
-    let mut runs: Vec<Judged<'_>> = observed.runs.iter().map(judge).collect();
+fn judged<'a>(previous: &BackupPolicyStatus, observed: &'a Observed, cron_job: &str) -> Vec<Judged<'a>> {
+    let mut runs: Vec<Judged<'_>> = observed.runs.iter().map(|run| judge(run, cron_job)).collect();
     runs.retain(|run| !history::knows_more(previous, run));
     runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
     runs
@@ -90,6 +103,7 @@ fn facts(
     observed: &Observed,
     runs: &[Judged<'_>],
     current: &[&RunReport],
+    created: Timestamp,
 ) -> BackupPolicyStatus {
     let vanished = history::vanished(previous, observed);
     let mut last_backup = previous.last_backup.clone();
@@ -108,7 +122,7 @@ fn facts(
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
         retained: newest_first().find_map(|report| retained(report)).or_else(|| previous.retained.clone()),
-        history: history::history(previous, runs, vanished),
+        history: history::history(previous, runs, vanished, created),
         ..BackupPolicyStatus::default()
     };
     for run in runs {

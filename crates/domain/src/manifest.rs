@@ -237,6 +237,16 @@ pub enum CheckResult {
     Failed,
 }
 
+impl CheckResult {
+    /// The word itself, as it stands in statuses.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "Verified",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
 impl Manifest {
     /// Reads a manifest; `None` when it is none, or of a later format.
     pub fn parse(text: &str) -> Option<Self> {

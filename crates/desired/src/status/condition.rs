@@ -83,7 +83,7 @@ pub fn acceptance(
                 "Stalled",
                 Truth::True,
                 invalid.reason(),
-                "nothing happens until the policy is changed",
+                "its CronJob stays as it is until the policy is corrected",
             );
         }
         (Ok(valid), ObservedCronJob::Foreign { owner }) => {

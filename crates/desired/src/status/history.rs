@@ -11,14 +11,17 @@ use super::{record, run::Judged};
 use crate::observed::Observed;
 
 /// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
-/// another run's report tells, and anything outranks a lost report.
+/// another run's report tells, and anything outranks a lost report. What reports tell of the time before `created`
+/// is of another policy that had the same folder.
 pub fn history(
     previous: &BackupPolicyStatus,
     runs: &[Judged<'_>],
     vanished: Option<&BackupStatus>,
+    created: Timestamp,
 ) -> Vec<RunStatus> {
     let reports = runs.iter().filter_map(Judged::final_report);
-    let told = reports.flat_map(|report| &report.recent).map(record::from_record);
+    let told = reports.flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
+    let told = told.map(record::from_record);
     let all = runs
         .iter()
         .rev()

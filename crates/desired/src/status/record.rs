@@ -60,7 +60,9 @@ pub fn remember(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     let outranks = |known: Option<&BackupStatus>| {
         known.is_none_or(|known| known.job == backup.job) || is_newer(known, run.start, &backup.job)
     };
-    if run.result == RunResult::Succeeded && outranks(status.last_success.as_ref()) {
+    // A run that was stopped after its manifest has failed, and its copy is there all the same.
+    if (run.result == RunResult::Succeeded || backup.set.is_some()) && outranks(status.last_success.as_ref())
+    {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
@@ -131,7 +133,7 @@ fn duration(report: &RunReport) -> Option<f64> {
 
 fn backup(run: &Judged<'_>) -> BackupStatus {
     let report = run.report;
-    let set = run.final_report().and_then(|report| report.set.as_ref());
+    let set = report.and_then(|report| report.set.as_ref());
     let artifacts = run.final_report().map(|report| report.artifacts.as_slice()).unwrap_or_default();
     BackupStatus {
         job: run.observed.job.clone(),
@@ -157,14 +159,15 @@ fn stored(set: &SetSummary) -> BackupStatus {
         artifact_count: Some(set.artifacts),
         manifest_sha256: Some(set.manifest_sha256.clone()),
         location: Some(set.location.clone()),
-        verification: Some(format!("{:?}", set.verification)),
+        verification: Some(set.verification.word().to_owned()),
         ..BackupStatus::default()
     }
 }
 
 /// A success that nobody watched, as a later run's report tells of it.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
-    let slot = record.id.rsplit_once('-').and_then(|(cron_job, _)| domain::name::slot(cron_job, &record.id));
+    let cron_job = record.id.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule);
+    let slot = cron_job.and_then(|(cron_job, _)| domain::name::slot(cron_job, &record.id));
     BackupStatus {
         job: record.id.clone(),
         result: RunResult::Succeeded,

@@ -54,12 +54,14 @@ impl<'a> Judged<'a> {
 
 /// Judges a run. A final report outranks what the kubelet says of the container: on cgroup v1 a container whose
 /// child was killed for memory is called OOMKilled although the runner went on and said how it ended.
-pub fn judge(observed: &ObservedRun) -> Judged<'_> {
+///
+/// `cron_job` is the policy's: only its own Jobs are named after slots.
+pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> Judged<'a> {
     // A Job that succeeded had a pod that did: another report is of one before it.
     let is_of_an_earlier_try =
         |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
     let report = observed.report.as_ref().filter(|report| !is_of_an_earlier_try(report));
-    let slot = slot(observed);
+    let slot = name::slot(cron_job, &observed.job);
     let (result, failure) = verdict(observed, report);
     Judged {
         observed,
@@ -71,11 +73,6 @@ pub fn judge(observed: &ObservedRun) -> Judged<'_> {
         result,
         failure,
     }
-}
-
-fn slot(observed: &ObservedRun) -> Option<Timestamp> {
-    let (cron_job, _) = observed.job.rsplit_once('-')?;
-    name::slot(cron_job, &observed.job)
 }
 
 fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Option<Failure>) {
@@ -102,7 +99,8 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
             let message = if report.message.is_empty() { meaning(reason) } else { report.message.clone() };
             Some(Failure { reason, message })
         }
-        _ if past_deadline => Some(deadline(report)),
+        // Nothing but the deadline ended a pod that could not start.
+        _ if past_deadline => problem(observed).or_else(|| Some(deadline(report))),
         _ => problem(observed).or_else(|| pod_failure(observed.container.as_ref()?, report)),
     }
 }
