@@ -48,7 +48,7 @@ test: check unit e2e ## All there is: what CI runs (root; first time up to 40 mi
 check: fmt lint boundaries fresh ## Format, lints, who may depend on what, generated files
 
 .PHONY: unit
-unit: ## Unit, property and golden tests: the inner loop
+unit: toolchain ## Unit, property and golden tests: the inner loop
 	cargo test --locked --workspace --exclude pgbackup-tests
 	cargo test --locked -p pgbackup-tests --lib
 
@@ -57,22 +57,23 @@ e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=wo
 	@tests/with-cluster cargo test --locked -p pgbackup-tests --test e2e -- $(TEST)
 
 .PHONY: fmt
-fmt: ## The format of the code
+fmt: toolchain ## The format of the code
 	cargo fmt --all --check
 
 .PHONY: lint
-lint: ## Clippy on everything, warnings are errors
+lint: toolchain ## Clippy on everything, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p pgbackup-runner --features failpoints -- -D warnings
 
 # A workspace build unifies features, so that a crate can lean on what only another one asked for.
 .PHONY: boundaries
-boundaries: $(DENY) ## Bans, licences, sources; each crate compiles alone
+boundaries: toolchain $(DENY) ## Bans, licences, sources; each crate compiles alone
+	cargo fetch --locked --quiet
 	$(DENY) --offline --locked --all-features --log-level error check bans licenses sources
 	for crate in $(CRATES); do cargo check --locked --quiet -p pgbackup-$$crate; done
 
 .PHONY: fresh
-fresh: ## Generated files, examples and documentation say what the code says
+fresh: toolchain ## Generated files, examples and documentation say what the code says
 	cargo test --locked -p pgbackup-tests --test repo
 
 .PHONY: generate
@@ -97,14 +98,14 @@ define archive
 endef
 
 .PHONY: images
-images: ## The images, as OCI archives in out/images
+images: toolchain ## The images, as OCI archives in out/images
 	$(BUILD) -p pgbackup-operator -p pgbackup-runner
 	@! grep --quiet PGBACKUP_FAILPOINT $(BUILT)/pgbackup-runner || { echo "the runner has failpoints in it" >&2; exit 1; }
 	$(call archive,$(PGBACKUP_OPERATOR_IMAGE),$(BUILT)/pgbackup-operator,$(OUT)/images/operator.tar)
 	$(call archive,$(PGBACKUP_RUNNER_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner.tar)
 
 .PHONY: test-images
-test-images: ## The runner that can be stopped at each stage, for tests only
+test-images: toolchain ## The runner that can be stopped at each stage, for tests only
 	$(BUILD) -p pgbackup-runner --features failpoints
 	$(call archive,$(PGBACKUP_FAILPOINTS_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner-failpoints.tar)
 
@@ -112,6 +113,11 @@ $(DENY):
 	@echo "Compiling cargo-deny $(DENY_VERSION): about 4 minutes, once"
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	  cargo install --quiet --locked --no-default-features --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION) cargo-deny
+
+# What compiling needs beside Rust and Go.
+.PHONY: toolchain
+toolchain:
+	@tests/toolchain
 
 ##@ The cluster for tests and demo
 
