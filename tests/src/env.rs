@@ -1,6 +1,9 @@
 //! One test: its namespace, its volume, what it printed when it failed, and its end.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow};
 use api::policy::{
@@ -55,13 +58,16 @@ pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()
     runtime.block_on(async {
         let env = Env::new(cluster, name).await?;
         let limited = time::timeout(STORY_LIMIT, test(env.clone()));
+        let started = Instant::now();
         let ended = AssertUnwindSafe(limited).catch_unwind().await;
+        println!("{name} took {:.1} s", started.elapsed().as_secs_f32());
         let good = matches!(ended, Ok(Ok(Ok(()))));
         if !good {
             println!("{}", diagnosis::describe(cluster, &env.namespace));
         }
         if good || std::env::var("PGBACKUP_KEEP").is_err() {
-            env.remove().await?;
+            let removed = env.remove().await;
+            println!("removing namespace {}: {removed:?}", env.namespace);
         } else {
             println!("namespace {} is kept, as PGBACKUP_KEEP asks", env.namespace);
         }
@@ -202,7 +208,8 @@ impl Env {
                     volumes.delete(&volume.name_any(), &now).await?;
                 }
             }
-            let mine = format!("rm -rf {NODE_VOLUMES}/{}-*", self.namespace);
+            // What a pod still writes to stays.
+            let mine = format!("rm -rf {NODE_VOLUMES}/{}-* || true", self.namespace);
             self.on_node(&["sh", "-c", &mine]).await?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{CallError, call},
-    observe,
+    cron_job,
 };
 
 /// Makes the CronJob what it should be; gives whose it is and how it stands in the cluster.
@@ -38,7 +38,7 @@ pub async fn cron_job(
         (_, Some(found)) => found,
         (owner, None) => return Ok((owner, None)),
     };
-    let owner = observe::ownership(policy, &found);
+    let owner = cron_job::ownership(policy, &found);
     if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
         return Ok((owner, Some(found)));
     }

@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod client;
 mod controller;
+mod cron_job;
 mod events;
 mod lease;
 mod observe;

@@ -21,7 +21,10 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
-use crate::pods::{self, SeenPod};
+use crate::{
+    cron_job::{self, SeenCronJob, ownership},
+    pods::{self, SeenPod},
+};
 
 /// Namespace and name of a policy.
 type Key = (String, String);
@@ -33,7 +36,7 @@ pub struct Children(Mutex<HashMap<Key, Seen>>);
 /// What is seen of one policy.
 #[derive(Debug, Default)]
 struct Seen {
-    cron_job: Option<CronJob>,
+    cron_job: Option<SeenCronJob>,
     /// By the Job's UID.
     jobs: BTreeMap<String, SeenJob>,
 }
@@ -80,12 +83,8 @@ impl Children {
     ) -> Vec<ObjectRef<BackupPolicy>> {
         listed.take(&event);
         match event {
-            Event::Apply(cron_job) | Event::InitApply(cron_job) => {
-                let key = cron_job_key(&cron_job);
-                key.map_or_else(Vec::new, |key| self.change(key, |seen| seen.cron_job = Some(cron_job)))
-            }
-            Event::Delete(cron_job) => cron_job_key(&cron_job)
-                .map_or_else(Vec::new, |key| self.change(key, |seen| seen.cron_job = None)),
+            Event::Apply(cron_job) | Event::InitApply(cron_job) => self.cron_job(cron_job, false),
+            Event::Delete(cron_job) => self.cron_job(cron_job, true),
             Event::Init => Vec::new(),
             Event::InitDone => self.change_all(|seen| seen.lose_cron_job(listed)),
         }
@@ -122,13 +121,13 @@ impl Children {
                 None,
             );
         };
-        let cron_job =
-            seen.cron_job.as_ref().map_or(ObservedCronJob::Missing, |cron_job| ownership(policy, cron_job));
+        let found = seen.cron_job.as_ref().map(SeenCronJob::read);
+        let cron_job = found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found));
         let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
         let runs = seen.jobs.iter().filter_map(|(uid, job)| job.run(uid));
         // The Jobs of a policy that had the same name before may still be on their way out.
         let runs = runs.filter(|run| run.created >= born).collect();
-        (Observed { cron_job, runs, handled_request: None }, seen.cron_job.clone())
+        (Observed { cron_job, runs, handled_request: None }, found)
     }
 
     /// Forgets the Jobs that are deleted and whose last words are in `observed`, now that the status of `policy`
@@ -145,6 +144,13 @@ impl Children {
     /// Forgets a policy that is gone.
     pub fn forget(&self, policy: &str, namespace: &str) {
         self.lock().remove(&(namespace.to_owned(), policy.to_owned()));
+    }
+
+    fn cron_job(&self, cron_job: CronJob, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
+        let Some(policy) = cron_job::policy_of(&cron_job) else { return Vec::new() };
+        let key = (cron_job.namespace().unwrap_or_default(), policy);
+        let seen_cron_job = (!deleted).then(|| SeenCronJob::new(cron_job));
+        self.change(key, |seen| seen.cron_job = seen_cron_job)
     }
 
     fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
@@ -199,8 +205,7 @@ impl Children {
 /// What vanished while a watch was down. Each says whether anything did.
 impl Seen {
     fn lose_cron_job(&mut self, listed: &Relisting) -> bool {
-        let gone = |cron_job: &mut CronJob| !listed.has(&cron_job.uid().unwrap_or_default());
-        self.cron_job.take_if(gone).is_some()
+        self.cron_job.take_if(|cron_job| !listed.has(&cron_job.uid)).is_some()
     }
 
     fn lose_jobs(&mut self, listed: &Relisting) -> bool {
@@ -254,16 +259,6 @@ impl SeenJob {
     }
 }
 
-/// Whose the CronJob is.
-pub fn ownership(policy: &BackupPolicy, cron_job: &CronJob) -> ObservedCronJob {
-    let controller = cron_job.owner_references().iter().find(|owner| owner.controller == Some(true));
-    match controller {
-        Some(owner) if Some(&owner.uid) == policy.uid().as_ref() => ObservedCronJob::Ours,
-        Some(owner) => ObservedCronJob::Foreign { owner: format!("{} {}", owner.kind, owner.name) },
-        None => ObservedCronJob::Foreign { owner: "nobody that Kubernetes knows".to_owned() },
-    }
-}
-
 /// Whether a Job was made from the policy's CronJob, by the controller or by hand. A label alone proves nothing.
 fn is_of_its_policy(job: &Job) -> bool {
     let Some(policy) = job.labels().get(meta::POLICY_LABEL) else { return false };
@@ -281,13 +276,6 @@ fn state(job: &Job) -> JobState {
         }
     }
     JobState::Active
-}
-
-/// By the CronJob's name: its label can be edited, and that must be seen as what it is.
-fn cron_job_key(cron_job: &CronJob) -> Option<Key> {
-    let name = cron_job.name_any();
-    let policy = name.strip_suffix(&name::backup_cron_job(""))?;
-    Some((cron_job.namespace().unwrap_or_default(), policy.to_owned()))
 }
 
 fn key(object: &impl Resource) -> Key {

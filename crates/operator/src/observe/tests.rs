@@ -133,17 +133,6 @@ fn a_strangers_job_with_the_policys_label_is_not_its_run() {
 }
 
 #[test]
-fn a_cron_job_of_another_owner_is_foreign() {
-    let mut cron_job = cron_job();
-    assert_eq!(ownership(&policy(), &cron_job), ObservedCronJob::Ours);
-    cron_job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
-    assert_eq!(
-        ownership(&policy(), &cron_job),
-        ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() }
-    );
-}
-
-#[test]
 fn a_cron_job_that_vanished_while_the_watch_was_down_is_missing() {
     let children = Watched::default();
     children.note_cron_job(Event::Apply(cron_job()));

@@ -131,6 +131,7 @@ SELECT a.pid, l.relation::regclass::text AS table, a.application_name AS applica
        greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start, clock_timestamp())))::int8 AS seconds,
        left(regexp_replace(a.query, '\s+', ' ', 'g'), 120) AS query
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
 WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND a.pid <> pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY l.granted DESC, a.xact_start LIMIT 3";
