@@ -125,9 +125,7 @@ fn facts(
         history: history::history(previous, runs, vanished, created),
         ..BackupPolicyStatus::default()
     };
-    for run in runs {
-        record::remember(&mut status, run);
-    }
+    record::remember(&mut status, runs);
     status
 }
 

@@ -49,13 +49,19 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
     }
 }
 
-/// Puts a run, and those that its report tells of, among the last ones of the status where they are newer than what
-/// stands there.
-pub fn remember(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
-    let told = run.final_report().map(|report| report.recent.as_slice()).unwrap_or_default();
-    for record in told {
+/// Puts the runs, oldest first, and those that their reports tell of among the last ones of the status where they are
+/// newer than what stands there. What is told comes after all that is seen: a run's own words may move its start, and
+/// with it what counts as newer.
+pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>]) {
+    for run in runs {
+        remember_run(status, run);
+    }
+    for record in runs.iter().filter_map(Judged::final_report).flat_map(|report| &report.recent) {
         remember_record(status, record);
     }
+}
+
+fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     let backup = backup(run);
     let outranks = |known: Option<&BackupStatus>| {
         known.is_none_or(|known| known.job == backup.job) || is_newer(known, run.start, &backup.job)
