@@ -168,9 +168,10 @@ impl RunnerJob {
         let pod = self.env.api::<Pod>().get(pod).await?;
         let uid = pod.uid().context("a pod should have a UID")?;
         let script = format!(
-            "for p in /proc/[0-9]*; do
-               if grep -q '{uid}' $p/cgroup && [ \"$(cat $p/comm)\" = pgbackup-runner ]; then kill -KILL ${{p#/proc/}}; fi
-             done 2> /dev/null; true"
+            "for cgroup in $(grep --files-with-matches {uid} /proc/[0-9]*/cgroup 2> /dev/null); do
+               process=${{cgroup%/cgroup}}
+               [ \"$(cat $process/comm)\" != pgbackup-runner ] || kill -KILL ${{process#/proc/}}
+             done; true"
         );
         self.env.on_node(&["sh", "-c", &script]).await?;
         Ok(())

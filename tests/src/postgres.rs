@@ -86,8 +86,10 @@ impl Postgres {
 
     /// Waits until the query, in the database `postgres`, says `t`.
     pub async fn until(&self, what: &str, query: &str) -> Result<()> {
+        // One session asks every time: a command in a pod costs far more than a query.
+        let mut session = self.session("postgres").await?;
         wait::until(what, wait::DEADLINE, async || {
-            Ok((self.sql("postgres", query).await? == "t").then_some(()))
+            Ok((session.run(&format!("{query};")).await? == "t").then_some(()))
         })
         .await
     }

@@ -14,12 +14,15 @@ use crate::{
     exec,
     manifests::{self, fill},
     policy::Policy,
-    wait::{self, DEADLINE},
+    wait,
 };
 
 const CONTAINER: &str = "shell";
 /// Where the volume is in the shell's pod.
 pub const MOUNT: &str = "/backup";
+
+/// How often a shell looks for a file before it gives up.
+const LOOKS: u32 = 1000;
 
 /// A shell in a claim's volume.
 pub struct Store {
@@ -109,20 +112,17 @@ impl Store {
 
     /// The sets that have a manifest, oldest first.
     pub async fn sets(&self, policy: &Policy) -> Result<Vec<Set>> {
-        let mut sets = Vec::new();
-        let files = self.files(policy).await?;
-        for id in self.set_folders(policy).await? {
-            if !files.contains_key(&format!("{id}/manifest.json")) {
-                continue;
-            }
-            let path = format!("{}/{id}/manifest.json", self.folder(policy));
-            let text = self.sh(&format!("cat '{path}'")).await?;
-            let manifest =
-                Manifest::parse(&text).with_context(|| format!("{path} is no manifest: {text}"))?;
-            let path = path.trim_end_matches("/manifest.json").to_owned();
-            sets.push(Set { path, manifest });
-        }
-        Ok(sets)
+        let folder = self.folder(policy);
+        let script =
+            format!("for set in '{folder}'/2*; do cat \"$set/manifest.json\" 2> /dev/null || true; done");
+        let manifests = self.sh(&script).await?;
+        let manifests = serde_json::Deserializer::from_str(&manifests).into_iter::<Manifest>();
+        manifests
+            .map(|manifest| {
+                let manifest = manifest.context("a manifest should be readable")?;
+                Ok(Set { path: format!("{folder}/{}", manifest.id), manifest })
+            })
+            .collect()
     }
 
     /// The only set; there must be one and no more.
@@ -134,15 +134,16 @@ impl Store {
         }
     }
 
-    /// Checks a set as a person without us does. Every file must be in the list.
+    /// Checks a set as a person without us does. Every file of the manifest must be in the list.
     pub async fn check(&self, set: &Set) -> Result<()> {
-        self.sh(&format!("cd '{}'; sha256sum --check --strict --quiet SHA256SUMS", set.path)).await?;
-        for artifact in &set.manifest.artifacts {
-            let line = format!("{}  {}", artifact.sha256, artifact.file);
-            self.sh(&format!("grep --fixed-strings --line-regexp -e '{line}' '{}/SHA256SUMS'", set.path))
-                .await?;
-        }
-        Ok(())
+        let files = set.manifest.artifacts.iter();
+        let lines: String = files.map(|file| format!("{}  {}\n", file.sha256, file.file)).collect();
+        let script = format!(
+            "cd '{}'; sha256sum --check --strict --quiet SHA256SUMS; diff <(sort SHA256SUMS) <(sort <<< '{}')",
+            set.path,
+            lines.trim_end()
+        );
+        self.sh(&script).await.map(drop)
     }
 
     /// The record of a run.
@@ -154,15 +155,18 @@ impl Store {
 
     /// Waits for a file of that name in a set that has no manifest; returns its path.
     pub async fn await_file(&self, policy: &Policy, name: &str) -> Result<String> {
-        let folder = self.folder(policy);
-        let find = format!(
-            "for set in {folder}/2*; do if [ ! -e $set/manifest.json ] && [ -e $set/{name} ]; then echo $set/{name}; fi; done"
+        // The shell waits, since a command in a pod costs far more than a look at a folder.
+        let script = format!(
+            "until [ $((waited++)) -gt {LOOKS} ]; do
+               for set in '{}'/2*; do
+                 if [ ! -e $set/manifest.json ] && [ -e $set/{name} ]; then echo $set/{name}; exit; fi
+               done
+               sleep 0.1
+             done
+             echo 'no set has {name}' >&2; exit 1",
+            self.folder(policy)
         );
-        wait::until(&format!("{name} is stored"), DEADLINE, async || {
-            let found = self.sh(&find).await?;
-            Ok((!found.is_empty()).then_some(found))
-        })
-        .await
+        self.sh(&format!("waited=0; {script}")).await
     }
 
     /// Flips one bit in the middle of a file.

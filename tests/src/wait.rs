@@ -1,6 +1,6 @@
 //! Waiting for a condition, always with a deadline and always saying what was waited for.
 //!
-//! Objects of the cluster are watched. [`until`] is for what has no watch: files in a pod, rows in a server.
+//! Objects of the cluster are watched. [`until`] is for what has no watch: a pod's log, rows in a server.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
@@ -19,7 +19,7 @@ use tokio::time::{self, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(150);
 
 /// How often [`until`] looks.
-const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Watches the object `name` until `look` finds something in it (`None`: there is no such object).
 pub async fn object<K, T>(
