@@ -1,0 +1,75 @@
+//! A reason that a run reports is the reason that people see.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
+use api::BackupPolicy;
+use domain::reason::Reason;
+use pgbackup_desired::{
+    Container, JobState, Observed, ObservedCronJob, ObservedRun, events, status, validate,
+};
+use serde_json::json;
+
+fn policy() -> BackupPolicy {
+    serde_json::from_value(json!({
+        "apiVersion": "pgbackup.dev/v1alpha1",
+        "kind": "BackupPolicy",
+        "metadata": {
+            "namespace": "shop", "name": "shop", "uid": "u-1", "generation": 1,
+            "creationTimestamp": "2026-11-22T12:00:00Z",
+        },
+        "spec": {
+            "schedule": "15 2 * * *",
+            "postgres": { "version": 17, "connection": {
+                "host": "db", "user": "backup", "passwordSecretRef": { "name": "db", "key": "password" },
+            }},
+            "storage": { "volume": { "claimName": "backups" } },
+        },
+    }))
+    .unwrap()
+}
+
+/// A run that reports its failure with `reason` and nothing more.
+fn failed(reason: Reason) -> Observed {
+    let job = "shop-backup-29923335";
+    let report = json!({
+        "version": 1, "outcome": "Failed", "stage": "preflight", "reason": reason,
+        "run": { "job": job, "jobUid": "j-1", "trigger": "Schedule" },
+        "startTime": "2026-11-23T02:15:04Z", "completionTime": "2026-11-23T02:15:05Z",
+    });
+    let run = ObservedRun {
+        job: job.to_owned(),
+        job_uid: "j-1".to_owned(),
+        created: "2026-11-23T02:15:00Z".parse().unwrap(),
+        state: JobState::Failed { reason: "PodFailurePolicy".to_owned() },
+        report: Some(serde_json::from_value(report).unwrap()),
+        container: Some(Container {
+            reason: "Error".to_owned(),
+            exit_code: reason.exit_code().unwrap().into(),
+        }),
+        problem: None,
+    };
+    Observed { cron_job: ObservedCronJob::Ours, runs: vec![run], handled_request: None }
+}
+
+#[test]
+fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_its_meaning() {
+    let now = "2026-11-23T02:15:10Z".parse().unwrap();
+    let look =
+        |policy: &BackupPolicy, seen: &Observed| status(policy, validate(policy).as_ref(), seen, now).status;
+    let nothing = Observed { cron_job: ObservedCronJob::Ours, runs: vec![], handled_request: None };
+    let before = look(&policy(), &nothing);
+    let known = BackupPolicy { status: Some(before.clone()), ..policy() };
+    let failures = Reason::ALL.iter().copied().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));
+    for reason in failures {
+        let after = look(&known, &failed(reason));
+        let health = after.conditions.iter().find(|condition| condition.type_ == "BackupHealthy").unwrap();
+        assert_eq!((health.status.as_str(), health.reason.as_str()), ("False", reason.word()));
+        let meaning = reason.meaning().trim_end_matches('.')[1..].to_owned();
+        assert!(health.message.contains(&meaning), "{reason}: {}", health.message);
+        assert_eq!(after.history[0].reason, reason.word());
+        assert_eq!(after.last_failure.as_ref().unwrap().reason, reason.word());
+        let told = events(Some(&before), &after);
+        let told: Vec<_> = told.iter().map(|event| (event.warning, event.reason.as_str())).collect();
+        assert_eq!(told, [(true, reason.word())]);
+    }
+}
