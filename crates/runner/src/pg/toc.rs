@@ -49,15 +49,15 @@ impl Toc {
             let Some((class, oid, rest)) = entry(line) else {
                 continue;
             };
-            if let Some(kind) =
-                KINDS.iter().find(|kind| rest.strip_prefix(**kind).is_some_and(|r| r.starts_with(' ')))
-            {
+            // A schema may be called DATA or SET: only entries without a catalog of their own are data.
+            let is_kind = |kind: &&&str| {
+                let plain = class == 0 || !(kind.ends_with(" DATA") || kind.ends_with(" SET"));
+                plain && rest.strip_prefix(**kind).is_some_and(|rest| rest.starts_with(' '))
+            };
+            if let Some(kind) = KINDS.iter().find(is_kind) {
                 *toc.counts.entry((*kind).to_owned()).or_default() += 1;
-                let is_data = kind.ends_with(" DATA");
-                toc.entries.insert((if is_data { 0 } else { class }, oid));
-            } else {
-                toc.entries.insert((class, oid));
             }
+            toc.entries.insert((class, oid));
         }
         toc
     }
@@ -105,6 +105,15 @@ mod tests {
             (count("TABLE"), count("TABLE DATA"), count("CONSTRAINT"), count("FK CONSTRAINT")),
             (2, 1, 1, 1)
         );
+    }
+
+    #[test]
+    fn a_schema_called_data_is_a_schema() {
+        let toc =
+            Toc::parse("214; 1259 16385 TABLE DATA t postgres\n3349; 0 16385 TABLE DATA DATA t postgres\n");
+        assert_eq!(toc.missing(&[object(1259, 16385), object(0, 16385)]), Vec::<&SourceObject>::new());
+        assert_eq!(toc.counts.get("TABLE"), Some(&1));
+        assert_eq!(toc.counts.get("TABLE DATA"), Some(&1));
     }
 
     #[test]
