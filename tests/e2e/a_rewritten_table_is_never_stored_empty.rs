@@ -9,6 +9,8 @@ use pgbackup_tests::{Postgres, story};
 const ROWS: u32 = 100_000;
 /// As many as are rewritten in a moment, so that the table is locked for about half of the time.
 const FEW_ROWS: u32 = 20_000;
+/// Half a minute of them.
+const REWRITES: u32 = 60;
 
 #[test]
 fn a_table_rewritten_while_the_dump_starts_is_stored_whole() -> Result<()> {
@@ -59,23 +61,29 @@ fn a_table_rewritten_all_the_time_is_stored_whole_or_not_at_all() -> Result<()> 
 
         let mut rewrites = server.session("shop").await?;
         let mut statements = String::new();
-        for n in 0..300 {
+        for n in 0..REWRITES {
             let kind = if n % 2 == 0 { "bigint" } else { "int" };
             writeln!(statements, "ALTER TABLE goods ALTER id TYPE {kind}; SELECT pg_sleep(random() * 0.6);")?;
         }
         rewrites.send(&statements).await?;
-        // Runs in one pod, one after the other, each with an identity of its own.
-        let attempts = "for n in $(seq 8); do PGBACKUP_JOB=attempt-$n PGBACKUP_JOB_UID=$n \"$@\"; done; true";
+        // Runs in one pod, one after the other, each with an identity of its own. The last one begins when the
+        // rewrites are over: those before may all have found the table locked.
+        let attempts = "n=0; last=; until [ $last ]; do
+             [ ! -e /backup/last ] || last=yes
+             n=$((n + 1)); PGBACKUP_JOB=attempt-$n PGBACKUP_JOB_UID=$n \"$@\"
+           done; true";
         let job = policy
             .start("attempts", |run| {
                 run.once().script(attempts).arg("--lock-timeout=1").arg("--retry-wait=1");
             })
             .await?;
+        rewrites.done().await?;
+        store.sh("touch last").await?;
         job.death().await?;
 
         let sets = store.sets(&policy).await?;
-        println!("{} of 8 attempts stored a set", sets.len());
-        assert!(!sets.is_empty(), "not one attempt of 8 went well");
+        println!("{} attempts stored a set", sets.len());
+        assert!(!sets.is_empty(), "the last attempt had the table for itself");
         for set in sets {
             assert_eq!(set.rows("shop", "goods")?, u64::from(FEW_ROWS), "{}", set.path);
         }

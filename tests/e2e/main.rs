@@ -8,6 +8,7 @@ mod a_request_runs_exactly_once;
 mod a_rewritten_table_is_never_stored_empty;
 mod a_scheduled_run_is_verified_and_shown;
 mod a_suspended_policy_rests;
+mod an_interrupted_run_is_tried_again;
 mod another_majors_client_is_refused;
 mod connection_failures_are_named;
 mod corruption_is_reported;

@@ -11,6 +11,9 @@ use kube::{Resource, ResourceExt, api::PostParams};
 
 use crate::{cluster, env::Env, exec, wait, wait::DEADLINE};
 
+/// The environment variable that names the stage where the runner with failpoints stops.
+pub const FAILPOINT: &str = "PGBACKUP_FAILPOINT";
+
 /// The spec of a Job to be made.
 pub struct RunnerSpec<'a> {
     job: &'a mut JobSpec,
@@ -54,15 +57,20 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// The runner stops at a stage and waits to be killed there.
-    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
+    /// The runner can be stopped at its stages: it is the one with failpoints.
+    pub fn with_failpoints(&mut self) -> &mut Self {
         let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
         for container in pod.init_containers.iter_mut().flatten() {
             if container.name == INSTALL_CONTAINER {
                 container.image = Some(cluster::failpoints_image());
             }
         }
-        self.once().env("PGBACKUP_FAILPOINT", stage.word())
+        self
+    }
+
+    /// The runner stops at a stage and waits to be killed there.
+    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
+        self.with_failpoints().once().env(FAILPOINT, stage.word())
     }
 }
 

@@ -166,6 +166,15 @@ impl Policy {
         Ok(newest)
     }
 
+    /// Waits until a Job's run ended well, however often it was tried before; returns what the status says of it.
+    pub async fn ended_well(&self, job: &str) -> Result<BackupStatus> {
+        self.status_with(&format!("run {job} ended well"), DEADLINE, |status| {
+            let newest = status.last_success.clone()?;
+            (newest.job == job && newest.result == RunResult::Succeeded).then_some(newest)
+        })
+        .await
+    }
+
     /// Asks for a backup that must fail for this reason; returns what the status says of it.
     pub async fn failure(&self, token: &str, reason: Reason) -> Result<FailureStatus> {
         let job = self.request(token).await?;
