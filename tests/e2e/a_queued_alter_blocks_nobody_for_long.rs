@@ -46,6 +46,7 @@ fn a_queued_alter_blocks_nobody_for_long() -> Result<()> {
         assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
         let log = store.sh(&format!("cat '{}/run.log'", set.path)).await?;
         assert!(log.contains("more tries"), "the run was in the circle and let go:\n{log}");
+        assert!(log.contains("ALTER TABLE goods"), "it says who was in its way:\n{log}");
         let columns = &set.database("shop")?.tables[0].columns;
         assert!(columns.contains("colour"), "the ALTER went through before the second try: {columns}");
         Ok(())

@@ -35,6 +35,13 @@ fn databases_are_chosen() -> Result<()> {
             let set = sets.iter().find(|set| Some(&set.manifest.id) == success.set.as_ref());
             let stored: Option<Vec<&str>> = set.map(|set| set.manifest.databases().collect());
             assert_eq!(stored.as_deref(), Some(expected), "{token}");
+            let warnings = set.map(|set| set.manifest.warnings.join("\n")).unwrap_or_default();
+            let closed_is_missed = include.contains(&"*");
+            assert_eq!(
+                warnings.contains("\"closed\" is not in this set"),
+                closed_is_missed,
+                "{token}: {warnings}"
+            );
         }
 
         let refused: [(&str, Names, Reason, &str); 3] = [
@@ -53,6 +60,42 @@ fn databases_are_chosen() -> Result<()> {
             assert!(failure.message.contains(named), "{failure:?}");
         }
         assert_eq!(store.set_folders(&policy).await?.len(), chosen.len());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_database_that_is_dropped_meanwhile_is_left_out_and_named() -> Result<()> {
+    story("dropped", async |env| {
+        let server = env.postgres(17).await?;
+        for name in ["a", "b"] {
+            server.database(name, "").await?;
+            server.table(name, "goods", 10).await?;
+        }
+        let store = env.store().await?;
+        let policy = env.policy("main", |_| ()).await?;
+
+        let mut lock = server.session("a").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        policy
+            .start("dropped", |run| {
+                run.once().arg("--retry-wait=1");
+            })
+            .await?;
+        server.until_a_backup_waits_for_a_lock().await?;
+        server.sql("postgres", "DROP DATABASE b").await?;
+        lock.run("ROLLBACK;").await?;
+        policy.succeeded("dropped").await?;
+
+        let set = store.only_set(&policy).await?;
+        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["a", "postgres"]);
+        let warnings = set.manifest.warnings.join("\n");
+        assert!(warnings.contains("\"b\"") && warnings.contains("dropped"), "{warnings}");
+        store.check(&set).await?;
+
+        policy.edit(|spec| spec.postgres.databases.include = vec!["a".to_owned(), "b".to_owned()]).await?;
+        let failure = policy.failure("named", Reason::DatabaseUnavailable).await?;
+        assert!(failure.message.contains("\"b\""), "{failure:?}");
         Ok(())
     })
 }

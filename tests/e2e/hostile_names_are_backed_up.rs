@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use domain::reason::Reason;
 use pgbackup_tests::{postgres::identifier, story};
 
 const NAMES: [&str; 11] = [
@@ -41,6 +42,35 @@ fn hostile_names_are_backed_up() -> Result<()> {
             assert_eq!(set.rows(name, name)?, 1, "{name:?}");
             assert_eq!(set.database(name)?.tables.len(), 1, "{name:?} is not mixed up with another one");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn names_that_are_not_utf8_are_told_apart_and_hang_nothing() -> Result<()> {
+    story("not-utf8", async |env| {
+        let server = env.postgres(17).await?;
+        server
+            .sql("postgres", "CREATE DATABASE bytes ENCODING SQL_ASCII TEMPLATE template0 LOCALE 'C'")
+            .await?;
+        // In Latin-1 these are "café" and "gruß".
+        for statement in ["CREATE DATABASE \"caf\\351\"", "CREATE TABLE \"gru\\337\" (n int)"] {
+            let psql = "psql --quiet --username=postgres --set=ON_ERROR_STOP=1 bytes";
+            server.sh(&format!("set -o pipefail; printf '{statement};' | {psql}")).await?;
+        }
+        let store = env.store().await?;
+        let policy =
+            env.policy("shop", |spec| spec.postgres.databases.exclude = vec!["bytes".to_owned()]).await?;
+
+        policy.backup("without").await?;
+        let set = store.only_set(&policy).await?;
+        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["postgres"]);
+        let warnings = set.manifest.warnings.join("\n");
+        assert!(warnings.contains("caf\u{FFFD}") && warnings.contains("UTF-8"), "{warnings}");
+
+        policy.edit(|spec| spec.postgres.databases.exclude.clear()).await?;
+        let failure = policy.failure("with", Reason::EncodingNotSupported).await?;
+        assert!(failure.message.contains("gru\\337") && failure.message.contains("bytes"), "{failure:?}");
         Ok(())
     })
 }

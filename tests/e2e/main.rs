@@ -1,6 +1,7 @@
 //! The end-to-end tests: one file for each behaviour, each test in a namespace of its own, side by side on one real
 //! cluster. `make e2e` runs them.
 
+mod a_damaged_store_stops_no_backup;
 mod a_killed_run_leaves_nothing_that_looks_complete;
 mod a_policy_that_cannot_work_is_refused;
 mod a_queued_alter_blocks_nobody_for_long;
@@ -18,8 +19,10 @@ mod drift_is_repaired;
 mod expiry_spares_the_newest_verified_copy;
 mod hostile_names_are_backed_up;
 mod hostile_settings_break_nothing;
+mod locks_that_cannot_be_had_are_explained;
 mod pods_that_cannot_start_are_explained;
 mod privileges_are_least;
 mod restore_by_hand;
 mod roles_are_stored_without_passwords;
 mod volumes_of_both_kinds_work;
+mod what_cannot_be_read_is_named;

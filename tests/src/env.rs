@@ -110,7 +110,12 @@ impl Env {
 
     /// Starts a PostgreSQL server named `postgres` and waits until it answers.
     pub async fn postgres(&self, major: u32) -> Result<Postgres> {
-        Postgres::start(self, "postgres", major).await
+        self.postgres_with(major, &[]).await
+    }
+
+    /// The same with settings: `name=value`.
+    pub async fn postgres_with(&self, major: u32, settings: &[&str]) -> Result<Postgres> {
+        Postgres::start_with(self, "postgres", major, settings).await
     }
 
     /// Starts a shell in the claim that policies store to.
@@ -139,6 +144,16 @@ impl Env {
             ("NODE", &self.cluster.node),
         ];
         self.create(&fill(manifest, &values)).await
+    }
+
+    /// Makes a claim on a file system of this size (`8m`), in memory, that backups can write. It goes with the test.
+    pub async fn small_volume(&self, claim: &str, size: &str) -> Result<()> {
+        let path = format!("{NODE_VOLUMES}/{}-{claim}", self.namespace);
+        let options = format!("size={size},mode=0777");
+        let mount = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs", &path];
+        self.on_node(&["mkdir", "--parents", &path]).await?;
+        self.on_node(&[&["nsenter", "--target", "1", "--mount"], &mount[..]].concat()).await?;
+        self.node_volume(claim, manifests::HOST_PATH_VOLUME, "0777").await
     }
 
     /// Runs a command as root in the node's process namespace.
@@ -209,7 +224,13 @@ impl Env {
                 }
             }
             // What a pod still writes to stays.
-            let mine = format!("rm -rf {NODE_VOLUMES}/{}-* || true", self.namespace);
+            let mine = format!(
+                "for volume in {NODE_VOLUMES}/{}-*; do
+                   ! nsenter --target 1 --mount mountpoint --quiet $volume || nsenter --target 1 --mount umount --lazy $volume
+                   rm -rf $volume || true
+                 done",
+                self.namespace
+            );
             self.on_node(&["sh", "-c", &mine]).await?;
         }
         Ok(())

@@ -31,7 +31,13 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one and waits until it answers.
     pub async fn start(env: &Env, name: &str, major: u32) -> Result<Self> {
-        let values = [("NAME", name), ("IMAGE", &image(major))];
+        Self::start_with(env, name, major, &[]).await
+    }
+
+    /// The same with settings: `name=value`.
+    pub async fn start_with(env: &Env, name: &str, major: u32, settings: &[&str]) -> Result<Self> {
+        let settings: String = settings.iter().map(|setting| format!(", -c, {setting}")).collect();
+        let values = [("NAME", name), ("IMAGE", &image(major)), ("SETTINGS", &settings)];
         env.create(&fill(manifests::POSTGRES, &values)).await?;
         wait::pod_is_ready(&env.api(), name).await?;
         Ok(Self { env: env.clone(), name: name.to_owned() })

@@ -4,13 +4,10 @@ use api::{
     BackupPolicyStatus,
     status::{RunResult, RunStatus},
 };
-use domain::reason::Reason;
+use domain::{reason::Reason, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::{
-    size,
-    status::{lost, meaning},
-};
+use crate::status::{lost, meaning};
 
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{RetainedStatus, RunResult, time},
 };
-use domain::{name, report::RunReport};
+use domain::{name, report::RunReport, size};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -24,7 +24,6 @@ use self::{
 };
 use crate::{
     observed::Observed,
-    size,
     validate::{Invalid, ValidPolicy},
 };
 

@@ -11,3 +11,4 @@ pub mod reason;
 pub mod report;
 pub mod retention;
 pub mod schedule;
+pub mod size;

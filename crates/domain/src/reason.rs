@@ -86,6 +86,10 @@ reasons! {
     NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
     /// A database that `include` names does not exist or cannot be dumped.
     DatabaseUnavailable = Some(71), "Correct its name, or grant CONNECT; the message says which and why.";
+    /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
+    EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
+    /// The server's table of locks has no room for a lock on each table.
+    LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server; it needs a restart.";
     /// The user may not read something that the backup needs.
     MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>`.";
     /// The store refuses to be written.

@@ -110,7 +110,8 @@ pub enum Outcome {
     Running,
     /// A verified set is stored.
     Succeeded,
-    /// It left no set.
+    /// It did not come to its end. It left no set, or, when it was stopped after its manifest, a verified one
+    /// that `set` names.
     Failed,
 }
 

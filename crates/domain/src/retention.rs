@@ -97,6 +97,9 @@ pub enum KeepReason {
     AwaitingVerified,
     /// Its check failed, but no verified set holds one of its databases: something may still be saved from it.
     OnlyCopy,
+    /// The run that prunes has just made it, and nothing else keeps it: the server's clock ran ahead once, and older
+    /// sets look newer.
+    JustMade,
     /// There are no rules.
     NoRules,
     /// Its manifest names another policy.
@@ -112,6 +115,7 @@ impl fmt::Display for KeepReason {
             Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
             Self::AwaitingVerified => f.write_str("awaiting verified"),
             Self::OnlyCopy => f.write_str("only copy"),
+            Self::JustMade => f.write_str("just made"),
             Self::NoRules => f.write_str("no rules"),
             Self::Foreign => f.write_str("foreign"),
         }
@@ -147,8 +151,9 @@ impl PrunePlan {
     }
 }
 
-/// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`.
-pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone) -> PrunePlan {
+/// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
+/// set of the run that prunes: it stays, however old its snapshot looks.
+pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules.minimum_verified);
     let mut windows = rules.windows();
     let no_rules = windows.is_empty();
@@ -168,6 +173,9 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone) -> PrunePlan {
                     let day = set.snapshot_time.to_zoned(zone.clone()).date();
                     let is_oldest = oldest == Some(set.id.as_str());
                     reasons.extend(windows.iter_mut().filter_map(|window| window.take(day, is_oldest)));
+                    if reasons.is_empty() && just_made == Some(set.id.as_str()) {
+                        reasons.push(KeepReason::JustMade);
+                    }
                     if reasons.is_empty() { Err(DeleteReason::Expired) } else { Ok(reasons) }
                 }
                 SetState::Failed => failed(set, &floors, &stored),

@@ -84,7 +84,7 @@ pub struct BackupArgs {
     verify: Verify,
     /// How long to wait for a table's lock, in seconds. Behind a waiting ALTER TABLE every reader of the table waits
     /// for the same time.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=240))]
     lock_timeout: u64,
     /// How long to pause after that before the next of five tries, in seconds; up to a third more by chance.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -8,6 +8,7 @@ use domain::{
     manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
     reason::Reason,
     report::{ArtifactSummary, SetSummary, Stage},
+    size,
 };
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     failpoint,
     pg::{
         copy::Contents,
-        databases::{self, SelectionError},
+        databases::{self, Database, LeftOut, SelectionError},
         dump::{DumpError, Stream},
         globals,
         hold::HoldError,
@@ -35,12 +36,16 @@ pub enum BackupError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Less room is left than the last set took.
-    #[error("the store has {free} bytes left, and the last set took {needed}; nothing was dumped")]
+    /// Less room is left than the last copies took.
+    #[error(
+        "the store has {} left, and the last copies of these databases took {}; nothing was dumped",
+        size::human(*free),
+        size::human(*needed)
+    )]
     NoSpace {
-        /// What is left.
+        /// The bytes that are left.
         free: u64,
-        /// What the last set took.
+        /// The bytes that the last copies took.
         needed: u64,
     },
     /// The server cannot be backed up.
@@ -59,7 +64,7 @@ pub enum BackupError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// Another database's name is in the message.
-    #[error("database {database}: {source}")]
+    #[error("database {database:?}: {source}")]
     Database {
         /// The database.
         database: String,
@@ -92,25 +97,26 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     ));
     failpoint::reach(Stage::Preflight).await;
     let repository = Repository::open(&config.store, &config.policy, run.report.start_time)?;
-    let (sets, _) = repository.list()?;
-    let last_size = sets.last().map_or(0, |set| set.manifest.size_bytes());
-    let earlier_try = sets.into_iter().rfind(|set| is_of_this_job(set, config));
-    let free = repository.free_bytes()?;
+    let listing = repository.list()?;
+    for (id, why) in &listing.unreadable {
+        run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
+    }
+    let leftovers = prune::leftovers(run, &repository, &listing);
+    let earlier_try = listing.sets.iter().rfind(|set| is_of_this_job(set, config));
+    let earlier_try = earlier_try.and_then(|set| repository.manifest(&set.entry.id));
     run.repository = Some(repository);
 
-    let message = if let Some(set) = earlier_try {
-        let set = summary_of_stored(run, &set);
-        format!("set {} was stored by an earlier try of this run", set.id)
+    let message = if let Some((manifest, sha256)) = earlier_try {
+        run.report.warnings.clone_from(&manifest.warnings);
+        summary_of_stored(run, &manifest, sha256);
+        format!("set {} was stored by an earlier try of this run", manifest.id)
     } else {
-        if free < last_size {
-            return Err(BackupError::NoSpace { free, needed: last_size });
-        }
-        take(run, config, fresh).await?
+        take(run, config, fresh, &listing.sets).await?
     };
 
     run.stage(Stage::Prune);
     failpoint::reach(Stage::Prune).await;
-    prune::prune(run, config);
+    prune::prune(run, config, &leftovers);
     run.stage(Stage::Report);
     failpoint::reach(Stage::Report).await;
     Ok(message)
@@ -118,33 +124,52 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
 
 /// A retry whose predecessor was killed after its manifest has nothing left to dump.
 fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
-    set.manifest.run.job_uid == config.run.job_uid
-        && set.manifest.policy.uid == config.policy.uid
-        && set.entry().state == SetState::Verified
+    set.job_uid == config.run.job_uid
+        && set.entry.policy_uid == config.policy.uid
+        && set.entry.state == SetState::Verified
 }
 
-/// From preflight to manifest.
-async fn take(run: &mut Run, config: &Config, fresh: &str) -> Result<String, BackupError> {
+/// From preflight to manifest. `sets` is what the store has already.
+async fn take(
+    run: &mut Run,
+    config: &Config,
+    fresh: &str,
+    sets: &[StoredSet],
+) -> Result<String, BackupError> {
     let literals: Vec<&str> =
         config.include.iter().map(String::as_str).filter(|name| !name.contains(['*', '?'])).collect();
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
     let tools = Tools::new(application, hash::short(fresh, 32));
-    let mut server = preflight::examine(tools, &literals).await?;
+    let (mut server, mut session) = preflight::examine(tools, &literals).await?;
     run.report.server_version = Some(server.facts.version.clone());
     run.report.client_version = Some(server.client_version.clone());
     run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));
-    let selection = databases::select(&mut server.session, &config.include, &config.exclude).await?;
-    for (name, why) in &selection.left_out {
-        run.log(format_args!("{name} is left out: it {why}"));
+    for warning in std::mem::take(&mut server.warnings) {
+        run.warn(warning);
     }
+    let selection = databases::select(&mut session, &config.include, &config.exclude).await?;
+    // An idle session for the length of a dump is a session that somebody ends.
+    session.close().await;
+    for LeftOut { name, why, missed } in &selection.left_out {
+        let line = format!("database {name:?} is not in this set: it {why}");
+        if *missed { run.warn(line) } else { run.log(line) }
+    }
+    require_room(run, sets, &selection.chosen)?;
 
     let mut stored = Vec::new();
     for database in selection.chosen {
-        let name = database.name.clone();
+        let (name, oid) = (database.name.clone(), database.oid);
         let first = stored.is_empty();
-        let one = database::store(run, config, &server, database, first).await;
-        stored
-            .push(one.map_err(|source| BackupError::Database { database: name, source: Box::new(source) })?);
+        match database::store(run, config, &server, database, first).await {
+            Ok(one) => stored.push(one),
+            Err(_) if !literals.contains(&name.as_str()) && was_dropped(&server, oid).await => {
+                run.warn(format!("database {name:?} is not in this set: it was dropped during the run"));
+            }
+            Err(source) => return Err(BackupError::Database { database: name, source: Box::new(source) }),
+        }
+    }
+    if stored.is_empty() {
+        return Err(SelectionError::AllDropped.into());
     }
     let globals = if config.globals { store_globals(run, &server).await? } else { None };
 
@@ -153,6 +178,20 @@ async fn take(run: &mut Run, config: &Config, fresh: &str) -> Result<String, Bac
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
     commit(run, config, server, artifacts, check)
+}
+
+/// What cannot be known has not happened.
+async fn was_dropped(server: &Server, oid: u32) -> bool {
+    databases::exists(&server.tools, &server.maintenance, oid).await.is_ok_and(|there| !there)
+}
+
+/// Refuses to begin what cannot fit: the newest copies of the same databases tell how much it will be.
+fn require_room(run: &Run, sets: &[StoredSet], chosen: &[Database]) -> Result<(), BackupError> {
+    let repository = run.repository.as_ref().expect("the store should be open before the first dump");
+    let last_size = |database: &Database| sets.iter().rev().find_map(|set| set.sizes.get(&database.name));
+    let needed = chosen.iter().filter_map(last_size).sum();
+    let free = repository.free_bytes()?;
+    if free < needed { Err(BackupError::NoSpace { free, needed }) } else { Ok(()) }
 }
 
 /// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: it is said.
@@ -168,8 +207,10 @@ async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream,
             }
             Ok(Some((stream, command)))
         }
-        Err(DumpError::Failed(error)) => {
-            partial.discard()?;
+        Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
+            if let Err(stays) = partial.discard() {
+                run.log(format_args!("a part stays behind: {stays}"));
+            }
             run.warn(format!("roles and tablespaces are not in this set: {error}"));
             Ok(None)
         }
@@ -245,10 +286,10 @@ fn commit(
     } else {
         "a cache, so the device is not proven"
     };
-    let size: u64 = artifacts.iter().map(|artifact| artifact.size_bytes).sum();
     let message = format!(
-        "{databases} database{} stored and verified: {size} bytes, read back from {from}",
-        if databases == 1 { "" } else { "s" }
+        "{databases} database{} stored and verified: {}, read back from {from}",
+        if databases == 1 { "" } else { "s" },
+        size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
     );
     run.log(&message);
     let set = run.set.take().expect("the databases should have made the set");
@@ -273,15 +314,14 @@ fn commit(
         check,
         warnings: run.report.warnings.clone(),
     };
-    commit_manifest(run, set, manifest)?;
+    commit_manifest(run, set, &manifest)?;
     Ok(message)
 }
 
-fn commit_manifest(run: &mut Run, set: OpenSet, manifest: Manifest) -> Result<(), BackupError> {
-    match set.commit(&manifest) {
+fn commit_manifest(run: &mut Run, set: OpenSet, manifest: &Manifest) -> Result<(), BackupError> {
+    match set.commit(manifest) {
         Ok(manifest_sha256) => {
-            let stored = StoredSet { manifest, later_checks: Vec::new(), manifest_sha256 };
-            summary_of_stored(run, &stored);
+            summary_of_stored(run, manifest, manifest_sha256);
             Ok(())
         }
         Err(back) => {
@@ -293,8 +333,7 @@ fn commit_manifest(run: &mut Run, set: OpenSet, manifest: Manifest) -> Result<()
 }
 
 /// Puts a stored and verified set into the report.
-fn summary_of_stored(run: &mut Run, set: &StoredSet) -> SetSummary {
-    let manifest = &set.manifest;
+fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String) {
     let location =
         run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
     let summary = SetSummary {
@@ -302,15 +341,14 @@ fn summary_of_stored(run: &mut Run, set: &StoredSet) -> SetSummary {
         snapshot_time: manifest.snapshot_time,
         size_bytes: manifest.size_bytes(),
         artifacts: u32::try_from(manifest.artifacts.len()).unwrap_or(u32::MAX),
-        manifest_sha256: set.manifest_sha256.clone(),
+        manifest_sha256,
         location,
         verification: CheckResult::Verified,
     };
     run.report.server_version = Some(manifest.server.version.clone());
     run.report.client_version = Some(manifest.client.version.clone());
     run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
-    run.report.set = Some(summary.clone());
-    summary
+    run.report.set = Some(summary);
 }
 
 fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {

@@ -10,6 +10,7 @@ use domain::{
     name,
     reason::Reason,
     report::Stage,
+    size,
 };
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use crate::{
         copy::Contents,
         databases::Database,
         dump::{self, DumpError, DumpOptions, Dumped},
-        hold::{self, HoldError},
+        hold::{self, Blocker, HoldError},
         preflight::Server,
         session::{Session, SessionError},
         source::{self, Source},
@@ -70,7 +71,7 @@ pub async fn store(
         }
         let pause = pause(config.retry_wait);
         run.log(format_args!(
-            "{}: {error}; {left} more tries, the next in {} s",
+            "{:?}: {error}; {left} more tries, the next in {} s",
             database.name,
             pause.as_secs()
         ));
@@ -116,34 +117,53 @@ async fn try_once(
     };
     let (locked, has_locks) = oneshot::channel();
     let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
-    let dumped = tokio::try_join!(
-        async { dump::dump(&server.tools, options, &mut partial, locked).await.map_err(BackupError::from) },
-        async {
-            attend(&hold.snapshot, hold.session, hold.since, has_locks).await.map_err(BackupError::from)
-        },
-    );
-    let (dumped, (source, held)) = match dumped {
-        Ok(both) => both,
+    let both = {
+        let dumping = dump::dump(&server.tools, options, &mut partial, locked);
+        let attending = attend(hold.session, hold.since, has_locks);
+        tokio::pin!(dumping, attending);
+        tokio::select! {
+            attended = &mut attending => match attended {
+                Ok(attended) => Ok((dumping.await, attended)),
+                Err(error) => Err(error),
+            },
+            dumped = &mut dumping => attending.await.map(|attended| (dumped, attended)),
+        }
+    };
+    let outcome = match both {
+        Ok((Ok(dumped), Attended::Released { source, held })) => Ok((dumped, source, held)),
+        Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
+            tracing::info!("{error}");
+            let blocking = attended.blocking();
+            Err(HoldError::LockTimeout { what: tables, wait: config.lock_timeout, blocking }.into())
+        }
+        Ok((Err(error), _)) => Err(error.into()),
+        Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
+        Err(error) => Err(BackupError::from(error)),
+    };
+    let (dumped, source, held) = match outcome {
+        Ok(all) => all,
         Err(error) => {
-            partial.discard()?;
-            return Err(name_blockers(error, server, &database.name, config.lock_timeout).await);
+            if let Err(stays) = partial.discard() {
+                run.log(format_args!("a part stays behind: {stays}"));
+            }
+            return Err(error);
         }
     };
     run.stage(Stage::Upload);
     partial.finish().await?;
     failpoint::reach(Stage::Upload).await;
     run.log(format_args!(
-        "{}: {} bytes, snapshot of {snapshot_time} held for {:.1} s",
+        "{:?}: {}, snapshot of {snapshot_time} held for {:.1} s",
         database.name,
-        dumped.size,
+        size::human(dumped.size),
         held.as_secs_f64()
     ));
     for line in &dumped.warnings {
-        run.warn(format!("{}: {line}", database.name));
+        run.warn(format!("{:?}: {line}", database.name));
     }
     if held > LONG_SNAPSHOT {
         run.warn(format!(
-            "{}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
+            "{:?}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
             database.name,
             held.as_secs() / 60
         ));
@@ -160,34 +180,51 @@ async fn try_once(
     })
 }
 
+/// How the holder's work ended.
+enum Attended {
+    /// pg_dump had its own locks.
+    Released {
+        /// What the snapshot holds.
+        source: Source,
+        /// How long it was held.
+        held: Duration,
+    },
+    /// pg_dump ended before it had them.
+    NothingDumped {
+        /// Who held or awaited a table at that moment.
+        blocking: Vec<Blocker>,
+    },
+}
+
+impl Attended {
+    fn blocking(self) -> Vec<Blocker> {
+        match self {
+            Self::Released { .. } => Vec::new(),
+            Self::NothingDumped { blocking } => blocking,
+        }
+    }
+}
+
 /// Keeps the tables held until pg_dump has its own locks, and meanwhile asks what the snapshot holds. A session
 /// that was lost before that moment has protected nothing: the dump does not count.
 async fn attend(
-    snapshot: &str,
     mut session: Session,
     since: Instant,
     has_locks: oneshot::Receiver<()>,
-) -> Result<(Source, Duration), HoldError> {
-    let source = source::describe(&mut session).await?;
-    // An error means that pg_dump is gone; it says itself why.
-    let _ = has_locks.await;
-    session.execute("COMMIT").await.map_err(|error: SessionError| {
-        tracing::debug!("snapshot {snapshot} lost: {error}");
-        HoldError::Lost(Box::new(error))
-    })?;
-    session.close().await;
-    Ok((source, since.elapsed()))
-}
-
-/// pg_dump says which table it could not lock, not who was in the way.
-async fn name_blockers(error: BackupError, server: &Server, database: &str, wait: Duration) -> BackupError {
-    match error {
-        BackupError::Dump(DumpError::LockTimeout(_)) => {
-            let blocking = hold::blocking(&server.tools, database).await;
-            HoldError::LockTimeout { wait, blocking }.into()
-        }
-        other => other,
+) -> Result<Attended, HoldError> {
+    let lost = |error: SessionError| match error {
+        error if hold::is_about_the_encoding(&error) => HoldError::Session(error),
+        error => HoldError::Lost(Box::new(error)),
+    };
+    let source = source::describe(&mut session).await.map_err(lost)?;
+    if has_locks.await.is_err() {
+        let blocking = hold::blocking_now(&mut session).await;
+        session.close().await;
+        return Ok(Attended::NothingDumped { blocking });
     }
+    session.execute("COMMIT").await.map_err(lost)?;
+    session.close().await;
+    Ok(Attended::Released { source, held: since.elapsed() })
 }
 
 impl StoredDatabase {

@@ -56,8 +56,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Backup(args) => {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let reason = runtime.block_on(backup(*args))?;
-            Ok(exit_code(reason))
+            let reason = runtime.block_on(backup(*args));
+            // A read of a slow disk must not outlast SIGTERM's grace: the report is written, nothing is left to do.
+            runtime.shutdown_background();
+            Ok(exit_code(reason?))
         }
     }
 }

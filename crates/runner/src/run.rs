@@ -126,12 +126,16 @@ impl Run {
         }
     }
 
-    /// The termination message. Without a cluster there is no such file, and nobody to tell.
+    /// The termination message. Without a cluster there is no such file, and nobody to tell. A run may be killed
+    /// between any two calls, so one call writes all of it, with spaces over what the message before it had more.
     fn tell_kubelet(&self) {
-        let Ok(mut file) = fs::File::options().write(true).truncate(true).open(&self.termination_log) else {
+        let Ok(mut file) = fs::File::options().write(true).open(&self.termination_log) else {
             return;
         };
-        if let Err(error) = file.write_all(self.report.to_message(report::MESSAGE_LIMIT).as_bytes()) {
+        let mut message = self.report.to_message(report::MESSAGE_LIMIT).into_bytes();
+        let before = file.metadata().map_or(0, |meta| usize::try_from(meta.len()).unwrap_or_default());
+        message.resize(message.len().max(before), b' ');
+        if let Err(error) = file.write_all(&message) {
             tracing::warn!("{}: {error}", self.termination_log.display());
         }
     }

@@ -1,27 +1,30 @@
 //! Where a policy's copies are kept: a folder of a volume.
 //!
 //! Everything becomes visible by a rename after fsync, and the folder is synced after the rename. A set belongs to
-//! the run that holds the lock on its `.lock` file; it exists when its manifest does.
+//! the run that holds the lock on its `.lock` file; it exists when its manifest does. What cannot be read is left
+//! alone, and is no reason to be without a new backup.
 
 mod files;
 mod set;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use domain::{
     catalog::CatalogSet,
-    manifest::{self, Check, Manifest, PolicyIdentity},
+    manifest::{self, Check, Content, Manifest, PolicyIdentity},
     name,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::files::{
-    FILE_MODE, failed, make_folder, names, read_if_there, remove_file, remove_folder, sync_folder,
+    FILE_MODE, exists, failed, make_folder, names, read_if_there, remove_file, remove_folder, sync_folder,
     write_atomic, write_synced,
 };
 pub use self::{
@@ -32,13 +35,27 @@ pub use self::{
 /// The folder's owner.
 const OWNER: &str = "repository.json";
 
+/// The folder of the runs' records.
+const RUNS: &str = "runs";
+
 /// A policy's folder.
 #[derive(Debug)]
 pub struct Repository {
     root: PathBuf,
     folder: PathBuf,
-    /// The UID of the policy that owns the folder.
-    pub owner: String,
+    /// Who may remove sets from it.
+    pub owner: Owner,
+}
+
+/// Whose folder it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This policy's.
+    Us,
+    /// That of the policy with this UID.
+    Other(String),
+    /// Not known: its `repository.json` cannot be read, for this cause.
+    Unknown(String),
 }
 
 /// `repository.json`: whose folder it is.
@@ -50,21 +67,40 @@ struct OwnerMarker {
     created: Timestamp,
 }
 
-/// A set that has a manifest.
-#[derive(Debug)]
+/// What is in a policy's folder.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The sets, newest last.
+    pub sets: Vec<StoredSet>,
+    /// Folders that look like sets and have no manifest.
+    pub leftovers: Vec<String>,
+    /// Sets whose manifest or checks cannot be read, and why. They are left alone and count for nothing.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// A set that has a manifest, as far as it is needed of every one. Manifests of many tables are large, so they are not
+/// kept: [`Repository::manifest`] reads one again.
+#[derive(Clone, Debug)]
 pub struct StoredSet {
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// The checks that were made later.
-    pub later_checks: Vec<Check>,
-    /// The SHA-256 of its manifest.
-    pub manifest_sha256: String,
+    /// What retention needs to know of it.
+    pub entry: CatalogSet,
+    /// The UID of the Job that made it.
+    pub job_uid: String,
+    /// The stored bytes of each database.
+    pub sizes: BTreeMap<String, u64>,
 }
 
 impl StoredSet {
-    /// What retention needs to know of it.
-    pub fn entry(&self) -> CatalogSet {
-        CatalogSet::new(&self.manifest, &self.later_checks)
+    fn new(manifest: &Manifest, later_checks: &[Check]) -> Self {
+        let sizes = manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
+            Content::Database(facts) => Some((facts.name.clone(), artifact.size_bytes)),
+            Content::Globals { .. } => None,
+        });
+        Self {
+            entry: CatalogSet::new(manifest, later_checks),
+            job_uid: manifest.run.job_uid.clone(),
+            sizes: sizes.collect(),
+        }
     }
 }
 
@@ -74,10 +110,9 @@ impl Repository {
     pub fn open(root: &Path, policy: &PolicyIdentity, now: Timestamp) -> Result<Self, StoreError> {
         let folder = root.join(&policy.namespace).join(&policy.name);
         make_folder(&folder)?;
-        make_folder(&folder.join("runs"))?;
-        let mut repository = Self { root: root.to_owned(), folder, owner: String::new() };
-        repository.owner = repository.claim(&policy.uid, now)?;
-        Ok(repository)
+        make_folder(&folder.join(RUNS))?;
+        let owner = claim(&folder, &policy.uid, now)?;
+        Ok(Self { root: root.to_owned(), folder, owner })
     }
 
     /// The folder.
@@ -98,63 +133,57 @@ impl Repository {
         Ok(stat.f_bavail * stat.f_frsize)
     }
 
-    /// The owner's UID; ours if there was none. Two first runs at once: one link wins.
-    fn claim(&self, uid: &str, now: Timestamp) -> Result<String, StoreError> {
-        let path = self.folder.join(OWNER);
-        if let Some(text) = read_if_there(&path)? {
-            return Ok(owner_of(&text));
-        }
-        let marker = OwnerMarker { format: 1, policy_uid: uid.to_owned(), created: now };
-        let text =
-            serde_json::to_string_pretty(&marker).expect("an owner marker should always be JSON") + "\n";
-        let part = self.folder.join(format!("{OWNER}.{}", domain::hash::short(uid, 8)));
-        write_synced(&part, text.as_bytes(), FILE_MODE)?;
-        let linked = fs::hard_link(&part, &path);
-        remove_file(&part)?;
-        match linked {
-            Ok(()) => sync_folder(&self.folder)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // A file system without links: there the second of two first runs would win, which is no harm yet.
-            Err(_) => write_atomic(&self.folder, OWNER, text.as_bytes(), FILE_MODE)?,
-        }
-        read_if_there(&path).map(|text| text.as_deref().map_or_else(String::new, owner_of))
-    }
-
-    /// The sets that have a manifest, newest last, and the names of folders that look like sets and have none.
-    pub fn list(&self) -> Result<(Vec<StoredSet>, Vec<String>), StoreError> {
-        let (mut sets, mut leftovers) = (Vec::new(), Vec::new());
+    /// What is there. One set that cannot be read is no reason to be without the others, nor without a new one.
+    pub fn list(&self) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
         for id in names(&self.folder)?.into_iter().filter(|name| name::is_set_id(name)) {
-            match self.read_set(&id)? {
-                Some(set) => sets.push(set),
-                None => leftovers.push(id),
+            match self.read_set(&id) {
+                Ok(Some(set)) => listing.sets.push(set),
+                Ok(None) => listing.leftovers.push(id),
+                Err(why) => listing.unreadable.push((id, why)),
             }
         }
-        sets.sort_by(|a, b| {
-            (a.manifest.snapshot_time, &a.manifest.id).cmp(&(b.manifest.snapshot_time, &b.manifest.id))
-        });
-        Ok((sets, leftovers))
+        listing
+            .sets
+            .sort_by(|a, b| (a.entry.snapshot_time, &a.entry.id).cmp(&(b.entry.snapshot_time, &b.entry.id)));
+        Ok(listing)
     }
 
     /// A set that another run removes meanwhile is one that is not there.
-    fn read_set(&self, id: &str) -> Result<Option<StoredSet>, StoreError> {
+    fn read_set(&self, id: &str) -> Result<Option<StoredSet>, String> {
+        let Some((manifest, _)) = self.read_manifest(id)? else {
+            return Ok(None);
+        };
         let folder = self.folder.join(id);
-        let Some(text) = read_if_there(&folder.join(manifest::FILE))? else {
-            return Ok(None);
-        };
-        let Some(manifest) = Manifest::parse(&text).filter(|manifest| manifest.id == id) else {
-            tracing::warn!("{id}: its manifest cannot be read; the set is left alone");
-            return Ok(None);
-        };
         let mut later_checks = Vec::new();
-        for name in names(&folder)?.into_iter().filter(|name| is_check(name)) {
-            let text = read_if_there(&folder.join(name))?;
-            later_checks.extend(text.and_then(|text| serde_json::from_str::<Check>(&text).ok()));
+        for name in names(&folder).map_err(|e| e.to_string())?.into_iter().filter(|name| is_check(name)) {
+            let text = read_if_there(&folder.join(&name)).map_err(|e| e.to_string())?;
+            let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
+            later_checks.extend(check.map_err(|error| format!("{name} is no check: {error}"))?);
         }
-        Ok(Some(StoredSet { manifest, later_checks, manifest_sha256: domain::hash::sha256(&text) }))
+        Ok(Some(StoredSet::new(&manifest, &later_checks)))
+    }
+
+    fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, String> {
+        let path = self.folder.join(id).join(manifest::FILE);
+        let Some(text) = read_if_there(&path).map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::parse(&text).filter(|manifest| manifest.id == id);
+        let manifest =
+            manifest.ok_or("its manifest.json is damaged, or of a later version of this program")?;
+        Ok(Some((manifest, domain::hash::sha256(&text))))
+    }
+
+    /// A set's manifest and its SHA-256; `None` when it cannot be read any more.
+    pub fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
+        self.read_manifest(id).ok().flatten()
     }
 
     /// Makes a set's folder and takes its lock.
     pub fn create_set(&self, id: &str) -> Result<OpenSet, StoreError> {
+        // Nobody looks at the folder between its making and its locking.
+        let _folder_lock = self.lock()?;
         OpenSet::make(&self.folder, id)
     }
 
@@ -165,6 +194,7 @@ impl Repository {
 
     /// Removes what a run left that died. `false`: another run is still at it, or it has a manifest after all.
     pub fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
+        let _folder_lock = self.lock()?;
         let folder = self.folder.join(id);
         let path = folder.join(set::LOCK);
         let lock = match File::options().write(true).open(&path) {
@@ -172,26 +202,48 @@ impl Repository {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed("open", &path)(error)),
         };
-        if lock.as_ref().is_some_and(|lock| lock.try_lock().is_err()) || folder.join(manifest::FILE).exists()
+        if lock.as_ref().is_some_and(|lock| lock.try_lock().is_err()) || exists(&folder.join(manifest::FILE))?
         {
             return Ok(false);
         }
         remove_folder(&self.folder, id).map(|()| true)
     }
 
+    /// The lock of the policy's folder, held while a set's own lock comes to be or is tried.
+    fn lock(&self) -> Result<File, StoreError> {
+        let path = self.folder.join(set::LOCK);
+        let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
+        let lock = lock.map_err(failed("make", &path))?;
+        lock.lock().map_err(failed("lock", &path))?;
+        Ok(lock)
+    }
+
     /// Writes a run's record.
     pub fn write_record(&self, job: &str, json: &str) -> Result<(), StoreError> {
         write_atomic(
-            &self.folder.join("runs"),
+            &self.folder.join(RUNS),
             &format!("{job}.json"),
             format!("{json}\n").as_bytes(),
             FILE_MODE,
         )
     }
 
-    /// The records that were written last, newest first, at most `limit`.
+    /// The records that were written last, newest first, at most `limit`. One that cannot be read is left out.
     pub fn newest_records(&self, limit: usize) -> Result<Vec<String>, StoreError> {
-        let folder = self.folder.join("runs");
+        let folder = self.folder.join(RUNS);
+        let newest = self.records()?.into_iter().take(limit);
+        Ok(newest.filter_map(|name| read_if_there(&folder.join(name)).ok().flatten()).collect())
+    }
+
+    /// Removes all records but the newest `keep`.
+    pub fn remove_old_records(&self, keep: usize) -> Result<(), StoreError> {
+        let folder = self.folder.join(RUNS);
+        self.records()?.iter().skip(keep).try_for_each(|name| remove_file(&folder.join(name)))
+    }
+
+    /// The names of all records, the one written last first.
+    fn records(&self) -> Result<Vec<String>, StoreError> {
+        let folder = self.folder.join(RUNS);
         let mut records = Vec::new();
         for name in names(&folder)?
             .into_iter()
@@ -204,9 +256,7 @@ impl Repository {
             records.push((modified, name));
         }
         records.sort_unstable_by(|a, b| b.cmp(a));
-        records.truncate(limit);
-        let texts = records.iter().filter_map(|(_, name)| read_if_there(&folder.join(name)).transpose());
-        texts.collect()
+        Ok(records.into_iter().map(|(_, name)| name).collect())
     }
 }
 
@@ -214,6 +264,36 @@ fn is_check(name: &str) -> bool {
     name.starts_with("check-") && Path::new(name).extension().is_some_and(|e| e == "json")
 }
 
-fn owner_of(text: &str) -> String {
-    serde_json::from_str::<OwnerMarker>(text).map(|marker| marker.policy_uid).unwrap_or_default()
+/// Whose `folder` is; ours if it was nobody's. Two first runs at once: one link wins.
+fn claim(folder: &Path, uid: &str, now: Timestamp) -> Result<Owner, StoreError> {
+    let path = folder.join(OWNER);
+    match read_if_there(&path) {
+        Ok(Some(text)) => return Ok(owner_of(&text, uid)),
+        Ok(None) => {}
+        Err(error) => return Ok(Owner::Unknown(error.to_string())),
+    }
+    let marker = OwnerMarker { format: 1, policy_uid: uid.to_owned(), created: now };
+    let text = serde_json::to_string_pretty(&marker).expect("an owner marker should always be JSON") + "\n";
+    let part = folder.join(format!("{OWNER}.{}", domain::hash::short(uid, 8)));
+    write_synced(&part, text.as_bytes(), FILE_MODE)?;
+    let linked = fs::hard_link(&part, &path);
+    remove_file(&part)?;
+    match linked {
+        Ok(()) => sync_folder(folder)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // A file system without links: there the second of two first runs would win, which is no harm yet.
+        Err(_) => write_atomic(folder, OWNER, text.as_bytes(), FILE_MODE)?,
+    }
+    Ok(read_if_there(&path)?.map_or(Owner::Us, |text| owner_of(&text, uid)))
 }
+
+fn owner_of(text: &str, uid: &str) -> Owner {
+    match serde_json::from_str::<OwnerMarker>(text) {
+        Ok(marker) if marker.policy_uid == uid => Owner::Us,
+        Ok(marker) => Owner::Other(marker.policy_uid),
+        Err(error) => Owner::Unknown(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,8 @@ use tokio::io::AsyncReadExt;
 
 use crate::{
     pg::{
-        archive::{ArchiveError, ArchiveReader},
+        archive::{self, ArchiveError, ArchiveReader},
         copy::Contents,
-        error::ToolError,
         source::Source,
         toc::Toc,
         tools,
@@ -122,10 +121,7 @@ pub async fn holds_everything(
         .output()
         .await
         .map_err(|e| failed(ArchiveError::Start(e)))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(ToolError::new("pg_restore", &words).into()));
-    }
+    archive::refuse(Some(output.status), &String::from_utf8_lossy(&output.stderr)).map_err(failed)?;
     let toc = Toc::parse(&String::from_utf8_lossy(&output.stdout));
     let mut missing: Vec<String> = toc
         .missing(&source.objects)

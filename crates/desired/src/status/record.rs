@@ -4,12 +4,13 @@ use api::{
     BackupPolicyStatus,
     status::{ArtifactStatus, BackupStatus, FailureStatus, RunResult, RunStatus, time},
 };
-use domain::report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, seconds};
-
+use domain::{
+    report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, seconds},
+    size,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::run::{Judged, meaning};
-use crate::size;
 
 /// The word of a trigger.
 const fn trigger(trigger: Trigger) -> &'static str {

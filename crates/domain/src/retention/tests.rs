@@ -28,7 +28,7 @@ fn verified(times: &[&str]) -> Vec<CatalogSet> {
 /// The plan as `reasons: id` lines, newest first, with `-` before what goes.
 fn shown(sets: &[CatalogSet], rules: Rules, zone: &str) -> Vec<String> {
     let catalog = Catalog::new(OWNER, sets.to_vec());
-    let plan = plan(&catalog, &rules, &time_zone(zone).unwrap());
+    let plan = plan(&catalog, &rules, &time_zone(zone).unwrap(), None);
     let mut lines: Vec<(usize, String)> = Vec::new();
     let at = |id: &str| catalog.sets().iter().position(|set| set.id == id).unwrap();
     for kept in &plan.keep {
@@ -51,7 +51,7 @@ fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String
         Bucket::Weekly => rules.keep_weekly = Some(count),
         Bucket::Monthly => rules.keep_monthly = Some(count),
     }
-    let plan = plan(&Catalog::new(OWNER, verified(times)), &rules, &time_zone(zone).unwrap());
+    let plan = plan(&Catalog::new(OWNER, verified(times)), &rules, &time_zone(zone).unwrap(), None);
     let by_rule = |kept: &Kept| kept.reasons.contains(&KeepReason::Rule(bucket));
     plan.keep.into_iter().filter(by_rule).map(|kept| kept.id).collect()
 }
@@ -264,7 +264,7 @@ fn sets_of_one_moment_are_told_apart_by_their_names() {
 fn counts_are_by_reason() {
     let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = Rules { keep_last: Some(2), keep_monthly: Some(2), minimum_verified: 2, ..NO_RULES };
-    let counts = plan(&Catalog::new(OWNER, sets), &rules, &TimeZone::UTC).counts();
+    let counts = plan(&Catalog::new(OWNER, sets), &rules, &TimeZone::UTC, None).counts();
     let expected: BTreeMap<String, u32> =
         [("newest verified", 1), ("minimum verified", 2), ("last", 2), ("monthly", 1), ("oldest monthly", 1)]
             .map(|(reason, count)| (reason.to_owned(), count))
@@ -273,9 +273,22 @@ fn counts_are_by_reason() {
 }
 
 #[test]
+fn what_the_run_has_just_made_stays_even_when_older_sets_look_newer() {
+    // The server's clock ran a year ahead for a while, and was set right.
+    let times =
+        ["2027-05-02T00:00:00Z", "2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z"];
+    let rules = Rules { keep_last: Some(2), ..NO_RULES };
+    let plan = plan(&Catalog::new(OWNER, verified(&times)), &rules, &TimeZone::UTC, Some(times[2]));
+    let kept: Vec<&str> = plan.keep.iter().map(|kept| kept.id.as_str()).collect();
+    assert_eq!(kept, times[..3]);
+    assert_eq!(plan.keep[2].reasons, [KeepReason::JustMade]);
+    assert_eq!(plan.delete[0].id, times[3]);
+}
+
+#[test]
 fn an_empty_store_has_an_empty_plan() {
     let rules = Rules { keep_last: Some(1), ..NO_RULES };
-    assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC), PrunePlan::default());
+    assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC, None), PrunePlan::default());
 }
 
 fn any_sets() -> impl Strategy<Value = Vec<CatalogSet>> {
@@ -351,7 +364,7 @@ proptest! {
     #[test]
     fn every_plan_keeps_what_it_must(sets in any_sets(), rules in any_rules(), zone in any_zone()) {
         let catalog = Catalog::new(OWNER, sets);
-        check(&catalog, &rules, &plan(&catalog, &rules, &zone))?;
+        check(&catalog, &rules, &plan(&catalog, &rules, &zone, None))?;
     }
 
     #[test]
@@ -361,8 +374,8 @@ proptest! {
         zone in any_zone(),
     ) {
         prop_assert_eq!(
-            plan(&Catalog::new(OWNER, sets), &rules, &zone),
-            plan(&Catalog::new(OWNER, shuffled), &rules, &zone)
+            plan(&Catalog::new(OWNER, sets), &rules, &zone, None),
+            plan(&Catalog::new(OWNER, shuffled), &rules, &zone, None)
         );
     }
 
@@ -370,10 +383,10 @@ proptest! {
     fn planning_again_on_what_is_kept_deletes_nothing(
         sets in any_sets(), rules in any_rules(), zone in any_zone(),
     ) {
-        let first = plan(&Catalog::new(OWNER, sets.clone()), &rules, &zone);
+        let first = plan(&Catalog::new(OWNER, sets.clone()), &rules, &zone, None);
         let gone = deleted(&first);
         let left: Vec<CatalogSet> = sets.into_iter().filter(|set| !gone.contains(set.id.as_str())).collect();
-        let second = plan(&Catalog::new(OWNER, left), &rules, &zone);
+        let second = plan(&Catalog::new(OWNER, left), &rules, &zone, None);
         prop_assert_eq!(&second.delete, &vec![]);
         prop_assert_eq!(second.keep, first.keep, "and the reasons are the same");
     }
@@ -393,8 +406,8 @@ proptest! {
             minimum_verified: rules.minimum_verified + more[4],
         };
         let catalog = Catalog::new(OWNER, sets);
-        let before = plan(&catalog, &rules, &zone);
-        let after = plan(&catalog, &raised, &zone);
+        let before = plan(&catalog, &rules, &zone, None);
+        let after = plan(&catalog, &raised, &zone, None);
         prop_assert!(deleted(&after).is_subset(&deleted(&before)));
     }
 
@@ -403,10 +416,10 @@ proptest! {
         let catalog = Catalog::new(OWNER, sets.clone());
         let good: Vec<CatalogSet> = catalog.verified().cloned().collect();
         let ids: BTreeSet<String> = good.iter().map(|set| set.id.clone()).collect();
-        let mut with = plan(&catalog, &rules, &zone);
+        let mut with = plan(&catalog, &rules, &zone, None);
         with.keep.retain(|kept| ids.contains(&kept.id));
         with.delete.retain(|deleted| ids.contains(&deleted.id));
-        prop_assert_eq!(with, plan(&Catalog::new(OWNER, good), &rules, &zone));
+        prop_assert_eq!(with, plan(&Catalog::new(OWNER, good), &rules, &zone, None));
     }
 }
 
@@ -443,7 +456,7 @@ proptest! {
             stored.extend(databases);
             sets.push(set(&format!("set-{n:05}"), now, SetState::Verified, databases));
             let catalog = Catalog::new(OWNER, sets.clone());
-            let plan = plan(&catalog, &rules, &zone);
+            let plan = plan(&catalog, &rules, &zone, None);
             check(&catalog, &rules, &plan)?;
             let gone = deleted(&plan);
             sets.retain(|set| !gone.contains(set.id.as_str()));

@@ -3,7 +3,7 @@
 //! One reader of archives, fed by the dump's stream or by a stored file. A reader that stops reading must not
 //! stop the dump: after [`STALLED`] it is given up, and the stored copy is parsed later instead.
 
-use std::time::Duration;
+use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
 use bytes::Bytes;
 use domain::reason::Reason;
@@ -34,6 +34,9 @@ pub enum ArchiveError {
     /// pg_restore could not be started.
     #[error("pg_restore could not be started: {0}")]
     Start(#[source] std::io::Error),
+    /// The kernel, short of memory, ended pg_restore: nobody else uses signal 9 on it.
+    #[error("pg_restore was killed by signal 9: the pod ran out of memory")]
+    Killed,
     /// pg_restore refused the archive.
     #[error("the archive cannot be read to its end: {0}")]
     Unreadable(#[from] ToolError),
@@ -50,6 +53,7 @@ impl ArchiveError {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Start(_) => Reason::InvalidConfiguration,
+            Self::Killed => Reason::OutOfMemory,
             _ => Reason::ArchiveUnreadable,
         }
     }
@@ -97,9 +101,7 @@ impl ArchiveReader {
         };
         let outcome = tokio::spawn(async move {
             let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
-            if !status.is_ok_and(|status| status.success()) {
-                return Err(ToolError::new("pg_restore", &words).into());
-            }
+            refuse(status.ok(), &words)?;
             contents.ok_or(ArchiveError::Incomplete)
         });
         Ok(Self { pieces: Some(pieces), outcome, stalled: false })
@@ -126,6 +128,15 @@ impl ArchiveReader {
             return Err(ArchiveError::Stalled);
         }
         (&mut self.outcome).await.unwrap_or(Err(ArchiveError::Stalled))
+    }
+}
+
+/// Why pg_restore ended, if not well. No status: it is not known, so not well.
+pub fn refuse(status: Option<ExitStatus>, words: &str) -> Result<(), ArchiveError> {
+    match status {
+        Some(status) if status.success() => Ok(()),
+        Some(status) if status.signal() == Some(9) => Err(ArchiveError::Killed),
+        _ => Err(ToolError::new("pg_restore", words).into()),
     }
 }
 

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::{manifest::DatabaseDefinition, reason::Reason};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::session::{Session, SessionError};
+use super::{
+    session::{Session, SessionError},
+    tools::Tools,
+};
 
 /// Databases of managed services that nobody but the service may read.
 const SERVICE_DATABASES: [&str; 4] = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
@@ -26,8 +29,19 @@ pub struct Database {
 pub struct Selection {
     /// In the order of their names.
     pub chosen: Vec<Database>,
-    /// Names and reasons of those that the patterns match and that cannot be dumped.
-    pub left_out: Vec<(String, &'static str)>,
+    /// Those that the patterns match and that are not dumped.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A database that a pattern matches and that is not dumped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Why, to be read after "it".
+    pub why: &'static str,
+    /// Whether somebody may miss it: templates and databases of the hosting service nobody does.
+    pub missed: bool,
 }
 
 /// A selection that cannot be made.
@@ -44,6 +58,9 @@ pub enum SelectionError {
         /// Why not.
         why: &'static str,
     },
+    /// Each of them went while the run was under way.
+    #[error("every database that was chosen was dropped during the run")]
+    AllDropped,
     /// Nothing is left.
     #[error(
         "no database matches databases.include {include:?} without databases.exclude {exclude:?}; the server has {present:?}"
@@ -64,7 +81,7 @@ impl SelectionError {
         match self {
             Self::List(error) => error.reason(Reason::InternalError),
             Self::Unavailable { .. } => Reason::DatabaseUnavailable,
-            Self::Nothing { .. } => Reason::NoDatabases,
+            Self::AllDropped | Self::Nothing { .. } => Reason::NoDatabases,
         }
     }
 }
@@ -73,6 +90,7 @@ impl SelectionError {
 #[derive(Debug, Deserialize)]
 struct Row {
     oid: u32,
+    #[serde(deserialize_with = "text_of_hex")]
     name: String,
     accepts: bool,
     template: bool,
@@ -96,8 +114,10 @@ struct All {
     datcollversion: Option<String>,
 }
 
+/// Names of databases are in the encodings of all of them. JSON drops bytes that it does not understand, and a name
+/// without them may be another database's: hence the hexadecimal digits.
 const LIST: &str = r"
-SELECT d.oid::int8 AS oid, d.datname AS name, d.datallowconn AS accepts, d.datistemplate AS template,
+SELECT d.oid::int8 AS oid, encode(namesend(d.datname), 'hex') AS name, d.datallowconn AS accepts, d.datistemplate AS template,
        d.datconnlimit AS connection_limit, has_database_privilege(d.oid, 'CONNECT') AS connectable,
        pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding, t.spcname AS tablespace,
        to_jsonb(d) AS all,
@@ -115,10 +135,28 @@ pub async fn select(
     choose(rows, include, exclude)
 }
 
+/// The text of hexadecimal digits; U+FFFD stands for what is not UTF-8.
+fn text_of_hex<'de, D: Deserializer<'de>>(digits: D) -> Result<String, D::Error> {
+    let digits = String::deserialize(digits)?;
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    let bytes = bytes.ok_or_else(|| D::Error::custom("not hexadecimal"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether a database is still there. `maintenance` is one that answers.
+pub async fn exists(tools: &Tools, maintenance: &str, oid: u32) -> Result<bool, SessionError> {
+    let mut session = Session::open(tools, maintenance)?;
+    let there =
+        session.query(&format!("SELECT to_json(count(*) > 0) FROM pg_database WHERE oid = {oid}")).await?;
+    session.close().await;
+    Ok(there)
+}
+
 fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Selection, SelectionError> {
     for name in include.iter().filter(|pattern| !is_pattern(pattern)) {
-        let why = rows.iter().find(|row| row.name == *name).map_or(Some("does not exist"), Row::obstacle);
-        if let Some(why) = why {
+        let row = rows.iter().find(|row| row.name == *name);
+        if let Some(why) = row.map_or(Some("does not exist"), Row::obstacle) {
             return Err(SelectionError::Unavailable { name: name.clone(), why });
         }
     }
@@ -130,12 +168,14 @@ fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Sele
         if !included || exclude.iter().any(|pattern| matches(pattern, &row.name)) {
             continue;
         }
-        if !named && SERVICE_DATABASES.contains(&row.name.as_str()) {
-            selection.left_out.push((row.name, "belongs to the hosting service"));
-        } else if let Some(why) = row.obstacle() {
-            selection.left_out.push((row.name, why));
-        } else {
-            selection.chosen.push(row.into());
+        let of_the_service = !named && SERVICE_DATABASES.contains(&row.name.as_str());
+        let why = of_the_service.then_some("belongs to the hosting service").or_else(|| row.obstacle());
+        match why {
+            Some(why) => {
+                let missed = !(of_the_service || row.template);
+                selection.left_out.push(LeftOut { name: row.name, why, missed });
+            }
+            None => selection.chosen.push(row.into()),
         }
     }
     if selection.chosen.is_empty() {
@@ -158,6 +198,8 @@ impl Row {
             Some("does not accept connections (datallowconn is off)")
         } else if !self.connectable {
             Some("may not be connected to by this role: GRANT CONNECT is missing")
+        } else if self.name.contains(char::REPLACEMENT_CHARACTER) {
+            Some("has a name that is not valid UTF-8; rename it")
         } else {
             None
         }
@@ -272,7 +314,7 @@ mod tests {
     }
 
     fn chosen(include: &[&str], exclude: &[&str]) -> Result<Selection, SelectionError> {
-        let rows = ["postgres", "rdsadmin", "secret", "shop", "template1"].map(row).into();
+        let rows = ["caf\u{FFFD}", "postgres", "rdsadmin", "secret", "shop", "template1"].map(row).into();
         let owned = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
         choose(rows, &owned(include), &owned(exclude))
     }
@@ -282,8 +324,8 @@ mod tests {
         let selection = chosen(&["*"], &["post*"]).unwrap();
         assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
         assert_eq!(
-            selection.left_out.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
-            ["rdsadmin", "secret", "template1"]
+            selection.left_out.iter().map(|out| (out.name.as_str(), out.missed)).collect::<Vec<_>>(),
+            [("caf\u{FFFD}", true), ("rdsadmin", false), ("secret", true), ("template1", false)]
         );
     }
 

@@ -30,6 +30,9 @@ const PIECE: usize = 128 * 1024;
 /// times as long (measured, `docs/adr`). Clients before 16 have gzip only.
 pub const ZSTD_SINCE: u32 = 16;
 
+/// How much of a list of tables goes into a message, in bytes.
+const TABLES_MAX: usize = 120;
+
 /// A database, stored but not yet read back.
 #[derive(Debug)]
 pub struct Dumped {
@@ -71,11 +74,19 @@ pub enum DumpError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// pg_dump waited longer than it may for a table's lock.
-    #[error("pg_dump could not lock a table in time: {0}")]
-    LockTimeout(ToolError),
+    #[error("pg_dump could not lock {tables} in time: {error}")]
+    LockTimeout {
+        /// Those that it tried to lock.
+        tables: String,
+        /// Its words.
+        error: ToolError,
+    },
     /// The snapshot was gone before pg_dump imported it.
     #[error("the session that holds the snapshot was gone: {0}")]
     SnapshotGone(ToolError),
+    /// pg_dump was content and wrote nothing.
+    #[error("pg_dump ended well and wrote nothing")]
+    Empty,
     /// Nobody but the kernel, short of memory, kills a program of ours with signal 9.
     #[error("{program} was killed by signal 9: the pod ran out of memory")]
     Killed {
@@ -92,10 +103,10 @@ impl DumpError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Start { .. } => Reason::InvalidConfiguration,
-            Self::Read { .. } => Reason::DumpFailed,
+            Self::Read { .. } | Self::Empty => Reason::DumpFailed,
             Self::Archive(error) => error.reason(),
             Self::Store(error) => error.reason(),
-            Self::LockTimeout(_) => Reason::LockTimeout,
+            Self::LockTimeout { .. } => Reason::LockTimeout,
             Self::SnapshotGone(_) => Reason::HoldLost,
             Self::Killed { .. } => Reason::OutOfMemory,
             Self::Failed(error) => error.reason(Reason::DumpFailed),
@@ -210,17 +221,96 @@ fn failure(program: &'static str, stderr: &str, status: ExitStatus) -> DumpError
     if status.signal() == Some(9) {
         return DumpError::Killed { program };
     }
-    let error = if stderr.trim().is_empty() {
-        ToolError::new(program, &format!("{program} ended with {status} and without a word"))
-    } else {
-        ToolError::new(program, stderr)
-    };
-    // These words are pg_dump's own, in English whatever the server speaks.
-    if stderr.contains("LOCK TABLE") && !stderr.contains("permission denied") {
-        DumpError::LockTimeout(error)
-    } else if stderr.contains("SET TRANSACTION SNAPSHOT") || stderr.contains("snapshot") {
-        DumpError::SnapshotGone(error)
-    } else {
-        DumpError::Failed(error)
+    if stderr.trim().is_empty() {
+        let words = format!("{program} ended with {status} and without a word");
+        return DumpError::Failed(ToolError::new(program, &words));
+    }
+    classify(ToolError::new(program, stderr))
+}
+
+/// pg_dump names the statement that failed, in English whatever the server speaks, on a line of its own. Names of
+/// tables may hold any words, so nothing else is searched for them.
+fn classify(error: ToolError) -> DumpError {
+    let statement = error.stderr.lines().find_map(|line| line.strip_prefix("pg_dump: detail: Query was: "));
+    match statement {
+        Some(statement) if statement.starts_with("SET TRANSACTION SNAPSHOT ") => {
+            DumpError::SnapshotGone(error)
+        }
+        Some(statement) if statement.starts_with("LOCK TABLE ") && !is_no_timeout(&error) => {
+            DumpError::LockTimeout { tables: locked_tables(statement), error }
+        }
+        _ => DumpError::Failed(error),
+    }
+}
+
+/// What else ends a LOCK TABLE. The server's words are in its own language; where they are not known, the timeout is
+/// by far the likeliest.
+fn is_no_timeout(error: &ToolError) -> bool {
+    let first = error.stderr.lines().next().unwrap_or_default();
+    error.reason(Reason::LockTimeout) != Reason::LockTimeout
+        || ["ERROR:  relation ", "ERROR:  deadlock detected", "server closed the connection", "FATAL:  "]
+            .iter()
+            .any(|words| first.contains(words))
+}
+
+/// `LOCK TABLE public.a, public.b IN ACCESS SHARE MODE`: what is between, cut to what a message can hold.
+fn locked_tables(statement: &str) -> String {
+    let tables = statement.trim_start_matches("LOCK TABLE ");
+    let mut tables =
+        tables.split_once(" IN ACCESS SHARE MODE").map_or(tables, |(tables, _)| tables).to_owned();
+    domain::report::cut(&mut tables, TABLES_MAX);
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(stderr: &str) -> Reason {
+        classify(ToolError::new("pg_dump", stderr)).reason()
+    }
+
+    fn failed(message: &str, statement: &str) -> String {
+        format!("pg_dump: error: query failed: {message}\npg_dump: detail: Query was: {statement}\n")
+    }
+
+    #[test]
+    fn a_failed_lock_is_told_from_what_else_ends_the_statement() {
+        let lock = "LOCK TABLE public.goods IN ACCESS SHARE MODE";
+        for (message, wanted) in [
+            ("ERROR:  canceling statement due to statement timeout", Reason::LockTimeout),
+            ("FEHLER:  storniere Anfrage wegen Zeitüberschreitung der Anfrage", Reason::LockTimeout),
+            ("ERROR:  permission denied for table goods", Reason::MissingPrivilege),
+            ("ERROR:  relation \"public.goods\" does not exist", Reason::DumpFailed),
+            ("FATAL:  terminating connection due to administrator command", Reason::DumpFailed),
+            (
+                "ERROR:  out of shared memory\nHINT:  You might need to increase \"max_locks_per_transaction\".",
+                Reason::LockTableTooSmall,
+            ),
+        ] {
+            assert_eq!(reason(&failed(message, lock)), wanted, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_lost_snapshot_is_told_by_the_statement_and_not_by_a_tables_name() {
+        let gone = failed("ERROR:  invalid snapshot identifier", "SET TRANSACTION SNAPSHOT '00000003-1'");
+        assert_eq!(reason(&gone), Reason::HoldLost);
+        let named = failed(
+            "ERROR:  could not read block 0 in file \"base/1/2\"",
+            "COPY public.order_snapshots (id) TO stdout;",
+        );
+        assert_eq!(reason(&named), Reason::DumpFailed);
+        let named = failed("ERROR:  invalid page", "COPY public.\"LOCK TABLE\" (id) TO stdout;");
+        assert_eq!(reason(&named), Reason::DumpFailed);
+    }
+
+    #[test]
+    fn a_lock_timeout_names_the_tables() {
+        let stderr = failed("ERROR:  canceling", "LOCK TABLE public.a, public.b IN ACCESS SHARE MODE");
+        let DumpError::LockTimeout { tables, .. } = classify(ToolError::new("pg_dump", &stderr)) else {
+            panic!("not a timeout")
+        };
+        assert_eq!(tables, "public.a, public.b");
     }
 }

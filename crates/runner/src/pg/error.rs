@@ -18,18 +18,18 @@ pub struct ToolError {
 /// libpq's words before a session exists, and what they stand for. The first that is found decides.
 const CONNECTING: [(&str, Reason); 19] = [
     ("could not translate host name", Reason::NameNotResolved),
+    ("no pg_hba.conf entry", Reason::AuthenticationFailed),
     ("server does not support SSL", Reason::TlsFailed),
     ("SSL error", Reason::TlsFailed),
     ("certificate verify failed", Reason::TlsFailed),
     ("server certificate", Reason::TlsFailed),
-    ("no encryption", Reason::TlsFailed),
     ("unsupported startup parameter", Reason::PoolerNotSupported),
     ("password authentication failed", Reason::AuthenticationFailed),
     ("no password supplied", Reason::AuthenticationFailed),
     ("authentication failed", Reason::AuthenticationFailed),
-    ("no pg_hba.conf entry", Reason::AuthenticationFailed),
     ("is not permitted to log in", Reason::AuthenticationFailed),
     ("permission denied for database", Reason::MissingPrivilege),
+    ("FATAL:  database \"", Reason::DatabaseUnavailable),
     ("role \"", Reason::AuthenticationFailed),
     ("Connection refused", Reason::Unreachable),
     ("timeout expired", Reason::Unreachable),
@@ -44,21 +44,23 @@ impl ToolError {
         Self { program: program.to_owned(), stderr: stderr.trim().to_owned() }
     }
 
-    /// The SQLSTATE, where psql wrote one (`VERBOSITY=verbose`).
+    /// The SQLSTATE, where psql wrote one (`VERBOSITY=verbose`): of the error, not of the warnings before it.
     pub fn sqlstate(&self) -> Option<&str> {
-        let (_, rest) = self.stderr.split_once(":  ")?;
-        let state = rest.get(..5)?;
-        let is_state =
-            rest[5..].starts_with(':') && state.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        is_state.then_some(state)
+        self.stderr.lines().filter_map(sqlstate_of).find(|state| !is_of_a_message(state))
     }
 
     /// The reason word. `otherwise` is for what is not known here.
     pub fn reason(&self, otherwise: Reason) -> Reason {
+        // "Out of shared memory" has a hint that names this setting, the same in every language.
+        if self.stderr.contains("max_locks_per_transaction") {
+            return Reason::LockTableTooSmall;
+        }
         if let Some(state) = self.sqlstate() {
             return match state {
                 "42501" => Reason::MissingPrivilege,
                 "28P01" | "28000" => Reason::AuthenticationFailed,
+                // What has no place in UTF-8: bytes of a SQL_ASCII database.
+                "22021" | "22P05" => Reason::EncodingNotSupported,
                 "57P01" | "57P02" | "57P03" | "53300" => Reason::ServerNotReady,
                 _ => otherwise,
             };
@@ -85,6 +87,20 @@ impl ToolError {
         let text = lines.collect::<Vec<_>>().join("; ");
         if text.is_empty() { format!("{} ended without a word", self.program) } else { text }
     }
+}
+
+/// `ERROR:  57014: canceling statement` in any language: the five characters after the severity.
+fn sqlstate_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(":  ")?;
+    let state = rest.get(..5)?;
+    let is_state =
+        rest[5..].starts_with(':') && state.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    is_state.then_some(state)
+}
+
+/// Classes 00 (success), 01 (warning) and 02 (no data) end nothing.
+fn is_of_a_message(state: &str) -> bool {
+    ["00", "01", "02"].iter().any(|class| state.starts_with(class))
 }
 
 #[cfg(test)]
@@ -116,8 +132,15 @@ mod tests {
             ),
             (&*format!("{at}FATAL:  role \"nobody\" does not exist"), Reason::AuthenticationFailed),
             (&*format!("{at}fe_sendauth: no password supplied"), Reason::AuthenticationFailed),
+            (
+                &*format!(
+                    "{at}FATAL:  no pg_hba.conf entry for host \"10.0.0.2\", user \"app\", database \"postgres\", no encryption"
+                ),
+                Reason::AuthenticationFailed,
+            ),
             (&*format!("{at}server does not support SSL, but SSL was required"), Reason::TlsFailed),
             (&*format!("{at}FATAL:  unsupported startup parameter: options"), Reason::PoolerNotSupported),
+            (&*format!("{at}FATAL:  database \"shop\" does not exist"), Reason::DatabaseUnavailable),
             (&*format!("{at}FATAL:  the database system is starting up"), Reason::ServerNotReady),
             (&*format!("{at}FATAL:  sorry, too many clients already"), Reason::ServerNotReady),
         ];
@@ -132,6 +155,8 @@ mod tests {
         assert_eq!(reason("FATAL:  57P01: terminating connection"), Reason::ServerNotReady);
         assert_eq!(ToolError::new("psql", "ERROR:  55P03: x\nLOCATION:  y").sqlstate(), Some("55P03"));
         assert_eq!(ToolError::new("psql", "ERROR:  oh no").sqlstate(), None);
+        let after_a_warning = "WARNING:  01000: database \"shop\" has a collation version mismatch\nDETAIL:  The database was created using collation version 2.31\nERROR:  57014: canceling statement due to statement timeout";
+        assert_eq!(ToolError::new("psql", after_a_warning).sqlstate(), Some("57014"));
     }
 
     #[test]

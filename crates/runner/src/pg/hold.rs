@@ -36,9 +36,11 @@ pub struct Hold {
 /// Tables that could not be held.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Others hold a lock that keeps ours out.
-    #[error("a table could not be locked within {} s{}", wait.as_secs_f64(), blockers(blocking))]
+    /// Others hold a lock that keeps ours, or pg_dump's, out.
+    #[error("{what} could not be locked within {} s{}", wait.as_secs_f64(), blockers(blocking))]
     LockTimeout {
+        /// What, as far as it is known.
+        what: String,
         /// How long was waited.
         wait: Duration,
         /// Who holds or awaits an ACCESS EXCLUSIVE lock.
@@ -52,6 +54,14 @@ pub enum HoldError {
     Unreadable {
         /// The first of them, each with what is missing.
         tables: Vec<String>,
+    },
+    /// A name has no place in UTF-8.
+    #[error("a name cannot be read as UTF-8 ({error}); it is one of {}", names.join(", "))]
+    NotUtf8 {
+        /// Tables and schemas whose names are not ASCII, their bytes in octal.
+        names: Vec<String>,
+        /// The server's words.
+        error: SessionError,
     },
     /// The session ended while pg_dump still needed it.
     #[error("the session that holds the tables was lost: {0}")]
@@ -68,7 +78,10 @@ impl HoldError {
             Self::LockTimeout { .. } => Reason::LockTimeout,
             Self::SchemaChanging => Reason::SchemaChanging,
             Self::Unreadable { .. } => Reason::MissingPrivilege,
+            Self::NotUtf8 { .. } => Reason::EncodingNotSupported,
             Self::Lost(_) => Reason::HoldLost,
+            // A standby ends what is in the way of its replay; a deadlock ends one of two. Both pass.
+            Self::Session(error) if matches!(error.sqlstate(), Some("40001" | "40P01")) => Reason::HoldLost,
             Self::Session(error) => error.reason(Reason::InternalError),
         }
     }
@@ -77,20 +90,15 @@ impl HoldError {
 /// A session in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Blocker {
-    pid: i32,
+    who: String,
     table: String,
-    application: String,
     seconds: u64,
     query: String,
 }
 
 fn blockers(blocking: &[Blocker]) -> String {
-    blocking.first().map_or_else(String::new, |b| {
-        let name = if b.application.is_empty() { String::new() } else { format!(" ({})", b.application) };
-        format!(
-            "; {} is locked or awaited by process {}{name} since {} s: {}",
-            b.table, b.pid, b.seconds, b.query
-        )
+    blocking.first().map_or_else(String::new, |Blocker { who, table, seconds, query }| {
+        format!("; {table} is locked or awaited by {who} since {seconds} s: {query}")
     })
 }
 
@@ -103,11 +111,12 @@ struct Relation {
 }
 
 /// Tables in the dump's scope: not temporary, not the system's, members of extensions only where these mark them
-/// as configuration. The server quotes the names.
+/// as configuration. The server quotes the names. Row security hides rows only where there are any: nothing is read
+/// from a partitioned table itself.
 const RELATIONS: &str = r"
 SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS quoted,
        coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), true) AS readable,
-       c.relrowsecurity AND row_security_active(c.oid) AS filtered
+       c.relkind = 'r' AND c.relrowsecurity AND row_security_active(c.oid) AS filtered
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -126,15 +135,30 @@ SELECT to_json(q) FROM (
            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn
 ) q";
 
+/// A prepared transaction holds locks and has no process; its lock on its own number tells which one it is.
 const BLOCKERS: &str = r"
-SELECT a.pid, l.relation::regclass::text AS table, a.application_name AS application,
-       greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start, clock_timestamp())))::int8 AS seconds,
-       left(regexp_replace(a.query, '\s+', ' ', 'g'), 120) AS query
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+SELECT CASE WHEN a.pid IS NULL THEN 'prepared transaction ' || coalesce(p.gid, '?')
+            ELSE 'process ' || a.pid || coalesce(' (' || nullif(a.application_name, '') || ')', '') END AS who,
+       l.relation::regclass::text AS table,
+       greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start, p.prepared, clock_timestamp())))::int8 AS seconds,
+       coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 120), 'COMMIT PREPARED or ROLLBACK PREPARED ends it') AS query
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+     LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid'
+               AND own.virtualtransaction = l.virtualtransaction
+     LEFT JOIN pg_prepared_xacts p ON p.transaction = own.transactionid
      JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
-WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND a.pid <> pg_backend_pid()
+WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY l.granted DESC, a.xact_start LIMIT 3";
+
+/// Conversion to the encoding that it has already leaves a SQL_ASCII name as it is.
+const NOT_ASCII: &str = r"
+SELECT coalesce(json_agg(name), '[]') FROM (
+    SELECT encode(convert_to(n.nspname || '.' || c.relname, 'SQL_ASCII'), 'escape') AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname || c.relname ~ '[^\x01-\x7f]' AND c.relkind IN ('r', 'p')
+    ORDER BY c.oid LIMIT 5
+) q";
 
 #[derive(Deserialize)]
 struct Export {
@@ -151,7 +175,12 @@ pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold,
             Ok(Some(hold)) => return Ok(hold),
             Ok(None) => {}
             Err(HoldError::Session(error)) if error.sqlstate() == Some("57014") => {
-                return Err(HoldError::LockTimeout { wait, blocking: blocking(tools, database).await });
+                let blocking = blocking(tools, database).await;
+                return Err(HoldError::LockTimeout { what: "a table".to_owned(), wait, blocking });
+            }
+            Err(HoldError::Session(error)) if is_about_the_encoding(&error) => {
+                let names = not_ascii(tools, database).await;
+                return Err(HoldError::NotUtf8 { names, error });
             }
             // A table of the list is gone.
             Err(HoldError::Session(error))
@@ -208,12 +237,34 @@ fn refuse_unreadable(relations: &[Relation]) -> Result<(), HoldError> {
     Err(HoldError::Unreadable { tables })
 }
 
+/// Whether the server could not say something in UTF-8.
+pub fn is_about_the_encoding(error: &SessionError) -> bool {
+    error.reason(Reason::InternalError) == Reason::EncodingNotSupported
+}
+
+/// Names that are not ASCII, in ASCII: `gru\337`. A few; none, if it cannot be asked.
+async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
+    let Ok(mut session) = Session::open(tools, database) else {
+        return Vec::new();
+    };
+    let names = session.query(NOT_ASCII).await.unwrap_or_default();
+    session.close().await;
+    names
+}
+
 /// Who is in the way, as far as can be seen just after; nobody, if it cannot be asked.
-pub async fn blocking(tools: &Tools, database: &str) -> Vec<Blocker> {
+async fn blocking(tools: &Tools, database: &str) -> Vec<Blocker> {
     let Ok(mut session) = Session::open(tools, database) else {
         return Vec::new();
     };
     let blocking = session.rows(BLOCKERS).await.unwrap_or_default();
     session.close().await;
     blocking
+}
+
+/// The same from the session that holds the tables, while it still does: whoever waits behind it is gone the moment
+/// it ends, so the answer may not take long.
+pub async fn blocking_now(session: &mut Session) -> Vec<Blocker> {
+    let asked = tokio::time::timeout(Duration::from_secs(1), session.rows(BLOCKERS)).await;
+    asked.ok().and_then(Result::ok).unwrap_or_default()
 }

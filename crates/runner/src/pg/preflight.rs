@@ -1,6 +1,7 @@
 //! What can be known to fail before a byte is dumped: reachability, the pooler check, versions.
 
 use domain::{manifest::ServerFacts, reason::Reason};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
@@ -15,8 +16,6 @@ const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 /// A server that backups can be taken from.
 #[derive(Debug)]
 pub struct Server {
-    /// A session for server-wide questions.
-    pub session: Session,
     /// The tools, with the settings that this server knows.
     pub tools: Tools,
     /// The server.
@@ -25,6 +24,10 @@ pub struct Server {
     pub client_version: String,
     /// pg_dump's major version.
     pub client_major: u32,
+    /// The database where server-wide questions are answered.
+    pub maintenance: String,
+    /// What is worth knowing and no obstacle.
+    pub warnings: Vec<String>,
 }
 
 /// A server that backups cannot be taken from.
@@ -77,6 +80,16 @@ struct Facts {
     bootstrap_superuser: String,
     preload: String,
     roles: Vec<String>,
+    now: Timestamp,
+    others: Vec<Other>,
+}
+
+/// A session of another run of the same policy.
+#[derive(Deserialize)]
+struct Other {
+    pid: i32,
+    application: String,
+    since: Timestamp,
 }
 
 /// Settings that the role may not see are empty in pg_settings, where current_setting() would fail.
@@ -90,18 +103,25 @@ SELECT to_json(q) FROM (
            pg_is_in_recovery() AS in_recovery,
            pg_get_userbyid(10) AS bootstrap_superuser,
            coalesce((SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'), '') AS preload,
-           (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles
+           (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
+           clock_timestamp() AS now,
+           (SELECT coalesce(json_agg(json_build_object('pid', pid, 'application', application_name, 'since', backend_start)), '[]')
+            FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND split_part(application_name, '/', 1) = 'pgbackup'
+            AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
 ) q";
 
-/// Connects and looks. `literals` are databases that the policy names: one of them answers where the usual
+/// Clocks further apart than this make ages wrong and may put sets out of their order.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
+
+/// Connects and looks; gives the session too, for more server-wide questions. `literals` are databases that the policy names: one of them answers where the usual
 /// ones are missing.
-pub async fn examine(tools: Tools, literals: &[&str]) -> Result<Server, PreflightError> {
+pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session), PreflightError> {
     let (client_version, client_major) = client_version().await?;
     // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
     // first session. A server that is older refuses settings that it does not know: the first session does without
     // them there, so that the message can name the version.
     let likely = tools.clone().for_server(client_major);
-    let (session, facts) = match connect(&likely, literals).await {
+    let (session, facts, maintenance) = match connect(&likely, literals).await {
         Err(error) if is_about_a_setting(&error) => connect(&tools, literals).await?,
         connected => connected?,
     };
@@ -112,9 +132,9 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<Server, Prefligh
     if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
     }
-    Ok(Server {
-        session,
+    let server = Server {
         tools: tools.for_server(major),
+        warnings: facts.warnings(Timestamp::now()),
         facts: ServerFacts {
             version: facts.version,
             version_num: facts.version_num,
@@ -127,15 +147,38 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<Server, Prefligh
         },
         client_version,
         client_major,
+        maintenance,
+    };
+    Ok((server, session))
+}
+
+impl Facts {
+    fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let others = self.others.iter().map(|Other { pid, application, since }| {
+            format!(
+                "a session of another run is on the server: process {pid} ({application}) since {since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
+            )
+        });
+        others.chain(clocks_apart(self.now, now)).collect()
+    }
+}
+
+fn clocks_apart(server: Timestamp, ours: Timestamp) -> Option<String> {
+    let apart = server.duration_since(ours);
+    (apart.abs() > CLOCKS_APART).then(|| {
+        let (minutes, way) = (apart.abs().as_mins(), if apart.is_positive() { "ahead of" } else { "behind" });
+        format!(
+            "the server's clock is {minutes} min {way} this node's: ages are wrong, and sets may stand in a wrong order; set both clocks by NTP"
+        )
     })
 }
 
-async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts), SessionError> {
+async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts, String), SessionError> {
     let mut first_error = None;
     for database in MAINTENANCE.iter().chain(literals) {
         let mut session = Session::open(tools, database)?;
         match session.query(FACTS).await {
-            Ok(facts) => return Ok((session, facts)),
+            Ok(facts) => return Ok((session, facts, (*database).to_owned())),
             Err(error) => {
                 let other_database_may_do = is_about_the_database(&error);
                 let first = first_error.get_or_insert(error);
@@ -191,6 +234,18 @@ mod tests {
         assert_eq!(read("pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)\n"), Some(17));
         assert_eq!(read("pg_dump (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(read("something else"), None);
+    }
+
+    #[test]
+    fn clocks_that_are_far_apart_are_told() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let ours = time("2026-05-01T12:00:00Z");
+        assert_eq!(clocks_apart(time("2026-05-01T12:04:59Z"), ours), None);
+        assert_eq!(clocks_apart(time("2026-05-01T11:55:01Z"), ours), None);
+        let ahead = clocks_apart(time("2026-05-01T13:00:00Z"), ours).unwrap();
+        assert!(ahead.contains("60 min ahead of"), "{ahead}");
+        let behind = clocks_apart(time("2026-05-01T11:50:00Z"), ours).unwrap();
+        assert!(behind.contains("10 min behind"), "{behind}");
     }
 
     #[test]

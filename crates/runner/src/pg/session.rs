@@ -4,11 +4,11 @@
 //! come as JSON that the server makes: whatever stands in a name cannot break the framing. A statement that fails
 //! ends the session (`ON_ERROR_STOP`).
 
-use std::{process::Stdio, time::Duration};
+use std::{os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout},
     task::JoinHandle,
 };
@@ -19,12 +19,15 @@ use super::{error::ToolError, tools::Tools};
 /// server itself. A server that went away is noticed earlier, by the keepalives.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// psql that is asked to end, or that closed its output, has this long to do so.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// An open session.
 #[derive(Debug)]
 pub struct Session {
     child: Child,
     stdin: ChildStdin,
-    stdout: Lines<BufReader<ChildStdout>>,
+    stdout: BufReader<ChildStdout>,
     stderr: JoinHandle<String>,
     marker: String,
 }
@@ -41,6 +44,9 @@ pub enum SessionError {
     /// Nothing came back in time.
     #[error("the server did not answer a query within {} s", PATIENCE.as_secs())]
     Silent,
+    /// The kernel, short of memory, ended psql: nobody else uses signal 9 on it.
+    #[error("psql was killed by signal 9: the pod ran out of memory")]
+    Killed,
     /// What came back was not what was asked for.
     #[error("the answer to a query cannot be read: {0}")]
     Answer(#[source] serde_json::Error),
@@ -62,6 +68,7 @@ impl SessionError {
             Self::Start(_) => Reason::InvalidConfiguration,
             Self::Failed(error) => error.reason(otherwise),
             Self::Silent => Reason::Unreachable,
+            Self::Killed => Reason::OutOfMemory,
             Self::Answer(_) => Reason::InternalError,
         }
     }
@@ -86,13 +93,14 @@ impl Session {
             String::from_utf8_lossy(&text).into_owned()
         });
         let marker = format!("-- end of {} --", tools.session_token());
-        Ok(Self { child, stdin, stdout: BufReader::new(stdout).lines(), stderr, marker })
+        Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }
 
-    /// Runs `sql`, one or more statements of which the last gives one JSON value.
+    /// Runs `sql`, one or more statements of which the last gives one JSON value. The server converts to UTF-8 or
+    /// fails; what it lets through unconverted, from catalogs that databases of all encodings share, becomes U+FFFD.
     pub async fn query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
-        let text = self.run(sql).await?;
-        serde_json::from_str(&text).map_err(SessionError::Answer)
+        let answer = self.run(sql).await?;
+        serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(SessionError::Answer)
     }
 
     /// Runs `query` and gives all its rows.
@@ -109,40 +117,47 @@ impl Session {
     pub async fn close(self) {
         let Self { mut child, stdin, stderr, .. } = self;
         drop(stdin);
-        if tokio::time::timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+        if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {
             // Nothing is left to save in it; the end of the process ends the session.
             let _ = child.kill().await;
         }
         stderr.abort();
     }
 
-    async fn run(&mut self, sql: &str) -> Result<String, SessionError> {
+    async fn run(&mut self, sql: &str) -> Result<Vec<u8>, SessionError> {
         let script = format!("{sql};\n\\echo '{}'\n", self.marker);
         match tokio::time::timeout(PATIENCE, self.exchange(&script)).await {
             Err(_) => Err(SessionError::Silent),
-            Ok(Some(text)) => Ok(text),
+            Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(self.failure().await),
         }
     }
 
     /// Everything up to the marker; `None` when psql ended before it.
-    async fn exchange(&mut self, script: &str) -> Option<String> {
+    async fn exchange(&mut self, script: &str) -> Option<Vec<u8>> {
         self.stdin.write_all(script.as_bytes()).await.ok()?;
         self.stdin.flush().await.ok()?;
-        let mut text = String::new();
-        while let Some(line) = self.stdout.next_line().await.ok()? {
-            if line == self.marker {
-                return Some(text);
+        let mut answer = Vec::new();
+        loop {
+            let start = answer.len();
+            if self.stdout.read_until(b'\n', &mut answer).await.ok()? == 0 {
+                return None;
             }
-            text.push_str(&line);
-            text.push('\n');
+            if answer[start..].trim_ascii_end() == self.marker.as_bytes() {
+                answer.truncate(start);
+                return Some(answer);
+            }
         }
-        None
     }
 
     async fn failure(&mut self) -> SessionError {
-        // psql has closed its output, so it is ending; its words are complete when it has.
-        let _ = self.child.wait().await;
+        // psql has closed its output, so it is ending, and its words are complete when it has.
+        let Ok(ended) = tokio::time::timeout(FAREWELL, self.child.wait()).await else {
+            return SessionError::Silent;
+        };
+        if ended.is_ok_and(|status| status.signal() == Some(9)) {
+            return SessionError::Killed;
+        }
         let stderr = (&mut self.stderr).await.unwrap_or_default();
         ToolError::new("psql", &stderr).into()
     }

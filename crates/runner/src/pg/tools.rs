@@ -34,7 +34,7 @@ pub struct Tools {
 impl Tools {
     /// The tools of the run `application_name`; `session_token` is any text that is different in each run.
     pub fn new(mut application_name: String, session_token: String) -> Self {
-        application_name.truncate(APPLICATION_NAME_MAX);
+        application_name.truncate(application_name.floor_char_boundary(APPLICATION_NAME_MAX));
         Self { application_name, server_major: None, session_token }
     }
 
@@ -149,6 +149,12 @@ mod tests {
         assert!(command_line(&command).iter().all(|word| !word.contains("evil")));
         let database = command.as_std().get_envs().find(|(name, _)| *name == "PGDATABASE");
         assert_eq!(database.unwrap().1.unwrap(), "dbname=t host=evil");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let tools = Tools::new(format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
+        assert_eq!(tools.application_name, "a".repeat(APPLICATION_NAME_MAX - 1));
     }
 
     #[test]

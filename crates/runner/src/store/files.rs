@@ -70,12 +70,18 @@ pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
+/// A file that is not there is `None`; one that cannot be read, or is not UTF-8, is an error.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
     match fs::read_to_string(path).map_err(failed("read", path)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether something is there. What cannot be known is an error, never "no".
+pub fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(failed("look for", path))
 }
 
 pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
@@ -98,8 +104,15 @@ pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreErr
     file.sync_all().map_err(failed("sync", path))
 }
 
+/// Some file systems cannot sync a folder and say EINVAL or EBADF; there the rename is as durable as it gets.
+/// PostgreSQL ignores the same two (`fsync_fname`).
 pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+    let folder_cannot =
+        [rustix::io::Errno::INVAL, rustix::io::Errno::BADF].map(rustix::io::Errno::raw_os_error);
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if error.raw_os_error().is_some_and(|code| folder_cannot.contains(&code)) => Ok(()),
+        done => done.map_err(failed("sync", folder)),
+    }
 }
 
 pub fn remove_file(path: &Path) -> Result<(), StoreError> {
@@ -113,7 +126,7 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
 pub fn remove_folder(parent: &Path, id: &str) -> Result<(), StoreError> {
     let folder = parent.join(id);
     remove_file(&folder.join(manifest::FILE))?;
-    if folder.exists() {
+    if exists(&folder)? {
         sync_folder(&folder)?;
     }
     match fs::remove_dir_all(&folder) {

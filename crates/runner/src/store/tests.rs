@@ -1,0 +1,153 @@
+use domain::manifest::{CheckResult, ClientFacts, Level, ServerFacts};
+use domain::report::{RunIdentity, Trigger};
+
+use super::*;
+
+const OLD: &str = "20260501T020003Z-1a2b3c";
+const NEW: &str = "20260502T020003Z-1a2b3c";
+
+fn identity() -> PolicyIdentity {
+    PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() }
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn manifest(id: &str) -> Manifest {
+    let at = time(&format!("{}-{}-{}T02:00:03Z", &id[..4], &id[4..6], &id[6..8]));
+    Manifest {
+        format: manifest::FORMAT,
+        id: id.into(),
+        policy: identity(),
+        run: RunIdentity {
+            job: "job".into(),
+            job_uid: "job-1".into(),
+            trigger: Trigger::Manual,
+            scheduled_time: None,
+        },
+        snapshot_time: at,
+        start_time: at,
+        completion_time: at,
+        server: ServerFacts {
+            version: "17.6".into(),
+            version_num: 170_006,
+            system_identifier: "1".into(),
+            timeline: 1,
+            in_recovery: false,
+            bootstrap_superuser: "postgres".into(),
+            shared_preload_libraries: String::new(),
+            roles: vec![],
+        },
+        client: ClientFacts { version: "17.6".into(), runner: "0".into() },
+        artifacts: vec![],
+        check: Check {
+            time: at,
+            level: Level::Archive,
+            result: CheckResult::Verified,
+            bytes_read: 1,
+            bytes_from_device: 1,
+        },
+        warnings: vec![],
+    }
+}
+
+/// A folder with an old and a new set.
+fn repository() -> (tempfile::TempDir, Repository) {
+    let root = tempfile::tempdir().unwrap();
+    let repository = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
+    for id in [OLD, NEW] {
+        let set = repository.create_set(id).unwrap();
+        set.commit(&manifest(id)).unwrap();
+    }
+    (root, repository)
+}
+
+fn ids(sets: &[StoredSet]) -> Vec<&str> {
+    sets.iter().map(|set| set.entry.id.as_str()).collect()
+}
+
+#[test]
+fn a_rotten_manifest_hides_no_other_set_and_is_left_alone() {
+    let (_root, repository) = repository();
+    fs::write(repository.folder().join(OLD).join(manifest::FILE), [b'{', 0xFF, b'}']).unwrap();
+
+    let listing = repository.list().unwrap();
+
+    assert_eq!(ids(&listing.sets), [NEW]);
+    assert_eq!(listing.leftovers, Vec::<String>::new());
+    assert_eq!(listing.unreadable.len(), 1);
+    assert!(!repository.remove_leftover(OLD).unwrap(), "what has a manifest is no leftover");
+    assert!(repository.folder().join(OLD).exists());
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
+    let (_root, repository) = repository();
+    // Reading a folder fails even for root, as a broken disk would.
+    let path = repository.folder().join(OLD).join(manifest::FILE);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+
+    let listing = repository.list().unwrap();
+
+    assert_eq!((ids(&listing.sets), listing.unreadable.len()), (vec![NEW], 1), "{listing:?}");
+    assert!(listing.unreadable[0].1.contains("manifest.json"), "{listing:?}");
+}
+
+#[test]
+fn a_set_with_an_unreadable_check_counts_for_nothing() {
+    let (_root, repository) = repository();
+    fs::write(repository.folder().join(NEW).join("check-20260503T000000Z.json"), "{").unwrap();
+    let listing = repository.list().unwrap();
+    assert_eq!((ids(&listing.sets), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
+}
+
+#[test]
+fn the_folder_of_a_set_in_the_making_is_nobodys_leftover() {
+    let (_root, repository) = repository();
+    let id = "20260503T020003Z-1a2b3c";
+    let set = repository.create_set(id).unwrap();
+    assert_eq!(repository.list().unwrap().leftovers, [id]);
+    assert!(!repository.remove_leftover(id).unwrap(), "its run is at work");
+    drop(set);
+    assert!(repository.remove_leftover(id).unwrap(), "its run is dead");
+    assert!(!repository.folder().join(id).exists());
+}
+
+#[test]
+fn the_first_policy_to_come_owns_the_folder() {
+    let (root, ours) = repository();
+    assert_eq!(ours.owner, Owner::Us);
+    let other = PolicyIdentity { uid: "uid-2".into(), ..identity() };
+    let theirs = Repository::open(root.path(), &other, time("2026-05-03T00:00:00Z")).unwrap();
+    assert_eq!(theirs.owner, Owner::Other("uid-1".into()));
+}
+
+#[test]
+fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail() {
+    let (root, ours) = repository();
+    for rotten in [&[0xFF][..], b"{", b""] {
+        fs::write(ours.folder().join(OWNER), rotten).unwrap();
+        let opened = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
+        assert!(matches!(opened.owner, Owner::Unknown(_)), "{opened:?}");
+    }
+}
+
+#[test]
+fn a_rotten_record_hides_no_other_and_old_ones_go() {
+    let (_root, repository) = repository();
+    for (n, job) in ["a", "b", "c", "d"].iter().enumerate() {
+        repository.write_record(job, job).unwrap();
+        let path = repository.folder().join(RUNS).join(format!("{job}.json"));
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
+    let rotten = repository.folder().join(RUNS).join("c.json");
+    fs::write(&rotten, [0xFF]).unwrap();
+    File::options().write(true).open(rotten).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+
+    assert_eq!(repository.newest_records(9).unwrap(), ["d\n", "b\n", "a\n"]);
+    repository.remove_old_records(2).unwrap();
+    assert_eq!(repository.newest_records(9).unwrap(), ["d\n", "b\n"]);
+}

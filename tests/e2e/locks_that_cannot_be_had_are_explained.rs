@@ -1,0 +1,61 @@
+//! A lock that nobody gives up ends the run with the name of who holds it; a server that has no room for the locks is
+//! told from one that is busy.
+
+use anyhow::Result;
+use domain::reason::Reason;
+use pgbackup_tests::story;
+
+/// More than the lock table of the server below has room for, its reserve included.
+const TABLES: u32 = 8000;
+
+#[test]
+fn who_holds_a_lock_is_named() -> Result<()> {
+    story("locked", async |env| {
+        let server = env.postgres_with(17, &["max_prepared_transactions=2"]).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 10).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+
+        let mut lock = server.session("shop").await?;
+        lock.run(
+            "SET application_name = 'nightly report'; BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;",
+        )
+        .await?;
+        for (job, holder) in [("by-a-session", "nightly report"), ("by-a-prepared-one", "forgotten")] {
+            policy
+                .start(job, |run| {
+                    run.once().arg("--lock-timeout=1").arg("--retry-wait=1");
+                })
+                .await?;
+            let failure = policy.failed(job, Reason::LockTimeout).await?;
+            assert!(failure.message.contains("goods") && failure.message.contains(holder), "{failure:?}");
+            lock.run("PREPARE TRANSACTION 'forgotten';").await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_lock_table_that_is_too_small_is_named() -> Result<()> {
+    story("lock-table", async |env| {
+        let settings = [
+            "max_locks_per_transaction=10",
+            "max_connections=12",
+            "max_wal_senders=0",
+            "max_worker_processes=1",
+        ];
+        let server = env.postgres_with(17, &settings).await?;
+        server
+            .database(
+                "shop",
+                &format!(
+                    "SELECT format('CREATE TABLE t%s ()', n) FROM generate_series(1, {TABLES}) n \\gexec"
+                ),
+            )
+            .await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        let failure = policy.failure("now", Reason::LockTableTooSmall).await?;
+        assert!(failure.message.contains("max_locks_per_transaction"), "{failure:?}");
+        Ok(())
+    })
+}
