@@ -51,6 +51,7 @@ check: fmt lint boundaries fresh ## Format, lints, who may depend on what, gener
 unit: toolchain ## Unit, property and golden tests: the inner loop
 	cargo test --locked --workspace --exclude pgbackup-tests
 	cargo test --locked -p pgbackup-tests --lib
+	go -C tests/cluster/oci test ./...
 
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word

@@ -38,6 +38,27 @@ fn key(secret: &str) -> SecretKeyRef {
 }
 
 #[test]
+fn a_server_without_room_for_a_session_is_named_and_worth_a_retry() -> Result<()> {
+    story("crowded", async |env| {
+        let server = env.postgres(17).await?;
+        let role = format!("CREATE ROLE crowded LOGIN PASSWORD '{}' CONNECTION LIMIT 0", env.password);
+        server.sql("postgres", &role).await?;
+        let policy =
+            env.policy("shop", |spec| spec.postgres.connection.user = Some("crowded".to_owned())).await?;
+        let job = policy
+            .start("crowded", |run| {
+                run.once();
+            })
+            .await?;
+        let failure = policy.failed("crowded", Reason::ServerNotReady).await?;
+        assert!(failure.message.contains("too many connections"), "{failure:?}");
+        let exit_code = job.death().await?.exit_code;
+        assert_eq!(Some(exit_code), Reason::ServerNotReady.exit_code().map(i32::from));
+        Ok(())
+    })
+}
+
+#[test]
 fn connection_failures_are_named() -> Result<()> {
     story("connection", async |env| {
         env.postgres(17).await?;

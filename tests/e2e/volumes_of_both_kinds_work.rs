@@ -2,6 +2,7 @@
 //! and PostgreSQL images that are not ours, with whatever name service they have.
 
 use anyhow::Result;
+use domain::reason::Reason;
 use pgbackup_tests::{
     Store,
     cluster::postgres_image,
@@ -35,6 +36,21 @@ fn volumes_of_both_kinds_work() -> Result<()> {
                 store.check(set).await?;
             }
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_volume_that_backups_may_not_write_is_named() -> Result<()> {
+    story("not-writable", async |env| {
+        env.postgres(17).await?;
+        // fsGroup does nothing on a directory of the node: it stays root's.
+        env.node_volume("not-ours", HOST_PATH_VOLUME, "0755").await?;
+        let policy =
+            env.policy("shop", |spec| spec.storage.volume.claim_name = "not-ours".to_owned()).await?;
+        let failure = policy.failure("now", Reason::StoreNotWritable).await?;
+        assert!(failure.message.contains("Permission denied"), "{failure:?}");
+        assert_eq!(failure.stage.as_deref(), Some("preflight"));
         Ok(())
     })
 }

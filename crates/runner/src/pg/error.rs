@@ -30,7 +30,7 @@ const CONNECTING: [(&str, Reason); 19] = [
     ("is not permitted to log in", Reason::AuthenticationFailed),
     ("permission denied for database", Reason::MissingPrivilege),
     ("FATAL:  database \"", Reason::DatabaseUnavailable),
-    ("role \"", Reason::AuthenticationFailed),
+    ("FATAL:  role \"", Reason::AuthenticationFailed),
     ("Connection refused", Reason::Unreachable),
     ("timeout expired", Reason::Unreachable),
     ("No route to host", Reason::Unreachable),
@@ -131,6 +131,7 @@ mod tests {
                 Reason::AuthenticationFailed,
             ),
             (&*format!("{at}FATAL:  role \"nobody\" does not exist"), Reason::AuthenticationFailed),
+            (&*format!("{at}FATAL:  too many connections for role \"app\""), Reason::ServerNotReady),
             (&*format!("{at}fe_sendauth: no password supplied"), Reason::AuthenticationFailed),
             (
                 &*format!(
