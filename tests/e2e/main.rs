@@ -21,6 +21,7 @@ mod hostile_names_are_backed_up;
 mod hostile_settings_break_nothing;
 mod locks_that_cannot_be_had_are_explained;
 mod pods_that_cannot_start_are_explained;
+mod poolers_are_refused;
 mod privileges_are_least;
 mod restore_by_hand;
 mod roles_are_stored_without_passwords;

@@ -160,6 +160,11 @@ pub fn postgres_image(tag: &str) -> String {
     format!("{}:{tag}", postgres_repository())
 }
 
+/// The image of the connection pooler.
+pub fn pgbouncer_image() -> String {
+    env::var("PGBACKUP_PGBOUNCER_IMAGE").unwrap_or_else(|_| "localhost/pgbouncer:1".to_owned())
+}
+
 fn postgres_repository() -> String {
     env::var("PGBACKUP_POSTGRES_IMAGE").unwrap_or_else(|_| "localhost/postgres".to_owned())
 }

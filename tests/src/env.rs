@@ -27,6 +27,7 @@ use crate::{
     policy::Policy,
     postgres::Postgres,
     store::Store,
+    wait,
 };
 
 /// The claim that policies store to.
@@ -116,6 +117,14 @@ impl Env {
     /// The same with settings: `name=value`.
     pub async fn postgres_with(&self, major: u32, settings: &[&str]) -> Result<Postgres> {
         Postgres::start_with(self, "postgres", major, settings).await
+    }
+
+    /// Starts a connection pooler before the server `postgres`, with these settings (`name = value`).
+    pub async fn pgbouncer(&self, name: &str, settings: &str) -> Result<()> {
+        let image = cluster::pgbouncer_image();
+        let values = [("NAME", name), ("IMAGE", image.as_str()), ("SETTINGS", settings)];
+        self.create(&fill(manifests::PGBOUNCER, &values)).await?;
+        wait::pod_is_ready(&self.api(), name).await.map(drop)
     }
 
     /// Starts a shell in the claim that policies store to.

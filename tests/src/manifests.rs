@@ -9,6 +9,8 @@ use kube::{
 
 /// A PostgreSQL server and its Service.
 pub const POSTGRES: &str = include_str!("manifests/postgres.yaml");
+/// A connection pooler before it, and its Service.
+pub const PGBOUNCER: &str = include_str!("manifests/pgbouncer.yaml");
 /// Its password.
 pub const SECRET: &str = include_str!("manifests/secret.yaml");
 /// A shell in a store.

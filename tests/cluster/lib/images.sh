@@ -4,22 +4,27 @@
 #   localhost/pause:1                  what holds a pod's namespaces
 #   localhost/postgres:15, :17         PostgreSQL of bookworm and of trixie
 #   localhost/postgres:17-foreign-nss  the same 17 with a hostile /etc/nsswitch.conf
+#   localhost/pgbouncer:1              the connection pooler that backups must not go through
 #
 # The cache holds each root file system once, and the archives made from it.
 
 IMAGE_FILES=$HERE/images
 POSTGRES_SUITES=([15]=bookworm [17]=trixie)
+PGBOUNCER_SUITE=trixie
 
 # Layers must not carry the time and owner of this build.
 layer() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cf "$2" .; }
 
 pause_entry() { echo "image-pause-$(input_key "$(declare -f build_pause layer)" "$(oci_entry)" < "$IMAGE_FILES/pause.c")"; }
 rootfs_entry() {
-  echo "rootfs-postgres-$1-$(input_key "$1" "${POSTGRES_SUITES[$1]}" "$(declare -f build_rootfs)" < "$IMAGE_FILES/postgres-rootfs-hook.sh")"
+  echo "rootfs-postgres-$1-$(input_key "$1" "${POSTGRES_SUITES[$1]}" "$(declare -f build_rootfs debian)" < "$IMAGE_FILES/postgres-rootfs-hook.sh")"
 }
 postgres_entry() {
   echo "image-postgres-$1-$(cat "$IMAGE_FILES"/{postgres-entrypoint.sh,foreign-nsswitch.conf} \
     | input_key "$(rootfs_entry "$1")" "$(declare -f build_postgres layer)" "$(oci_entry)")"
+}
+pgbouncer_entry() {
+  echo "image-pgbouncer-$(input_key "$PGBOUNCER_SUITE" "$(declare -f build_pgbouncer debian)" "$(oci_entry)" < /dev/null)"
 }
 
 build_pause() {
@@ -30,9 +35,18 @@ build_pause() {
   rm -r "$1/root" "$1/layer.tar"
 }
 
+# debian SUITE PACKAGE ARCHIVE [FLAG...]: a minimal Debian with a package; no
+# documentation, no translations. Flags are those of mmdebstrap.
+debian() {
+  local suite=$1 package=$2 archive=$3 unwanted=() path
+  shift 3
+  for path in doc man info locale i18n; do unwanted+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
+  SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --mode=root --variant=minbase --components=main --skip=output/dev \
+    --aptopt='APT::Install-Recommends "false"' "${unwanted[@]}" --include="$package" "$@" "$suite" "$archive"
+}
+
 # build_rootfs MAJOR FOLDER: Debian with PostgreSQL, its contrib modules and
-# clients, and user postgres as in the official image; no documentation, no
-# translations. The hook takes away more.
+# clients, and user postgres as in the official image. The hook takes away more.
 build_rootfs() {
   local major=$1 suite=${POSTGRES_SUITES[$1]} folder=$2
   # Or the package would set up a server of its own on installation.
@@ -44,10 +58,7 @@ build_rootfs() {
     --essential-hook="copy-in '$folder/settings/postgresql-common' /etc"
     --customize-hook="$IMAGE_FILES/postgres-rootfs-hook.sh"
   )
-  local unwanted=() path
-  for path in doc man info locale i18n; do unwanted+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
-  SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --mode=root --variant=minbase --components=main --skip=output/dev \
-    --aptopt='APT::Install-Recommends "false"' "${unwanted[@]}" --include="postgresql-$major" "${hooks[@]}" "$suite" "$folder/rootfs.tar"
+  debian "$suite" "postgresql-$major" "$folder/rootfs.tar" "${hooks[@]}"
   rm -r "$folder/settings"
 }
 
@@ -77,6 +88,14 @@ build_postgres() {
   rm -r "$folder"/{entrypoint,foreign-nss}{,.layer}
 }
 
+build_pgbouncer() {
+  debian "$PGBOUNCER_SUITE" pgbouncer "$1/rootfs.tar" \
+    --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/etc/hostname "$1"/etc/resolv.conf'
+  "$OCI_IMAGE" --name localhost/pgbouncer:1 --out "$1/pgbouncer.tar" --user 65534:65534 --entrypoint pgbouncer \
+    --env "PATH=/usr/sbin:/usr/bin:/sbin:/bin" --port 6432/tcp "$1/rootfs.tar"
+  rm "$1/rootfs.tar"
+}
+
 # Builds what is missing and fills IMAGE_ARCHIVES.
 make_images() {
   local entry major rootfs
@@ -84,6 +103,9 @@ make_images() {
   entry=$(pause_entry)
   cached "$entry" "building image localhost/pause:1 (usually 1 s)" build_pause
   IMAGE_ARCHIVES=("$CACHE/$entry"/*.tar)
+  entry=$(pgbouncer_entry)
+  cached "$entry" "building image localhost/pgbouncer:1 from Debian $PGBOUNCER_SUITE (usually 15 to 25 s)" build_pgbouncer
+  IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
   for major in "${!POSTGRES_SUITES[@]}"; do
     rootfs=$(rootfs_entry "$major")
     cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"

@@ -39,11 +39,9 @@ pub enum PreflightError {
     /// No session came to be.
     #[error("{0}")]
     Connect(#[from] SessionError),
-    /// The setting that only our session has did not come back.
-    #[error(
-        "a connection pooler answers at this address: a setting that was given with the connection did not come back; give the server's own address"
-    )]
-    Pooler,
+    /// A session's own settings are refused, or did not come back.
+    #[error("a connection pooler answers at this address ({0}); give the server's own address")]
+    Pooler(String),
     /// The client tools are of another major version than the server.
     #[error(
         "the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}; set postgres.version to {server}"
@@ -62,7 +60,7 @@ impl PreflightError {
         match self {
             Self::Client(_) => Reason::InvalidConfiguration,
             Self::Connect(error) => error.reason(Reason::ServerNotReady),
-            Self::Pooler => Reason::PoolerNotSupported,
+            Self::Pooler(_) => Reason::PoolerNotSupported,
             Self::Version { client, server } if client < server => Reason::ClientTooOld,
             Self::Version { .. } => Reason::ClientTooNew,
         }
@@ -121,12 +119,20 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session
     // first session. A server that is older refuses settings that it does not know: the first session does without
     // them there, so that the message can name the version.
     let likely = tools.clone().for_server(client_major);
-    let (session, facts, maintenance) = match connect(&likely, literals).await {
-        Err(error) if is_about_a_setting(&error) => connect(&tools, literals).await?,
-        connected => connected?,
+    let connected = match connect(&likely, literals).await {
+        Err(error) if is_about_a_setting(&error) => connect(&tools, literals).await,
+        connected => connected,
     };
+    let (session, facts, maintenance) = connected.map_err(|error| {
+        if error.reason(Reason::ServerNotReady) == Reason::PoolerNotSupported {
+            PreflightError::Pooler(error.to_string())
+        } else {
+            error.into()
+        }
+    })?;
     if facts.token.as_deref() != Some(tools.session_token()) {
-        return Err(PreflightError::Pooler);
+        let why = "a setting that was given with the connection did not come back";
+        return Err(PreflightError::Pooler(why.to_owned()));
     }
     let major = facts.version_num / 10_000;
     if client_major != major {
