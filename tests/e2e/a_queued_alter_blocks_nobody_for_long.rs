@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use pgbackup_tests::{Session, story};
+use pgbackup_tests::{Policy, Postgres, Session, story};
 
 /// The runner's lock timeout, and as much again for a busy machine. A reader that waits longer fails.
 const READERS_LIMIT: Duration = Duration::from_secs(10);
@@ -20,23 +20,7 @@ fn a_queued_alter_blocks_nobody_for_long() -> Result<()> {
         let (mut lock, mut alter, mut reader) =
             tokio::try_join!(server.session("shop"), server.session("shop"), server.session("shop"))?;
 
-        // The queue at the table: we hold it, then the backup's holder waits, then the ALTER.
-        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
-        policy
-            .start("queued", |run| {
-                run.once().arg("--retry-wait=1");
-            })
-            .await?;
-        server.until_a_backup_waits_for_a_lock().await?;
-        alter.send("ALTER TABLE goods ADD COLUMN colour text;").await?;
-        server
-            .until(
-                "the ALTER waits behind the backup",
-                "SELECT count(*) > 0 FROM pg_stat_activity
-                 WHERE query LIKE 'ALTER TABLE goods%' AND wait_event_type = 'Lock'",
-            )
-            .await?;
-        lock.run("ROLLBACK;").await?;
+        queue(&server, &policy, "queued", &mut lock, &mut alter).await?;
 
         let backup = policy.succeeded("queued");
         let (success, longest) = tokio::try_join!(backup, longest_wait(&mut reader, &mut alter))?;
@@ -51,6 +35,67 @@ fn a_queued_alter_blocks_nobody_for_long() -> Result<()> {
         assert!(columns.contains("colour"), "the ALTER went through before the second try: {columns}");
         Ok(())
     })
+}
+
+#[test]
+fn a_hold_that_is_lost_before_the_dump_has_its_locks_is_taken_again() -> Result<()> {
+    story("lost-hold", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 1000).await?;
+        let policy =
+            env.policy("shop", |spec| spec.postgres.databases.include = vec!["shop".to_owned()]).await?;
+        let store = env.store().await?;
+        let (mut lock, mut alter) = tokio::try_join!(server.session("shop"), server.session("shop"))?;
+        queue(&server, &policy, "lost", &mut lock, &mut alter).await?;
+
+        // The ALTER is the backup's hold away from the table: whoever ends that session lets it through, and what
+        // pg_dump writes after that is of another table than the one that was listed.
+        server
+            .until(
+                "the session that holds the table is ended",
+                "SELECT count(pg_terminate_backend(holder.pid)) > 0
+                 FROM pg_stat_activity waiting, pg_stat_activity holder
+                 WHERE waiting.query LIKE 'ALTER TABLE goods%' AND holder.pid = ANY (pg_blocking_pids(waiting.pid))
+                   AND holder.application_name LIKE 'pgbackup/%' AND holder.state = 'idle in transaction'",
+            )
+            .await?;
+        alter.done().await?;
+        policy.succeeded("lost").await?;
+
+        let set = store.only_set(&policy).await?;
+        let log = store.sh(&format!("cat '{}/run.log'", set.path)).await?;
+        assert!(log.contains("the session that holds the tables was lost"), "{log}");
+        let columns = &set.database("shop")?.tables[0].columns;
+        assert!(columns.contains("colour"), "the copy is of the second try: {columns}");
+        store.check(&set).await
+    })
+}
+
+/// Queues at the table: we hold it, then the backup's holder waits, then the ALTER; then we let go.
+async fn queue(
+    server: &Postgres,
+    policy: &Policy,
+    job: &str,
+    lock: &mut Session,
+    alter: &mut Session,
+) -> Result<()> {
+    lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+    policy
+        .start(job, |run| {
+            run.once().arg("--retry-wait=1");
+        })
+        .await?;
+    server.until_a_backup_waits_for_a_lock().await?;
+    alter.send("ALTER TABLE goods ADD COLUMN colour text;").await?;
+    server
+        .until(
+            "the ALTER waits behind the backup",
+            "SELECT count(*) > 0 FROM pg_stat_activity
+             WHERE query LIKE 'ALTER TABLE goods%' AND wait_event_type = 'Lock'",
+        )
+        .await?;
+    lock.run("ROLLBACK;").await.map(drop)
 }
 
 /// Reads the table until the ALTER is done. A read that waits too long ends the session, and so the test.
