@@ -20,6 +20,8 @@ pub struct EventDraft {
     pub action: &'static str,
     /// For people.
     pub note: String,
+    /// The Job that it is about, if it is about one.
+    pub job: Option<String>,
 }
 
 /// What `after` says that `before` did not.
@@ -46,6 +48,7 @@ fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
         reason: new.reason.clone(),
         action: "Reconcile",
         note: new.message.clone(),
+        job: None,
     })
 }
 
@@ -70,6 +73,7 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
             reason: run.reason.clone(),
             action: "Backup",
             note: format!("{}: {words}", run.id),
+            job: Some(run.id.clone()),
         }
     });
     (drafts.collect(), news.iter().map(|run| run.reason.clone()).collect())
@@ -99,5 +103,13 @@ fn health(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Op
         reason: new.reason.clone(),
         action: "Backup",
         note: new.message.clone(),
+        job: concerned(&new.message, after),
     })
+}
+
+/// The run that a message of `BackupHealthy` is about: it begins with the Job's name. That of a copy overdue does not.
+fn concerned(message: &str, status: &BackupPolicyStatus) -> Option<String> {
+    let first = message.split(' ').next()?;
+    let last = status.last_backup.iter().map(|run| &run.job);
+    last.chain(status.history.iter().map(|run| &run.id)).find(|job| *job == first).cloned()
 }

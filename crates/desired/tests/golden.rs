@@ -88,7 +88,8 @@ fn status(case: &Path, policy: &BackupPolicy, seen: &Seen) -> Value {
         .into_iter()
         .map(|event| {
             let kind = if event.warning { "Warning" } else { "Normal" };
-            json!({ "type": kind, "reason": event.reason, "action": event.action, "note": event.note })
+            let (reason, action) = (event.reason, event.action);
+            json!({ "type": kind, "reason": reason, "action": action, "note": event.note, "job": event.job })
         })
         .collect();
     json!({ "status": outcome.status, "nextChange": outcome.next_change, "events": events })

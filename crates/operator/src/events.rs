@@ -3,8 +3,9 @@
 use api::BackupPolicy;
 use desired::EventDraft;
 use domain::report::cut;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
@@ -28,18 +29,66 @@ impl Events {
     /// Writes what is new about `policy`.
     pub async fn publish(&self, policy: &BackupPolicy, drafts: Vec<EventDraft>) {
         for draft in drafts {
-            let mut note = draft.note;
-            cut(&mut note, NOTE_LIMIT);
-            let event = Event {
-                type_: if draft.warning { EventType::Warning } else { EventType::Normal },
-                reason: draft.reason,
-                note: Some(note),
-                action: draft.action.to_owned(),
-                secondary: None,
-            };
+            let event = event(policy, draft);
             if let Err(error) = call(self.0.publish(&event, &policy.object_ref(&()))).await {
                 tracing::warn!("event {} is lost: {error}", event.reason);
             }
         }
+    }
+}
+
+/// The recorder counts events of one reason as one, with the note of the first, unless they are related to different
+/// objects: so each run's Job is named, and each run has its own words.
+fn event(policy: &BackupPolicy, draft: EventDraft) -> Event {
+    let mut note = draft.note;
+    cut(&mut note, NOTE_LIMIT);
+    Event {
+        type_: if draft.warning { EventType::Warning } else { EventType::Normal },
+        reason: draft.reason,
+        note: Some(note),
+        action: draft.action.to_owned(),
+        secondary: draft.job.map(|job| ObjectReference {
+            api_version: Some("batch/v1".to_owned()),
+            kind: Some("Job".to_owned()),
+            name: Some(job),
+            namespace: policy.namespace(),
+            ..ObjectReference::default()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn draft(job: Option<&str>) -> EventDraft {
+        EventDraft {
+            warning: true,
+            reason: "LockTimeout".to_owned(),
+            action: "Backup",
+            note: "words".to_owned(),
+            job: job.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn events_of_two_runs_are_not_counted_as_one() {
+        let policy: BackupPolicy = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
+            "spec": {
+                "schedule": "* * * * *",
+                "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
+                "storage": {"volume": {"claimName": "c"}}
+            }
+        }))
+        .unwrap();
+        let [first, second] = ["shop-backup-1", "shop-backup-2"].map(|job| event(&policy, draft(Some(job))));
+        assert_ne!(first.secondary, second.secondary);
+        let related = first.secondary.unwrap();
+        let words = [related.api_version, related.kind, related.namespace, related.name].map(Option::unwrap);
+        assert_eq!(words, ["batch/v1", "Job", "n", "shop-backup-1"]);
+        assert_eq!(event(&policy, draft(None)).secondary, None);
     }
 }
