@@ -89,4 +89,7 @@ pub struct Problem {
     pub reason: Reason,
     /// The words of the kubelet or the scheduler.
     pub message: String,
+    /// Since when, where the cluster says so.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }

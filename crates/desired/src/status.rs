@@ -13,7 +13,7 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{RetainedStatus, RunResult, time},
 };
-use domain::{name, report::RunReport, size};
+use domain::{name, reason::Reason, report::RunReport, size};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -23,9 +23,13 @@ use self::{
     run::{Judged, judge},
 };
 use crate::{
-    observed::Observed,
+    observed::{JobState, Observed, Problem},
     validate::{Invalid, ValidPolicy},
 };
+
+/// How long a pod may wait for a node before anybody is told. A new one often does for a moment: a volume that is made
+/// for its first pod is bound, a node is added. Half of the minute within which people are promised to hear of it.
+const NODE_PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A status, and when time alone would change it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +50,8 @@ pub fn status(
     let previous = policy.status.clone().unwrap_or_default();
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     let cron_job = name::backup_cron_job(policy.metadata.name.as_deref().unwrap_or_default());
-    let observed = &of_this_policy(observed, created);
+    let (observed, settles_at) = settled(of_this_policy(observed, created), now);
+    let observed = &observed;
     let runs = judged(&previous, observed, &cron_job);
     let newest_unseen = history::newest_unseen(&previous, observed);
     let current: Vec<&RunReport> =
@@ -66,7 +71,8 @@ pub fn status(
         status.schedule_since = schedule_since(valid, &previous, next_slot, now);
         let health = health::health(valid, &status, &runs, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
-        next_change = [next_slot, health.overdue_at].into_iter().flatten().min();
+        let settles_at = settles_at.filter(|_| !valid.suspend);
+        next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();
     } else {
         // The CronJob goes on as it was.
         status.effective_schedule.clone_from(&previous.effective_schedule);
@@ -85,6 +91,22 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
     observed.runs.retain(|run| run.created >= created);
     observed
+}
+
+/// Without what may pass by itself: a pod that has not waited long for its node. And when the first of them has.
+fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
+    let patience_ends = |problem: &Problem| {
+        let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
+        since.checked_add(NODE_PATIENCE).ok().filter(|ends| *ends > now)
+    };
+    let mut settles_at = None;
+    for run in observed.runs.iter_mut().filter(|run| run.state == JobState::Active) {
+        if let Some(ends) = run.problem.as_ref().and_then(patience_ends) {
+            run.problem = None;
+            settles_at = settles_at.into_iter().chain([ends]).min();
+        }
+    }
+    (observed, settles_at)
 }
 
 /// The observed runs that have something to say, oldest first.

@@ -4,7 +4,7 @@ use api::{
     BackupPolicy,
     status::{HISTORY_LIMIT, RunResult},
 };
-use domain::report::RunReport;
+use domain::{reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
     Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, events, status,
@@ -96,10 +96,15 @@ fn run() -> impl Strategy<Value = ObservedRun> {
         Just(JobState::Failed { reason: "DeadlineExceeded".into() }),
     ];
     let container = prop_oneof![Just(("OOMKilled", 137)), Just(("Error", 13)), Just(("Completed", 0))];
-    let problem = Problem { reason: domain::reason::Reason::SecretNotFound, message: "no secret".into() };
+    let problem = prop_oneof![Just((Reason::SecretNotFound, None)), Just((Reason::Unschedulable, Some(12)))];
+    let problem = problem.prop_map(|(reason, seconds)| Problem {
+        reason,
+        message: "words".into(),
+        since: seconds.map(|seconds| now() - SignedDuration::from_secs(seconds)),
+    });
     (
         (job(), moment(), state),
-        (prop::option::of(words()), prop::option::of(container), prop::option::weighted(0.2, Just(problem))),
+        (prop::option::of(words()), prop::option::of(container), prop::option::weighted(0.2, problem)),
     )
         .prop_map(|((job, created, state), (report_words, container, problem))| ObservedRun {
             report: report_words.map(|words| report(&job, words)),

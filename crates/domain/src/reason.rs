@@ -101,7 +101,7 @@ reasons! {
     ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";
     /// A Secret, or a key in it, does not exist.
     SecretNotFound = None, "Create the Secret that the message names, in the policy's namespace.";
-    /// No node takes the pod.
+    /// No node has taken the pod for half a minute.
     Unschedulable = None, "Read the scheduler's words in the message: most often a volume claim that does not exist or is not bound.";
     /// The container could not be created or started.
     PodCannotStart = None, "Read the kubelet's words in the message.";

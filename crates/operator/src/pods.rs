@@ -53,7 +53,8 @@ fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStat
     status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
 }
 
-/// Why the pod cannot start. The kubelet and the scheduler try for ever; people are told at once.
+/// Why the pod cannot start. The kubelet and the scheduler try for ever; when people are told is not decided
+/// here.
 fn problem(pod: &Pod, status: &PodStatus) -> Option<Problem> {
     if let Some(problem) = container_statuses(status).find_map(container_problem) {
         return Some(problem);
@@ -68,6 +69,7 @@ fn problem(pod: &Pod, status: &PodStatus) -> Option<Problem> {
         return Some(Problem {
             reason: Reason::Unschedulable,
             message: format!("no node takes the pod: {words}"),
+            since: condition.last_transition_time.as_ref().map(|time| time.0),
         });
     }
     install_failed(pod, status)
@@ -98,7 +100,7 @@ fn container_problem(container: &ContainerStatus) -> Option<Problem> {
         }
         _ => return None,
     };
-    Some(Problem { reason, message })
+    Some(Problem { reason, message, since: None })
 }
 
 /// The kubelet's words alternate between the error and `Back-off pulling image "x": ErrImagePull: <the error>`. Only
@@ -114,7 +116,7 @@ fn install_failed(pod: &Pod, status: &PodStatus) -> Option<Problem> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let message =
         format!("container {} of pod {name} ended with exit code {}", install.name, ended.exit_code);
-    Some(Problem { reason: Reason::PodCannotStart, message })
+    Some(Problem { reason: Reason::PodCannotStart, message, since: None })
 }
 
 #[cfg(test)]
@@ -171,11 +173,13 @@ mod tests {
     #[test]
     fn a_pod_that_no_node_takes_says_what_the_scheduler_says() {
         let seen = pod(&json!({"conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "persistentvolumeclaim \"x\" not found"}
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "persistentvolumeclaim \"x\" not found",
+             "lastTransitionTime": "2026-11-23T02:15:01Z"}
         ]}));
         let problem = seen.problem.unwrap();
         assert_eq!(problem.reason, Reason::Unschedulable);
         assert!(problem.message.contains("persistentvolumeclaim \"x\" not found"));
+        assert_eq!(problem.since, Some("2026-11-23T02:15:01Z".parse().unwrap()));
     }
 
     #[test]
