@@ -18,7 +18,8 @@ pub const POLICY_LABEL: &str = "pgbackup.dev/policy";
 /// On every object that is made for a policy: what its Jobs do (`backup`).
 pub const OPERATION_LABEL: &str = "pgbackup.dev/operation";
 
-/// On a policy: take a backup now, once for each value. An empty value, or none, does nothing.
+/// On a policy: take a backup now, or when it is no longer suspended, once for each value. An empty value, or none, does
+/// nothing.
 pub const REQUESTED_AT: &str = "pgbackup.dev/requested-at";
 
 /// On the objects of a policy: a hash of what was applied, so that a field taken away is noticed.

@@ -83,7 +83,8 @@ pub struct BackupPolicySpec {
     #[x_kube(validation = Rule::new("self != 'Local'").message("write an IANA name such as Europe/Berlin; Local would be the zone of whatever host the controller runs on"))]
     pub time_zone: String,
 
-    /// Stops backups. Copies that exist stay; a backup that runs is not stopped. Default: false.
+    /// Stops backups. One that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Copies
+    /// that exist stay; a backup that runs is not stopped. Default: false.
     #[serde(default)]
     pub suspend: bool,
 

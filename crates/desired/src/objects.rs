@@ -3,7 +3,7 @@
 mod cron_job;
 mod pod;
 
-use api::meta;
+use api::{BackupPolicy, meta};
 use domain::{hash, name};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
@@ -37,6 +37,13 @@ pub fn objects(policy: &ValidPolicy, images: &Images) -> Objects {
     let hash = hash::sha256(&json(&cron_job).to_string());
     cron_job.metadata.annotations.get_or_insert_default().insert(meta::APPLIED_HASH.to_owned(), hash);
     Objects { cron_job }
+}
+
+/// The token of `requested-at` for which no backup was taken yet.
+pub fn open_request(policy: &BackupPolicy) -> Option<&str> {
+    let token = policy.metadata.annotations.as_ref()?.get(meta::REQUESTED_AT)?.as_str();
+    let handled = policy.status.as_ref().and_then(|status| status.last_handled_request.as_deref());
+    (!token.is_empty() && Some(token) != handled).then_some(token)
 }
 
 /// The Job of one `requested-at` token, from the CronJob as it is in the cluster. Its name is made from the token,

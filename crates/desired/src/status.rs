@@ -23,6 +23,7 @@ use self::{
     run::{Judged, judge},
 };
 use crate::{
+    objects,
     observed::{JobState, Observed, Problem},
     validate::{Invalid, ValidPolicy},
 };
@@ -69,7 +70,7 @@ pub fn status(
         status.effective_schedule = Some(valid.schedule.effective().to_owned());
         status.next_schedule_time = next_slot.map(time);
         status.schedule_since = schedule_since(valid, &previous, next_slot, now);
-        let health = health::health(valid, &status, &runs, now);
+        let health = health::health(valid, &status, &runs, objects::open_request(policy), now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         let settles_at = settles_at.filter(|_| !valid.suspend);
         next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();

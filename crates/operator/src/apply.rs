@@ -63,18 +63,14 @@ fn correction(found: &CronJob, wanted: &CronJob) -> Value {
 }
 
 /// Starts the run that the annotation `requested-at` asks for, once for each token; gives the token that is dealt
-/// with. A suspended policy takes no backups: the request waits until it is resumed.
+/// with. A suspended policy takes no backups: the request waits until it is resumed, and the status says so.
 pub async fn requested(
     client: &Client,
     policy: &BackupPolicy,
     valid: &ValidPolicy,
     cron_job: &CronJob,
 ) -> Result<Option<String>, CallError> {
-    let token = policy.annotations().get(meta::REQUESTED_AT).filter(|token| !token.is_empty());
-    let handled = policy.status.as_ref().and_then(|status| status.last_handled_request.as_ref());
-    let Some(token) = token.filter(|token| Some(*token) != handled && !valid.suspend) else {
-        return Ok(None);
-    };
+    let Some(token) = desired::open_request(policy).filter(|_| !valid.suspend) else { return Ok(None) };
     let api = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     match call(api.create(&parameters(), &desired::requested_job(valid, cron_job, token))).await {
         Err(error) if !error.is_already_exists() => Err(error),
@@ -84,7 +80,7 @@ pub async fn requested(
                 "Job {} runs as requested",
                 name::requested_job(&policy.name_any(), token)
             );
-            Ok(Some(token.clone()))
+            Ok(Some(token.to_owned()))
         }
     }
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::validate::validate;
 
-fn valid() -> ValidPolicy {
-    let policy: BackupPolicy = serde_json::from_value(json!({
+fn policy() -> BackupPolicy {
+    serde_json::from_value(json!({
         "apiVersion": "pgbackup.dev/v1alpha1",
         "kind": "BackupPolicy",
         "metadata": { "namespace": "shop", "name": "shop", "uid": "u-1" },
@@ -17,8 +17,11 @@ fn valid() -> ValidPolicy {
             "storage": { "volume": { "claimName": "backups" } },
         },
     }))
-    .unwrap();
-    validate(&policy).unwrap()
+    .unwrap()
+}
+
+fn valid() -> ValidPolicy {
+    validate(&policy()).unwrap()
 }
 
 fn wanted() -> CronJob {
@@ -130,4 +133,18 @@ fn a_requested_job_is_the_cron_jobs_and_named_by_its_token() {
     );
     assert_eq!(job.spec, observed(|_| ()).spec.job_template.spec);
     assert_eq!(job.metadata.labels, wanted().metadata.labels);
+}
+
+#[test]
+fn a_request_is_open_until_its_token_was_handled() {
+    let mut policy = policy();
+    assert_eq!(open_request(&policy), None);
+    let mut annotate = |token: &str, handled: &str| {
+        policy.metadata.annotations = Some([(meta::REQUESTED_AT.to_owned(), token.to_owned())].into());
+        policy.status = serde_json::from_value(json!({ "lastHandledRequest": handled })).unwrap();
+        open_request(&policy).map(str::to_owned)
+    };
+    assert_eq!(annotate("", "first"), None);
+    assert_eq!(annotate("first", "first"), None);
+    assert_eq!(annotate("second", "first").as_deref(), Some("second"));
 }

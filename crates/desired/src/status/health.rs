@@ -4,7 +4,7 @@ use api::{
     BackupPolicyStatus,
     status::{RunResult, RunStatus},
 };
-use domain::{reason::Reason, schedule};
+use domain::{reason::Reason, report::cut, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -16,6 +16,9 @@ use crate::{events, validate::ValidPolicy};
 /// Longer than any run can be: a report that says more is wrong, and must not put off `Overdue`.
 const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
+/// As much of a `requested-at` token as a message shows: a date is shorter.
+const TOKEN_LIMIT: usize = 64;
+
 /// The condition, and when it turns into `Overdue` if nothing happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -25,16 +28,19 @@ pub struct Health {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// Judges the newest copy at `now`. `status` holds the facts of `now`.
+/// Judges the newest copy at `now`. `status` holds the facts of `now`; `request` is a token for which no backup was
+/// taken yet.
 pub fn health(
     policy: &ValidPolicy,
     status: &BackupPolicyStatus,
     runs: &[Judged<'_>],
+    request: Option<&str>,
     now: Timestamp,
 ) -> Health {
     let copy = newest_copy(status);
     if policy.suspend {
-        let message = format!("suspended: no backups are taken; {copy}");
+        let waiting = request.map(waiting).unwrap_or_default();
+        let message = format!("suspended: no backups are taken{waiting}; {copy}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
     }
     let ended = status.history.first();
@@ -63,6 +69,13 @@ pub fn health(
         health.message = format!("{}; a try of {job} failed and is repeated: {words}", health.message);
     }
     health
+}
+
+/// Somebody asked for a backup and would wait for it in vain.
+fn waiting(request: &str) -> String {
+    let mut token = one_line(request);
+    cut(&mut token, TOKEN_LIMIT);
+    format!("; the one that requested-at \"{token}\" asks for starts when suspend is false")
 }
 
 const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
