@@ -16,6 +16,9 @@ pub struct Observed {
     /// The `requested-at` token whose Job is known to exist.
     #[serde(default)]
     pub handled_request: Option<String>,
+    /// Why the API server refuses the Job that `requested-at` asks for, in its words.
+    #[serde(default)]
+    pub refused_request: Option<String>,
 }
 
 /// The object of the CronJob's name.
@@ -29,6 +32,11 @@ pub enum ObservedCronJob {
     Foreign {
         /// Who controls it, for people.
         owner: String,
+    },
+    /// The API server refuses to have it made, or corrected.
+    Refused {
+        /// Why, in its words.
+        message: String,
     },
 }
 

@@ -8,6 +8,7 @@ mod health;
 mod history;
 mod record;
 mod run;
+mod words;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
@@ -20,6 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub(crate) use self::run::{lost, meaning};
 use self::{
     condition::Conditions,
+    health::Request,
     run::{Judged, judge},
 };
 use crate::{
@@ -70,7 +72,9 @@ pub fn status(
         status.effective_schedule = Some(valid.schedule.effective().to_owned());
         status.next_schedule_time = next_slot.map(time);
         status.schedule_since = schedule_since(valid, &previous, next_slot, now);
-        let health = health::health(valid, &status, &runs, objects::open_request(policy), now);
+        let refusal = observed.refused_request.as_deref();
+        let request = objects::open_request(policy).map(|token| Request { token, refusal });
+        let health = health::health(valid, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         let settles_at = settles_at.filter(|_| !valid.suspend);
         next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();

@@ -122,7 +122,7 @@ fn observed() -> impl Strategy<Value = Observed> {
     prop::collection::vec(run(), 0..14).prop_map(|mut runs| {
         runs.sort_by(|a, b| a.job.cmp(&b.job));
         runs.dedup_by(|a, b| a.job == b.job);
-        Observed { cron_job: ObservedCronJob::Ours, runs, handled_request: None }
+        Observed { cron_job: ObservedCronJob::Ours, runs, handled_request: None, refused_request: None }
     })
 }
 
@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn a_run_that_ended_stays_ended_when_its_job_is_gone(seen in observed()) {
         let outcome = look(&policy(), &seen, now());
-        let nothing = Observed { cron_job: ObservedCronJob::Ours, runs: vec![], handled_request: None };
+        let nothing = Observed { cron_job: ObservedCronJob::Ours, runs: vec![], handled_request: None, refused_request: None };
         let after = look(&with(&outcome), &nothing, now()).status;
         prop_assert_eq!(&after.last_success, &outcome.status.last_success);
         prop_assert_eq!(&after.last_failure, &outcome.status.last_failure);

@@ -131,6 +131,8 @@ reasons! {
     InvalidSchedule = None, "Correct it as the message says.";
     /// Another field of the policy cannot work.
     InvalidSpec = None, "Correct it as the message says.";
+    /// The API server refuses an object that the policy needs.
+    Refused = None, "Read its words in the message: most often a quota, an admission policy, or a right that the operator lacks. It is tried again every minute.";
     /// An object of the name that the policy needs belongs to somebody else.
     NameTaken = None, "Rename the policy, or delete the object that the message names.";
 

@@ -33,7 +33,7 @@ pub async fn cron_job(
             Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
             // One that our watch does not select, or has not shown yet.
             Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?,
-            Err(error) => return Err(error),
+            Err(error) => return refused(policy, error, None),
         },
         (_, Some(found)) => found,
         (owner, None) => return Ok((owner, None)),
@@ -43,13 +43,38 @@ pub async fn cron_job(
         return Ok((owner, Some(found)));
     }
     let patch = Patch::Merge(correction(&found, wanted));
-    let corrected = call(api.patch(&wanted.name_any(), &patch_parameters(), &patch)).await?;
+    let corrected = match call(api.patch(&wanted.name_any(), &patch_parameters(), &patch)).await {
+        Ok(corrected) => corrected,
+        Err(error) => return refused(policy, error, Some(found)),
+    };
     tracing::info!(
         namespace = policy.namespace(),
         "CronJob {} differed from what the policy says; corrected",
         wanted.name_any()
     );
     Ok((ObservedCronJob::Ours, Some(corrected)))
+}
+
+/// A refusal is a fact about the policy, which its status tells; any other error is tried again.
+fn refused(
+    policy: &BackupPolicy,
+    error: CallError,
+    found: Option<CronJob>,
+) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
+    let Some(message) = error.refusal() else { return Err(error) };
+    tracing::warn!(namespace = policy.namespace(), policy = policy.name_any(), "CronJob refused: {message}");
+    Ok((ObservedCronJob::Refused { message }, found))
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requested {
+    /// There is none, or it waits.
+    Nothing,
+    /// The Job of this token is there.
+    Started(String),
+    /// The API server will not have its Job, for this reason.
+    Refused(String),
 }
 
 /// The merge patch that makes `found` what is wanted. Labels and annotations of others stay; in the spec, nothing
@@ -62,25 +87,35 @@ fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     patch
 }
 
-/// Starts the run that the annotation `requested-at` asks for, once for each token; gives the token that is dealt
-/// with. A suspended policy takes no backups: the request waits until it is resumed, and the status says so.
+/// Starts the run that the annotation `requested-at` asks for, once for each token. A suspended policy takes
+/// no backups: the request waits until it is resumed, and the status says so.
 pub async fn requested(
     client: &Client,
     policy: &BackupPolicy,
     valid: &ValidPolicy,
     cron_job: &CronJob,
-) -> Result<Option<String>, CallError> {
-    let Some(token) = desired::open_request(policy).filter(|_| !valid.suspend) else { return Ok(None) };
+) -> Result<Requested, CallError> {
+    let Some(token) = desired::open_request(policy).filter(|_| !valid.suspend) else {
+        return Ok(Requested::Nothing);
+    };
     let api = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     match call(api.create(&parameters(), &desired::requested_job(valid, cron_job, token))).await {
-        Err(error) if !error.is_already_exists() => Err(error),
+        Err(error) if !error.is_already_exists() => {
+            let Some(words) = error.refusal() else { return Err(error) };
+            tracing::warn!(
+                namespace = policy.namespace(),
+                policy = policy.name_any(),
+                "Job refused: {words}"
+            );
+            Ok(Requested::Refused(words))
+        }
         _ => {
             tracing::info!(
                 namespace = policy.namespace(),
                 "Job {} runs as requested",
                 name::requested_job(&policy.name_any(), token)
             );
-            Ok(Some(token.to_owned()))
+            Ok(Requested::Started(token.to_owned()))
         }
     }
 }

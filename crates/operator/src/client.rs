@@ -3,10 +3,13 @@
 use std::{future::Future, time::Duration};
 
 use http::{HeaderValue, header::USER_AGENT};
-use kube::{Client, Config};
+use kube::{Client, Config, core::Status};
 
 /// No call but a watch takes longer on a server that is alive. kube has no time-out of its own for them.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bad request, forbidden (rights, quotas and most admission policies), too large, invalid.
+const REFUSALS: [u16; 4] = [400, 403, 413, 422];
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,52 @@ impl CallError {
         matches!(self, Self::Kube(kube::Error::Api(status)) if status.is_already_exists())
     }
 
+    /// Why the server will not have what it was given, in its words: it understood, and the same would be refused again
+    /// until somebody changes something. `None` for what may pass by itself.
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Kube(kube::Error::Api(status)) = self else { return None };
+        let is_refusal = REFUSALS.contains(&status.code) && !is_of_another_uid(status);
+        is_refusal.then(|| status.message.clone())
+    }
+
     /// Somebody else wrote in between.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Kube(kube::Error::Api(status)) if status.is_conflict())
+    }
+}
+
+/// What was to be patched was deleted and made anew in between: the watch will show it.
+fn is_of_another_uid(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.field == "metadata.uid")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(code: u16) -> CallError {
+        let status = Status { code, message: "exceeded quota: jobs".to_owned(), ..Status::default() };
+        CallError::Kube(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn what_the_server_will_never_take_is_a_refusal_and_what_may_pass_is_not() {
+        for code in REFUSALS {
+            assert_eq!(answer(code).refusal().as_deref(), Some("exceeded quota: jobs"), "{code}");
+        }
+        for code in [401, 404, 408, 409, 410, 429, 500, 503, 504] {
+            assert_eq!(answer(code).refusal(), None, "{code}");
+        }
+        assert_eq!(CallError::Timeout.refusal(), None);
+    }
+
+    #[test]
+    fn an_object_that_was_made_anew_is_no_refusal() {
+        let status = json!({"code": 422, "details": {"causes": [{"field": "metadata.uid"}]}});
+        let status: Status = serde_json::from_value(status).unwrap();
+        assert_eq!(CallError::Kube(kube::Error::Api(status.boxed())).refusal(), None);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use desired::{Images, ObservedCronJob};
+use desired::{Images, Observed, ObservedCronJob};
 use futures::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
 use kube::{
@@ -25,7 +25,7 @@ use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply,
+    apply::{self, Requested},
     client::CallError,
     events::Events,
     observe::{Children, Relisting},
@@ -41,8 +41,8 @@ const CONCURRENCY: u16 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Somebody else's CronJob is not watched: look again now and then whether the name is free.
-const NAME_TAKEN_PAUSE: Duration = Duration::from_mins(1);
+/// Nothing wakes us when a name becomes free or the API server takes what it refused: look again now and then.
+const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
 /// What a reconcile works with.
 struct Context {
@@ -181,7 +181,11 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         (observed.cron_job, cron_job) =
             apply::cron_job(&context.client, policy, &wanted, (observed.cron_job, cron_job)).await?;
         if let (ObservedCronJob::Ours, Some(cron_job)) = (&observed.cron_job, &cron_job) {
-            observed.handled_request = apply::requested(&context.client, policy, valid, cron_job).await?;
+            match apply::requested(&context.client, policy, valid, cron_job).await? {
+                Requested::Nothing => {}
+                Requested::Started(token) => observed.handled_request = Some(token),
+                Requested::Refused(words) => observed.refused_request = Some(words),
+            }
         }
     }
     let now = Timestamp::now();
@@ -191,9 +195,15 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         context.events.publish(policy, desired::events(policy.status.as_ref(), &outcome.status)).await;
     }
     context.children.forget_deleted(policy, &observed);
-    let name_taken = matches!(observed.cron_job, ObservedCronJob::Foreign { .. }).then_some(NAME_TAKEN_PAUSE);
-    let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(name_taken).min();
+    let blocked = is_blocked(&observed).then_some(BLOCKED_PAUSE);
+    let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Somebody else must do something that no watch of ours shows.
+fn is_blocked(observed: &Observed) -> bool {
+    matches!(observed.cron_job, ObservedCronJob::Foreign { .. } | ObservedCronJob::Refused { .. })
+        || observed.refused_request.is_some()
 }
 
 /// The time until `at`, and a little more, so that it has passed.

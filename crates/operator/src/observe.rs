@@ -117,7 +117,12 @@ impl Children {
         let all = self.lock();
         let Some(seen) = all.get(&key_of(policy)) else {
             return (
-                Observed { cron_job: ObservedCronJob::Missing, runs: Vec::new(), handled_request: None },
+                Observed {
+                    cron_job: ObservedCronJob::Missing,
+                    runs: Vec::new(),
+                    handled_request: None,
+                    refused_request: None,
+                },
                 None,
             );
         };
@@ -127,7 +132,7 @@ impl Children {
         let runs = seen.jobs.iter().filter_map(|(uid, job)| job.run(uid));
         // The Jobs of a policy that had the same name before may still be on their way out.
         let runs = runs.filter(|run| run.created >= born).collect();
-        (Observed { cron_job, runs, handled_request: None }, found)
+        (Observed { cron_job, runs, handled_request: None, refused_request: None }, found)
     }
 
     /// Forgets the Jobs that are deleted and whose last words are in `observed`, now that the status of `policy`

@@ -6,11 +6,15 @@ use domain::{name, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::run;
+use super::{run, words::plain};
 use crate::{
     observed::ObservedCronJob,
     validate::{Invalid, ValidPolicy},
 };
+
+/// As much of the API server's words as a message shows: those of a quota or a webhook are shorter, and what it finds
+/// wrong in an object comes first.
+pub const REFUSAL_LIMIT: usize = 500;
 
 /// `True`, `False` or `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,13 @@ pub fn acceptance(
                 Reason::NameTaken,
                 "nothing happens until the name is free",
             );
+        }
+        (Ok(valid), ObservedCronJob::Refused { message }) => {
+            let cron_job = name::backup_cron_job(&valid.identity.name);
+            let message =
+                format!("the API server refuses CronJob {cron_job}: {}", plain(message, REFUSAL_LIMIT));
+            conditions.set("Ready", Truth::False, Reason::Refused, message);
+            conditions.set("Stalled", Truth::True, Reason::Refused, "nothing changes until it is accepted");
         }
         (Ok(_), ObservedCronJob::Missing) => {
             conditions.set("Ready", Truth::Unknown, Reason::Reconciling, "its CronJob is being made");

@@ -4,12 +4,13 @@ use api::{
     BackupPolicyStatus,
     status::{RunResult, RunStatus},
 };
-use domain::{reason::Reason, report::cut, schedule};
+use domain::{name, reason::Reason, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    condition::Truth,
+    condition::{REFUSAL_LIMIT, Truth},
     run::{Judged, lost},
+    words::{one_line, plain},
 };
 use crate::{events, validate::ValidPolicy};
 
@@ -28,13 +29,20 @@ pub struct Health {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// Judges the newest copy at `now`. `status` holds the facts of `now`; `request` is a token for which no backup was
-/// taken yet.
+/// What `requested-at` asks for and has not got.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub token: &'a str,
+    /// The API server's words, if it refuses the Job.
+    pub refusal: Option<&'a str>,
+}
+
+/// Judges the newest copy at `now`. `status` holds the facts of `now`.
 pub fn health(
     policy: &ValidPolicy,
     status: &BackupPolicyStatus,
     runs: &[Judged<'_>],
-    request: Option<&str>,
+    request: Option<Request<'_>>,
     now: Timestamp,
 ) -> Health {
     let copy = newest_copy(status);
@@ -42,6 +50,11 @@ pub fn health(
         let waiting = request.map(waiting).unwrap_or_default();
         let message = format!("suspended: no backups are taken{waiting}; {copy}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
+    }
+    if let Some(Request { token, refusal: Some(words) }) = request {
+        let (job, words) = (name::requested_job(&policy.identity.name, token), plain(words, REFUSAL_LIMIT));
+        let message = format!("{job} cannot start: the API server refuses it: {words}; {copy}");
+        return fixed(Truth::False, Reason::Refused, message);
     }
     let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.
@@ -72,9 +85,8 @@ pub fn health(
 }
 
 /// Somebody asked for a backup and would wait for it in vain.
-fn waiting(request: &str) -> String {
-    let mut token = one_line(request);
-    cut(&mut token, TOKEN_LIMIT);
+fn waiting(request: Request<'_>) -> String {
+    let token = plain(request.token, TOKEN_LIMIT);
     format!("; the one that requested-at \"{token}\" asks for starts when suspend is false")
 }
 
@@ -140,12 +152,6 @@ impl Due {
         };
         Health { status, reason, message, overdue_at }
     }
-}
-
-/// The words of tools and kubelets span lines; a column of a table does not.
-fn one_line(words: &str) -> String {
-    let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    words.trim_end_matches(['.', ';']).to_owned()
 }
 
 /// `newest verified copy: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
