@@ -87,6 +87,9 @@ pub struct Container {
     pub reason: String,
     /// Its exit code.
     pub exit_code: i32,
+    /// The words of the kubelet, if it could not even start it.
+    #[serde(default)]
+    pub message: Option<String>,
 }
 
 /// Why a pod cannot start.

@@ -108,8 +108,11 @@ fn run() -> impl Strategy<Value = ObservedRun> {
     )
         .prop_map(|((job, created, state), (report_words, container, problem))| ObservedRun {
             report: report_words.map(|words| report(&job, words)),
-            container: container
-                .map(|(reason, exit_code)| Container { reason: reason.to_owned(), exit_code }),
+            container: container.map(|(reason, exit_code)| Container {
+                reason: reason.to_owned(),
+                exit_code,
+                message: None,
+            }),
             job_uid: format!("uid of {job}"),
             job,
             created,

@@ -45,6 +45,7 @@ fn failed(reason: Reason) -> Observed {
         container: Some(Container {
             reason: "Error".to_owned(),
             exit_code: reason.exit_code().unwrap().into(),
+            message: None,
         }),
         problem: None,
     };

@@ -4,7 +4,9 @@ use api::meta;
 use desired::{Container, Problem};
 use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
+};
 
 /// A pod, reduced.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +39,13 @@ pub fn seen(pod: &Pod) -> SeenPod {
     let ended = terminated.map(|terminated| Container {
         reason: terminated.reason.clone().unwrap_or_default(),
         exit_code: terminated.exit_code,
+        message: start_error(terminated).map(str::to_owned),
     });
-    let evicted = (status.reason.as_deref() == Some("Evicted"))
-        .then(|| Container { reason: "Evicted".to_owned(), exit_code: -1 });
+    let evicted = (status.reason.as_deref() == Some("Evicted")).then(|| Container {
+        reason: "Evicted".to_owned(),
+        exit_code: -1,
+        message: None,
+    });
     SeenPod {
         created: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         unfinished: !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
@@ -109,13 +115,20 @@ fn pull_error(words: &str) -> &str {
     words.rsplit_once("ErrImagePull: ").map_or(words, |(_, error)| error)
 }
 
+/// The kubelet's words where it could not start a container. Of one that was started, the message is its own.
+fn start_error(ended: &ContainerStateTerminated) -> Option<&str> {
+    let reason = ended.reason.as_deref();
+    ended.message.as_deref().filter(|_| matches!(reason, Some("StartError" | "ContainerCannotRun")))
+}
+
 /// The init container ended with an error: the runner never came.
 fn install_failed(pod: &Pod, status: &PodStatus) -> Option<Problem> {
     let install = container_statuses(status).find(|container| container.name == meta::INSTALL_CONTAINER)?;
     let ended = install.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let words = start_error(ended).map_or_else(String::new, |words| format!(": {words}"));
     let message =
-        format!("container {} of pod {name} ended with exit code {}", install.name, ended.exit_code);
+        format!("container {} of pod {name} ended with exit code {}{words}", install.name, ended.exit_code);
     Some(Problem { reason: Reason::PodCannotStart, message, since: None })
 }
 
@@ -188,9 +201,25 @@ mod tests {
             "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "not a report"}}
         }]}));
-        assert_eq!(seen.container, Some(Container { reason: "OOMKilled".into(), exit_code: 137 }));
+        let killed = Container { reason: "OOMKilled".into(), exit_code: 137, message: None };
+        assert_eq!(seen.container, Some(killed));
         assert_eq!(seen.report, None);
         assert!(seen.says_something());
+    }
+
+    #[test]
+    fn a_container_that_could_not_be_started_has_the_kubelets_words() {
+        const WORDS: &str = "exec: \"/pgbackup/pgbackup-runner\": permission denied";
+        let ended = |key: &str, container: &str| {
+            pod(&json!({key: [{
+                "name": container, "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": WORDS}}
+            }]}))
+        };
+        let runner = ended("containerStatuses", "runner").container.unwrap();
+        assert_eq!(runner.message.as_deref(), Some(WORDS));
+        let install = ended("initContainerStatuses", "install").problem.unwrap();
+        assert!(install.message.ends_with(WORDS), "{}", install.message);
     }
 
     #[test]

@@ -140,6 +140,9 @@ fn pod_failure(container: &Container, report: Option<&RunReport>) -> Option<Fail
         _ if container.exit_code == 0 => return None,
         "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),
         "Evicted" => (Reason::Evicted, format!("the node evicted the pod{}", in_stage(report))),
+        word if let Some(words) = &container.message => {
+            (Reason::PodCannotStart, format!("the runner could not be started: {word}: {words}"))
+        }
         _ if report.is_some() => (Reason::Interrupted, format!("the runner was killed{}", in_stage(report))),
         word => (
             Reason::PodFailed,
