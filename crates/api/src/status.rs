@@ -23,7 +23,7 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_schedule: Option<String>,
 
-    /// When the next backup starts; absent when suspended.
+    /// When the next backup starts; absent when suspended, and while the policy is not accepted as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
 

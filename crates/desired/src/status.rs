@@ -71,7 +71,7 @@ pub fn status(
         let next_slot = valid.schedule.after(&valid.zone, now).filter(|_| !valid.suspend);
         status.effective_schedule = Some(valid.schedule.effective().to_owned());
         status.next_schedule_time = next_slot.map(time);
-        status.schedule_since = schedule_since(valid, &previous, next_slot, now);
+        status.schedule_since = schedule_since(valid, &previous, now);
         let refusal = observed.refused_request.as_deref();
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
         let health = health::health(valid, &status, &runs, request, now);
@@ -79,9 +79,9 @@ pub fn status(
         let settles_at = settles_at.filter(|_| !valid.suspend);
         next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();
     } else {
-        // The CronJob goes on as it was.
+        // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
+        // announced before would soon be past.
         status.effective_schedule.clone_from(&previous.effective_schedule);
-        status.next_schedule_time.clone_from(&previous.next_schedule_time);
         status.schedule_since.clone_from(&previous.schedule_since);
         // As before: a bad edit says nothing about the copies.
         conditions.keep("BackupHealthy");
@@ -157,13 +157,9 @@ fn facts(
 
 /// Since when the schedule is as it is: a policy that was suspended for a month, or that ran monthly until now, is
 /// not overdue at once. That it was otherwise shows in the slot that the previous status announced: there was
-/// none, or it is not one of this schedule.
-fn schedule_since(
-    policy: &ValidPolicy,
-    previous: &BackupPolicyStatus,
-    next_slot: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Time> {
+/// none and no since either (suspended), or it is not one of this schedule. A policy that was invalid announced none,
+/// and its since goes on: a bad edit must not hide what is overdue.
+fn schedule_since(policy: &ValidPolicy, previous: &BackupPolicyStatus, now: Timestamp) -> Option<Time> {
     if policy.suspend {
         return None;
     }
@@ -175,7 +171,7 @@ fn schedule_since(
             .is_ok_and(|before| policy.schedule.after(&policy.zone, before) == Some(at))
     };
     let unchanged = previous.effective_schedule.as_deref() == Some(policy.schedule.effective())
-        && previous.next_schedule_time.as_ref().map_or(next_slot.is_none(), |announced| is_slot(announced.0));
+        && previous.next_schedule_time.as_ref().is_none_or(|announced| is_slot(announced.0));
     previous.schedule_since.clone().filter(|_| unchanged).or_else(|| Some(time(now)))
 }
 
