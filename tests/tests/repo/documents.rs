@@ -10,6 +10,7 @@ use crate::{files, read, root};
 
 fn documents() -> Result<Vec<PathBuf>> {
     let mut all = files("docs", ".md")?;
+    all.extend(files("charts", ".md")?);
     all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from));
     Ok(all)
 }
@@ -65,6 +66,36 @@ fn every_promise_names_tests_that_exist() -> Result<()> {
             let source = read(format!("{file}.rs"))?;
             ensure!(source.contains(&format!("fn {name}(")), "{file}.rs has no test {name}");
         }
+    }
+    Ok(())
+}
+
+/// And back: an end-to-end test that proves no promise is one that nobody asked for, or a promise that is not written.
+#[test]
+fn every_end_to_end_test_proves_a_promise() -> Result<()> {
+    let promises = read("docs/validation.md")?;
+    let mut tests = 0;
+    for file in files("tests/e2e", ".rs")? {
+        let source = read(&file)?;
+        for test in source.split("#[test]").skip(1) {
+            let name = test.split_once("fn ").and_then(|(_, rest)| Some(rest.split_once('(')?.0));
+            let name = name.with_context(|| format!("{}: a test without a name", file.display()))?;
+            let row = format!("`{}::{name}`", file.display());
+            ensure!(promises.contains(&row), "docs/validation.md says nothing of {row}");
+            tests += 1;
+        }
+    }
+    ensure!(tests > 0, "there are no end-to-end tests");
+    Ok(())
+}
+
+#[test]
+fn documents_have_no_blanks_to_fill_in() -> Result<()> {
+    const BLANKS: [&str; 4] = ["TODO", "TBD", "FIXME", "XXX"];
+    for document in documents()? {
+        let text = read(&document)?;
+        let blank = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| BLANKS.contains(word));
+        ensure!(blank.is_none(), "{}: {}", document.display(), blank.unwrap_or_default());
     }
     Ok(())
 }

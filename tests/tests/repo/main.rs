@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 mod boundaries;
 mod documents;
 mod generated;
+mod versions;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
