@@ -27,3 +27,4 @@ mod restore_by_hand;
 mod roles_are_stored_without_passwords;
 mod volumes_of_both_kinds_work;
 mod what_cannot_be_read_is_named;
+mod what_the_cluster_refuses_is_said;
