@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use domain::name;
-use pgbackup_tests::story;
+use pgbackup_tests::{story, story_alone};
 
 #[test]
 fn a_request_runs_exactly_once() -> Result<()> {
-    story("request", async |env| {
+    story_alone("request", async |env, operator| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
@@ -16,14 +16,14 @@ fn a_request_runs_exactly_once() -> Result<()> {
         assert!(policy.jobs().await?.is_empty(), "an empty token asks for nothing");
 
         let first = policy.request("first").await?;
-        env.restart_operator().await?;
+        operator.restart().await?;
         policy.succeeded(&first).await?;
         assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("first"));
 
         policy.request("").await?;
         policy.observed_now().await?;
         policy.request("first").await?;
-        env.restart_operator().await?;
+        operator.restart().await?;
         policy.observed_now().await?;
         assert_eq!(policy.jobs().await?, [first.as_str()], "a token that was handled asks for nothing");
 

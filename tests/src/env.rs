@@ -18,12 +18,13 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use serde_json::json;
-use tokio::time;
+use tokio::{runtime::Runtime, time};
 
 use crate::{
-    cluster::{self, Cluster, NODE_NAMESPACE, NODE_VOLUMES, SYSTEM},
+    cluster::{self, Cluster, NODE_NAMESPACE, NODE_VOLUMES},
     diagnosis, exec,
     manifests::{self, fill},
+    operator::{Operator, SHARED},
     policy::Policy,
     postgres::Postgres,
     store::Store,
@@ -51,38 +52,73 @@ pub struct Env {
     cluster: &'static Cluster,
 }
 
-/// Runs a test in a namespace of its own. When it fails, or panics, what the cluster knows of it is printed.
-/// `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
+/// Runs a test in a namespace of its own, side by side with others. When it fails, or panics, what the cluster knows of
+/// it is printed. `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
 pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
     let cluster = Cluster::get()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let env = Env::new(cluster, name).await?;
-        let limited = time::timeout(STORY_LIMIT, test(env.clone()));
-        let started = Instant::now();
-        let ended = AssertUnwindSafe(limited).catch_unwind().await;
-        println!("{name} took {:.1} s", started.elapsed().as_secs_f32());
-        let good = matches!(ended, Ok(Ok(Ok(()))));
-        if !good {
-            println!("{}", diagnosis::describe(cluster, &env.namespace));
-        }
-        if good || std::env::var("PGBACKUP_KEEP").is_err() {
-            let removed = env.remove().await;
-            println!("removing namespace {}: {removed:?}", env.namespace);
-        } else {
-            println!("namespace {} is kept, as PGBACKUP_KEEP asks", env.namespace);
-        }
-        match ended {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(anyhow!("the test took longer than {STORY_LIMIT:?}")),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
+    outcome(runtime()?.block_on(async {
+        let _beside_others = SHARED.read().await;
+        run(cluster, name, test).await
+    }))
+}
+
+/// The same while no other test runs: this one may stop the operator. It is there again when the test has ended.
+pub fn story_alone(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
+    let cluster = Cluster::get()?;
+    outcome(runtime()?.block_on(async {
+        let _alone = SHARED.write().await;
+        let ended = run(cluster, name, async |env: Env| {
+            let operator = Operator::new(env.client.clone());
+            test(env, operator).await
+        })
+        .await;
+        Operator::new(client().await?).restore().await?;
+        ended
+    }))
+}
+
+/// How a test ended: with a panic, too late, or by itself.
+type Ended = std::thread::Result<Result<()>>;
+
+async fn run(
+    cluster: &'static Cluster,
+    name: &str,
+    test: impl AsyncFnOnce(Env) -> Result<()>,
+) -> Result<Ended> {
+    let env = Env::new(cluster, name).await?;
+    let limited = time::timeout(STORY_LIMIT, test(env.clone()));
+    let started = Instant::now();
+    let ended = AssertUnwindSafe(limited).catch_unwind().await;
+    println!("{name} took {:.1} s", started.elapsed().as_secs_f32());
+    let good = matches!(ended, Ok(Ok(Ok(()))));
+    if !good {
+        println!("{}", diagnosis::describe(cluster, &env.namespace));
+    }
+    if good || std::env::var("PGBACKUP_KEEP").is_err() {
+        let removed = env.remove().await;
+        println!("removing namespace {}: {removed:?}", env.namespace);
+    } else {
+        println!("namespace {} is kept, as PGBACKUP_KEEP asks", env.namespace);
+    }
+    let late = |_| Err(anyhow!("the test took longer than {STORY_LIMIT:?}"));
+    Ok(ended.map(|ended| ended.unwrap_or_else(late)))
+}
+
+fn outcome(ended: Result<Ended>) -> Result<()> {
+    ended?.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+async fn client() -> Result<Client> {
+    Ok(Client::try_from(Config::infer().await?)?)
 }
 
 impl Env {
     async fn new(cluster: &'static Cluster, name: &str) -> Result<Self> {
-        let client = Client::try_from(Config::infer().await?)?;
+        let client = client().await?;
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted", "pgbackup.dev/e2e": "true"});
         let metadata = json!({"generateName": format!("e2e-{name}-"), "labels": labels});
@@ -169,15 +205,6 @@ impl Env {
     pub async fn on_node(&self, command: &[&str]) -> Result<String> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NODE_NAMESPACE);
         exec::stdout(&pods, "node", "shell", command, "").await
-    }
-
-    /// Deletes the operator's pods and does not wait: whatever it was doing, it does again or does not.
-    pub async fn restart_operator(&self) -> Result<()> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), SYSTEM);
-        for pod in pods.list_metadata(&ListParams::default()).await? {
-            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
-        }
-        Ok(())
     }
 
     /// Runs kubectl in the test's namespace; returns what it prints.
