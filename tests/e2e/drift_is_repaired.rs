@@ -1,9 +1,13 @@
 //! A CronJob that somebody edited or deleted becomes what the policy says again; one that belongs to somebody else is
 //! left alone.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use api::{
+    meta::{MANAGED_BY_LABEL, OPERATION_LABEL, POLICY_LABEL, RUNNER_CONTAINER},
+    policy::SecretKeyRef,
+};
 use domain::reason::Reason;
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::{batch::v1::CronJob, core::v1::Container};
 use kube::{
     ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -13,7 +17,7 @@ use pgbackup_tests::{
     story,
     wait::{self, DEADLINE},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn an_edited_cron_job_is_repaired() -> Result<()> {
@@ -28,10 +32,15 @@ fn an_edited_cron_job_is_repaired() -> Result<()> {
             json!({"spec": {"suspend": true}}),
             json!({"spec": {"timeZone": "Europe/Berlin"}}),
             json!({"spec": {"concurrencyPolicy": "Replace"}}),
+            in_pod(&json!({"containers": [{"name": "theirs", "image": "localhost/theirs"}]})),
+            in_pod(&json!({"initContainers": [{"name": "theirs", "image": "localhost/theirs"}]})),
+            in_pod(&json!({"containers": [{"name": "runner", "env": [{"name": "THEIRS", "value": "1"}]}]})),
+            in_pod(&json!({"volumes": [{"name": "theirs", "emptyDir": {}}]})),
         ] {
-            let edited = cron_jobs.patch(&name, &PatchParams::default(), &Patch::Merge(edit.clone())).await?;
+            let edited = cron_jobs.patch(&name, &PatchParams::default(), &Patch::Strategic(&edit)).await?;
             assert_ne!(edited.spec, before.spec, "{edit}");
-            wait::object(&cron_jobs, &name, "it is as it was", DEADLINE, |seen| {
+            let what = format!("it is as it was before {edit}");
+            wait::object(&cron_jobs, &name, &what, DEADLINE, |seen| {
                 (seen?.spec == before.spec).then_some(())
             })
             .await?;
@@ -43,6 +52,38 @@ fn an_edited_cron_job_is_repaired() -> Result<()> {
             (seen.uid() != before.uid() && seen.spec == before.spec).then_some(())
         })
         .await
+    })
+}
+
+#[test]
+fn a_relabelled_cron_job_is_repaired() -> Result<()> {
+    story("relabelled", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        env.policy("other", |_| ()).await?.ready().await?;
+        let ours = policy.cron_job().await?.labels().clone();
+        assert_eq!(ours.get(POLICY_LABEL).map(String::as_str), Some("shop"));
+        let cron_jobs = env.api::<CronJob>();
+        let name = policy.cron_job_name();
+
+        for (label, value) in [
+            (MANAGED_BY_LABEL, json!(null)),
+            (MANAGED_BY_LABEL, json!("theirs")),
+            (POLICY_LABEL, json!(null)),
+            (POLICY_LABEL, json!("other")),
+            (OPERATION_LABEL, json!(null)),
+            (OPERATION_LABEL, json!("theirs")),
+        ] {
+            let edit = json!({"metadata": {"labels": {label: value, "theirs": "stays"}}});
+            let edited = cron_jobs.patch(&name, &PatchParams::default(), &Patch::Merge(&edit)).await?;
+            assert_ne!(edited.labels().get(label), ours.get(label), "{edit}");
+            let what = format!("it has its labels again after {edit}");
+            let labels = wait::object(&cron_jobs, &name, &what, DEADLINE, |seen| {
+                let labels = seen?.labels();
+                ours.iter().all(|(key, value)| labels.get(key) == Some(value)).then(|| labels.clone())
+            });
+            assert_eq!(labels.await?.get("theirs").map(String::as_str), Some("stays"), "{edit}");
+        }
+        policy.ready().await
     })
 }
 
@@ -65,6 +106,55 @@ fn a_changed_policy_changes_its_cron_job() -> Result<()> {
         });
         assert_eq!(now.await?.as_deref(), Some("5 5 1 1 *"));
         Ok(())
+    })
+}
+
+/// An optional field that the CronJob no longer shows must not linger there from the policy of before.
+#[test]
+fn what_leaves_the_policy_leaves_its_cron_job() -> Result<()> {
+    story("taken-away", async |env| {
+        let policy = env
+            .policy("shop", |spec| {
+                spec.storage.volume.sub_path = Some("databases".into());
+                spec.retention.keep_daily = Some(7);
+                spec.postgres.databases.exclude = vec!["scratch-*".into()];
+                spec.postgres.connection.user = Some("of-before".into());
+            })
+            .await?;
+        let before = runner(&*policy.cron_job().await?)?;
+        assert_eq!(sub_paths(&before), ["databases"]);
+        for argument in ["--keep-daily=7", "--exclude=scratch-*"] {
+            assert!(before.args.iter().flatten().any(|seen| seen == argument), "{argument}: {before:?}");
+        }
+        assert_eq!(user(&before), [json!({"name": "PGUSER", "value": "of-before"})]);
+
+        policy
+            .edit(|spec| {
+                *spec = env.spec();
+                spec.postgres.connection.user = None;
+                spec.postgres.connection.user_secret_ref =
+                    Some(SecretKeyRef { name: "role".into(), key: "name".into() });
+            })
+            .await?;
+        let what = "its user is from the Secret";
+        let secret = json!({"name": "role", "key": "name"});
+        let after = wait::object(&env.api::<CronJob>(), &policy.cron_job_name(), what, DEADLINE, |seen| {
+            let runner = runner(seen?).ok()?;
+            let named = user(&runner).iter().any(|user| user["valueFrom"]["secretKeyRef"] == secret);
+            named.then_some(runner)
+        })
+        .await?;
+        assert_eq!(user(&after), [json!({"name": "PGUSER", "valueFrom": {"secretKeyRef": secret}})]);
+        assert!(sub_paths(&after).is_empty(), "{after:?}");
+        let lingers = |seen: &String| seen.contains("keep-daily") || seen.contains("exclude");
+        assert!(!after.args.iter().flatten().any(lingers), "{after:?}");
+
+        policy.edit(|spec| *spec = env.spec()).await?;
+        let what = "its user is a word again";
+        wait::object(&env.api::<CronJob>(), &policy.cron_job_name(), what, DEADLINE, |seen| {
+            (user(&runner(seen?).ok()?) == [json!({"name": "PGUSER", "value": "postgres"})]).then_some(())
+        })
+        .await
     })
 }
 
@@ -94,4 +184,28 @@ fn a_strangers_cron_job_is_not_adopted() -> Result<()> {
         cron_jobs.delete("shop-backup", &DeleteParams::default()).await?;
         policy.ready().await
     })
+}
+
+/// An edit of the pods that a CronJob makes.
+fn in_pod(edit: &Value) -> Value {
+    json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": edit}}}}})
+}
+
+/// The container of a CronJob's pods that does the work.
+fn runner(cron_job: &CronJob) -> Result<Container> {
+    let job = cron_job.spec.job_template.spec.as_ref().context("a Job's spec")?;
+    let pod = job.template.spec.as_ref().context("a pod's spec")?;
+    let runner = pod.containers.iter().find(|container| container.name == RUNNER_CONTAINER);
+    runner.cloned().context("the runner's container")
+}
+
+/// All that a container's environment says of the user.
+fn user(container: &Container) -> Vec<Value> {
+    let env = container.env.iter().flatten().filter(|variable| variable.name == "PGUSER");
+    env.map(|variable| json!(variable)).collect()
+}
+
+fn sub_paths(container: &Container) -> Vec<String> {
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts.filter_map(|mount| mount.sub_path.clone()).collect()
 }
