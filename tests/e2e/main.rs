@@ -16,6 +16,7 @@ mod corruption_is_reported;
 mod databases_are_chosen;
 mod deleting_a_policy_keeps_its_backups;
 mod drift_is_repaired;
+mod encryption_is_what_the_policy_says;
 mod expiry_spares_the_newest_verified_copy;
 mod hostile_names_are_backed_up;
 mod hostile_settings_break_nothing;
