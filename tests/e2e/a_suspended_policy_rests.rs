@@ -31,6 +31,28 @@ fn a_suspended_policy_rests() -> Result<()> {
     })
 }
 
+#[test]
+fn a_request_waits_until_a_suspended_policy_is_resumed() -> Result<()> {
+    story("waits", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |spec| spec.suspend = true).await?;
+        policy.condition_is("BackupHealthy", "Unknown", Reason::Suspended).await?;
+
+        let job = policy.request("while-suspended").await?;
+        policy.observed_now().await?;
+        assert!(policy.jobs().await?.is_empty(), "a suspended policy takes no backups");
+        assert_eq!(policy.status().await?.last_handled_request, None, "the request is not forgotten");
+
+        policy.edit(|spec| spec.suspend = false).await?;
+        policy.succeeded(&job).await?;
+        policy.observed_now().await?;
+        assert_eq!(policy.jobs().await?, [job.as_str()], "it was taken once");
+        assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("while-suspended"));
+        assert_eq!(env.store().await?.sets(&policy).await?.len(), 1);
+        Ok(())
+    })
+}
+
 async fn cron_job_is_suspended(
     cron_jobs: &kube::Api<CronJob>,
     policy: &Policy,
