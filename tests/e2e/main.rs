@@ -10,6 +10,7 @@ mod a_rewritten_table_is_never_stored_empty;
 mod a_scheduled_run_is_verified_and_shown;
 mod a_suspended_policy_rests;
 mod a_user_from_a_secret_works;
+mod an_absence_of_the_operator_is_made_good;
 mod an_interrupted_run_is_tried_again;
 mod another_majors_client_is_refused;
 mod connection_failures_are_named;
