@@ -8,6 +8,7 @@ mod a_queued_alter_blocks_nobody_for_long;
 mod a_request_runs_exactly_once;
 mod a_rewritten_table_is_never_stored_empty;
 mod a_scheduled_run_is_verified_and_shown;
+mod a_second_replica_takes_over;
 mod a_suspended_policy_rests;
 mod a_user_from_a_secret_works;
 mod an_absence_of_the_operator_is_made_good;
