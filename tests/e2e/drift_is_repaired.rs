@@ -186,6 +186,46 @@ fn a_strangers_cron_job_is_not_adopted() -> Result<()> {
     })
 }
 
+/// Fields that the policy leaves to the server must not be set by others, either: each of these changes what a run
+/// does, or whether there is one.
+#[test]
+fn a_field_that_somebody_added_to_a_cron_job_is_taken_away() -> Result<()> {
+    story("added", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.ready().await?;
+        let before = policy.cron_job().await?;
+        let cron_jobs = env.api::<CronJob>();
+        let name = policy.cron_job_name();
+        let in_job = |edit: Value| json!({"spec": {"jobTemplate": {"spec": edit}}});
+        let in_runner = |edit: Value| in_pod(&json!({"containers": [edit]}));
+        for edit in [
+            json!({"spec": {"startingDeadlineSeconds": 1}}),
+            in_job(json!({"ttlSecondsAfterFinished": 0})),
+            in_job(json!({"parallelism": 2})),
+            in_job(json!({"suspend": true})),
+            in_pod(&json!({"hostNetwork": true})),
+            in_pod(&json!({"nodeSelector": {"no": "such-node"}})),
+            in_pod(&json!({"serviceAccountName": "theirs"})),
+            in_runner(
+                json!({"name": RUNNER_CONTAINER, "securityContext": {"runAsUser": 0, "runAsNonRoot": false}}),
+            ),
+            in_runner(
+                json!({"name": RUNNER_CONTAINER, "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}),
+            ),
+            in_runner(json!({"name": RUNNER_CONTAINER, "resources": {"limits": {"memory": "64Mi"}}})),
+            in_runner(json!({"name": RUNNER_CONTAINER, "workingDir": "/tmp"})),
+        ] {
+            let edited = cron_jobs.patch(&name, &PatchParams::default(), &Patch::Strategic(&edit)).await?;
+            assert_ne!(edited.spec, before.spec, "{edit}");
+            wait::object(&cron_jobs, &name, &format!("it is as it was before {edit}"), DEADLINE, |seen| {
+                (seen?.spec == before.spec).then_some(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+}
+
 /// An edit of the pods that a CronJob makes.
 fn in_pod(edit: &Value) -> Value {
     json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": edit}}}}})

@@ -25,6 +25,10 @@ pub const REQUESTED_AT: &str = "pgbackup.dev/requested-at";
 /// On the objects of a policy: a hash of what was applied, so that a field taken away is noticed.
 pub const APPLIED_HASH: &str = "pgbackup.dev/applied-hash";
 
+/// On the objects of a policy: the generation that our last write gave them, so that a field which others add is
+/// noticed.
+pub const APPLIED_GENERATION: &str = "pgbackup.dev/applied-generation";
+
 /// On a Job's pods, set by the Job controller: the Job's name.
 pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 

@@ -75,10 +75,17 @@ pub fn requested_job(policy: &ValidPolicy, cron_job: &CronJob, token: &str) -> J
     }
 }
 
-/// Whether `observed` is what is wanted: every field that we set has our value, and nothing that we set once is
-/// left behind (the hash of what was applied says so). Then nothing is written.
+/// Whether `observed` is what is wanted: every field that we set has our value, nothing that we set once is left
+/// behind (the hash of what was applied says so), and nobody wrote the spec after us. Then nothing is written.
 pub fn up_to_date(wanted: &CronJob, observed: &CronJob) -> bool {
-    within(&json(wanted), &json(observed))
+    within(&json(wanted), &json(observed)) && applied_generation(observed) == observed.metadata.generation
+}
+
+/// The generation that our last write gave the object, as it says itself. The server counts writes of the spec, so
+/// another number means that somebody else wrote since: maybe only a field that we leave to the server's default,
+/// which no comparison with what is wanted can tell.
+pub fn applied_generation(observed: &CronJob) -> Option<i64> {
+    observed.metadata.annotations.as_ref()?.get(meta::APPLIED_GENERATION)?.parse().ok()
 }
 
 fn json(object: &CronJob) -> Value {

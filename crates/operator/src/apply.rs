@@ -29,7 +29,7 @@ pub async fn cron_job(
     let wanted = &wanted.cron_job;
     let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let found = match observed {
-        (ObservedCronJob::Missing, _) => match call(api.create(&parameters(), wanted)).await {
+        (ObservedCronJob::Missing, _) => match call(api.create(&parameters(), &first(wanted))).await {
             Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
             // One that our watch does not select, or has not shown yet.
             Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?,
@@ -42,8 +42,7 @@ pub async fn cron_job(
     if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
         return Ok((owner, Some(found)));
     }
-    let patch = Patch::Merge(correction(&found, wanted));
-    let corrected = match call(api.patch(&wanted.name_any(), &patch_parameters(), &patch)).await {
+    let corrected = match correct(&api, &found, wanted).await {
         Ok(corrected) => corrected,
         Err(error) => return refused(policy, error, Some(found)),
     };
@@ -53,6 +52,19 @@ pub async fn cron_job(
         wanted.name_any()
     );
     Ok((ObservedCronJob::Ours, Some(corrected)))
+}
+
+async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Result<CronJob, CallError> {
+    let write = async |patch: Value| {
+        call(api.patch(&wanted.name_any(), &patch_parameters(), &Patch::Merge(patch))).await
+    };
+    let corrected = write(correction(found, wanted)).await?;
+    // The server alone knows what counts as a change of the spec.
+    let generation = corrected.metadata.generation;
+    if desired::applied_generation(&corrected) == generation {
+        return Ok(corrected);
+    }
+    write(json!({"metadata": written_as(&corrected, generation)})).await
 }
 
 /// A refusal is a fact about the policy, which its status tells; any other error is tried again.
@@ -77,14 +89,43 @@ pub enum Requested {
     Refused(String),
 }
 
+/// What is created: every object's first generation is 1.
+fn first(wanted: &CronJob) -> CronJob {
+    let mut first = wanted.clone();
+    first.annotations_mut().insert(meta::APPLIED_GENERATION.to_owned(), "1".to_owned());
+    first
+}
+
 /// The merge patch that makes `found` what is wanted. Labels and annotations of others stay; in the spec, nothing
 /// does.
 fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     let mut patch = json!(wanted);
     patch["spec"] = difference(&json!(found.spec), &json!(wanted.spec));
-    // The UID makes the patch fail on a CronJob that was deleted and made anew.
-    patch["metadata"]["uid"] = json!(found.metadata.uid);
+    let next = found.metadata.generation.map(|generation| generation + 1);
+    merge(&mut patch["metadata"], written_as(found, next));
     patch
+}
+
+/// Metadata that says which generation our write gives to `found`. The resource version makes the patch fail on what
+/// somebody changed after we looked, or deleted and made anew.
+fn written_as(found: &CronJob, generation: Option<i64>) -> Value {
+    json!({
+        "uid": found.metadata.uid,
+        "resourceVersion": found.metadata.resource_version,
+        "annotations": {meta::APPLIED_GENERATION: generation.map(|generation| generation.to_string())},
+    })
+}
+
+/// Puts the fields of `more` into `object`, those of maps within maps too.
+fn merge(object: &mut Value, more: Value) {
+    match (object, more) {
+        (Value::Object(object), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(object.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (object, more) => *object = more,
+    }
 }
 
 /// Starts the run that the annotation `requested-at` asks for, once for each token. A suspended policy takes
@@ -168,7 +209,8 @@ mod tests {
     fn a_correction_takes_away_what_is_not_wanted_in_the_spec_and_nothing_of_others_beside_it() {
         let cron_job = |labels: Value, spec: Value| -> CronJob {
             serde_json::from_value(json!({
-                "metadata": {"name": "shop-backup", "uid": "c", "labels": labels}, "spec": spec
+                "metadata": {"name": "shop-backup", "uid": "c", "labels": labels, "resourceVersion": "7", "generation": 3},
+                "spec": spec
             }))
             .unwrap()
         };
@@ -188,6 +230,8 @@ mod tests {
         let patch = correction(&found, &wanted);
         assert_eq!(patch["metadata"]["labels"], json!({"ours": "1"}));
         assert_eq!(patch["metadata"]["uid"], "c");
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+        assert_eq!(patch["metadata"]["annotations"][meta::APPLIED_GENERATION], "4");
         assert_eq!(patch["spec"].get("schedule"), None);
         let containers = &patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"];
         assert_eq!(

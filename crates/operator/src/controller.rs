@@ -179,7 +179,8 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if let Ok(valid) = &valid {
         let wanted = desired::objects(valid, &context.images);
         (observed.cron_job, cron_job) =
-            apply::cron_job(&context.client, policy, &wanted, (observed.cron_job, cron_job)).await?;
+            Box::pin(apply::cron_job(&context.client, policy, &wanted, (observed.cron_job, cron_job)))
+                .await?;
         if let (ObservedCronJob::Ours, Some(cron_job)) = (&observed.cron_job, &cron_job) {
             match apply::requested(&context.client, policy, valid, cron_job).await? {
                 Requested::Nothing => {}

@@ -39,6 +39,7 @@ fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
     // What the server adds.
     value["metadata"]["uid"] = json!("c-1");
     value["metadata"]["generation"] = json!(1);
+    value["metadata"]["annotations"][meta::APPLIED_GENERATION] = json!("1");
     value["status"] = json!({ "lastScheduleTime": "2026-11-23T02:15:00Z" });
     let job = &mut value["spec"]["jobTemplate"]["spec"];
     job["completionMode"] = json!("NonIndexed");
@@ -52,6 +53,15 @@ fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
 #[test]
 fn what_the_server_adds_is_no_difference() {
     assert!(up_to_date(&wanted(), &observed(|_| ())));
+}
+
+#[test]
+fn a_field_that_others_add_to_the_spec_is_told_by_the_generation() {
+    let added = observed(|it| {
+        it["spec"]["startingDeadlineSeconds"] = json!(1);
+        it["metadata"]["generation"] = json!(2);
+    });
+    assert!(!up_to_date(&wanted(), &added));
 }
 
 #[test]
