@@ -17,7 +17,7 @@ fn a_server_without_tls_is_refused_where_it_is_required() -> Result<()> {
         assert_eq!(failure.stage.as_deref(), Some("preflight"));
         assert!(failure.message.contains("does not support SSL"), "{failure:?}");
         let message = policy.condition_is("BackupHealthy", "False", Reason::TlsFailed).await?;
-        assert!(message.contains("SSL was required"), "{message}");
+        assert!(message.contains("SSL was required") && message.contains("sslMode"), "{message}");
         assert!(store.set_folders(&policy).await?.is_empty());
 
         policy.edit(|spec| spec.postgres.connection.ssl_mode = SslMode::Prefer).await?;
@@ -32,7 +32,11 @@ fn a_server_that_takes_only_tls_is_backed_up() -> Result<()> {
         let server = env.postgres(17).await?;
         take_only_tls(&server).await?;
         let policy = env.policy("shop", |spec| spec.postgres.connection.ssl_mode = SslMode::Disable).await?;
-        policy.failure("disabled", Reason::TlsFailed).await?;
+        let failure = policy.failure("disabled", Reason::AuthenticationFailed).await?;
+        assert!(
+            failure.message.contains("no encryption") && failure.message.contains("sslMode"),
+            "{failure:?}"
+        );
 
         for (token, mode) in [("required", SslMode::Require), ("preferred", SslMode::Prefer)] {
             policy.edit(|spec| spec.postgres.connection.ssl_mode = mode).await?;

@@ -56,13 +56,13 @@ reasons! {
     /// The session that holds the tables ended before pg_dump had its snapshot, at every try.
     HoldLost = Some(15), "Look in the server's log for why the session was ended (failover, an administrator, an idle-session killer).";
     /// pg_dump or pg_dumpall ended with an error.
-    DumpFailed = Some(16), "Read the tool's own words in the message and in the pod's log.";
+    DumpFailed = Some(16), "The tool's own words are in the message and, whole, in the pod's log.";
     /// The store failed while it was read or written.
     StoreFailed = Some(17), "Check the volume: its server, its disk, its mount options.";
     /// The stored bytes are not those that were written.
     ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad copy was removed.";
     /// The archive cannot be read to its end.
-    ArchiveUnreadable = Some(21), "Read pg_restore's words in the message; if it comes again, suspect storage or memory.";
+    ArchiveUnreadable = Some(21), "If it comes again, suspect storage or memory; the words are pg_restore's.";
     /// The archive is sound but lacks something that the database has.
     ContentMismatch = Some(22), "The message names what is missing; please report it, since pg_dump should not leave it out.";
     /// The run was told to stop (a drained node, a deleted Job) or was killed.
@@ -73,7 +73,7 @@ reasons! {
     /// The runner was started with arguments it cannot work with.
     InvalidConfiguration = Some(64), "Correct what the message names.";
     /// The server refused the user or the password.
-    AuthenticationFailed = Some(65), "Check `userSecretRef` and `passwordSecretRef`, and the server's pg_hba.conf.";
+    AuthenticationFailed = Some(65), "Check `userSecretRef` and `passwordSecretRef`, the server's pg_hba.conf, and `sslMode` where the server says \"no encryption\".";
     /// An encrypted connection could not be made as asked.
     TlsFailed = Some(66), "Check `sslMode` against what the server offers.";
     /// A connection pooler answered instead of a PostgreSQL server.
@@ -102,9 +102,9 @@ reasons! {
     /// A Secret, or a key in it, does not exist.
     SecretNotFound = None, "Create the Secret that the message names, in the policy's namespace.";
     /// No node has taken the pod for half a minute.
-    Unschedulable = None, "Read the scheduler's words in the message: most often a volume claim that does not exist or is not bound.";
+    Unschedulable = None, "Act on the scheduler's words: most often a volume claim does not exist or is not bound.";
     /// The container could not be created or started.
-    PodCannotStart = None, "Read the kubelet's words in the message.";
+    PodCannotStart = None, "Act on the kubelet's words.";
     /// The pod ran out of memory.
     OutOfMemory = Some(31), "Give the pod more memory.";
     /// The run took longer than the Job's deadline.

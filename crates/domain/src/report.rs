@@ -37,7 +37,8 @@ pub struct RunReport {
     /// Why it ended so; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The same for a person, in one or two sentences that say what to do; at most [`TEXT_LIMIT`] bytes.
+    /// The same for a person, in one or two sentences; at most [`TEXT_LIMIT`] bytes. What to do about it goes with the
+    /// reason ([`Reason::advice`]).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Which run this is.

@@ -110,6 +110,9 @@ impl Run {
         self.write_record();
         self.tell_kubelet();
         tracing::info!(reason = reason.word(), "{}", self.report.message);
+        if outcome == Outcome::Failed {
+            tracing::info!("what to do: {}", reason.advice());
+        }
         reason
     }
 

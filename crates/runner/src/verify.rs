@@ -29,7 +29,7 @@ pub enum VerifyError {
     Store(#[from] StoreError),
     /// Other bytes came back.
     #[error(
-        "{file}: what was read back is not what was written: {was} bytes (SHA-256 {was_sha256}) became {is} bytes (SHA-256 {is_sha256}); suspect the storage"
+        "{file}: what was read back is not what was written: {was} bytes (SHA-256 {was_sha256}) became {is} bytes (SHA-256 {is_sha256})"
     )]
     Differs {
         /// The file.

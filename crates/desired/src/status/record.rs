@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::run::{Judged, meaning};
+use super::run::{Judged, meaning, with_advice};
 
 /// The word of a trigger.
 const fn trigger(trigger: Trigger) -> &'static str {
@@ -109,7 +109,7 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
                 job: record.id.clone(),
                 time: time(end(record).unwrap_or(record.start_time)),
                 reason: record.reason.word().to_owned(),
-                message: meaning(record.reason),
+                message: with_advice(record.reason, &meaning(record.reason)),
                 stage: None,
             });
         }

@@ -87,8 +87,14 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     }
 }
 
-/// What went wrong, from the best source that there is.
+/// What went wrong, and what to do about it.
 fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
+    let Failure { reason, message } = cause(observed, report)?;
+    Some(Failure { reason, message: with_advice(reason, &message) })
+}
+
+/// What went wrong, from the best source that there is.
+fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
     let last_word = report.filter(|report| report.outcome == Outcome::Failed);
@@ -114,7 +120,17 @@ pub fn lost() -> Failure {
 
 /// What a reason means, to stand within a sentence.
 pub fn meaning(reason: Reason) -> String {
-    let sentence = reason.meaning().trim_end_matches('.');
+    within_a_sentence(reason.meaning())
+}
+
+/// The words of a failure, and in parentheses what a person can do: most words are those of PostgreSQL's tools or the
+/// kubelet, which know nothing of policies.
+pub fn with_advice(reason: Reason, words: &str) -> String {
+    format!("{words} ({})", within_a_sentence(reason.advice()))
+}
+
+fn within_a_sentence(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }

@@ -16,9 +16,10 @@ pub struct ToolError {
 }
 
 /// libpq's words before a session exists, and what they stand for. The first that is found decides.
-const CONNECTING: [(&str, Reason); 19] = [
+const CONNECTING: [(&str, Reason); 20] = [
     ("could not translate host name", Reason::NameNotResolved),
     ("no pg_hba.conf entry", Reason::AuthenticationFailed),
+    ("pg_hba.conf rejects connection", Reason::AuthenticationFailed),
     ("server does not support SSL", Reason::TlsFailed),
     ("SSL error", Reason::TlsFailed),
     ("certificate verify failed", Reason::TlsFailed),

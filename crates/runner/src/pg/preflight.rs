@@ -40,12 +40,10 @@ pub enum PreflightError {
     #[error("{0}")]
     Connect(#[from] SessionError),
     /// A session's own settings are refused, or did not come back.
-    #[error("a connection pooler answers at this address ({0}); give the server's own address")]
+    #[error("a connection pooler answers at this address: {0}")]
     Pooler(String),
     /// The client tools are of another major version than the server.
-    #[error(
-        "the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}; set postgres.version to {server}"
-    )]
+    #[error("the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}")]
     Version {
         /// The client's major version.
         client: u32,
