@@ -55,7 +55,7 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
-	@tests/with-cluster cargo test --locked -p pgbackup-tests --test e2e -- $(TEST)
+	@tests/with-cluster tests/end-to-end $(TEST)
 
 .PHONY: fmt
 fmt: toolchain ## The format of the code

@@ -42,7 +42,7 @@ fn tables_that_come_and_go_all_the_time_are_named_as_the_cause() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         // A few tables are there at any moment, and never the same ones a moment later.
         let churn = "printf '%s\\n' '\\set n :n + 1' '\\set old :n - 3' 'CREATE TABLE t:n ();' 'DROP TABLE IF EXISTS t:old;' > /tmp/churn
-                     pgbench --no-vacuum --define=n=10 --time=120 --file=/tmp/churn --username=postgres postgres > /tmp/log 2>&1 &
+                     pgbench --no-vacuum --rate=1000 --define=n=10 --time=120 --file=/tmp/churn --username=postgres postgres > /tmp/log 2>&1 &
                      echo $! > /tmp/pid";
         server.sh(churn).await?;
         server.until("tables come", "SELECT count(*) > 1 FROM pg_class WHERE relname ~ '^t[0-9]+$'").await?;

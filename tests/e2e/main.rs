@@ -2,16 +2,14 @@
 //! cluster. `make e2e` runs them.
 
 mod a_damaged_store_stops_no_backup;
+mod a_job_made_with_kubectl_counts;
 mod a_killed_run_leaves_nothing_that_looks_complete;
 mod a_policy_that_cannot_work_is_refused;
 mod a_queued_alter_blocks_nobody_for_long;
-mod a_request_runs_exactly_once;
 mod a_rewritten_table_is_never_stored_empty;
 mod a_scheduled_run_is_verified_and_shown;
-mod a_second_replica_takes_over;
 mod a_suspended_policy_rests;
 mod a_user_from_a_secret_works;
-mod an_absence_of_the_operator_is_made_good;
 mod an_interrupted_run_is_tried_again;
 mod another_majors_client_is_refused;
 mod connection_failures_are_named;

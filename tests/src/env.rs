@@ -24,7 +24,7 @@ use crate::{
     cluster::{self, Cluster, NODE_NAMESPACE, NODE_VOLUMES},
     diagnosis, exec,
     manifests::{self, fill},
-    operator::{Operator, SHARED},
+    operator::{ALONE, Operator},
     policy::Policy,
     postgres::Postgres,
     store::Store,
@@ -56,17 +56,15 @@ pub struct Env {
 /// it is printed. `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
 pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
     let cluster = Cluster::get()?;
-    outcome(runtime()?.block_on(async {
-        let _beside_others = SHARED.read().await;
-        run(cluster, name, test).await
-    }))
+    outcome(runtime()?.block_on(run(cluster, name, test)))
 }
 
-/// The same while no other test runs: this one may stop the operator. It is there again when the test has ended.
+/// The same for a test that may stop the operator, which is there again when the test has ended. Such tests belong into
+/// `tests/alone`: others wait for what the operator says within a minute.
 pub fn story_alone(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
     let cluster = Cluster::get()?;
     outcome(runtime()?.block_on(async {
-        let _alone = SHARED.write().await;
+        let _alone = ALONE.lock().await;
         let ended = run(cluster, name, async |env: Env| {
             let operator = Operator::new(env.client.clone());
             test(env, operator).await

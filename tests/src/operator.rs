@@ -7,7 +7,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
-use tokio::sync::RwLock;
+use tokio::sync::Mutex;
 
 use crate::{
     cluster::SYSTEM,
@@ -20,10 +20,8 @@ const NAME: &str = "pgbackup-operator";
 /// Of two pods, the cheaper one is deleted when there shall be one.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Who runs beside whom: each test holds it with the others, and one that stops the operator holds it alone, since
-/// others wait for what the operator says within a minute. It is fair, so nobody waits for longer than the tests that
-/// run already.
-pub(crate) static SHARED: RwLock<()> = RwLock::const_new(());
+/// Held by the one test that has the operator.
+pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The operator of a test that runs alone.
 #[derive(Clone)]

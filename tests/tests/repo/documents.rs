@@ -75,7 +75,7 @@ fn every_promise_names_tests_that_exist() -> Result<()> {
 fn every_end_to_end_test_proves_a_promise() -> Result<()> {
     let promises = read("docs/validation.md")?;
     let mut tests = 0;
-    for file in files("tests/e2e", ".rs")? {
+    for file in [files("tests/e2e", ".rs")?, files("tests/alone", ".rs")?].concat() {
         let source = read(&file)?;
         for test in source.split("#[test]").skip(1) {
             let name = test.split_once("fn ").and_then(|(_, rest)| Some(rest.split_once('(')?.0));

@@ -1,8 +1,8 @@
-//! A token in the annotation takes one backup, whatever happens to the operator; so does a Job made by hand.
+//! A token in the annotation takes one backup, whatever happens to the operator.
 
 use anyhow::Result;
 use domain::name;
-use pgbackup_tests::{story, story_alone};
+use pgbackup_tests::story_alone;
 
 #[test]
 fn a_request_runs_exactly_once() -> Result<()> {
@@ -37,27 +37,6 @@ fn a_request_runs_exactly_once() -> Result<()> {
         let history = policy.status().await?.history;
         assert_eq!(history.len(), 2, "{history:?}");
         assert_eq!(env.store().await?.sets(&policy).await?.len(), 2);
-        Ok(())
-    })
-}
-
-#[test]
-fn a_job_made_with_kubectl_counts() -> Result<()> {
-    story("by-hand", async |env| {
-        env.postgres(17).await?;
-        let policy = env.policy("shop", |_| ()).await?;
-        policy.ready().await?;
-
-        env.kubectl(&["create", "job", "before-the-upgrade", "--from=cronjob/shop-backup"])?;
-        let success = policy.succeeded("before-the-upgrade").await?;
-
-        assert_eq!(success.scheduled_time, None);
-        let run = policy.ended("before-the-upgrade").await?;
-        assert_eq!(run.trigger, "Manual");
-        let store = env.store().await?;
-        let set = store.only_set(&policy).await?;
-        assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
-        assert_eq!(set.manifest.run.job, "before-the-upgrade");
         Ok(())
     })
 }

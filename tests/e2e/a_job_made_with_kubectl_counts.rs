@@ -1,0 +1,25 @@
+//! A Job that a person makes from the CronJob is a backup like any other.
+
+use anyhow::Result;
+use pgbackup_tests::story;
+
+#[test]
+fn a_job_made_with_kubectl_counts() -> Result<()> {
+    story("by-hand", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.ready().await?;
+
+        env.kubectl(&["create", "job", "before-the-upgrade", "--from=cronjob/shop-backup"])?;
+        let success = policy.succeeded("before-the-upgrade").await?;
+
+        assert_eq!(success.scheduled_time, None);
+        let run = policy.ended("before-the-upgrade").await?;
+        assert_eq!(run.trigger, "Manual");
+        let store = env.store().await?;
+        let set = store.only_set(&policy).await?;
+        assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
+        assert_eq!(set.manifest.run.job, "before-the-upgrade");
+        Ok(())
+    })
+}
