@@ -30,7 +30,7 @@ pub struct Rules {
     pub keep_weekly: Option<u32>,
     /// The newest set of each of the last n months that have one.
     pub keep_monthly: Option<u32>,
-    /// The newest n sets of each database that was ever stored stay whatever the rules say.
+    /// The newest n sets of each database that was ever stored stay whatever the rules say; 0 counts as 1.
     pub minimum_verified: u32,
 }
 
@@ -154,7 +154,7 @@ impl PrunePlan {
 /// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
 /// set of the run that prunes: it stays, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
-    let mut floors = Floors::new(rules.minimum_verified);
+    let mut floors = Floors::new(rules.minimum_verified.max(1));
     let mut windows = rules.windows();
     let no_rules = windows.is_empty();
     let oldest = catalog.verified().next_back().map(|set| set.id.as_str());
@@ -197,7 +197,7 @@ fn failed(
     stored: &BTreeSet<&str>,
 ) -> Result<Vec<KeepReason>, DeleteReason> {
     let mut reasons = Vec::new();
-    if floors.verified < floors.minimum.max(1) {
+    if floors.verified < floors.minimum {
         reasons.push(KeepReason::AwaitingVerified);
     }
     if !set.databases.iter().all(|database| stored.contains(database.as_str())) {

@@ -200,9 +200,10 @@ fn the_newest_sets_of_each_database_stay_whatever_the_rules_say() {
             "day0: minimum verified",
         ]
     );
-    // Validation forbids a minimum of 0; if it came here all the same, the newest verified set would stay.
+    // Validation forbids a minimum of 0; if it came here all the same, one copy of each database would stay.
     let none = Rules { minimum_verified: 0, ..rules };
-    assert_eq!(shown(&sets[..2], none, "UTC"), ["day5: newest verified, last", "-day4: expired"]);
+    let kept = ["day5: newest verified, minimum verified, last", "-day4: expired"];
+    assert_eq!(shown(&sets[..2], none, "UTC"), kept);
 }
 
 #[test]
@@ -270,6 +271,28 @@ fn counts_are_by_reason() {
             .map(|(reason, count)| (reason.to_owned(), count))
             .into();
     assert_eq!(counts, expected);
+}
+
+/// Or a copy that failed would turn into the only one when the next plan is made.
+#[test]
+fn a_verified_copy_stays_where_a_failed_one_is_newer_even_without_a_floor() {
+    let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
+    let sets = [
+        set("new", at(4), SetState::Verified, &["a"]),
+        set("bad", at(3), SetState::Failed, &["b"]),
+        set("old", at(2), SetState::Verified, &["b"]),
+        set("older", at(1), SetState::Verified, &["a"]),
+    ];
+    let rules = Rules { keep_last: Some(1), minimum_verified: 0, ..NO_RULES };
+    assert_eq!(
+        shown(&sets, rules, "UTC"),
+        [
+            "new: newest verified, minimum verified, last",
+            "-bad: check failed",
+            "old: minimum verified",
+            "-older: expired"
+        ]
+    );
 }
 
 #[test]
@@ -343,7 +366,7 @@ fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestC
         prop_assert!(kept.contains(newest.id.as_str()), "the newest verified set");
     }
     let databases: BTreeSet<&String> = catalog.verified().flat_map(|set| &set.databases).collect();
-    let minimum = usize::try_from(rules.minimum_verified).unwrap();
+    let minimum = usize::try_from(rules.minimum_verified.max(1)).unwrap();
     for database in databases {
         for set in catalog.verified().filter(|set| set.databases.contains(database)).take(minimum) {
             prop_assert!(kept.contains(set.id.as_str()), "{} holds {database}", set.id);
@@ -461,10 +484,8 @@ proptest! {
             let gone = deleted(&plan);
             sets.retain(|set| !gone.contains(set.id.as_str()));
             prop_assert!(sets.len() < 100, "a store under rules does not grow for ever: {}", sets.len());
-            if rules.minimum_verified > 0 {
-                let held = |name: &&&str| sets.iter().any(|set| set.databases.contains(**name));
-                prop_assert_eq!(stored.iter().find(|name| !held(name)), None, "no database ever vanishes");
-            }
+            let held = |name: &&&str| sets.iter().any(|set| set.databases.contains(**name));
+            prop_assert_eq!(stored.iter().find(|name| !held(name)), None, "no database ever vanishes");
         }
     }
 }
