@@ -226,8 +226,9 @@ impl<'a> Floors<'a> {
         if self.verified == 0 {
             reasons.push(KeepReason::NewestVerified);
         }
+        // The newest of all stay too, so that a set counted here is never one that goes.
+        let mut needed = self.verified < self.minimum;
         self.verified += 1;
-        let mut needed = false;
         for database in &set.databases {
             let holding = self.holding.entry(database).or_default();
             needed |= *holding < self.minimum;
