@@ -2,7 +2,7 @@
 //! without being a backup makes room for one.
 
 use anyhow::{Context, Result};
-use domain::reason::Reason;
+use domain::{name, reason::Reason};
 use pgbackup_tests::{Store, story};
 
 #[test]
@@ -67,6 +67,39 @@ fn a_copy_that_cannot_be_removed_keeps_no_other() -> Result<()> {
         policy.backup("five").await?;
         policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
         assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_full_store_is_relieved_by_the_rules_before_the_backup() -> Result<()> {
+    story("relief", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 60_000).await?;
+        env.small_volume("small", "8m").await?;
+        let store = Store::open(&env, "small").await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.storage.volume.claim_name = "small".to_owned();
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.retention.keep_last = Some(9);
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+        for token in ["one", "two", "three"] {
+            policy.backup(token).await?;
+        }
+        store.sh("dd if=/dev/zero of=ballast bs=64k status=none 2> /dev/null || true").await?;
+        policy.failure("no-room", Reason::NoSpace).await?;
+        assert_eq!(store.set_folders(&policy).await?.len(), 3, "the rules keep all three");
+
+        policy.edit(|spec| spec.retention.keep_last = Some(1)).await?;
+        let newest = policy.backup("room").await?.set.context("a success has a set")?;
+
+        assert_eq!(store.set_folders(&policy).await?, [newest]);
+        let prune = store.record(&policy, &name::requested_job("shop", "room")).await?.prune;
+        assert_eq!(prune.map(|prune| prune.removed), Some(3), "two before the backup, one after it");
         Ok(())
     })
 }

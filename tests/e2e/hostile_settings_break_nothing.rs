@@ -35,6 +35,9 @@ fn hostile_settings_break_nothing() -> Result<()> {
                  CREATE POLICY own ON secrets USING (owner = current_user);",
             )
             .await?;
+        // Neither has a place in LATIN1.
+        server.sql("shop", "CREATE TABLE weather AS SELECT '☃' AS tomorrow").await?;
+        server.sql("postgres", "CREATE ROLE \"☃\"").await?;
         server
             .sql(
                 "postgres",
@@ -61,6 +64,9 @@ fn hostile_settings_break_nothing() -> Result<()> {
         let set = store.only_set(&policy).await?;
         assert_eq!(set.rows("shop", "goods")?, 1000);
         assert_eq!(set.rows("shop", "secrets")?, 10, "row security hides nothing");
+        assert_eq!(set.rows("shop", "weather")?, 1);
+        let globals = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        assert!(globals.contains("CREATE ROLE \"☃\""), "{globals}");
         let settings = &set.database("shop")?.definition.settings;
         assert!(settings.values().flatten().any(|line| line.contains("statement_timeout")), "{settings:?}");
         println!("warnings: {:?}", set.manifest.warnings);

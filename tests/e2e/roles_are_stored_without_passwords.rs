@@ -44,3 +44,24 @@ fn roles_are_stored_without_passwords() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn roles_are_stored_from_a_server_whose_usual_databases_are_closed() -> Result<()> {
+    story("closed", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("it's shut", "CREATE ROLE clerk").await?;
+        for usual in ["postgres", "template1"] {
+            server.sql("it's shut", &format!("ALTER DATABASE {usual} ALLOW_CONNECTIONS false")).await?;
+        }
+        let store = env.store().await?;
+        let policy =
+            env.policy("shop", |spec| spec.postgres.databases.include = vec!["it's shut".to_owned()]).await?;
+        policy.backup("now").await?;
+
+        let set = store.only_set(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        assert!(text.contains("CREATE ROLE clerk"), "{text}");
+        assert_eq!(set.manifest.warnings, Vec::<String>::new());
+        Ok(())
+    })
+}

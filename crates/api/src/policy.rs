@@ -155,8 +155,8 @@ pub struct Connection {
     #[serde(default)]
     pub ssl_mode: SslMode,
 
-    /// The role that backups log in as. It needs to read everything: a superuser, or a member of
-    /// pg_read_all_data with BYPASSRLS where row security is used.
+    /// The role that backups log in as. It needs to read everything: a superuser, or (PostgreSQL 14 and later) a
+    /// member of pg_read_all_data, with BYPASSRLS where row security is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub user: Option<String>,

@@ -95,11 +95,6 @@ impl Catalog {
         self.own().filter(|set| set.state == SetState::Verified)
     }
 
-    /// The newest set whose newest check passed: what a restore would take.
-    pub fn newest_verified(&self) -> Option<&CatalogSet> {
-        self.verified().next()
-    }
-
     /// The policy's sets in figures, for reports.
     pub fn retained(&self) -> Retained {
         let count = |sets: usize| u32::try_from(sets).unwrap_or(u32::MAX);

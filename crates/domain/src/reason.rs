@@ -53,10 +53,10 @@ reasons! {
     LockTimeout = Some(13), "End or move the session that the message names; backups need ACCESS SHARE, which only ACCESS EXCLUSIVE blocks.";
     /// Tables were created or dropped at every try to hold them.
     SchemaChanging = Some(14), "Move the schedule away from migrations or jobs that create and drop tables.";
-    /// The session that holds the tables ended before pg_dump had its snapshot, at every try.
+    /// The session that holds the tables ended before pg_dump had its snapshot and its own locks, at every try.
     HoldLost = Some(15), "Look in the server's log for why the session was ended (failover, an administrator, an idle-session killer).";
     /// pg_dump or pg_dumpall ended with an error.
-    DumpFailed = Some(16), "The tool's own words are in the message and, whole, in the pod's log.";
+    DumpFailed = Some(16), "Act on the tool's own words in the message; the run is tried again by itself.";
     /// The store failed while it was read or written.
     StoreFailed = Some(17), "Check the volume: its server, its disk, its mount options.";
     /// The stored bytes are not those that were written.
@@ -91,7 +91,7 @@ reasons! {
     /// The server's table of locks has no room for a lock on each table.
     LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server; it needs a restart.";
     /// The user may not read something that the backup needs.
-    MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>`.";
+    MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>` (PostgreSQL 14 and later).";
     /// The store refuses to be written.
     StoreNotWritable = Some(73), "Make the volume writable for user and group 65532 (hostPath volumes keep the directory's owner).";
     /// The store is full.

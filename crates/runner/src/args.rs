@@ -114,16 +114,27 @@ enum Verify {
 /// What a backup is told, in types that cannot be wrong.
 #[derive(Debug)]
 pub struct Config {
+    /// Whose backup it is; its UID owns the folder.
     pub policy: PolicyIdentity,
+    /// Which run this is.
     pub run: RunIdentity,
+    /// The store's root.
     pub store: PathBuf,
+    /// Of the retention rules' days, weeks and months.
     pub zone: TimeZone,
+    /// Names and patterns of databases.
     pub include: Vec<String>,
+    /// Those of databases to leave out.
     pub exclude: Vec<String>,
+    /// Whether roles and tablespaces are stored.
     pub globals: bool,
+    /// What stays.
     pub rules: Rules,
+    /// How long to wait for a lock.
     pub lock_timeout: Duration,
+    /// How long to pause, at least, before the next try.
     pub retry_wait: Duration,
+    /// The file that the kubelet reads.
     pub termination_log: PathBuf,
 }
 

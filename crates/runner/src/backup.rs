@@ -24,7 +24,7 @@ use crate::{
         preflight::{self, PreflightError, Server},
         tools::Tools,
     },
-    prune,
+    prune::{self, Removals},
     run::{self, Run},
     store::{OpenSet, Repository, StoreError, StoredSet},
     verify::{self, VerifyError},
@@ -63,7 +63,7 @@ pub enum BackupError {
     /// What is stored is not good.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// Another database's name is in the message.
+    /// One database could not be stored; its name is in the message.
     #[error("database {database:?}: {source}")]
     Database {
         /// The database.
@@ -97,11 +97,11 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     ));
     failpoint::reach(Stage::Preflight).await;
     let repository = Repository::open(&config.store, &config.policy, run.report.start_time)?;
-    let listing = repository.list()?;
+    let listing = repository.list().await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
-    let leftovers = prune::leftovers(run, &repository, &listing);
+    let mut removals = prune::leftovers(run, &repository, &listing).await;
     let earlier_try = listing.sets.iter().rfind(|set| is_of_this_job(set, config));
     let earlier_try = earlier_try.and_then(|set| repository.manifest(&set.entry.id));
     run.repository = Some(repository);
@@ -111,12 +111,12 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         summary_of_stored(run, &manifest, sha256);
         format!("set {} was stored by an earlier try of this run", manifest.id)
     } else {
-        take(run, config, fresh, &listing.sets).await?
+        take(run, config, fresh, &listing.sets, &mut removals).await?
     };
 
     run.stage(Stage::Prune);
     failpoint::reach(Stage::Prune).await;
-    prune::prune(run, config, &leftovers);
+    prune::prune(run, config, removals).await;
     run.stage(Stage::Report);
     failpoint::reach(Stage::Report).await;
     Ok(message)
@@ -129,12 +129,13 @@ fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
         && set.entry.state == SetState::Verified
 }
 
-/// From preflight to manifest. `sets` is what the store has already.
+/// From preflight to manifest. `sets` is what the store has already, `removals` what goes of it.
 async fn take(
     run: &mut Run,
     config: &Config,
     fresh: &str,
     sets: &[StoredSet],
+    removals: &mut Removals,
 ) -> Result<String, BackupError> {
     let literals: Vec<&str> =
         config.include.iter().map(String::as_str).filter(|name| !name.contains(['*', '?'])).collect();
@@ -154,7 +155,7 @@ async fn take(
         let line = format!("database {name:?} is not in this set: it {why}");
         if *missed { run.warn(line) } else { run.log(line) }
     }
-    require_room(run, sets, &selection.chosen)?;
+    require_room(run, config, sets, &selection.chosen, removals).await?;
 
     let mut stored = Vec::new();
     for database in selection.chosen {
@@ -185,11 +186,22 @@ async fn was_dropped(server: &Server, oid: u32) -> bool {
     databases::exists(&server.tools, &server.maintenance, oid).await.is_ok_and(|there| !there)
 }
 
-/// Refuses to begin what cannot fit: the newest copies of the same databases tell how much it will be.
-fn require_room(run: &Run, sets: &[StoredSet], chosen: &[Database]) -> Result<(), BackupError> {
-    let repository = run.repository.as_ref().expect("the store should be open before the first dump");
+/// Refuses to begin what cannot fit: the newest copies of the same databases tell how much it will be. The rules are
+/// applied first where there is no room without: a full store must not stay full for want of a backup.
+async fn require_room(
+    run: &mut Run,
+    config: &Config,
+    sets: &[StoredSet],
+    chosen: &[Database],
+    removals: &mut Removals,
+) -> Result<(), BackupError> {
+    let repository = run.repository.clone().expect("the store should be open before the first dump");
     let last_size = |database: &Database| sets.iter().rev().find_map(|set| set.sizes.get(&database.name));
     let needed = chosen.iter().filter_map(last_size).sum();
+    if repository.free_bytes()? < needed {
+        run.log("there is no room for a new copy: old ones that the rules do not keep go before it");
+        prune::make_room(run, config, removals).await;
+    }
     let free = repository.free_bytes()?;
     if free < needed { Err(BackupError::NoSpace { free, needed }) } else { Ok(()) }
 }
@@ -199,7 +211,7 @@ async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream,
     run.stage(Stage::Dump);
     let set = run.set.as_ref().expect("the databases should have made the set");
     let mut partial = set.create(globals::FILE, true).await?;
-    match globals::dump(&server.tools, &mut partial).await {
+    match globals::dump(server, &mut partial).await {
         Ok((stream, command)) => {
             partial.finish().await?;
             for line in &stream.warnings {

@@ -20,12 +20,13 @@ use crate::{
     backup::BackupError,
     failpoint,
     pg::{
+        blocker::{self, Blocker},
         copy::Contents,
         databases::Database,
         dump::{self, DumpError, DumpOptions, Dumped},
-        hold::{self, Blocker, HoldError},
+        hold::{self, HoldError},
         preflight::Server,
-        session::{Session, SessionError},
+        session::Session,
         source::{self, Source},
     },
     run::Run,
@@ -102,7 +103,7 @@ async fn try_once(
             stale.abandon()?;
         }
         let repository = run.repository.as_ref().expect("the store should be open before the first dump");
-        run.set = Some(repository.create_set(&name::set_id(hold.time, &config.run.job_uid))?);
+        run.set = Some(repository.create_set(&name::set_id(hold.time, &config.run.job_uid)).await?);
     }
     run.stage(Stage::Dump);
     let set = run.set.as_ref().expect("the first database should have made the set");
@@ -111,6 +112,7 @@ async fn try_once(
     let compression = if server.client_major >= dump::ZSTD_SINCE { "zstd:1" } else { "1" };
     let options = DumpOptions {
         database: &database.name,
+        encoding: &database.definition.encoding,
         snapshot: &hold.snapshot,
         lock_timeout: config.lock_timeout,
         compression,
@@ -119,7 +121,7 @@ async fn try_once(
     let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
     let both = {
         let dumping = dump::dump(&server.tools, options, &mut partial, locked);
-        let attending = attend(hold.session, hold.since, has_locks);
+        let attending = attend(hold.session, has_locks);
         tokio::pin!(dumping, attending);
         tokio::select! {
             attended = &mut attending => match attended {
@@ -130,17 +132,19 @@ async fn try_once(
         }
     };
     let outcome = match both {
-        Ok((Ok(dumped), Attended::Released { source, held })) => Ok((dumped, source, held)),
+        Ok((Ok(dumped), Attended::Released(source))) => Ok((dumped, *source)),
         Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
             tracing::info!("{error}");
-            let blocking = attended.blocking();
-            Err(HoldError::LockTimeout { what: tables, wait: config.lock_timeout, blocking }.into())
+            let blocker = attended.blocker();
+            Err(HoldError::LockTimeout { what: tables, wait: config.lock_timeout, blocker }.into())
         }
         Ok((Err(error), _)) => Err(error.into()),
         Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
         Err(error) => Err(BackupError::from(error)),
     };
-    let (dumped, source, held) = match outcome {
+    // pg_dump's own transaction has kept the snapshot until now.
+    let held = hold.since.elapsed();
+    let (dumped, source) = match outcome {
         Ok(all) => all,
         Err(error) => {
             if let Err(stays) = partial.discard() {
@@ -182,49 +186,37 @@ async fn try_once(
 
 /// How the holder's work ended.
 enum Attended {
-    /// pg_dump had its own locks.
-    Released {
-        /// What the snapshot holds.
-        source: Source,
-        /// How long it was held.
-        held: Duration,
-    },
+    /// pg_dump had its own locks; what the snapshot holds.
+    Released(Box<Source>),
     /// pg_dump ended before it had them.
     NothingDumped {
         /// Who held or awaited a table at that moment.
-        blocking: Vec<Blocker>,
+        blocker: Option<Blocker>,
     },
 }
 
 impl Attended {
-    fn blocking(self) -> Vec<Blocker> {
+    fn blocker(self) -> Option<Box<Blocker>> {
         match self {
-            Self::Released { .. } => Vec::new(),
-            Self::NothingDumped { blocking } => blocking,
+            Self::Released(_) => None,
+            Self::NothingDumped { blocker } => blocker.map(Box::new),
         }
     }
 }
 
-/// Keeps the tables held until pg_dump has its own locks, and meanwhile asks what the snapshot holds. A session
-/// that was lost before that moment has protected nothing: the dump does not count.
-async fn attend(
-    mut session: Session,
-    since: Instant,
-    has_locks: oneshot::Receiver<()>,
-) -> Result<Attended, HoldError> {
-    let lost = |error: SessionError| match error {
-        error if hold::is_about_the_encoding(&error) => HoldError::Session(error),
-        error => HoldError::Lost(Box::new(error)),
-    };
-    let source = source::describe(&mut session).await.map_err(lost)?;
+/// Keeps the tables held until pg_dump has its own locks, and ends at once if it cannot have them: others wait behind
+/// ours. Only then it asks what the snapshot holds. A session that was lost before that has protected nothing: the
+/// dump does not count.
+async fn attend(mut session: Session, has_locks: oneshot::Receiver<()>) -> Result<Attended, HoldError> {
     if has_locks.await.is_err() {
-        let blocking = hold::blocking_now(&mut session).await;
+        let blocker = blocker::seen_by(&mut session).await;
         session.close().await;
-        return Ok(Attended::NothingDumped { blocking });
+        return Ok(Attended::NothingDumped { blocker });
     }
-    session.execute("COMMIT").await.map_err(lost)?;
+    let source = source::describe(&mut session).await.map_err(HoldError::while_holding)?;
+    session.execute("COMMIT").await.map_err(HoldError::while_holding)?;
     session.close().await;
-    Ok(Attended::Released { source, held: since.elapsed() })
+    Ok(Attended::Released(Box::new(source)))
 }
 
 impl StoredDatabase {

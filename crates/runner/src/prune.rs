@@ -7,7 +7,7 @@ use domain::{
     catalog::Catalog,
     reason::Reason,
     report::{self, PruneOutcome},
-    retention,
+    retention::{self, PrunePlan},
 };
 
 use crate::{
@@ -22,100 +22,116 @@ const RECORDS: usize = 1000;
 /// How many failures a message names.
 const NAMED: usize = 2;
 
-/// What was tried to be removed.
+/// What a run has removed so far, and what it could not.
 #[derive(Debug, Default)]
 pub struct Removals {
-    removed: u32,
+    sets: u32,
+    leftovers: u32,
+    tried: usize,
     failed: Vec<StoreError>,
 }
 
-impl Removals {
-    /// One that cannot be removed is no reason to leave the others.
-    fn count(&mut self, removed: Result<bool, StoreError>) -> bool {
-        match removed {
-            Ok(removed) => {
-                self.removed += u32::from(removed);
-                removed
-            }
-            Err(error) => {
-                self.failed.push(error);
-                false
-            }
-        }
-    }
-}
-
 /// Removes what runs left that died. It goes before the backup: it may fill the room that the backup needs.
-pub fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
+pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
     let mut removals = Removals::default();
     if repository.owner != Owner::Us {
         return removals;
     }
     for id in &listing.leftovers {
-        if removals.count(repository.remove_leftover(id)) {
-            run.log(format_args!("{id} removed: a run left it unfinished"));
+        removals.tried += 1;
+        match repository.remove_leftover(id).await {
+            Ok(true) => {
+                removals.leftovers += 1;
+                run.log(format_args!("{id} removed: a run left it unfinished"));
+            }
+            Ok(false) => {}
+            Err(error) => removals.failed.push(error),
         }
     }
     removals
 }
 
-/// Plans, removes, and puts the outcome and what is left into the run's report.
-pub fn prune(run: &mut Run, config: &Config, leftovers: &Removals) {
-    let Some(repository) = run.repository.take() else {
+/// Removes before the backup what the rules would remove after it: there is no room for a new copy. What cannot be
+/// removed is tried again, and told, after the backup.
+pub async fn make_room(run: &mut Run, config: &Config, removals: &mut Removals) {
+    let Some(repository) = run.repository.clone().filter(|repository| repository.owner == Owner::Us) else {
         return;
     };
-    let just_made = run.report.set.as_ref().map(|set| set.id.clone());
-    let mut lines = Vec::new();
+    let mut early = Removals::default();
+    if let Err(error) = expired(run, &repository, config, &mut early).await {
+        run.log(format_args!("what the store holds cannot be listed: {error}"));
+    }
+    removals.sets += early.sets;
+}
+
+/// Plans, removes, and puts the outcome and what is left into the run's report.
+pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
+    let Some(repository) = run.repository.clone() else {
+        return;
+    };
     let outcome = match &repository.owner {
-        Owner::Us => remove(&repository, config, just_made.as_deref(), leftovers, &mut lines),
+        Owner::Us => remove(run, &repository, config, removals).await,
         other => Ok(not_ours(&repository, config, other)),
     };
     run.report.prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
-    match catalog(&repository, config) {
+    match catalog(&repository, config).await {
         Ok(catalog) => run.report.retained = Some(catalog.retained()),
-        Err(error) => lines.push(format!("what the store holds cannot be listed: {error}")),
-    }
-    run.repository = Some(repository);
-    for line in lines {
-        run.log(line);
+        Err(error) => run.log(format_args!("what the store holds cannot be listed: {error}")),
     }
 }
 
-fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
-    let sets = repository.list()?.sets;
+async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
+    let sets = repository.list().await?.sets;
     Ok(Catalog::new(&config.policy.uid, sets.into_iter().map(|StoredSet { entry, .. }| entry).collect()))
 }
 
-fn remove(
+async fn remove(
+    run: &mut Run,
     repository: &Repository,
     config: &Config,
-    just_made: Option<&str>,
-    leftovers: &Removals,
-    lines: &mut Vec<String>,
+    mut removals: Removals,
 ) -> Result<PruneOutcome, StoreError> {
-    let plan = retention::plan(&catalog(repository, config)?, &config.rules, &config.zone, just_made);
-    let mut sets = Removals::default();
-    for set in &plan.delete {
-        if sets.count(repository.remove_set(&set.id).map(|()| true)) {
-            lines.push(format!("{} removed: {}", set.id, set.reason));
-        }
+    let plan = expired(run, repository, config, &mut removals).await?;
+    if let Err(error) = repository.remove_old_records(RECORDS).await {
+        run.log(format_args!("old records stay: {error}"));
     }
-    if let Err(error) = repository.remove_old_records(RECORDS) {
-        lines.push(format!("old records stay: {error}"));
+    let Removals { sets, leftovers, tried, failed } = removals;
+    for error in &failed {
+        run.log(format_args!("not removed: {error}"));
     }
-    let failed: Vec<&StoreError> = leftovers.failed.iter().chain(&sets.failed).collect();
-    lines.extend(failed.iter().map(|error| format!("not removed: {error}")));
     let verdict = if !failed.is_empty() {
-        failure(&summary(&failed, plan.delete.len() + leftovers.failed.len()))
+        failure(&summary(&failed, tried))
     } else if config.rules.is_empty() {
         outcome(Reason::NoRules, String::new())
     } else {
         outcome(Reason::Pruned, String::new())
     };
-    Ok(PruneOutcome { kept: plan.counts(), removed: sets.removed, leftovers: leftovers.removed, ..verdict })
+    Ok(PruneOutcome { kept: plan.counts(), removed: sets, leftovers, ..verdict })
 }
 
-fn summary(failed: &[&StoreError], of: usize) -> String {
+/// Removes what the plan says. One that cannot be removed is no reason to leave the others.
+async fn expired(
+    run: &mut Run,
+    repository: &Repository,
+    config: &Config,
+    removals: &mut Removals,
+) -> Result<PrunePlan, StoreError> {
+    let just_made = run.report.set.as_ref().map(|set| set.id.as_str());
+    let plan = retention::plan(&catalog(repository, config).await?, &config.rules, &config.zone, just_made);
+    for set in &plan.delete {
+        removals.tried += 1;
+        match repository.remove_set(&set.id).await {
+            Ok(()) => {
+                removals.sets += 1;
+                run.log(format_args!("{} removed: {}", set.id, set.reason));
+            }
+            Err(error) => removals.failed.push(error),
+        }
+    }
+    Ok(plan)
+}
+
+fn summary(failed: &[StoreError], of: usize) -> String {
     let named: Vec<String> = failed.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if failed.len() > NAMED { "; ..." } else { "" };
     format!("{} of {of} could not be removed: {}{more}", failed.len(), named.join("; "))

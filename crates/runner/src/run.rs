@@ -94,11 +94,6 @@ impl Run {
     /// Ends the run. A set without a manifest goes; the record is written where the store can be written.
     pub fn finish(mut self, outcome: Outcome, reason: Reason, message: String) -> Reason {
         let ended_in = self.report.stage;
-        if let Some(set) = self.set.take()
-            && let Err(error) = set.abandon()
-        {
-            self.log(format_args!("the unfinished set stays behind, and the next run removes it: {error}"));
-        }
         self.stage(Stage::Report);
         self.report.outcome = outcome;
         self.report.reason = Some(reason);
@@ -107,6 +102,13 @@ impl Run {
             self.report.stage = ended_in;
         }
         self.report.completion_time = Some(now());
+        // The verdict first: what follows touches the store, and a run that was told to stop may be killed in it.
+        self.tell_kubelet();
+        if let Some(set) = self.set.take()
+            && let Err(error) = set.abandon()
+        {
+            self.log(format_args!("the unfinished set stays behind, and the next run removes it: {error}"));
+        }
         self.write_record();
         self.tell_kubelet();
         tracing::info!(reason = reason.word(), "{}", self.report.message);

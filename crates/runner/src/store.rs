@@ -38,8 +38,8 @@ const OWNER: &str = "repository.json";
 /// The folder of the runs' records.
 const RUNS: &str = "runs";
 
-/// A policy's folder.
-#[derive(Debug)]
+/// A policy's folder. What may take long on a slow disk is done aside, so that a signal is heard meanwhile.
+#[derive(Clone, Debug)]
 pub struct Repository {
     root: PathBuf,
     folder: PathBuf,
@@ -112,7 +112,9 @@ impl Repository {
         make_folder(&folder)?;
         make_folder(&folder.join(RUNS))?;
         let owner = claim(&folder, &policy.uid, now)?;
-        Ok(Self { root: root.to_owned(), folder, owner })
+        let repository = Self { root: root.to_owned(), folder, owner };
+        drop(repository.lock()?);
+        Ok(repository)
     }
 
     /// The folder.
@@ -133,8 +135,21 @@ impl Repository {
         Ok(stat.f_bavail * stat.f_frsize)
     }
 
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let this = self.clone();
+        let task = tokio::task::spawn_blocking(move || work(&this));
+        task.await.unwrap_or_else(|error| Err(failed("work in", &self.folder)(io::Error::other(error))))
+    }
+
     /// What is there. One set that cannot be read is no reason to be without the others, nor without a new one.
-    pub fn list(&self) -> Result<Listing, StoreError> {
+    pub async fn list(&self) -> Result<Listing, StoreError> {
+        self.aside(Self::read_all).await
+    }
+
+    fn read_all(&self) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
         for id in names(&self.folder)?.into_iter().filter(|name| name::is_set_id(name)) {
             match self.read_set(&id) {
@@ -181,19 +196,29 @@ impl Repository {
     }
 
     /// Makes a set's folder and takes its lock.
-    pub fn create_set(&self, id: &str) -> Result<OpenSet, StoreError> {
-        // Nobody looks at the folder between its making and its locking.
-        let _folder_lock = self.lock()?;
-        OpenSet::make(&self.folder, id)
+    pub async fn create_set(&self, id: &str) -> Result<OpenSet, StoreError> {
+        let id = id.to_owned();
+        self.aside(move |this| {
+            // Nobody looks at the folder between its making and its locking.
+            let _folder_lock = this.lock()?;
+            OpenSet::make(&this.folder, &id)
+        })
+        .await
     }
 
     /// Removes a set: its manifest first, so that a half-removed set never looks complete.
-    pub fn remove_set(&self, id: &str) -> Result<(), StoreError> {
-        remove_folder(&self.folder, id)
+    pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.aside(move |this| remove_folder(&this.folder, &id)).await
     }
 
     /// Removes what a run left that died. `false`: another run is still at it, or it has a manifest after all.
-    pub fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
+    pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.aside(move |this| this.remove_if_dead(&id)).await
+    }
+
+    fn remove_if_dead(&self, id: &str) -> Result<bool, StoreError> {
         let _folder_lock = self.lock()?;
         let folder = self.folder.join(id);
         let path = folder.join(set::LOCK);
@@ -209,7 +234,8 @@ impl Repository {
         remove_folder(&self.folder, id).map(|()| true)
     }
 
-    /// The lock of the policy's folder, held while a set's own lock comes to be or is tried.
+    /// The lock of the policy's folder, held while a set's own lock comes to be or is tried. Who cannot write the folder
+    /// cannot take it.
     fn lock(&self) -> Result<File, StoreError> {
         let path = self.folder.join(set::LOCK);
         let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
@@ -236,9 +262,12 @@ impl Repository {
     }
 
     /// Removes all records but the newest `keep`.
-    pub fn remove_old_records(&self, keep: usize) -> Result<(), StoreError> {
-        let folder = self.folder.join(RUNS);
-        self.records()?.iter().skip(keep).try_for_each(|name| remove_file(&folder.join(name)))
+    pub async fn remove_old_records(&self, keep: usize) -> Result<(), StoreError> {
+        self.aside(move |this| {
+            let folder = this.folder.join(RUNS);
+            this.records()?.iter().skip(keep).try_for_each(|name| remove_file(&folder.join(name)))
+        })
+        .await
     }
 
     /// The names of all records, the one written last first.

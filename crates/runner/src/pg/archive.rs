@@ -3,7 +3,7 @@
 //! One reader of archives, fed by the dump's stream or by a stored file. A reader that stops reading must not
 //! stop the dump: after [`STALLED`] it is given up, and the stored copy is parsed later instead.
 
-use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+use std::{process::ExitStatus, time::Duration};
 
 use bytes::Bytes;
 use domain::reason::Reason;
@@ -75,7 +75,7 @@ impl ArchiveReader {
         let mut child = command.spawn().map_err(ArchiveError::Start)?;
         let mut stdin = child.stdin.take().expect("stdin should be piped");
         let mut stdout = child.stdout.take().expect("stdout should be piped");
-        let mut stderr = child.stderr.take().expect("stderr should be piped");
+        let stderr = child.stderr.take().expect("stderr should be piped");
         let (pieces, mut queue) = mpsc::channel::<Bytes>(QUEUE);
         let feed = async move {
             while let Some(piece) = queue.recv().await {
@@ -93,12 +93,7 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let words = async move {
-            let mut text = Vec::new();
-            // What could be read is all there is to say.
-            let _ = stderr.read_to_end(&mut text).await;
-            errors_only(&String::from_utf8_lossy(&text))
-        };
+        let words = async move { errors_only(&tools::words(stderr).await) };
         let outcome = tokio::spawn(async move {
             let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
             refuse(status.ok(), &words)?;
@@ -135,7 +130,7 @@ impl ArchiveReader {
 pub fn refuse(status: Option<ExitStatus>, words: &str) -> Result<(), ArchiveError> {
     match status {
         Some(status) if status.success() => Ok(()),
-        Some(status) if status.signal() == Some(9) => Err(ArchiveError::Killed),
+        Some(status) if tools::was_killed(status) => Err(ArchiveError::Killed),
         _ => Err(ToolError::new("pg_restore", words).into()),
     }
 }

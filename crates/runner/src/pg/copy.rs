@@ -23,8 +23,6 @@ pub struct Contents {
     pub tables: BTreeMap<u32, Rows>,
     /// How many large objects there are.
     pub large_objects: u64,
-    /// The bytes of the text: the size of the data, uncompressed.
-    pub text_bytes: u64,
 }
 
 /// The rows of a table.
@@ -71,7 +69,6 @@ struct PartialLine {
 impl CopyParser {
     /// Takes the next piece of the text.
     pub fn push(&mut self, mut bytes: &[u8]) {
-        self.contents.text_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             bytes = match std::mem::take(&mut self.state) {
                 State::Between => self.between(bytes),

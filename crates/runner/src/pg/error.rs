@@ -15,6 +15,14 @@ pub struct ToolError {
     pub stderr: String,
 }
 
+/// What tells a connection that failed from a statement that did. The last two are libpq 13's and its programs'.
+const FAILED_CONNECTION: [&str; 4] = [
+    "connection to server",
+    "could not translate host name",
+    "could not connect to server",
+    "connection to database",
+];
+
 /// libpq's words before a session exists, and what they stand for. The first that is found decides.
 const CONNECTING: [(&str, Reason); 20] = [
     ("could not translate host name", Reason::NameNotResolved),
@@ -66,9 +74,7 @@ impl ToolError {
                 _ => otherwise,
             };
         }
-        if self.stderr.contains("connection to server")
-            || self.stderr.contains("could not translate host name")
-        {
+        if FAILED_CONNECTION.iter().any(|words| self.stderr.contains(words)) {
             let known = CONNECTING.iter().find(|(words, _)| self.stderr.contains(words));
             return known.map_or(Reason::ServerNotReady, |(_, reason)| *reason);
         }
@@ -145,6 +151,15 @@ mod tests {
             (&*format!("{at}FATAL:  database \"shop\" does not exist"), Reason::DatabaseUnavailable),
             (&*format!("{at}FATAL:  the database system is starting up"), Reason::ServerNotReady),
             (&*format!("{at}FATAL:  sorry, too many clients already"), Reason::ServerNotReady),
+            ("psql: error: could not connect to server: Connection refused", Reason::Unreachable),
+            (
+                "psql: error: could not connect to server: FATAL:  password authentication failed for user \"app\"",
+                Reason::AuthenticationFailed,
+            ),
+            (
+                "pg_dump: error: connection to database \"shop\" failed: FATAL:  the database system is starting up",
+                Reason::ServerNotReady,
+            ),
         ];
         for (stderr, wanted) in table {
             assert_eq!(reason(stderr), wanted, "{stderr}");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
+    blocker::{self, Blocker},
     session::{Session, SessionError},
     tools::Tools,
 };
@@ -37,14 +38,14 @@ pub struct Hold {
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
     /// Others hold a lock that keeps ours, or pg_dump's, out.
-    #[error("{what} could not be locked within {} s{}", wait.as_secs_f64(), blockers(blocking))]
+    #[error("{what} could not be locked within {} s{}", wait.as_secs_f64(), words(blocker.as_deref()))]
     LockTimeout {
         /// What, as far as it is known.
         what: String,
         /// How long was waited.
         wait: Duration,
-        /// Who holds or awaits an ACCESS EXCLUSIVE lock.
-        blocking: Vec<Blocker>,
+        /// Who is in the way, where it could be seen.
+        blocker: Option<Box<Blocker>>,
     },
     /// Tables came and went at every try.
     #[error("tables were created or dropped during each of {LISTS} tries to lock them")]
@@ -72,6 +73,21 @@ pub enum HoldError {
 }
 
 impl HoldError {
+    /// What a failure in the session that holds the tables means: that they are not held any more, if it was ended;
+    /// else what the failure says by itself.
+    pub fn while_holding(error: SessionError) -> Self {
+        let ended = match &error {
+            SessionError::Silent => true,
+            // Connection failures, ends by an administrator, ends by a timeout of idle sessions; and libpq's own
+            // words, which have no SQLSTATE.
+            SessionError::Failed(failed) => failed
+                .sqlstate()
+                .is_none_or(|state| ["08", "57P", "25P"].iter().any(|class| state.starts_with(class))),
+            _ => false,
+        };
+        if ended { Self::Lost(Box::new(error)) } else { Self::Session(error) }
+    }
+
     /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
@@ -87,19 +103,8 @@ impl HoldError {
     }
 }
 
-/// A session in the way.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Blocker {
-    who: String,
-    table: String,
-    seconds: u64,
-    query: String,
-}
-
-fn blockers(blocking: &[Blocker]) -> String {
-    blocking.first().map_or_else(String::new, |Blocker { who, table, seconds, query }| {
-        format!("; {table} is locked or awaited by {who} since {seconds} s: {query}")
-    })
+fn words(blocker: Option<&Blocker>) -> String {
+    blocker.map_or_else(String::new, |blocker| format!("; {blocker}"))
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -135,22 +140,6 @@ SELECT to_json(q) FROM (
            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn
 ) q";
 
-/// A prepared transaction holds locks and has no process; its lock on its own number tells which one it is.
-const BLOCKERS: &str = r"
-SELECT CASE WHEN a.pid IS NULL THEN 'prepared transaction ' || coalesce(p.gid, '?')
-            ELSE 'process ' || a.pid || coalesce(' (' || nullif(a.application_name, '') || ')', '') END AS who,
-       l.relation::regclass::text AS table,
-       greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start, p.prepared, clock_timestamp())))::int8 AS seconds,
-       coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 120), 'COMMIT PREPARED or ROLLBACK PREPARED ends it') AS query
-FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-     LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid'
-               AND own.virtualtransaction = l.virtualtransaction
-     LEFT JOIN pg_prepared_xacts p ON p.transaction = own.transactionid
-     JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
-WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-ORDER BY l.granted DESC, a.xact_start LIMIT 3";
-
 /// Conversion to the encoding that it has already leaves a SQL_ASCII name as it is.
 const NOT_ASCII: &str = r"
 SELECT coalesce(json_agg(name), '[]') FROM (
@@ -175,10 +164,12 @@ pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold,
             Ok(Some(hold)) => return Ok(hold),
             Ok(None) => {}
             Err(HoldError::Session(error)) if error.sqlstate() == Some("57014") => {
-                let blocking = blocking(tools, database).await;
-                return Err(HoldError::LockTimeout { what: "a table".to_owned(), wait, blocking });
+                let blocker = blocker::seen_afterwards(tools, database).await.map(Box::new);
+                return Err(HoldError::LockTimeout { what: "a table".to_owned(), wait, blocker });
             }
-            Err(HoldError::Session(error)) if is_about_the_encoding(&error) => {
+            Err(HoldError::Session(error))
+                if error.reason(Reason::InternalError) == Reason::EncodingNotSupported =>
+            {
                 let names = not_ascii(tools, database).await;
                 return Err(HoldError::NotUtf8 { names, error });
             }
@@ -237,11 +228,6 @@ fn refuse_unreadable(relations: &[Relation]) -> Result<(), HoldError> {
     Err(HoldError::Unreadable { tables })
 }
 
-/// Whether the server could not say something in UTF-8.
-pub fn is_about_the_encoding(error: &SessionError) -> bool {
-    error.reason(Reason::InternalError) == Reason::EncodingNotSupported
-}
-
 /// Names that are not ASCII, in ASCII: `gru\337`. A few; none, if it cannot be asked.
 async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
     let Ok(mut session) = Session::open(tools, database) else {
@@ -252,19 +238,24 @@ async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
     names
 }
 
-/// Who is in the way, as far as can be seen just after; nobody, if it cannot be asked.
-async fn blocking(tools: &Tools, database: &str) -> Vec<Blocker> {
-    let Ok(mut session) = Session::open(tools, database) else {
-        return Vec::new();
-    };
-    let blocking = session.rows(BLOCKERS).await.unwrap_or_default();
-    session.close().await;
-    blocking
-}
+#[cfg(test)]
+mod tests {
+    use super::{super::error::ToolError, *};
 
-/// The same from the session that holds the tables, while it still does: whoever waits behind it is gone the moment
-/// it ends, so the answer may not take long.
-pub async fn blocking_now(session: &mut Session) -> Vec<Blocker> {
-    let asked = tokio::time::timeout(Duration::from_secs(1), session.rows(BLOCKERS)).await;
-    asked.ok().and_then(Result::ok).unwrap_or_default()
+    #[test]
+    fn only_an_ended_session_is_a_lost_hold() {
+        for (stderr, wanted) in [
+            ("FATAL:  57P01: terminating connection due to administrator command", Reason::HoldLost),
+            ("FATAL:  25P03: terminating connection due to idle-in-transaction timeout", Reason::HoldLost),
+            ("server closed the connection unexpectedly", Reason::HoldLost),
+            ("ERROR:  40001: canceling statement due to conflict with recovery", Reason::HoldLost),
+            ("ERROR:  22021: invalid byte sequence", Reason::EncodingNotSupported),
+            ("ERROR:  42501: permission denied for function f", Reason::MissingPrivilege),
+            ("ERROR:  XX000: cache lookup failed", Reason::InternalError),
+        ] {
+            let error = HoldError::while_holding(ToolError::new("psql", stderr).into());
+            assert_eq!(error.reason(), wanted, "{stderr}");
+        }
+        assert_eq!(HoldError::while_holding(SessionError::Killed).reason(), Reason::OutOfMemory);
+    }
 }

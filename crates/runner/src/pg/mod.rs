@@ -5,6 +5,7 @@
 //! another server.
 
 pub mod archive;
+pub mod blocker;
 pub mod copy;
 pub mod databases;
 pub mod dump;

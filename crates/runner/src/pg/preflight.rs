@@ -26,6 +26,8 @@ pub struct Server {
     pub client_major: u32,
     /// The database where server-wide questions are answered.
     pub maintenance: String,
+    /// Its encoding.
+    pub maintenance_encoding: String,
     /// What is worth knowing and no obstacle.
     pub warnings: Vec<String>,
 }
@@ -77,6 +79,7 @@ struct Facts {
     preload: String,
     roles: Vec<String>,
     now: Timestamp,
+    encoding: String,
     others: Vec<Other>,
 }
 
@@ -101,6 +104,7 @@ SELECT to_json(q) FROM (
            coalesce((SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'), '') AS preload,
            (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
            clock_timestamp() AS now,
+           current_setting('server_encoding') AS encoding,
            (SELECT coalesce(json_agg(json_build_object('pid', pid, 'application', application_name, 'since', backend_start)), '[]')
             FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND split_part(application_name, '/', 1) = 'pgbackup'
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
@@ -109,8 +113,8 @@ SELECT to_json(q) FROM (
 /// Clocks further apart than this make ages wrong and may put sets out of their order.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Connects and looks; gives the session too, for more server-wide questions. `literals` are databases that the policy names: one of them answers where the usual
-/// ones are missing.
+/// Connects and looks; gives the session too, for more server-wide questions. `literals` are databases that the policy
+/// names: one of them answers where the usual ones are missing.
 pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session), PreflightError> {
     let (client_version, client_major) = client_version().await?;
     // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
@@ -152,6 +156,7 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session
         client_version,
         client_major,
         maintenance,
+        maintenance_encoding: facts.encoding,
     };
     Ok((server, session))
 }

@@ -4,16 +4,19 @@
 //! come as JSON that the server makes: whatever stands in a name cannot break the framing. A statement that fails
 //! ends the session (`ON_ERROR_STOP`).
 
-use std::{os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout},
     task::JoinHandle,
 };
 
-use super::{error::ToolError, tools::Tools};
+use super::{
+    error::ToolError,
+    tools::{self, Tools},
+};
 
 /// No single statement of ours takes longer on a healthy server; those that wait for locks are bounded by the
 /// server itself. A server that went away is noticed earlier, by the keepalives.
@@ -85,13 +88,8 @@ impl Session {
         let mut child = command.spawn().map_err(SessionError::Start)?;
         let stdin = child.stdin.take().expect("stdin should be piped");
         let stdout = child.stdout.take().expect("stdout should be piped");
-        let mut stderr = child.stderr.take().expect("stderr should be piped");
-        let stderr = tokio::spawn(async move {
-            let mut text = Vec::new();
-            // What could be read before a failure is all there is to say.
-            let _ = stderr.read_to_end(&mut text).await;
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let stderr = child.stderr.take().expect("stderr should be piped");
+        let stderr = tokio::spawn(tools::words(stderr));
         let marker = format!("-- end of {} --", tools.session_token());
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }
@@ -155,7 +153,7 @@ impl Session {
         let Ok(ended) = tokio::time::timeout(FAREWELL, self.child.wait()).await else {
             return SessionError::Silent;
         };
-        if ended.is_ok_and(|status| status.signal() == Some(9)) {
+        if ended.is_ok_and(tools::was_killed) {
             return SessionError::Killed;
         }
         let stderr = (&mut self.stderr).await.unwrap_or_default();

@@ -57,7 +57,10 @@ impl Toc {
             if let Some(kind) = KINDS.iter().find(is_kind) {
                 *toc.counts.entry((*kind).to_owned()).or_default() += 1;
             }
-            toc.entries.insert((class, oid));
+            // Other data, of sequences and materialized views, has class 0 too.
+            if class != 0 || rest.starts_with("TABLE DATA ") {
+                toc.entries.insert((class, oid));
+            }
         }
         toc
     }
@@ -88,6 +91,7 @@ mod tests {
 214; 1259 16385 TABLE public t postgres
 216; 1259 16395 TABLE public we;ird COPY x postgres
 3349; 0 16385 TABLE DATA public t postgres
+3350; 0 16395 SEQUENCE SET public s postgres
 3355; 0 0 BLOBS - BLOBS 
 3206; 2606 16391 CONSTRAINT public t t_pkey postgres
 3207; 2606 16392 FK CONSTRAINT public t t_fkey postgres

@@ -1,8 +1,14 @@
 //! How the client programs are started: the same environment for all of them.
 
-use std::process::Stdio;
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitStatus, Stdio},
+};
 
-use tokio::process::Command;
+use tokio::{
+    io::AsyncReadExt as _,
+    process::{ChildStderr, Command},
+};
 
 /// libpq's keepalives have no environment variables of their own. A connection string without a database
 /// leaves that to `PGDATABASE`. A dead server is noticed within a minute.
@@ -104,7 +110,7 @@ impl Tools {
     }
 }
 
-/// A program that needs no server: pg_restore on a file or a pipe. Its environment holds no password.
+/// A program with pipes and without a terminal, killed when it is dropped; its messages are English.
 pub fn offline(program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -127,6 +133,18 @@ pub fn pg_restore() -> Command {
         }
     }
     command
+}
+
+/// Everything that a program wrote to its standard error; what could be read is all there is to say.
+pub async fn words(mut stderr: ChildStderr) -> String {
+    let mut text = Vec::new();
+    let _ = stderr.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Whether a program was ended by signal 9: nobody but the kernel, short of memory, sends it to one of ours.
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9)
 }
 
 /// A command line as it goes into the manifest: program and arguments. There are no secrets in it.

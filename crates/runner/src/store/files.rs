@@ -36,6 +36,7 @@ impl StoreError {
         }
     }
 
+    /// Whether what it was about is not there.
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
@@ -46,6 +47,7 @@ pub fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error
     move |source| StoreError { action, path: path.to_owned(), source }
 }
 
+/// Makes a folder and those above it; one that is there already is left as it is.
 pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -55,6 +57,7 @@ pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
     sync_folder(folder.parent().unwrap_or(folder))
 }
 
+/// What is in a folder, by name; nothing where it does not exist. Names that are not UTF-8 are none of ours.
 pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -84,6 +87,7 @@ pub fn exists(path: &Path) -> Result<bool, StoreError> {
     path.try_exists().map_err(failed("look for", path))
 }
 
+/// Writes a file whole or not at all: under another name, synced, then renamed.
 pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let part = folder.join(format!("{file}.part"));
     write_synced(&part, bytes, mode)?;
@@ -92,6 +96,7 @@ pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Resul
     sync_folder(folder)
 }
 
+/// Writes a file and makes its bytes durable, its name not yet.
 pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let mut file = File::options()
         .write(true)
@@ -115,6 +120,7 @@ pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Removes a file; one that is gone already is no error.
 pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),

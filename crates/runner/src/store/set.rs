@@ -23,7 +23,7 @@ pub(super) const LOCK: &str = ".lock";
 /// What is read back at a time.
 const READ_BUFFER: usize = 1024 * 1024;
 
-/// A set in the making. Whoever drops it without a manifest leaves a leftover, which the next prune removes.
+/// A set in the making. Whoever drops it without a manifest leaves a leftover, which the next run removes.
 #[derive(Debug)]
 pub struct OpenSet {
     id: String,

@@ -53,11 +53,11 @@ fn manifest(id: &str) -> Manifest {
 }
 
 /// A folder with an old and a new set.
-fn repository() -> (tempfile::TempDir, Repository) {
+async fn repository() -> (tempfile::TempDir, Repository) {
     let root = tempfile::tempdir().unwrap();
     let repository = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
     for id in [OLD, NEW] {
-        let set = repository.create_set(id).unwrap();
+        let set = repository.create_set(id).await.unwrap();
         set.commit(&manifest(id)).unwrap();
     }
     (root, repository)
@@ -67,66 +67,66 @@ fn ids(sets: &[StoredSet]) -> Vec<&str> {
     sets.iter().map(|set| set.entry.id.as_str()).collect()
 }
 
-#[test]
-fn a_rotten_manifest_hides_no_other_set_and_is_left_alone() {
-    let (_root, repository) = repository();
+#[tokio::test]
+async fn a_rotten_manifest_hides_no_other_set_and_is_left_alone() {
+    let (_root, repository) = repository().await;
     fs::write(repository.folder().join(OLD).join(manifest::FILE), [b'{', 0xFF, b'}']).unwrap();
 
-    let listing = repository.list().unwrap();
+    let listing = repository.list().await.unwrap();
 
     assert_eq!(ids(&listing.sets), [NEW]);
     assert_eq!(listing.leftovers, Vec::<String>::new());
     assert_eq!(listing.unreadable.len(), 1);
-    assert!(!repository.remove_leftover(OLD).unwrap(), "what has a manifest is no leftover");
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "what has a manifest is no leftover");
     assert!(repository.folder().join(OLD).exists());
 }
 
-#[test]
-fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
-    let (_root, repository) = repository();
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
+    let (_root, repository) = repository().await;
     // Reading a folder fails even for root, as a broken disk would.
     let path = repository.folder().join(OLD).join(manifest::FILE);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
 
-    let listing = repository.list().unwrap();
+    let listing = repository.list().await.unwrap();
 
     assert_eq!((ids(&listing.sets), listing.unreadable.len()), (vec![NEW], 1), "{listing:?}");
     assert!(listing.unreadable[0].1.contains("manifest.json"), "{listing:?}");
 }
 
-#[test]
-fn a_set_with_an_unreadable_check_counts_for_nothing() {
-    let (_root, repository) = repository();
+#[tokio::test]
+async fn a_set_with_an_unreadable_check_counts_for_nothing() {
+    let (_root, repository) = repository().await;
     fs::write(repository.folder().join(NEW).join("check-20260503T000000Z.json"), "{").unwrap();
-    let listing = repository.list().unwrap();
+    let listing = repository.list().await.unwrap();
     assert_eq!((ids(&listing.sets), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
 }
 
-#[test]
-fn the_folder_of_a_set_in_the_making_is_nobodys_leftover() {
-    let (_root, repository) = repository();
+#[tokio::test]
+async fn the_folder_of_a_set_in_the_making_is_nobodys_leftover() {
+    let (_root, repository) = repository().await;
     let id = "20260503T020003Z-1a2b3c";
-    let set = repository.create_set(id).unwrap();
-    assert_eq!(repository.list().unwrap().leftovers, [id]);
-    assert!(!repository.remove_leftover(id).unwrap(), "its run is at work");
+    let set = repository.create_set(id).await.unwrap();
+    assert_eq!(repository.list().await.unwrap().leftovers, [id]);
+    assert!(!repository.remove_leftover(id).await.unwrap(), "its run is at work");
     drop(set);
-    assert!(repository.remove_leftover(id).unwrap(), "its run is dead");
+    assert!(repository.remove_leftover(id).await.unwrap(), "its run is dead");
     assert!(!repository.folder().join(id).exists());
 }
 
-#[test]
-fn the_first_policy_to_come_owns_the_folder() {
-    let (root, ours) = repository();
+#[tokio::test]
+async fn the_first_policy_to_come_owns_the_folder() {
+    let (root, ours) = repository().await;
     assert_eq!(ours.owner, Owner::Us);
     let other = PolicyIdentity { uid: "uid-2".into(), ..identity() };
     let theirs = Repository::open(root.path(), &other, time("2026-05-03T00:00:00Z")).unwrap();
     assert_eq!(theirs.owner, Owner::Other("uid-1".into()));
 }
 
-#[test]
-fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail() {
-    let (root, ours) = repository();
+#[tokio::test]
+async fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail() {
+    let (root, ours) = repository().await;
     for rotten in [&[0xFF][..], b"{", b""] {
         fs::write(ours.folder().join(OWNER), rotten).unwrap();
         let opened = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
@@ -134,9 +134,9 @@ fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail() {
     }
 }
 
-#[test]
-fn a_rotten_record_hides_no_other_and_old_ones_go() {
-    let (_root, repository) = repository();
+#[tokio::test]
+async fn a_rotten_record_hides_no_other_and_old_ones_go() {
+    let (_root, repository) = repository().await;
     for (n, job) in ["a", "b", "c", "d"].iter().enumerate() {
         repository.write_record(job, job).unwrap();
         let path = repository.folder().join(RUNS).join(format!("{job}.json"));
@@ -148,6 +148,6 @@ fn a_rotten_record_hides_no_other_and_old_ones_go() {
     File::options().write(true).open(rotten).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
 
     assert_eq!(repository.newest_records(9).unwrap(), ["d\n", "b\n", "a\n"]);
-    repository.remove_old_records(2).unwrap();
+    repository.remove_old_records(2).await.unwrap();
     assert_eq!(repository.newest_records(9).unwrap(), ["d\n", "b\n"]);
 }
