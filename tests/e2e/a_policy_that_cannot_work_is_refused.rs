@@ -78,7 +78,32 @@ const REFUSED: &[Case] = &[
     ),
     (&[("/spec/storage/volume", "null")], "spec.storage.volume", "Required value"),
     (&[("/spec/storage/volume/subPath", "\"../elsewhere\"")], "spec.storage.volume.subPath", "should match"),
-    (&[("/spec/retention/keepLast", "0")], "spec.retention.keepLast", "should be greater than or equal to 1"),
+    (
+        &[("/spec/retention/keepLast", "0")],
+        "spec.retention.keepLast",
+        "write how many to keep, or -1 for all; leave a rule out to not have it",
+    ),
+    (
+        &[("/spec/retention/keepYearly", "-2")],
+        "spec.retention.keepYearly",
+        "should be greater than or equal to -1",
+    ),
+    (
+        &[("/spec/retention/keepWithin", "\"2w\"")],
+        "spec.retention.keepWithin",
+        "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
+    ),
+    (
+        &[("/spec/retention/keepWithinDaily", "\"1d1d\"")],
+        "spec.retention.keepWithinDaily",
+        "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
+    ),
+    (
+        &[("/spec/retention/keepWithinYearly", "\"0d\"")],
+        "spec.retention.keepWithinYearly",
+        "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
+    ),
+    (&[("/spec/storage/adoptFrom", "\"of shop\"")], "spec.storage.adoptFrom", "should match"),
     (
         &[("/spec/retention/minimumVerified", "0")],
         "spec.retention.minimumVerified",
@@ -109,6 +134,10 @@ const ACCEPTED: &[&[(&str, &str)]] = &[
     &[("/spec/postgres/connection/host", "\"fd00::1\"")],
     &[("/spec/postgres/databases/include", "[\"shop\", \"web-*\"]")],
     &[("/spec/storage/volume/subPath", "\"databases/main\"")],
+    &[("/spec/retention/keepLast", "-1"), ("/spec/retention/keepWithin", "\"1y6m\"")],
+    &[("/spec/retention/keepHourly", "24"), ("/spec/retention/keepWithinMonthly", "\"12h4d\"")],
+    &[("/spec/retention/dryRun", "true"), ("/spec/postgres/databases/retired", "[\"legacy\"]")],
+    &[("/spec/storage/adoptFrom", "\"0b7e3a52-6a0e-4f0e-9c55-0d6f6c1f5a01\"")],
     &[("/metadata/name", "\"a-name-of-forty-five-characters-is-allowed-ok\"")],
 ];
 

@@ -1,5 +1,5 @@
 //! A deleted policy takes its CronJob with it and leaves every backup; a new policy of the same name is a stranger
-//! to them.
+//! to them, until it is told to take them over.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -37,8 +37,22 @@ fn deleting_a_policy_keeps_its_backups() -> Result<()> {
         stranger.backup("three").await?;
         let message =
             stranger.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
-        assert!(message.contains(&policy.uid), "{message}");
+        let line = format!("storage.adoptFrom: {}", policy.uid);
+        assert!(message.contains(&line), "{message}");
         assert_eq!(store.sets(&stranger).await?.len(), 3, "what belongs to another policy is not removed");
-        store.check(&set).await
+        store.check(&set).await?;
+
+        stranger.edit(|spec| spec.storage.adopt_from = Some(policy.uid.clone())).await?;
+        let newest = stranger.backup("four").await?.set;
+        stranger.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        assert_eq!(
+            Some(store.only_set(&stranger).await?.manifest.id),
+            newest,
+            "the old ones are its own now"
+        );
+        stranger.edit(|spec| spec.storage.adopt_from = None).await?;
+        stranger.backup("five").await?;
+        stranger.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        Ok(())
     })
 }

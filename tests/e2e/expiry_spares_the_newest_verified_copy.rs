@@ -63,3 +63,65 @@ fn without_rules_nothing_is_removed() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_dry_run_removes_nothing_and_names_what_would_go() -> Result<()> {
+    story("dry-run", async |env| {
+        env.postgres(17).await?;
+        let store = env.store().await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.retention.keep_last = Some(1);
+                spec.retention.minimum_verified = 1;
+                spec.retention.dry_run = true;
+            })
+            .await?;
+        let first = policy.backup("one").await?.set.unwrap_or_default();
+        policy.backup("two").await?;
+
+        let message = policy.condition_is("RetentionHealthy", "True", Reason::DryRun).await?;
+        assert!(message.contains("would remove 1 copy") && message.contains(&first), "{message}");
+        assert_eq!(store.set_folders(&policy).await?.len(), 2);
+
+        policy.edit(|spec| spec.retention.dry_run = false).await?;
+        policy.backup("three").await?;
+        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn copies_of_a_retired_database_go() -> Result<()> {
+    story("retired", async |env| {
+        let server = env.postgres(17).await?;
+        for name in ["shop", "legacy"] {
+            server.database(name, "").await?;
+        }
+        let store = env.store().await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = vec!["*".to_owned()];
+                spec.postgres.databases.exclude = vec!["postgres".to_owned()];
+                spec.retention.keep_within = Some("1h".to_owned());
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+        policy.backup("both").await?;
+        server.sql("postgres", "DROP DATABASE legacy").await?;
+        policy
+            .edit(|spec| {
+                spec.retention.keep_within = None;
+                spec.retention.keep_last = Some(1);
+            })
+            .await?;
+        policy.backup("one").await?;
+        assert_eq!(store.set_folders(&policy).await?.len(), 2, "the only copy of legacy stays");
+
+        policy.edit(|spec| spec.postgres.databases.retired = vec!["legacy".to_owned()]).await?;
+        policy.backup("retired").await?;
+        let set = store.only_set(&policy).await?;
+        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["shop"]);
+        Ok(())
+    })
+}

@@ -233,7 +233,10 @@ impl Env {
                 databases: Databases::default(),
                 globals: Globals::default(),
             },
-            storage: Storage { volume: VolumeStorage { claim_name: CLAIM.to_owned(), sub_path: None } },
+            storage: Storage {
+                volume: VolumeStorage { claim_name: CLAIM.to_owned(), sub_path: None },
+                adopt_from: None,
+            },
             retention: Retention::default(),
             verification: Verification::default(),
         }

@@ -3,10 +3,13 @@
 //! A field that is not implemented is not here. Unknown fields are not denied by the types (an older operator
 //! must be able to read a newer object); the API server drops or refuses them by the schema.
 
+mod retention;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::retention::Retention;
 use crate::status::BackupPolicyStatus;
 
 /// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
@@ -211,6 +214,12 @@ pub struct Databases {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     pub exclude: Vec<String>,
+
+    /// Names of databases that are gone for good. retention.minimumVerified no longer holds their copies: these go
+    /// when the rules let them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    pub retired: Vec<String>,
 }
 
 /// Whether roles and tablespaces are backed up.
@@ -229,6 +238,13 @@ pub enum Globals {
 pub struct Storage {
     /// A volume of the cluster.
     pub volume: VolumeStorage,
+
+    /// The UID of the policy that the folder belongs to by now, to take it over with its copies: those of a cluster that
+    /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
+    /// the folder is taken over this does nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
+    pub adopt_from: Option<String>,
 }
 
 /// A volume of the cluster.
@@ -247,36 +263,6 @@ pub struct VolumeStorage {
         pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
     )]
     pub sub_path: Option<String>,
-}
-
-/// Which copies are kept: the rules of restic's forget, over verified copies only.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Retention {
-    /// Keep the newest n copies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub keep_last: Option<u32>,
-
-    /// Keep the newest copy of each of the last n days that have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub keep_daily: Option<u32>,
-
-    /// Keep the newest copy of each of the last n ISO weeks that have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub keep_weekly: Option<u32>,
-
-    /// Keep the newest copy of each of the last n months that have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub keep_monthly: Option<u32>,
-
-    /// The newest n verified copies of each database that was ever stored stay whatever the rules say. Default: 3.
-    #[serde(default = "default_minimum_verified")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub minimum_verified: u32,
 }
 
 /// How a copy is checked after it is stored.
@@ -306,28 +292,12 @@ const fn default_port() -> u16 {
     5432
 }
 
-const fn default_minimum_verified() -> u32 {
-    3
-}
-
 fn all_databases() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
 impl Default for Databases {
     fn default() -> Self {
-        Self { include: all_databases(), exclude: Vec::new() }
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            keep_last: None,
-            keep_daily: None,
-            keep_weekly: None,
-            keep_monthly: None,
-            minimum_verified: default_minimum_verified(),
-        }
+        Self { include: all_databases(), exclude: Vec::new(), retired: Vec::new() }
     }
 }

@@ -15,6 +15,7 @@ use domain::{
     manifest::PolicyIdentity,
     name,
     reason::Reason,
+    retention::{Bucket, Count, Rules, Within},
     schedule::{self, Schedule, ScheduleError},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -49,8 +50,12 @@ pub struct ValidPolicy {
     pub globals: Globals,
     /// The volume.
     pub volume: VolumeStorage,
+    /// Whose folder is taken over.
+    pub adopt_from: Option<String>,
     /// The rules.
-    pub retention: Retention,
+    pub rules: Rules,
+    /// Whether what they do not keep is only named.
+    pub dry_run: bool,
     /// How deep copies are checked.
     pub level: VerificationLevel,
 }
@@ -149,8 +154,8 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     }
     let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
     let Postgres { version, image, connection, databases, globals } = postgres;
-    let Databases { include, exclude } = databases;
-    let Storage { volume } = storage;
+    let Databases { include, exclude, retired } = databases;
+    let Storage { volume, adopt_from } = storage;
     let Verification { level } = verification;
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     Ok(ValidPolicy {
@@ -167,7 +172,9 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
         globals: *globals,
         volume: valid_volume(volume)?,
-        retention: valid_retention(retention)?,
+        adopt_from: valid_owner(adopt_from.as_deref())?,
+        rules: valid_rules(retention, retired)?,
+        dry_run: retention.dry_run,
         level: *level,
     })
 }
@@ -256,19 +263,82 @@ fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {
     Ok(volume.clone())
 }
 
-fn valid_retention(retention: &Retention) -> Result<Retention, Invalid> {
-    let Retention { keep_last, keep_daily, keep_weekly, keep_monthly, minimum_verified } = retention;
-    let counts = [keep_last, keep_daily, keep_weekly, keep_monthly];
-    if counts.into_iter().flatten().any(|count| !(1..=10_000).contains(count)) {
-        return Err(value("retention", "write counts from 1 to 10000; leave a rule out to not have it"));
+fn valid_owner(uid: Option<&str>) -> Result<Option<String>, Invalid> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if uid.is_some_and(|uid| uid.is_empty() || uid.len() > 64 || !uid.chars().all(plain)) {
+        return Err(value("storage.adoptFrom", "write the UID that the condition RetentionHealthy names"));
     }
+    Ok(uid.map(str::to_owned))
+}
+
+fn valid_rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {
+    let Retention {
+        keep_last,
+        keep_hourly,
+        keep_daily,
+        keep_weekly,
+        keep_monthly,
+        keep_yearly,
+        keep_within,
+        keep_within_hourly,
+        keep_within_daily,
+        keep_within_weekly,
+        keep_within_monthly,
+        keep_within_yearly,
+        minimum_verified,
+        dry_run: _,
+    } = retention;
+    let counts = [
+        (Bucket::Last, keep_last),
+        (Bucket::Hourly, keep_hourly),
+        (Bucket::Daily, keep_daily),
+        (Bucket::Weekly, keep_weekly),
+        (Bucket::Monthly, keep_monthly),
+        (Bucket::Yearly, keep_yearly),
+    ];
+    let counts = counts.into_iter().filter_map(|(bucket, count)| Some((bucket, valid_count((*count)?))));
+    let lengths = [
+        (Bucket::Last, keep_within),
+        (Bucket::Hourly, keep_within_hourly),
+        (Bucket::Daily, keep_within_daily),
+        (Bucket::Weekly, keep_within_weekly),
+        (Bucket::Monthly, keep_within_monthly),
+        (Bucket::Yearly, keep_within_yearly),
+    ];
+    let lengths =
+        lengths.into_iter().filter_map(|(bucket, text)| Some((bucket, valid_length(text.as_deref()?))));
     if !(1..=1000).contains(minimum_verified) {
         return Err(value(
             "retention.minimumVerified",
             "write a count from 1 to 1000; the newest verified copy always stays",
         ));
     }
-    Ok(retention.clone())
+    Ok(Rules {
+        keep: counts.map(|(bucket, count)| Ok((bucket, count?))).collect::<Result<_, _>>()?,
+        keep_within: lengths.map(|(bucket, length)| Ok((bucket, length?))).collect::<Result<_, _>>()?,
+        minimum_verified: *minimum_verified,
+        retired: valid_patterns("postgres.databases.retired", retired, 0)?.into_iter().collect(),
+    })
+}
+
+fn valid_count(count: i32) -> Result<Count, Invalid> {
+    match u32::try_from(count) {
+        Ok(n @ 1..=10_000) => Ok(Count::Newest(n)),
+        Err(_) if count == -1 => Ok(Count::All),
+        _ => Err(value(
+            "retention",
+            "write counts from 1 to 10000, or -1 for all; leave a rule out to not have it",
+        )),
+    }
+}
+
+fn valid_length(text: &str) -> Result<Within, Invalid> {
+    text.parse().ok().filter(|within| *within != Within::default()).ok_or_else(|| {
+        value(
+            "retention",
+            "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
+        )
+    })
 }
 
 fn is_object_name(name: &str) -> bool {

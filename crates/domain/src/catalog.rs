@@ -63,7 +63,7 @@ impl CatalogSet {
 /// The sets of one policy's folder, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
-    owner: String,
+    owners: BTreeSet<String>,
     sets: Vec<CatalogSet>,
 }
 
@@ -72,7 +72,14 @@ impl Catalog {
     /// snapshot, then by name, and names are unique.
     pub fn new(owner: impl Into<String>, mut sets: Vec<CatalogSet>) -> Self {
         sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
-        Self { owner: owner.into(), sets }
+        Self { owners: [owner.into()].into(), sets }
+    }
+
+    /// The same, with the sets of the policies of these UIDs: the policy has taken their folder over.
+    #[must_use]
+    pub fn adopting(mut self, owners: impl IntoIterator<Item = String>) -> Self {
+        self.owners.extend(owners);
+        self
     }
 
     /// All sets, newest first, those of other policies too.
@@ -82,7 +89,7 @@ impl Catalog {
 
     /// Whether the set belongs to the policy. What does not is never counted and never deleted.
     pub fn owns(&self, set: &CatalogSet) -> bool {
-        set.policy_uid == self.owner
+        self.owners.contains(&set.policy_uid)
     }
 
     /// The policy's sets, newest first.

@@ -140,10 +140,12 @@ reasons! {
     Pruned = None, "Nothing.";
     /// The policy has no rules: nothing is removed.
     NoRules = None, "Nothing; or set `retention`.";
+    /// The policy's retention is a dry run: nothing is removed.
+    DryRun = None, "Read in the message what the rules would remove; set `retention.dryRun: false` to let them.";
     /// Old copies could not be removed.
     PruneFailed = None, "Read the message; the backup itself is not touched by it.";
     /// The store's folder belongs to another policy: backups are taken, nothing is removed.
-    RepositoryOwnedByOther = None, "Give the policy another volume or path, or take the folder over as the message says.";
+    RepositoryOwnedByOther = None, "Give the policy another volume or path; or, if no other policy uses the folder any more, take it over with the line in the message.";
 }
 
 impl Reason {

@@ -223,7 +223,7 @@ pub struct Retained {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PruneOutcome {
-    /// `Pruned`, `NoRules`, `PruneFailed` or `RepositoryOwnedByOther`.
+    /// `Pruned`, `NoRules`, `DryRun`, `PruneFailed` or `RepositoryOwnedByOther`.
     pub reason: Reason,
     /// The same for a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]

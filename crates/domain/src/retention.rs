@@ -5,6 +5,7 @@
 //! set a reason; nothing is deleted that is not in a plan.
 
 mod bucket;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -14,49 +15,16 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
 
-pub use self::bucket::Bucket;
-use self::bucket::Window;
+pub use self::{
+    bucket::Bucket,
+    rules::{Count, InvalidRule, Rules, Within},
+};
 use crate::catalog::{Catalog, CatalogSet, SetState};
 
-/// Which sets are kept. A set stays if any rule keeps it; a rule of `Some(0)` is no rule, as in restic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The newest n sets.
-    pub keep_last: Option<u32>,
-    /// The newest set of each of the last n days that have one.
-    pub keep_daily: Option<u32>,
-    /// The newest set of each of the last n ISO weeks that have one.
-    pub keep_weekly: Option<u32>,
-    /// The newest set of each of the last n months that have one.
-    pub keep_monthly: Option<u32>,
-    /// The newest n sets of each database that was ever stored stay whatever the rules say; 0 counts as 1.
-    pub minimum_verified: u32,
-}
-
-impl Rules {
-    /// The rules that count in buckets, each with how many of them it keeps.
-    fn windows(self) -> Vec<Window> {
-        let Self { keep_last, keep_daily, keep_weekly, keep_monthly, minimum_verified: _ } = self;
-        [
-            (Bucket::Last, keep_last),
-            (Bucket::Daily, keep_daily),
-            (Bucket::Weekly, keep_weekly),
-            (Bucket::Monthly, keep_monthly),
-        ]
-        .into_iter()
-        .filter_map(|(bucket, count)| Some(Window::new(bucket, count.filter(|count| *count > 0)?)))
-        .collect()
-    }
-
-    /// Whether there is no rule: then nothing is ever deleted.
-    pub fn is_empty(&self) -> bool {
-        self.windows().is_empty()
-    }
-}
-
 /// What pruning will do, newest set first. Each set of the catalog is in exactly one of the lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
     /// What stays.
     pub keep: Vec<Kept>,
@@ -65,7 +33,7 @@ pub struct PrunePlan {
 }
 
 /// A set that stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// Its name.
     pub id: String,
@@ -74,7 +42,7 @@ pub struct Kept {
 }
 
 /// A set that goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deleted {
     /// Its name.
     pub id: String,
@@ -91,6 +59,8 @@ pub enum KeepReason {
     MinimumVerified,
     /// A rule keeps it as the newest set of a bucket.
     Rule(Bucket),
+    /// A rule of time keeps it as the newest set of a bucket.
+    Within(Bucket),
     /// The rule's window reaches beyond the oldest verified set, which stands in for what is not there.
     Oldest(Bucket),
     /// Its check failed, but too few newer verified sets exist.
@@ -112,6 +82,8 @@ impl fmt::Display for KeepReason {
             Self::NewestVerified => f.write_str("newest verified"),
             Self::MinimumVerified => f.write_str("minimum verified"),
             Self::Rule(bucket) => write!(f, "{bucket}"),
+            Self::Within(Bucket::Last) => f.write_str("within"),
+            Self::Within(bucket) => write!(f, "{bucket} within"),
             Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
             Self::AwaitingVerified => f.write_str("awaiting verified"),
             Self::OnlyCopy => f.write_str("only copy"),
@@ -119,6 +91,12 @@ impl fmt::Display for KeepReason {
             Self::NoRules => f.write_str("no rules"),
             Self::Foreign => f.write_str("foreign"),
         }
+    }
+}
+
+impl Serialize for KeepReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -140,6 +118,12 @@ impl fmt::Display for DeleteReason {
     }
 }
 
+impl Serialize for DeleteReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl PrunePlan {
     /// How many sets each reason keeps, by its words; a set with two reasons counts for both.
     pub fn counts(&self) -> BTreeMap<String, u32> {
@@ -154,12 +138,14 @@ impl PrunePlan {
 /// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
 /// set of the run that prunes: it stays, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
-    let mut floors = Floors::new(rules.minimum_verified.max(1));
-    let mut windows = rules.windows();
-    let no_rules = windows.is_empty();
+    let mut floors = Floors::new(rules);
+    let newest = catalog.verified().next().map(|set| set.snapshot_time);
+    let mut windows = newest.map(|newest| rules.windows(newest, zone)).unwrap_or_default();
+    let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|set| set.id.as_str());
-    let stored: BTreeSet<&str> =
-        catalog.verified().flat_map(|set| &set.databases).map(String::as_str).collect();
+    // What is retired is not missed.
+    let held = catalog.verified().flat_map(|set| &set.databases).chain(&rules.retired);
+    let held: BTreeSet<&str> = held.map(String::as_str).collect();
     let mut plan = PrunePlan::default();
     for set in catalog.sets() {
         let verdict = if !catalog.owns(set) {
@@ -170,15 +156,15 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
             match set.state {
                 SetState::Verified => {
                     let mut reasons = floors.take(set);
-                    let day = set.snapshot_time.to_zoned(zone.clone()).date();
+                    let at = set.snapshot_time.to_zoned(zone.clone());
                     let is_oldest = oldest == Some(set.id.as_str());
-                    reasons.extend(windows.iter_mut().filter_map(|window| window.take(day, is_oldest)));
+                    reasons.extend(windows.iter_mut().filter_map(|window| window.take(&at, is_oldest)));
                     if reasons.is_empty() && just_made == Some(set.id.as_str()) {
                         reasons.push(KeepReason::JustMade);
                     }
                     if reasons.is_empty() { Err(DeleteReason::Expired) } else { Ok(reasons) }
                 }
-                SetState::Failed => failed(set, &floors, &stored),
+                SetState::Failed => failed(set, &floors, &held),
             }
         };
         let id = set.id.clone();
@@ -194,13 +180,13 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
 fn failed(
     set: &CatalogSet,
     floors: &Floors<'_>,
-    stored: &BTreeSet<&str>,
+    held: &BTreeSet<&str>,
 ) -> Result<Vec<KeepReason>, DeleteReason> {
     let mut reasons = Vec::new();
     if floors.verified < floors.minimum {
         reasons.push(KeepReason::AwaitingVerified);
     }
-    if !set.databases.iter().all(|database| stored.contains(database.as_str())) {
+    if !set.databases.iter().all(|database| held.contains(database.as_str())) {
         reasons.push(KeepReason::OnlyCopy);
     }
     if reasons.is_empty() { Err(DeleteReason::CheckFailed) } else { Ok(reasons) }
@@ -209,6 +195,7 @@ fn failed(
 /// What stays whatever the rules say, counted from the newest verified set on.
 struct Floors<'a> {
     minimum: u32,
+    retired: &'a BTreeSet<String>,
     /// How many verified sets were seen.
     verified: u32,
     /// How many of them hold each database.
@@ -216,8 +203,9 @@ struct Floors<'a> {
 }
 
 impl<'a> Floors<'a> {
-    fn new(minimum: u32) -> Self {
-        Self { minimum, verified: 0, holding: BTreeMap::new() }
+    fn new(rules: &'a Rules) -> Self {
+        let minimum = rules.minimum_verified.max(1);
+        Self { minimum, retired: &rules.retired, verified: 0, holding: BTreeMap::new() }
     }
 
     /// Takes the next older verified set, and says which floors hold it.
@@ -229,7 +217,7 @@ impl<'a> Floors<'a> {
         // The newest of all stay too, so that a set counted here is never one that goes.
         let mut needed = self.verified < self.minimum;
         self.verified += 1;
-        for database in &set.databases {
+        for database in set.databases.difference(self.retired) {
             let holding = self.holding.entry(database).or_default();
             needed |= *holding < self.minimum;
             *holding += 1;

@@ -1,5 +1,7 @@
 //! The command line. `kubectl describe` shows it, and a person can run it.
 
+mod retention;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,6 +13,8 @@ use domain::{
     schedule::{self, ScheduleError},
 };
 use jiff::tz::TimeZone;
+
+use self::retention::RetentionArgs;
 
 /// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
 /// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
@@ -35,6 +39,31 @@ pub enum Command {
     },
     /// Takes one backup: hold, dump, store, read back, write the manifest, prune.
     Backup(Box<BackupArgs>),
+    /// Says which of given copies the rules would keep and which they would delete, and why. Touches nothing.
+    Plan(Box<PlanArgs>),
+}
+
+/// What a plan is told.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// A file with the copies, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...];
+    /// each may have "databases": [...] too.
+    #[arg(long, value_name = "FILE")]
+    pub copies: PathBuf,
+    /// What to print.
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub output: Output,
+    #[command(flatten)]
+    pub retention: RetentionArgs,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A line for each copy.
+    Table,
+    /// `{"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}`.
+    Json,
 }
 
 /// What a backup is told.
@@ -52,9 +81,6 @@ pub struct BackupArgs {
     /// Where copies go: a folder.
     #[arg(long)]
     store: PathBuf,
-    /// The IANA time zone of the retention rules' days, weeks and months.
-    #[arg(long, default_value = "Etc/UTC")]
-    time_zone: String,
     /// A database, or a pattern with * and ?; may be given many times. Default: all databases.
     #[arg(long, default_value = "*", allow_hyphen_values = true)]
     include: Vec<String>,
@@ -64,21 +90,14 @@ pub struct BackupArgs {
     /// Whether roles and tablespaces are stored too.
     #[arg(long, value_enum, default_value = "without-passwords")]
     globals: Globals,
-    /// Keep the newest N copies.
-    #[arg(long, value_name = "N")]
-    keep_last: Option<u32>,
-    /// Keep the newest copy of each of the last N days that have one.
-    #[arg(long, value_name = "N")]
-    keep_daily: Option<u32>,
-    /// The same for ISO weeks.
-    #[arg(long, value_name = "N")]
-    keep_weekly: Option<u32>,
-    /// The same for months.
-    #[arg(long, value_name = "N")]
-    keep_monthly: Option<u32>,
-    /// The newest N verified copies of each database stay whatever the rules say.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    minimum_verified: u32,
+    #[command(flatten)]
+    retention: RetentionArgs,
+    /// Removes no copy, and logs which ones the rules would remove.
+    #[arg(long)]
+    dry_run: bool,
+    /// The UID of the policy that owns the folder by now, to take it over with its copies.
+    #[arg(long, value_name = "UID")]
+    adopt_from: Option<String>,
     /// How deep the copy is checked.
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
@@ -130,6 +149,10 @@ pub struct Config {
     pub globals: bool,
     /// What stays.
     pub rules: Rules,
+    /// Whether what does not is only named.
+    pub dry_run: bool,
+    /// Whose folder is taken over.
+    pub adopt_from: Option<String>,
     /// How long to wait for a lock.
     pub lock_timeout: Duration,
     /// How long to pause, at least, before the next try.
@@ -154,17 +177,13 @@ impl BackupArgs {
                 scheduled_time,
             },
             store: self.store,
-            zone: schedule::time_zone(&self.time_zone)?,
+            zone: schedule::time_zone(&self.retention.time_zone)?,
             include: self.include,
             exclude: self.exclude,
             globals: self.globals == Globals::WithoutPasswords,
-            rules: Rules {
-                keep_last: self.keep_last,
-                keep_daily: self.keep_daily,
-                keep_weekly: self.keep_weekly,
-                keep_monthly: self.keep_monthly,
-                minimum_verified: self.minimum_verified,
-            },
+            rules: self.retention.rules(),
+            dry_run: self.dry_run,
+            adopt_from: self.adopt_from,
             lock_timeout: Duration::from_secs(self.lock_timeout),
             retry_wait: Duration::from_secs(self.retry_wait),
             termination_log: self.termination_log,

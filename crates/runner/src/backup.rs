@@ -96,7 +96,8 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         config.run.job, config.policy.namespace, config.policy.name
     ));
     failpoint::reach(Stage::Preflight).await;
-    let repository = Repository::open(&config.store, &config.policy, run.report.start_time)?;
+    let repository =
+        Repository::open(&config.store, &config.policy, config.adopt_from.as_deref(), run.report.start_time)?;
     let listing = repository.list().await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));

@@ -9,6 +9,7 @@ mod database;
 mod failpoint;
 mod install;
 mod pg;
+mod plan;
 mod prune;
 mod run;
 mod store;
@@ -16,6 +17,7 @@ mod verify;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io::Write as _,
     process::ExitCode,
 };
 
@@ -53,6 +55,16 @@ fn main() -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("copy the runner into {}", folder.display()))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Plan(args) => Ok(match plan::plan(&args) {
+            Ok(text) => {
+                std::io::stdout().write_all(text.as_bytes()).context("print the plan")?;
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("pgbackup-runner plan: {error}");
+                exit_code(Reason::InvalidConfiguration)
+            }
+        }),
         Command::Backup(args) => {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

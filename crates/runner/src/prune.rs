@@ -71,7 +71,7 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
     };
     let outcome = match &repository.owner {
         Owner::Us => remove(run, &repository, config, removals).await,
-        other => Ok(not_ours(&repository, config, other)),
+        other => Ok(not_ours(&repository, other)),
     };
     run.report.prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
     match catalog(&repository, config).await {
@@ -82,7 +82,8 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
 
 async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
     let sets = repository.list().await?.sets;
-    Ok(Catalog::new(&config.policy.uid, sets.into_iter().map(|StoredSet { entry, .. }| entry).collect()))
+    let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
+    Ok(Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone()))
 }
 
 async fn remove(
@@ -92,6 +93,10 @@ async fn remove(
     mut removals: Removals,
 ) -> Result<PruneOutcome, StoreError> {
     let plan = expired(run, repository, config, &mut removals).await?;
+    if config.dry_run {
+        let kept = plan.counts();
+        return Ok(PruneOutcome { kept, leftovers: removals.leftovers, ..dry_run(&plan) });
+    }
     if let Err(error) = repository.remove_old_records(RECORDS).await {
         run.log(format_args!("old records stay: {error}"));
     }
@@ -109,7 +114,7 @@ async fn remove(
     Ok(PruneOutcome { kept: plan.counts(), removed: sets, leftovers, ..verdict })
 }
 
-/// Removes what the plan says. One that cannot be removed is no reason to leave the others.
+/// Removes what the plan says, unless it is to be a dry run. One that cannot be removed is no reason to leave the others.
 async fn expired(
     run: &mut Run,
     repository: &Repository,
@@ -119,6 +124,10 @@ async fn expired(
     let just_made = run.report.set.as_ref().map(|set| set.id.as_str());
     let plan = retention::plan(&catalog(repository, config).await?, &config.rules, &config.zone, just_made);
     for set in &plan.delete {
+        if config.dry_run {
+            run.log(format_args!("{} would be removed: {}", set.id, set.reason));
+            continue;
+        }
         removals.tried += 1;
         match repository.remove_set(&set.id).await {
             Ok(()) => {
@@ -137,25 +146,33 @@ fn summary(failed: &[StoreError], of: usize) -> String {
     format!("{} of {of} could not be removed: {}{more}", failed.len(), named.join("; "))
 }
 
+fn dry_run(plan: &PrunePlan) -> PruneOutcome {
+    let ids: Vec<&str> = plan.delete.iter().map(|set| set.id.as_str()).collect();
+    let message = match ids.len() {
+        0 => "dry run: the rules would remove nothing".to_owned(),
+        1 => format!("dry run: the rules would remove 1 copy: {}", ids[0]),
+        n => format!("dry run: the rules would remove {n} copies: {}", ids.join(", ")),
+    };
+    outcome(Reason::DryRun, message)
+}
+
 fn failure(why: &str) -> PruneOutcome {
     outcome(Reason::PruneFailed, format!("old copies stay: {why}"))
 }
 
-fn not_ours(repository: &Repository, config: &Config, owner: &Owner) -> PruneOutcome {
-    let folder = repository.folder().display();
-    let whose = match owner {
-        Owner::Other(uid) => {
-            format!("belongs to the policy with UID {uid:?}, and this one has {}", config.policy.uid)
-        }
-        Owner::Unknown(why) => format!("belongs to nobody knows whom: {why}"),
-        Owner::Us => "is ours".to_owned(),
-    };
-    outcome(
-        Reason::RepositoryOwnedByOther,
-        format!(
-            "{folder} {whose}; backups are taken, nothing is removed. If no other policy needs it, delete {folder}/repository.json: from then on this policy removes its own old copies; those of others stay"
+/// What to do comes early: a status has room for some 200 characters.
+fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
+    let message = match owner {
+        Owner::Other(uid) => format!(
+            "nothing is removed: the folder belongs to another policy; if that one is gone, take it over with storage.adoptFrom: {uid}"
         ),
-    )
+        Owner::Unknown(why) => format!(
+            "nothing is removed: {}/repository.json does not tell whose folder it is; if no other policy uses it, delete that file ({why})",
+            repository.folder().display(),
+        ),
+        Owner::Us => String::new(),
+    };
+    outcome(Reason::RepositoryOwnedByOther, message)
 }
 
 fn outcome(reason: Reason, mut message: String) -> PruneOutcome {

@@ -5,6 +5,7 @@
 //! alone, and is no reason to be without a new backup.
 
 mod files;
+mod owner;
 mod set;
 
 use std::{
@@ -21,19 +22,15 @@ use domain::{
     name,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use self::files::{
-    FILE_MODE, exists, failed, make_folder, names, read_if_there, remove_file, remove_folder, sync_folder,
-    write_atomic, write_synced,
+    FILE_MODE, exists, failed, make_folder, names, read_if_there, remove_file, remove_folder, write_atomic,
 };
 pub use self::{
     files::StoreError,
+    owner::Owner,
     set::{OpenSet, PartialFile, ReadBack},
 };
-
-/// The folder's owner.
-const OWNER: &str = "repository.json";
 
 /// The folder of the runs' records.
 const RUNS: &str = "runs";
@@ -45,26 +42,8 @@ pub struct Repository {
     folder: PathBuf,
     /// Who may remove sets from it.
     pub owner: Owner,
-}
-
-/// Whose folder it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This policy's.
-    Us,
-    /// That of the policy with this UID.
-    Other(String),
-    /// Not known: its `repository.json` cannot be read, for this cause.
-    Unknown(String),
-}
-
-/// `repository.json`: whose folder it is.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OwnerMarker {
-    format: u32,
-    policy_uid: String,
-    created: Timestamp,
+    /// The UIDs of the policies that it was taken over from: their sets are ours.
+    pub adopted: Vec<String>,
 }
 
 /// What is in a policy's folder.
@@ -106,15 +85,20 @@ impl StoredSet {
 
 impl Repository {
     /// Opens the folder `<root>/<namespace>/<policy>`, makes it if it is not there, and proves that it can be
-    /// written. The first policy to come owns it.
-    pub fn open(root: &Path, policy: &PolicyIdentity, now: Timestamp) -> Result<Self, StoreError> {
+    /// written. The first policy to come owns it; one that names its owner in `adopt_from` takes it over.
+    pub fn open(
+        root: &Path,
+        policy: &PolicyIdentity,
+        adopt_from: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let folder = root.join(&policy.namespace).join(&policy.name);
         make_folder(&folder)?;
         make_folder(&folder.join(RUNS))?;
-        let owner = claim(&folder, &policy.uid, now)?;
-        let repository = Self { root: root.to_owned(), folder, owner };
-        drop(repository.lock()?);
-        Ok(repository)
+        let lock = lock(&folder)?;
+        let (owner, adopted) = owner::claim(&folder, &policy.uid, adopt_from, now)?;
+        drop(lock);
+        Ok(Self { root: root.to_owned(), folder, owner, adopted })
     }
 
     /// The folder.
@@ -200,7 +184,7 @@ impl Repository {
         let id = id.to_owned();
         self.aside(move |this| {
             // Nobody looks at the folder between its making and its locking.
-            let _folder_lock = this.lock()?;
+            let _folder_lock = lock(&this.folder)?;
             OpenSet::make(&this.folder, &id)
         })
         .await
@@ -219,7 +203,7 @@ impl Repository {
     }
 
     fn remove_if_dead(&self, id: &str) -> Result<bool, StoreError> {
-        let _folder_lock = self.lock()?;
+        let _folder_lock = lock(&self.folder)?;
         let folder = self.folder.join(id);
         let path = folder.join(set::LOCK);
         let lock = match File::options().write(true).open(&path) {
@@ -232,16 +216,6 @@ impl Repository {
             return Ok(false);
         }
         remove_folder(&self.folder, id).map(|()| true)
-    }
-
-    /// The lock of the policy's folder, held while a set's own lock comes to be or is tried. Who cannot write the folder
-    /// cannot take it.
-    fn lock(&self) -> Result<File, StoreError> {
-        let path = self.folder.join(set::LOCK);
-        let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-        let lock = lock.map_err(failed("make", &path))?;
-        lock.lock().map_err(failed("lock", &path))?;
-        Ok(lock)
     }
 
     /// Writes a run's record.
@@ -289,39 +263,18 @@ impl Repository {
     }
 }
 
+/// The lock of the policy's folder, held while its owner or a set's own lock comes to be or is tried. Who cannot write
+/// the folder cannot take it.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(set::LOCK);
+    let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
+    let lock = lock.map_err(failed("make", &path))?;
+    lock.lock().map_err(failed("lock", &path))?;
+    Ok(lock)
+}
+
 fn is_check(name: &str) -> bool {
     name.starts_with("check-") && Path::new(name).extension().is_some_and(|e| e == "json")
-}
-
-/// Whose `folder` is; ours if it was nobody's. Two first runs at once: one link wins.
-fn claim(folder: &Path, uid: &str, now: Timestamp) -> Result<Owner, StoreError> {
-    let path = folder.join(OWNER);
-    match read_if_there(&path) {
-        Ok(Some(text)) => return Ok(owner_of(&text, uid)),
-        Ok(None) => {}
-        Err(error) => return Ok(Owner::Unknown(error.to_string())),
-    }
-    let marker = OwnerMarker { format: 1, policy_uid: uid.to_owned(), created: now };
-    let text = serde_json::to_string_pretty(&marker).expect("an owner marker should always be JSON") + "\n";
-    let part = folder.join(format!("{OWNER}.{}", domain::hash::short(uid, 8)));
-    write_synced(&part, text.as_bytes(), FILE_MODE)?;
-    let linked = fs::hard_link(&part, &path);
-    remove_file(&part)?;
-    match linked {
-        Ok(()) => sync_folder(folder)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        // A file system without links: there the second of two first runs would win, which is no harm yet.
-        Err(_) => write_atomic(folder, OWNER, text.as_bytes(), FILE_MODE)?,
-    }
-    Ok(read_if_there(&path)?.map_or(Owner::Us, |text| owner_of(&text, uid)))
-}
-
-fn owner_of(text: &str, uid: &str) -> Owner {
-    match serde_json::from_str::<OwnerMarker>(text) {
-        Ok(marker) if marker.policy_uid == uid => Owner::Us,
-        Ok(marker) => Owner::Other(marker.policy_uid),
-        Err(error) => Owner::Unknown(error.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use api::{
     meta,
     policy::{Globals, SecretKeyRef, SslMode, VerificationLevel},
 };
+use domain::retention::Rules;
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
@@ -104,7 +105,9 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
 /// The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with
 /// a dash.
 fn arguments(policy: &ValidPolicy) -> Vec<String> {
-    let ValidPolicy { identity, time_zone, include, exclude, globals, retention, level, .. } = policy;
+    let ValidPolicy {
+        identity, time_zone, include, exclude, globals, adopt_from, rules, dry_run, level, ..
+    } = policy;
     let globals = match globals {
         Globals::WithoutPasswords => "without-passwords",
         Globals::None => "none",
@@ -124,19 +127,24 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
         option("exclude", pattern);
     }
     option("globals", globals);
-    let rules = [
-        ("keep-last", retention.keep_last),
-        ("keep-daily", retention.keep_daily),
-        ("keep-weekly", retention.keep_weekly),
-        ("keep-monthly", retention.keep_monthly),
-        ("minimum-verified", Some(retention.minimum_verified)),
-    ];
-    for (name, count) in rules {
-        if let Some(count) = count {
-            option(name, &count.to_string());
-        }
+    if let Some(uid) = adopt_from {
+        option("adopt-from", uid);
+    }
+    let Rules { keep, keep_within, minimum_verified, retired } = rules;
+    for (bucket, count) in keep {
+        option(&bucket.keep_option(), &count.to_string());
+    }
+    for (bucket, within) in keep_within {
+        option(&bucket.keep_within_option(), &within.to_string());
+    }
+    option("minimum-verified", &minimum_verified.to_string());
+    for database in retired {
+        option("retired", database);
     }
     option("verify", "archive");
+    if *dry_run {
+        arguments.push("--dry-run".to_owned());
+    }
     arguments
 }
 

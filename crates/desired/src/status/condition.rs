@@ -144,6 +144,7 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
     let (truth, message) = match prune.reason {
         Reason::Pruned => (Truth::True, "old copies are removed as the rules say".to_owned()),
         Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
+        Reason::DryRun => (Truth::True, prune.message.clone()),
         reason if prune.message.is_empty() => (Truth::False, run::meaning(reason)),
         _ => (Truth::False, prune.message.clone()),
     };

@@ -55,7 +55,7 @@ fn manifest(id: &str) -> Manifest {
 /// A folder with an old and a new set.
 async fn repository() -> (tempfile::TempDir, Repository) {
     let root = tempfile::tempdir().unwrap();
-    let repository = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
+    let repository = Repository::open(root.path(), &identity(), None, time("2026-05-03T00:00:00Z")).unwrap();
     for id in [OLD, NEW] {
         let set = repository.create_set(id).await.unwrap();
         set.commit(&manifest(id)).unwrap();
@@ -120,16 +120,35 @@ async fn the_first_policy_to_come_owns_the_folder() {
     let (root, ours) = repository().await;
     assert_eq!(ours.owner, Owner::Us);
     let other = PolicyIdentity { uid: "uid-2".into(), ..identity() };
-    let theirs = Repository::open(root.path(), &other, time("2026-05-03T00:00:00Z")).unwrap();
+    let theirs = Repository::open(root.path(), &other, None, time("2026-05-03T00:00:00Z")).unwrap();
     assert_eq!(theirs.owner, Owner::Other("uid-1".into()));
+}
+
+#[tokio::test]
+async fn a_policy_that_names_the_owner_takes_the_folder_over_with_its_sets() {
+    let (root, _ours) = repository().await;
+    let anew = PolicyIdentity { uid: "uid-2".into(), ..identity() };
+    let now = time("2026-05-03T00:00:00Z");
+    let open = |policy: &PolicyIdentity, from| Repository::open(root.path(), policy, from, now).unwrap();
+
+    let wrong = open(&anew, Some("uid-7"));
+    assert_eq!((wrong.owner, wrong.adopted), (Owner::Other("uid-1".into()), vec![]));
+    let right = open(&anew, Some("uid-1"));
+    assert_eq!((right.owner, right.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
+    // From then on it does not matter what the policy says.
+    for stale in [None, Some("uid-1"), Some("uid-2")] {
+        let later = open(&anew, stale);
+        assert_eq!((later.owner, later.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
+    }
+    assert_eq!(open(&identity(), None).owner, Owner::Other("uid-2".into()), "the old one has lost it");
 }
 
 #[tokio::test]
 async fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail() {
     let (root, ours) = repository().await;
     for rotten in [&[0xFF][..], b"{", b""] {
-        fs::write(ours.folder().join(OWNER), rotten).unwrap();
-        let opened = Repository::open(root.path(), &identity(), time("2026-05-03T00:00:00Z")).unwrap();
+        fs::write(ours.folder().join(owner::FILE), rotten).unwrap();
+        let opened = Repository::open(root.path(), &identity(), None, time("2026-05-03T00:00:00Z")).unwrap();
         assert!(matches!(opened.owner, Owner::Unknown(_)), "{opened:?}");
     }
 }

@@ -1,0 +1,201 @@
+//! The rules of a policy, and how they are written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
+
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+
+use super::bucket::{Bucket, Window};
+
+/// Which sets are kept. A set stays if any rule keeps it. A rule of 0, or within no time, is no rule, as in restic.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// `keepLast`, `keepHourly` and so on: the newest set of each of so many buckets that have one.
+    pub keep: BTreeMap<Bucket, Count>,
+    /// `keepWithin` (as [`Bucket::Last`]), `keepWithinHourly` and so on: the newest set of each bucket, of those that
+    /// are younger than this, counted back from the newest verified set.
+    pub keep_within: BTreeMap<Bucket, Within>,
+    /// The newest n sets of each database that was ever stored stay whatever the rules say; 0 counts as 1.
+    pub minimum_verified: u32,
+    /// Databases that are gone for good: no floor holds their copies.
+    pub retired: BTreeSet<String>,
+}
+
+impl Rules {
+    /// Whether there is no rule: then nothing is ever deleted.
+    pub fn is_empty(&self) -> bool {
+        self.keep.values().all(|count| *count == Count::Newest(0))
+            && self.keep_within.values().all(|within| within.is_none())
+    }
+
+    /// The rules at work, `newest` being the time of the newest verified set.
+    pub(super) fn windows(&self, newest: Timestamp, zone: &TimeZone) -> Vec<Window> {
+        let counting = self.keep.iter().filter_map(|(bucket, count)| Window::counting(*bucket, *count));
+        let within = self.keep_within.iter().filter(|(_, within)| !within.is_none());
+        let within = within.map(|(bucket, within)| Window::within(*bucket, within.before(newest, zone)));
+        counting.chain(within).collect()
+    }
+}
+
+/// How many buckets a rule fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// All that there are, written -1.
+    All,
+    /// The newest n.
+    Newest(u32),
+}
+
+impl FromStr for Count {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        match text {
+            "-1" => Ok(Self::All),
+            _ => text.parse().map(Self::Newest).map_err(|_| InvalidRule::Count { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("-1"),
+            Self::Newest(n) => write!(f, "{n}"),
+        }
+    }
+}
+
+/// The most of a unit: beyond any backup, and within what a calendar can count.
+const MOST: u16 = 9999;
+
+/// A length of time as restic writes it: `1y6m`, `14d`, `2d12h`. Years and months are the calendar's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Within {
+    years: u16,
+    months: u16,
+    days: u16,
+    hours: u16,
+}
+
+impl Within {
+    fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The moment that lies so long before `newest`. Years, months and days are counted on the calendar, where a
+    /// month's missing day becomes its last (31 March less a month is 28 February); hours are hours.
+    fn before(self, newest: Timestamp, zone: &TimeZone) -> Timestamp {
+        let Self { years, months, days, hours } = self;
+        let calendar = i64::from(years).years().months(i64::from(months)).days(i64::from(days));
+        let day = newest.to_zoned(zone.clone()).checked_sub(calendar).map(|day| day.timestamp());
+        // Further back than the calendar goes: everything is younger.
+        day.and_then(|day| day.checked_sub(i64::from(hours).hours())).unwrap_or(Timestamp::MIN)
+    }
+}
+
+impl FromStr for Within {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        let invalid = || InvalidRule::Within { text: text.to_owned() };
+        let mut within = Self::default();
+        let mut seen = BTreeSet::new();
+        let mut rest = text;
+        while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()) {
+            let number = rest[..end].parse().ok().filter(|number| *number <= MOST).ok_or_else(invalid)?;
+            let unit = rest[end..].chars().next().ok_or_else(invalid)?;
+            match unit {
+                'y' => within.years = number,
+                'm' => within.months = number,
+                'd' => within.days = number,
+                'h' => within.hours = number,
+                _ => return Err(invalid()),
+            }
+            if !seen.insert(unit) {
+                return Err(invalid());
+            }
+            rest = &rest[end + unit.len_utf8()..];
+        }
+        if seen.is_empty() || !rest.is_empty() { Err(invalid()) } else { Ok(within) }
+    }
+}
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { years, months, days, hours } = *self;
+        let parts = [(years, 'y'), (months, 'm'), (days, 'd'), (hours, 'h')];
+        if self.is_none() {
+            return f.write_str("0h");
+        }
+        parts.into_iter().filter(|(n, _)| *n > 0).try_for_each(|(n, unit)| write!(f, "{n}{unit}"))
+    }
+}
+
+/// A rule that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRule {
+    /// Not a count.
+    #[error("{text:?} is no count: write how many to keep, or -1 for all")]
+    Count {
+        /// What was written.
+        text: String,
+    },
+    /// Not a length of time.
+    #[error(
+        "{text:?} is no length of time: write years, months, days and hours like 1y6m or 2d12h, each at most once"
+    )]
+    Within {
+        /// What was written.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_a_number_or_all() {
+        assert_eq!("7".parse(), Ok(Count::Newest(7)));
+        assert_eq!("-1".parse(), Ok(Count::All));
+        for text in ["", "-2", "1.5", "many", "99999999999"] {
+            assert!(text.parse::<Count>().is_err(), "{text}");
+        }
+        assert_eq!(Count::All.to_string(), "-1");
+    }
+
+    #[test]
+    fn a_length_of_time_is_read_as_restic_writes_it() {
+        for (text, shown) in
+            [("1y2m3d4h", "1y2m3d4h"), ("4h3d", "3d4h"), ("14d", "14d"), ("0d", "0h"), ("9999y", "9999y")]
+        {
+            assert_eq!(
+                text.parse::<Within>().map(|within| within.to_string()),
+                Ok(shown.to_owned()),
+                "{text}"
+            );
+        }
+        for text in ["", "7", "d", "7w", "1d1d", "-1d", "1 d", "1d2", "99999d", "1\u{e4}"] {
+            assert!(text.parse::<Within>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_is_counted_on_the_calendar_of_the_zone() {
+        let before = |text: &str, newest: &str, zone: &str| {
+            let zone = crate::schedule::time_zone(zone).unwrap();
+            text.parse::<Within>().unwrap().before(newest.parse().unwrap(), &zone).to_string()
+        };
+        assert_eq!(before("1m", "2026-03-31T12:00:00Z", "UTC"), "2026-02-28T12:00:00Z");
+        assert_eq!(before("1y", "2028-02-29T12:00:00Z", "UTC"), "2027-02-28T12:00:00Z");
+        assert_eq!(before("1y2m3d4h", "2026-05-04T03:00:00Z", "UTC"), "2025-02-28T23:00:00Z");
+        // Berlin's 29 March 2026 has 23 hours: a day back is 23 hours back, 24 hours are 24.
+        assert_eq!(before("1d", "2026-03-29T12:00:00Z", "Europe/Berlin"), "2026-03-28T13:00:00Z");
+        assert_eq!(before("24h", "2026-03-29T12:00:00Z", "Europe/Berlin"), "2026-03-28T12:00:00Z");
+        assert_eq!(before("9999y", "2026-03-29T12:00:00Z", "UTC"), "-007973-03-29T12:00:00Z");
+    }
+}
