@@ -103,6 +103,31 @@ const REFUSED: &[Case] = &[
         "spec.retention.keepWithinYearly",
         "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
     ),
+    (
+        &[("/spec/dump", "{\"lockTimeout\": \"5m\"}")],
+        "spec.dump.lockTimeout",
+        "write a time from 1s to 4m, for example 5s",
+    ),
+    (
+        &[("/spec/dump", "{\"maxReplicaLag\": \"soon\"}")],
+        "spec.dump.maxReplicaLag",
+        "write a time from 1s to 24h, for example 5m",
+    ),
+    (
+        &[("/spec/dump", "{\"excludeTableData\": [\"sessions\"]}")],
+        "spec.dump.excludeTableData",
+        "write <schema>.<table>, for example public.sessions or audit.*",
+    ),
+    (
+        &[("/spec/dump", "{\"compression\": {\"method\": \"Gzip\", \"level\": 10}}")],
+        "spec.dump.compression",
+        "level: gzip has 1 to 9",
+    ),
+    (
+        &[("/spec/dump", "{\"compression\": {\"method\": \"None\", \"level\": 1}}")],
+        "spec.dump.compression",
+        "leave level out: without compression there is none",
+    ),
     (&[("/spec/storage/adoptFrom", "\"of shop\"")], "spec.storage.adoptFrom", "should match"),
     (
         &[("/spec/retention/minimumVerified", "0")],
@@ -137,6 +162,7 @@ const ACCEPTED: &[&[(&str, &str)]] = &[
     &[("/spec/retention/keepLast", "-1"), ("/spec/retention/keepWithin", "\"1y6m\"")],
     &[("/spec/retention/keepHourly", "24"), ("/spec/retention/keepWithinMonthly", "\"12h4d\"")],
     &[("/spec/retention/dryRun", "true"), ("/spec/postgres/databases/retired", "[\"legacy\"]")],
+    &[("/spec/dump", "{\"lockTimeout\": \"90s\", \"compression\": {\"method\": \"Zstd\", \"level\": 19}}")],
     &[("/spec/storage/adoptFrom", "\"0b7e3a52-6a0e-4f0e-9c55-0d6f6c1f5a01\"")],
     &[("/metadata/name", "\"a-name-of-forty-five-characters-is-allowed-ok\"")],
 ];

@@ -56,7 +56,12 @@ fn a_table_rewritten_all_the_time_is_stored_whole_or_not_at_all() -> Result<()> 
         server.database("shop", "").await?;
         server.table("shop", "goods", FEW_ROWS).await?;
         let all = vec!["shop".to_owned()];
-        let policy = env.policy("shop", |spec| spec.postgres.databases.include = all).await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = all;
+                spec.dump.lock_timeout = "1s".to_owned();
+            })
+            .await?;
         let store = env.store().await?;
 
         let mut rewrites = server.session("shop").await?;
@@ -74,7 +79,7 @@ fn a_table_rewritten_all_the_time_is_stored_whole_or_not_at_all() -> Result<()> 
            done; true";
         let job = policy
             .start("attempts", |run| {
-                run.once().script(attempts).arg("--lock-timeout=1").arg("--retry-wait=1");
+                run.once().script(attempts).arg("--retry-wait=1");
             })
             .await?;
         rewrites.done().await?;

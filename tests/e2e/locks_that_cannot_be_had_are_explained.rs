@@ -14,7 +14,7 @@ fn who_holds_a_lock_is_named() -> Result<()> {
         let server = env.postgres_with(17, &["max_prepared_transactions=2"]).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 10).await?;
-        let policy = env.policy("shop", |_| ()).await?;
+        let policy = env.policy("shop", |spec| spec.dump.lock_timeout = "1s".to_owned()).await?;
 
         let mut lock = server.session("shop").await?;
         lock.run(
@@ -25,7 +25,7 @@ fn who_holds_a_lock_is_named() -> Result<()> {
         for (job, holder) in [("by-a-session", "nightly report"), ("by-a-prepared-one", "forgotten")] {
             policy
                 .start(job, |run| {
-                    run.once().arg("--lock-timeout=1").arg("--retry-wait=1");
+                    run.once().arg("--retry-wait=1");
                 })
                 .await?;
             let failure = policy.failed(job, Reason::LockTimeout).await?;

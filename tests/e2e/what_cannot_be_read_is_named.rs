@@ -34,11 +34,30 @@ fn what_cannot_be_read_is_named() -> Result<()> {
         policy.backup("partitioned").await?;
         assert_eq!(store.only_set(&policy).await?.rows("shop", "sales_2026")?, 10);
 
+        server
+            .sql(
+                "shop",
+                "CREATE SEQUENCE invoice; SELECT lo_from_bytea(4711, 'a large object');
+                 REVOKE pg_read_all_data FROM backup;
+                 GRANT USAGE ON SCHEMA public TO backup; GRANT SELECT ON ALL TABLES IN SCHEMA public TO backup;",
+            )
+            .await?;
+        let failure = policy.failure("others", Reason::MissingPrivilege).await?;
+        assert!(failure.message.contains("public.invoice"), "{failure:?}");
+        assert!(failure.message.contains("1 large object"), "{failure:?}");
+        server
+            .sql(
+                "shop",
+                "GRANT SELECT ON SEQUENCE invoice TO backup; GRANT SELECT ON LARGE OBJECT 4711 TO backup",
+            )
+            .await?;
+        policy.backup("granted").await?;
+
         for (token, statement, named) in [
             ("row-security", "ALTER TABLE sales_2026 ENABLE ROW LEVEL SECURITY", "BYPASSRLS"),
             (
                 "no-privilege",
-                "ALTER TABLE sales_2026 DISABLE ROW LEVEL SECURITY; REVOKE pg_read_all_data FROM backup",
+                "ALTER TABLE sales_2026 DISABLE ROW LEVEL SECURITY; REVOKE ALL ON sales_2026 FROM backup",
                 "SELECT",
             ),
         ] {
@@ -47,7 +66,7 @@ fn what_cannot_be_read_is_named() -> Result<()> {
             assert!(failure.message.contains("sales_2026") && failure.message.contains(named), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("hold"), "nothing was dumped");
         }
-        assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        assert_eq!(store.set_folders(&policy).await?.len(), 2);
         Ok(())
     })
 }

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use api::policy::{
-    BackupPolicySpec, Connection, Databases, Globals, Postgres as PostgresSpec, Retention, SecretKeyRef,
-    SslMode, Storage, Verification, VolumeStorage,
+    BackupPolicySpec, Connection, Databases, Dump, Globals, Postgres as PostgresSpec, Retention,
+    SecretKeyRef, SslMode, Storage, Verification, VolumeStorage,
 };
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
@@ -233,6 +233,7 @@ impl Env {
                 databases: Databases::default(),
                 globals: Globals::default(),
             },
+            dump: Dump::default(),
             storage: Storage {
                 volume: VolumeStorage { claim_name: CLAIM.to_owned(), sub_path: None },
                 adopt_from: None,

@@ -3,13 +3,17 @@
 //! A field that is not implemented is not here. Unknown fields are not denied by the types (an older operator
 //! must be able to read a newer object); the API server drops or refuses them by the schema.
 
+mod dump;
 mod retention;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::retention::Retention;
+pub use self::{
+    dump::{Compression, CompressionMethod, Dump},
+    retention::Retention,
+};
 use crate::status::BackupPolicyStatus;
 
 /// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
@@ -93,6 +97,10 @@ pub struct BackupPolicySpec {
 
     /// The PostgreSQL server, and what of it is backed up.
     pub postgres: Postgres,
+
+    /// How the databases are dumped.
+    #[serde(default)]
+    pub dump: Dump,
 
     /// Where the copies go.
     pub storage: Storage,

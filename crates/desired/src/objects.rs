@@ -9,6 +9,7 @@ use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::validate::ValidPolicy;
@@ -75,10 +76,19 @@ pub fn requested_job(policy: &ValidPolicy, cron_job: &CronJob, token: &str) -> J
     }
 }
 
-/// Whether `observed` is what is wanted: every field that we set has our value, nothing that we set once is left
-/// behind (the hash of what was applied says so), and nobody wrote the spec after us. Then nothing is written.
+/// Whether `observed` is what is wanted: its metadata has all that we set, and its spec is what the server made of ours.
+/// Then nothing is written.
 pub fn up_to_date(wanted: &CronJob, observed: &CronJob) -> bool {
-    within(&json(wanted), &json(observed)) && applied_generation(observed) == observed.metadata.generation
+    within(&json(&wanted.metadata), &json(&observed.metadata)) && spec_is_as_applied(wanted, observed)
+}
+
+/// Whether the spec is what the server made of the one that is wanted: it was written last (the hash of what was applied
+/// says so), and nobody wrote it since. The specs themselves are not compared: an admission webhook may have changed
+/// ours (another registry, an image's digest), and would do so each time.
+pub fn spec_is_as_applied(wanted: &CronJob, observed: &CronJob) -> bool {
+    let hash = |cron_job: &CronJob| cron_job.metadata.annotations.as_ref()?.get(meta::APPLIED_HASH).cloned();
+    let generation = observed.metadata.generation;
+    hash(wanted) == hash(observed) && generation.is_some() && applied_generation(observed) == generation
 }
 
 /// The generation that our last write gave the object, as it says itself. The server counts writes of the spec, so
@@ -88,7 +98,7 @@ pub fn applied_generation(observed: &CronJob) -> Option<i64> {
     observed.metadata.annotations.as_ref()?.get(meta::APPLIED_GENERATION)?.parse().ok()
 }
 
-fn json(object: &CronJob) -> Value {
+fn json(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("a CronJob should always be JSON")
 }
 

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     objects,
-    observed::{JobState, Observed, Problem},
+    observed::{JobState, Observed, ObservedCronJob, Problem},
     validate::{Invalid, ValidPolicy},
 };
 
@@ -68,13 +68,20 @@ pub fn status(
     condition::acceptance(&mut conditions, valid, &observed.cron_job);
     let mut next_change = None;
     if let Ok(valid) = valid {
-        let next_slot = valid.schedule.after(&valid.zone, now).filter(|_| !valid.suspend);
-        status.effective_schedule = Some(valid.schedule.effective().to_owned());
+        let in_place = observed.cron_job == ObservedCronJob::Ours;
+        let next_slot = valid.schedule.after(&valid.zone, now).filter(|_| in_place && !valid.suspend);
         status.next_schedule_time = next_slot.map(time);
-        status.schedule_since = schedule_since(valid, &previous, now);
+        if in_place {
+            status.effective_schedule = Some(valid.schedule.effective().to_owned());
+            status.schedule_since = schedule_since(valid, &previous, now);
+        } else {
+            // A CronJob of the policy that is there all the same goes on as it was.
+            status.effective_schedule.clone_from(&previous.effective_schedule);
+            status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
+        }
         let refusal = observed.refused_request.as_deref();
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
-        let health = health::health(valid, &status, &runs, request, now);
+        let health = health::health(valid, in_place, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         let settles_at = settles_at.filter(|_| !valid.suspend);
         next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();
@@ -83,8 +90,11 @@ pub fn status(
         // announced before would soon be past.
         status.effective_schedule.clone_from(&previous.effective_schedule);
         status.schedule_since.clone_from(&previous.schedule_since);
-        // As before: a bad edit says nothing about the copies.
-        conditions.keep("BackupHealthy");
+        match health::newest_failed(&status) {
+            Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
+            // As before: a bad edit says nothing about the copies.
+            None => conditions.keep("BackupHealthy"),
+        }
     }
     condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune.as_ref()));
     status.conditions = conditions.finish();

@@ -7,8 +7,8 @@
 use api::{
     BackupPolicy, BackupPolicySpec,
     policy::{
-        Connection, Databases, Globals, Postgres, Retention, SecretKeyRef, SslMode, Storage, Verification,
-        VerificationLevel, VolumeStorage,
+        Compression, CompressionMethod, Connection, Databases, Dump, Globals, Postgres, Retention,
+        SecretKeyRef, SslMode, Storage, Verification, VerificationLevel, VolumeStorage,
     },
 };
 use domain::{
@@ -48,6 +48,8 @@ pub struct ValidPolicy {
     pub exclude: Vec<String>,
     /// Roles and tablespaces.
     pub globals: Globals,
+    /// How databases are dumped.
+    pub dump: ValidDump,
     /// The volume.
     pub volume: VolumeStorage,
     /// Whose folder is taken over.
@@ -82,6 +84,23 @@ pub struct ValidConnection {
     pub user: User,
     /// Where its password is.
     pub password: SecretKeyRef,
+}
+
+/// How databases are dumped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidDump {
+    /// How archives are compressed, if not as is best.
+    pub compression: Option<Compression>,
+    /// How long to wait for a lock, in seconds.
+    pub lock_timeout: u32,
+    /// Tables whose rows are left out.
+    pub exclude_table_data: Vec<String>,
+    /// Client tools may be newer than the server.
+    pub allow_newer_client: bool,
+    /// Rows in tables of extensions that are left out are a failure.
+    pub strict_extensions: bool,
+    /// How far a standby may be behind, in seconds.
+    pub max_replica_lag: u32,
 }
 
 /// The role that backups log in as.
@@ -139,7 +158,7 @@ impl Invalid {
 
 /// Checks a policy.
 pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
-    let BackupPolicySpec { schedule, time_zone, suspend, postgres, storage, retention, verification } =
+    let BackupPolicySpec { schedule, time_zone, suspend, postgres, dump, storage, retention, verification } =
         &policy.spec;
     let identity = PolicyIdentity {
         namespace: policy.metadata.namespace.clone().unwrap_or_default(),
@@ -171,6 +190,7 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         include: valid_patterns("postgres.databases.include", include, 1)?,
         exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
         globals: *globals,
+        dump: valid_dump(dump)?,
         volume: valid_volume(volume)?,
         adopt_from: valid_owner(adopt_from.as_deref())?,
         rules: valid_rules(retention, retired)?,
@@ -242,6 +262,63 @@ fn valid_patterns(field: &'static str, patterns: &[String], least: usize) -> Res
         field,
         "write 1 to 100 names or patterns of 1 to 63 characters, for example [\"shop\", \"app_*\"]",
     ))
+}
+
+fn valid_dump(dump: &Dump) -> Result<ValidDump, Invalid> {
+    let Dump {
+        compression,
+        lock_timeout,
+        exclude_table_data,
+        allow_newer_client,
+        strict_extensions,
+        max_replica_lag,
+    } = dump;
+    if exclude_table_data.len() > 100
+        || exclude_table_data.iter().any(|p| !(1..=127).contains(&p.chars().count()) || !p.contains('.'))
+    {
+        return Err(value(
+            "dump.excludeTableData",
+            "write at most 100 times <schema>.<table>, for example public.sessions or audit.*",
+        ));
+    }
+    if let Some(Compression { method, level }) = compression {
+        let most = match method {
+            CompressionMethod::Zstd => 22,
+            CompressionMethod::Gzip => 9,
+            CompressionMethod::Lz4 => 12,
+            CompressionMethod::None => 0,
+        };
+        if level.is_some_and(|level| !(1..=most).contains(&level)) {
+            return Err(value(
+                "dump.compression.level",
+                "write 1 to 22 for Zstd, 1 to 9 for Gzip, 1 to 12 for Lz4, and none for None",
+            ));
+        }
+    }
+    let lock_timeout = seconds(lock_timeout).filter(|time| (1..=240).contains(time));
+    let max_replica_lag = seconds(max_replica_lag).filter(|time| (1..=86_400).contains(time));
+    Ok(ValidDump {
+        compression: compression.clone(),
+        lock_timeout: lock_timeout
+            .ok_or(value("dump.lockTimeout", "write a time from 1s to 4m, for example 5s"))?,
+        exclude_table_data: exclude_table_data.clone(),
+        allow_newer_client: *allow_newer_client,
+        strict_extensions: *strict_extensions,
+        max_replica_lag: max_replica_lag
+            .ok_or(value("dump.maxReplicaLag", "write a time from 1s to 24h, for example 5m"))?,
+    })
+}
+
+/// `90s`, `5m`, `1h`.
+fn seconds(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    number.parse::<u32>().ok()?.checked_mul(unit)
 }
 
 fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {

@@ -147,6 +147,9 @@ pub struct DatabaseFacts {
     pub extensions: BTreeMap<String, String>,
     /// How many objects of each kind the archive holds, by the words of its table of contents.
     pub objects: BTreeMap<String, u64>,
+    /// Tables whose rows the policy leaves out (`dump.excludeTableData`), quoted as the server does it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded_table_data: Vec<String>,
     /// The tables whose rows are in the archive.
     pub tables: Vec<TableFacts>,
 }

@@ -48,15 +48,17 @@ reasons! {
     /// The host's name has no address.
     NameNotResolved = Some(11), "Check `postgres.connection.host`: a Service in another namespace needs `<service>.<namespace>.svc`.";
     /// The server answers but takes no new session now: starting, shutting down, or out of connections.
-    ServerNotReady = Some(12), "Wait, or raise `max_connections`; the run is tried again by itself.";
+    ServerNotReady = Some(12), "Wait, or raise `max_connections`.";
     /// A table's lock was held by another session longer than the lock timeout, at every try.
     LockTimeout = Some(13), "End or move the session that the message names; backups need ACCESS SHARE, which only ACCESS EXCLUSIVE blocks.";
+    /// The standby is further behind its primary than the policy allows.
+    ReplicaStale = Some(18), "Look at the standby's replication; or raise `dump.maxReplicaLag`, or back up another server.";
     /// Tables were created or dropped at every try to hold them.
     SchemaChanging = Some(14), "Move the schedule away from migrations or jobs that create and drop tables.";
     /// The session that holds the tables ended before pg_dump had its snapshot and its own locks, at every try.
     HoldLost = Some(15), "Look in the server's log for why the session was ended (failover, an administrator, an idle-session killer).";
     /// pg_dump or pg_dumpall ended with an error.
-    DumpFailed = Some(16), "Act on the tool's own words in the message; the run is tried again by itself.";
+    DumpFailed = Some(16), "Act on the tool's own words in the message.";
     /// The store failed while it was read or written.
     StoreFailed = Some(17), "Check the volume: its server, its disk, its mount options.";
     /// The stored bytes are not those that were written.
@@ -66,7 +68,7 @@ reasons! {
     /// The archive is sound but lacks something that the database has.
     ContentMismatch = Some(22), "The message names what is missing; please report it, since pg_dump should not leave it out.";
     /// The run was told to stop (a drained node, a deleted Job) or was killed.
-    Interrupted = Some(30), "Nothing, if the node was drained: the run is tried again.";
+    Interrupted = Some(30), "Nothing, if the node was drained.";
     /// Something that should never happen.
     InternalError = Some(39), "Please report it with the pod's log.";
 
@@ -81,13 +83,15 @@ reasons! {
     /// The client tools are older than the server.
     ClientTooOld = Some(68), "Set `postgres.version` (or the image) to the server's major version.";
     /// The client tools are newer than the server: their archives may not restore into it.
-    ClientTooNew = Some(69), "Set `postgres.version` (or the image) to the server's major version.";
+    ClientTooNew = Some(69), "Set `postgres.version` (or the image) to the server's major version; `dump.allowNewerClient: true` takes the risk.";
     /// No database matches.
     NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
     /// A database that `include` names does not exist or cannot be dumped.
     DatabaseUnavailable = Some(71), "Correct its name, or grant CONNECT; the message says which and why.";
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
     EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
+    /// A table that belongs to an extension holds rows that pg_dump leaves out, and the policy is strict about it.
+    ExtensionDataLeftOut = Some(77), "Take the table out of the extension, or let its author mark it by `pg_extension_config_dump`; or set `dump.strictExtensions: false`.";
     /// The server's table of locks has no room for a lock on each table.
     LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server; it needs a restart.";
     /// The user may not read something that the backup needs.
@@ -106,7 +110,7 @@ reasons! {
     /// The container could not be created or started.
     PodCannotStart = None, "Act on the kubelet's words.";
     /// The pod ran out of memory.
-    OutOfMemory = Some(31), "Give the pod more memory.";
+    OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace sets, or free memory on the node.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
     /// The node evicted the pod.

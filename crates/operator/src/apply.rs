@@ -3,7 +3,7 @@
 use api::{BackupPolicy, BackupPolicyStatus, meta};
 use desired::{Objects, ObservedCronJob, ValidPolicy};
 use domain::name;
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -83,6 +83,8 @@ fn refused(
 pub enum Requested {
     /// There is none, or it waits.
     Nothing,
+    /// The Job of an earlier CronJob has its name, and will soon be gone.
+    Waits,
     /// The Job of this token is there.
     Started(String),
     /// The API server will not have its Job, for this reason.
@@ -97,12 +99,17 @@ fn first(wanted: &CronJob) -> CronJob {
 }
 
 /// The merge patch that makes `found` what is wanted. Labels and annotations of others stay; in the spec, nothing
-/// does.
+/// does. A spec that is as it should be is not written: nor is then the generation another one.
 fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     let mut patch = json!(wanted);
-    patch["spec"] = difference(&json!(found.spec), &json!(wanted.spec));
-    let next = found.metadata.generation.map(|generation| generation + 1);
-    merge(&mut patch["metadata"], written_as(found, next));
+    let mut generation = found.metadata.generation;
+    if desired::spec_is_as_applied(wanted, found) {
+        patch["spec"] = json!({});
+    } else {
+        patch["spec"] = difference(&json!(found.spec), &json!(wanted.spec));
+        generation = generation.map(|generation| generation + 1);
+    }
+    merge(&mut patch["metadata"], written_as(found, generation));
     patch
 }
 
@@ -141,7 +148,11 @@ pub async fn requested(
     };
     let api = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     match call(api.create(&parameters(), &desired::requested_job(valid, cron_job, token))).await {
-        Err(error) if !error.is_already_exists() => {
+        Err(error) if error.is_already_exists() => {
+            let there: Job = call(api.get(&name::requested_job(&policy.name_any(), token))).await?;
+            Ok(whose(&there, cron_job, token))
+        }
+        Err(error) => {
             let Some(words) = error.refusal() else { return Err(error) };
             tracing::warn!(
                 namespace = policy.namespace(),
@@ -150,7 +161,7 @@ pub async fn requested(
             );
             Ok(Requested::Refused(words))
         }
-        _ => {
+        Ok(_) => {
             tracing::info!(
                 namespace = policy.namespace(),
                 "Job {} runs as requested",
@@ -158,6 +169,24 @@ pub async fn requested(
             );
             Ok(Requested::Started(token.to_owned()))
         }
+    }
+}
+
+/// What a Job that is there already means for the request: it is ours, or it is on its way out with a CronJob that had
+/// the same name, or a stranger has its name.
+fn whose(job: &Job, cron_job: &CronJob, token: &str) -> Requested {
+    let controller = job.owner_references().iter().find(|owner| owner.controller == Some(true));
+    match controller {
+        Some(owner) if Some(&owner.uid) == cron_job.metadata.uid.as_ref() => {
+            Requested::Started(token.to_owned())
+        }
+        Some(owner) if owner.kind == "CronJob" && Some(&owner.name) == cron_job.metadata.name.as_ref() => {
+            Requested::Waits
+        }
+        _ => Requested::Refused(format!(
+            "Job {} is there and belongs to somebody else; delete it",
+            job.name_any()
+        )),
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use desired::{Images, Observed, ObservedCronJob};
+use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
 use futures::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::CronJob;
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -174,19 +175,23 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     }
     context.listed().await;
     let policy = &context.written.newest(policy);
-    let (mut observed, mut cron_job) = context.children.observe(policy);
+    let (mut observed, cron_job) = context.children.observe(policy);
     let valid = desired::validate(policy);
+    let mut failed = None;
+    let mut waits = false;
     if let Ok(valid) = &valid {
-        let wanted = desired::objects(valid, &context.images);
-        (observed.cron_job, cron_job) =
-            Box::pin(apply::cron_job(&context.client, policy, &wanted, (observed.cron_job, cron_job)))
-                .await?;
-        if let (ObservedCronJob::Ours, Some(cron_job)) = (&observed.cron_job, &cron_job) {
-            match apply::requested(&context.client, policy, valid, cron_job).await? {
-                Requested::Nothing => {}
-                Requested::Started(token) => observed.handled_request = Some(token),
-                Requested::Refused(words) => observed.refused_request = Some(words),
+        match Box::pin(carry_out(policy, valid, context, (observed.cron_job.clone(), cron_job))).await {
+            Ok((owner, requested)) => {
+                observed.cron_job = owner;
+                match requested {
+                    Requested::Nothing => {}
+                    Requested::Waits => waits = true,
+                    Requested::Started(token) => observed.handled_request = Some(token),
+                    Requested::Refused(words) => observed.refused_request = Some(words),
+                }
             }
+            // What can be said of the runs is said all the same: an API server that takes no Jobs starts none either.
+            Err(error) => failed = Some(error),
         }
     }
     let now = Timestamp::now();
@@ -196,15 +201,35 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         context.events.publish(policy, desired::events(policy.status.as_ref(), &outcome.status)).await;
     }
     context.children.forget_deleted(policy, &observed);
-    let blocked = is_blocked(&observed).then_some(BLOCKED_PAUSE);
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let blocked = (waits || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
     let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// Writes the CronJob, and starts what is requested.
+async fn carry_out(
+    policy: &BackupPolicy,
+    valid: &ValidPolicy,
+    context: &Context,
+    seen: (ObservedCronJob, Option<CronJob>),
+) -> Result<(ObservedCronJob, Requested), CallError> {
+    let wanted = desired::objects(valid, &context.images);
+    let (owner, cron_job) = Box::pin(apply::cron_job(&context.client, policy, &wanted, seen)).await?;
+    let requested = match (&owner, &cron_job) {
+        (ObservedCronJob::Ours, Some(cron_job)) => {
+            apply::requested(&context.client, policy, valid, cron_job).await?
+        }
+        _ => Requested::Nothing,
+    };
+    Ok((owner, requested))
+}
+
 /// Somebody else must do something that no watch of ours shows.
 fn is_blocked(observed: &Observed) -> bool {
-    matches!(observed.cron_job, ObservedCronJob::Foreign { .. } | ObservedCronJob::Refused { .. })
-        || observed.refused_request.is_some()
+    !matches!(observed.cron_job, ObservedCronJob::Ours) || observed.refused_request.is_some()
 }
 
 /// The time until `at`, and a little more, so that it has passed.

@@ -4,7 +4,7 @@ use api::BackupPolicy;
 use desired::ObservedCronJob;
 use domain::name;
 use k8s_openapi::api::batch::v1::CronJob;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt};
 
 /// A CronJob, as JSON: the typed object is mostly room for fields that nobody has set, 40 kB where this has 4.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub fn ownership(policy: &BackupPolicy, cron_job: &CronJob) -> ObservedCronJob {
     let controller = cron_job.owner_references().iter().find(|owner| owner.controller == Some(true));
     match controller {
         Some(owner) if Some(&owner.uid) == policy.uid().as_ref() => ObservedCronJob::Ours,
+        // Of a policy that was deleted and made anew: the garbage collector is about to take it away.
+        Some(owner) if owner.kind == BackupPolicy::kind(&()) && owner.name == policy.name_any() => {
+            ObservedCronJob::Missing
+        }
         Some(owner) => ObservedCronJob::Foreign { owner: format!("{} {}", owner.kind, owner.name) },
         None => ObservedCronJob::Foreign { owner: "nobody that Kubernetes knows".to_owned() },
     }
@@ -84,6 +88,12 @@ mod tests {
         .unwrap();
         assert_eq!(ownership(&policy, &cron_job("shop-backup")), ObservedCronJob::Ours);
         policy.metadata.uid = Some("made anew".into());
+        assert_eq!(
+            ownership(&policy, &cron_job("shop-backup")),
+            ObservedCronJob::Missing,
+            "it is on its way out"
+        );
+        policy.metadata.name = Some("other".into());
         let foreign = ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() };
         assert_eq!(ownership(&policy, &cron_job("shop-backup")), foreign);
     }

@@ -138,9 +138,11 @@ impl Children {
     /// Forgets the Jobs that are deleted and whose last words are in `observed`, now that the status of `policy`
     /// holds those. What came in between is kept for the next reconcile.
     pub fn forget_deleted(&self, policy: &BackupPolicy, observed: &Observed) {
+        let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
         if let Some(seen) = self.lock().get_mut(&key_of(policy)) {
             seen.jobs.retain(|uid, job| {
-                let is_told = || job.run(uid).is_none_or(|run| observed.runs.contains(&run));
+                let is_told =
+                    || job.run(uid).is_none_or(|run| run.created < born || observed.runs.contains(&run));
                 !(job.deleted && !job.is_speaking() && is_told())
             });
         }

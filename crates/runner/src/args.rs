@@ -15,6 +15,7 @@ use domain::{
 use jiff::tz::TimeZone;
 
 use self::retention::RetentionArgs;
+use crate::pg::compression::Compression;
 
 /// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
 /// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
@@ -98,6 +99,22 @@ pub struct BackupArgs {
     /// The UID of the policy that owns the folder by now, to take it over with its copies.
     #[arg(long, value_name = "UID")]
     adopt_from: Option<String>,
+    /// How archives are compressed, as pg_dump takes it: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 where
+    /// the client has nothing else.
+    #[arg(long, value_name = "METHOD:LEVEL")]
+    compress: Option<Compression>,
+    /// Tables whose rows are left out: <schema>.<table>, with * and ?; may be given many times.
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
+    exclude_table_data: Vec<String>,
+    /// Allows client tools of a newer major version than the server's.
+    #[arg(long)]
+    allow_newer_client: bool,
+    /// Fails where a table of an extension holds rows that `pg_dump` leaves out.
+    #[arg(long)]
+    strict_extensions: bool,
+    /// How far a standby may be behind its primary, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    max_replica_lag: u64,
     /// How deep the copy is checked.
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
@@ -147,18 +164,35 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// Whether roles and tablespaces are stored.
     pub globals: bool,
+    /// How databases are dumped.
+    pub dump: DumpConfig,
+    /// Client tools may be newer than the server.
+    pub allow_newer_client: bool,
+    /// How far a standby may be behind.
+    pub max_replica_lag: Duration,
     /// What stays.
     pub rules: Rules,
     /// Whether what does not is only named.
     pub dry_run: bool,
     /// Whose folder is taken over.
     pub adopt_from: Option<String>,
+    /// The file that the kubelet reads.
+    pub termination_log: PathBuf,
+}
+
+/// How databases are dumped.
+#[derive(Debug)]
+pub struct DumpConfig {
+    /// How archives are compressed, if not as is best.
+    pub compression: Option<Compression>,
+    /// Patterns of tables whose rows are left out.
+    pub exclude_table_data: Vec<String>,
+    /// Rows in tables of extensions that are left out are a failure.
+    pub strict_extensions: bool,
     /// How long to wait for a lock.
     pub lock_timeout: Duration,
     /// How long to pause, at least, before the next try.
     pub retry_wait: Duration,
-    /// The file that the kubelet reads.
-    pub termination_log: PathBuf,
 }
 
 impl BackupArgs {
@@ -181,11 +215,18 @@ impl BackupArgs {
             include: self.include,
             exclude: self.exclude,
             globals: self.globals == Globals::WithoutPasswords,
+            dump: DumpConfig {
+                compression: self.compress,
+                exclude_table_data: self.exclude_table_data,
+                strict_extensions: self.strict_extensions,
+                lock_timeout: Duration::from_secs(self.lock_timeout),
+                retry_wait: Duration::from_secs(self.retry_wait),
+            },
+            allow_newer_client: self.allow_newer_client,
+            max_replica_lag: Duration::from_secs(self.max_replica_lag),
             rules: self.retention.rules(),
             dry_run: self.dry_run,
             adopt_from: self.adopt_from,
-            lock_timeout: Duration::from_secs(self.lock_timeout),
-            retry_wait: Duration::from_secs(self.retry_wait),
             termination_log: self.termination_log,
         })
     }

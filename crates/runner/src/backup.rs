@@ -6,6 +6,7 @@ use domain::{
     catalog::SetState,
     hash,
     manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
+    pattern::is_pattern,
     reason::Reason,
     report::{ArtifactSummary, SetSummary, Stage},
     size,
@@ -16,11 +17,13 @@ use crate::{
     database::{self, StoredDatabase},
     failpoint,
     pg::{
+        compression::CompressionError,
         copy::Contents,
         databases::{self, Database, LeftOut, SelectionError},
         dump::{DumpError, Stream},
         globals,
         hold::HoldError,
+        inspect::InspectError,
         preflight::{self, PreflightError, Server},
         tools::Tools,
     },
@@ -54,6 +57,12 @@ pub enum BackupError {
     /// The databases cannot be chosen.
     #[error(transparent)]
     Selection(#[from] SelectionError),
+    /// Something in the database stands against a dump.
+    #[error(transparent)]
+    Inspect(InspectError),
+    /// The client tools cannot compress so.
+    #[error(transparent)]
+    Compression(CompressionError),
     /// The tables cannot be held.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -81,6 +90,8 @@ impl BackupError {
             Self::NoSpace { .. } => Reason::NoSpace,
             Self::Preflight(error) => error.reason(),
             Self::Selection(error) => error.reason(),
+            Self::Inspect(error) => error.reason(),
+            Self::Compression(_) => Reason::InvalidConfiguration,
             Self::Hold(error) => error.reason(),
             Self::Dump(error) => error.reason(),
             Self::Verify(error) => error.reason(),
@@ -139,10 +150,10 @@ async fn take(
     removals: &mut Removals,
 ) -> Result<String, BackupError> {
     let literals: Vec<&str> =
-        config.include.iter().map(String::as_str).filter(|name| !name.contains(['*', '?'])).collect();
+        config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect();
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
     let tools = Tools::new(application, hash::short(fresh, 32));
-    let (mut server, mut session) = preflight::examine(tools, &literals).await?;
+    let (mut server, mut session) = preflight::examine(tools, config, &literals).await?;
     run.report.server_version = Some(server.facts.version.clone());
     run.report.client_version = Some(server.client_version.clone());
     run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));

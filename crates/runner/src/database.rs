@@ -8,6 +8,7 @@ use std::{
 use domain::{
     manifest::{DatabaseFacts, TableFacts},
     name,
+    pattern::matches,
     reason::Reason,
     report::Stage,
     size,
@@ -21,10 +22,12 @@ use crate::{
     failpoint,
     pg::{
         blocker::{self, Blocker},
+        compression::Compression,
         copy::Contents,
         databases::Database,
         dump::{self, DumpError, DumpOptions, Dumped},
         hold::{self, HoldError},
+        inspect,
         preflight::Server,
         session::Session,
         source::{self, Source},
@@ -51,7 +54,8 @@ pub struct StoredDatabase {
     snapshot_time: Timestamp,
     snapshot_lsn: String,
     held: Duration,
-    compression: &'static str,
+    compression: String,
+    excluded: Vec<String>,
 }
 
 /// Stores `database` in the run's set, which the first one makes.
@@ -62,6 +66,11 @@ pub async fn store(
     database: Database,
     first: bool,
 ) -> Result<StoredDatabase, BackupError> {
+    run.stage(Stage::Hold);
+    let inspected = inspect::inspect(&server.tools, &database.name, config.dump.strict_extensions).await;
+    for warning in inspected.map_err(BackupError::Inspect)? {
+        run.warn(format!("{:?}: {warning}", database.name));
+    }
     for left in (0..TRIES).rev() {
         let error = match try_once(run, config, server, &database, first).await {
             Ok(stored) => return Ok(stored),
@@ -70,7 +79,7 @@ pub async fn store(
         if left == 0 || !matches!(error.reason(), Reason::LockTimeout | Reason::HoldLost) {
             return Err(error);
         }
-        let pause = pause(config.retry_wait);
+        let pause = pause(config.dump.retry_wait);
         run.log(format_args!(
             "{:?}: {error}; {left} more tries, the next in {} s",
             database.name,
@@ -95,7 +104,7 @@ async fn try_once(
     first: bool,
 ) -> Result<StoredDatabase, BackupError> {
     run.stage(Stage::Hold);
-    let hold = hold::take(&server.tools, &database.name, config.lock_timeout).await?;
+    let hold = hold::take(&server.tools, &database.name, config.dump.lock_timeout).await?;
     failpoint::reach(Stage::Hold).await;
     if first {
         // The set is named after its first snapshot: a new try makes a new one.
@@ -109,13 +118,20 @@ async fn try_once(
     let set = run.set.as_ref().expect("the first database should have made the set");
     let file = name::archive_file(&database.name);
     let mut partial = set.create(&file, false).await?;
-    let compression = if server.client_major >= dump::ZSTD_SINCE { "zstd:1" } else { "1" };
+    let compression = config.dump.compression.unwrap_or(Compression::best(server.client_major));
+    let compress = compression.option(server.client_major).map_err(BackupError::Compression)?;
+    let excluded = hold.relations.iter().filter(|relation| {
+        config.dump.exclude_table_data.iter().any(|pattern| matches(pattern, &relation.name))
+    });
+    let (excluded_oids, excluded): (Vec<u32>, Vec<String>) =
+        excluded.map(|relation| (relation.oid, relation.quoted.clone())).unzip();
     let options = DumpOptions {
         database: &database.name,
         encoding: &database.definition.encoding,
         snapshot: &hold.snapshot,
-        lock_timeout: config.lock_timeout,
-        compression,
+        lock_timeout: config.dump.lock_timeout,
+        compression: &compress,
+        without_data: &excluded,
     };
     let (locked, has_locks) = oneshot::channel();
     let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
@@ -132,11 +148,14 @@ async fn try_once(
         }
     };
     let outcome = match both {
-        Ok((Ok(dumped), Attended::Released(source))) => Ok((dumped, *source)),
+        Ok((Ok(dumped), Attended::Released(mut source))) => {
+            source.without_data(&excluded_oids);
+            Ok((dumped, *source))
+        }
         Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
             tracing::info!("{error}");
             let blocker = attended.blocker();
-            Err(HoldError::LockTimeout { what: tables, wait: config.lock_timeout, blocker }.into())
+            Err(HoldError::LockTimeout { what: tables, wait: config.dump.lock_timeout, blocker }.into())
         }
         Ok((Err(error), _)) => Err(error.into()),
         Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
@@ -180,7 +199,8 @@ async fn try_once(
         snapshot_time,
         snapshot_lsn,
         held,
-        compression: if compression == "1" { "gzip:1" } else { compression },
+        compression: compression.to_string(),
+        excluded,
     })
 }
 
@@ -237,7 +257,8 @@ impl StoredDatabase {
             snapshot_time: self.snapshot_time,
             snapshot_lsn: self.snapshot_lsn,
             held_seconds: (self.held.as_secs_f64() * 1000.0).round() / 1000.0,
-            compression: self.compression.to_owned(),
+            compression: self.compression,
+            excluded_table_data: self.excluded,
             command: self.dumped.command,
             definition: self.database.definition,
             extensions: self.source.extensions,

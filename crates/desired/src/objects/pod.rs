@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use api::{
     meta,
-    policy::{Globals, SecretKeyRef, SslMode, VerificationLevel},
+    policy::{Compression, CompressionMethod, Globals, SecretKeyRef, SslMode, VerificationLevel},
 };
 use domain::retention::Rules;
 use k8s_openapi::{
@@ -18,7 +18,7 @@ use k8s_openapi::{
 };
 
 use super::{Images, cron_job};
-use crate::validate::{PostgresImage, User, ValidPolicy};
+use crate::validate::{PostgresImage, User, ValidDump, ValidPolicy};
 
 /// The user, group and volume group of every pod, whatever the image: a change of image must not make older
 /// backups unreadable.
@@ -106,7 +106,17 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
 /// a dash.
 fn arguments(policy: &ValidPolicy) -> Vec<String> {
     let ValidPolicy {
-        identity, time_zone, include, exclude, globals, adopt_from, rules, dry_run, level, ..
+        identity,
+        time_zone,
+        include,
+        exclude,
+        globals,
+        dump,
+        adopt_from,
+        rules,
+        dry_run,
+        level,
+        ..
     } = policy;
     let globals = match globals {
         Globals::WithoutPasswords => "without-passwords",
@@ -127,6 +137,22 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
         option("exclude", pattern);
     }
     option("globals", globals);
+    let ValidDump {
+        compression,
+        lock_timeout,
+        exclude_table_data,
+        allow_newer_client,
+        strict_extensions,
+        max_replica_lag,
+    } = dump;
+    if let Some(compression) = compression {
+        option("compress", &compress(compression));
+    }
+    option("lock-timeout", &lock_timeout.to_string());
+    for pattern in exclude_table_data {
+        option("exclude-table-data", pattern);
+    }
+    option("max-replica-lag", &max_replica_lag.to_string());
     if let Some(uid) = adopt_from {
         option("adopt-from", uid);
     }
@@ -142,10 +168,24 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
         option("retired", database);
     }
     option("verify", "archive");
-    if *dry_run {
-        arguments.push("--dry-run".to_owned());
-    }
+    let flags = [
+        ("allow-newer-client", allow_newer_client),
+        ("strict-extensions", strict_extensions),
+        ("dry-run", dry_run),
+    ];
+    arguments.extend(flags.into_iter().filter(|(_, given)| **given).map(|(name, _)| format!("--{name}")));
     arguments
+}
+
+/// pg_dump's own way of saying it: `zstd:1`.
+fn compress(Compression { method, level }: &Compression) -> String {
+    let method = match method {
+        CompressionMethod::Zstd => "zstd",
+        CompressionMethod::Gzip => "gzip",
+        CompressionMethod::Lz4 => "lz4",
+        CompressionMethod::None => return "none".to_owned(),
+    };
+    format!("{method}:{}", level.unwrap_or(1))
 }
 
 /// libpq's usual variables, and which run this is.

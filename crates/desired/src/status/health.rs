@@ -37,9 +37,10 @@ pub struct Request<'a> {
     pub refusal: Option<&'a str>,
 }
 
-/// Judges the newest copy at `now`. `status` holds the facts of `now`.
+/// Judges the newest copy at `now`. `status` holds the facts of `now`; `in_place`: the policy's CronJob is as it should be.
 pub fn health(
     policy: &ValidPolicy,
+    in_place: bool,
     status: &BackupPolicyStatus,
     runs: &[Judged<'_>],
     request: Option<Request<'_>>,
@@ -48,7 +49,12 @@ pub fn health(
     let copy = newest_copy(status);
     if policy.suspend {
         let waiting = request.map(waiting).unwrap_or_default();
-        let message = format!("suspended: no backups are taken{waiting}; {copy}");
+        let suspended = if in_place {
+            "suspended: no backups are taken"
+        } else {
+            "suspended, but its CronJob is not in place: see Ready"
+        };
+        let message = format!("{suspended}{waiting}; {copy}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
     }
     if let Some(Request { token, refusal: Some(words) }) = request {
@@ -69,19 +75,26 @@ pub fn health(
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    if let Some(run) = ended.filter(|run| run.result == RunResult::Failed) {
-        let words = one_line(&events::why(run, status));
-        let reason = events::reason(run).unwrap_or(Reason::InternalError);
-        return fixed(Truth::False, reason, format!("{} failed: {words}; {copy}", run.id));
+    if let Some(failed) = newest_failed(status) {
+        return failed;
     }
     let due = due(policy, status);
-    let mut health = due.judge(status, &copy, ended, now);
+    let mut health = due.judge(in_place, status, &copy, ended, now);
     if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?))) {
         let words = one_line(&failure.message);
         let job = &run.observed.job;
         health.message = format!("{}; a try of {job} failed and is repeated: {words}", health.message);
     }
     health
+}
+
+/// The newest run that ended has failed: that is so whatever the policy says by now.
+pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
+    let run = status.history.first().filter(|run| run.result == RunResult::Failed)?;
+    let words = one_line(&events::why(run, status));
+    let reason = events::reason(run).unwrap_or(Reason::InternalError);
+    let message = format!("{} failed: {words}; {}", run.id, newest_copy(status));
+    Some(fixed(Truth::False, reason, message))
 }
 
 /// Somebody asked for a backup and would wait for it in vain.
@@ -119,6 +132,7 @@ impl Due {
     /// No run failed. Is a copy missing?
     fn judge(
         &self,
+        in_place: bool,
         status: &BackupPolicyStatus,
         copy: &str,
         ended: Option<&RunStatus>,
@@ -138,6 +152,9 @@ impl Due {
             None if status.last_success.is_some() => (Truth::True, Reason::Verified, copy.to_owned()),
             None => {
                 let message = match (slot, overdue_at) {
+                    _ if !in_place => {
+                        "there is no backup yet, and its CronJob is not in place: see Ready".to_owned()
+                    }
                     (Some(slot), Some(overdue)) if slot <= now => {
                         format!(
                             "the first backup was due at {slot_words} and is overdue from {}",

@@ -21,7 +21,10 @@ pub fn history(
 ) -> Vec<RunStatus> {
     let reports = runs.iter().filter_map(Judged::final_report);
     let told = reports.flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
-    let told = told.map(record::from_record);
+    // A try that failed is no failure yet while its Job is at work.
+    let at_work =
+        |id: &str| runs.iter().any(|run| run.observed.job == id && run.result == RunResult::Running);
+    let told = told.filter(|record| !at_work(&record.id)).map(record::from_record);
     let all = runs
         .iter()
         .rev()

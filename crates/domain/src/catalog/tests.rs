@@ -38,6 +38,7 @@ fn database(name: &str) -> Artifact {
         },
         extensions: [].into(),
         objects: [].into(),
+        excluded_table_data: vec![],
         tables: vec![],
     };
     Artifact {

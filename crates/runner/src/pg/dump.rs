@@ -25,10 +25,6 @@ use crate::{
 /// What is read from pg_dump at a time. Pipes hold 64 KiB; more only costs memory.
 const PIECE: usize = 128 * 1024;
 
-/// Since when pg_dump has zstd: of all that were measured it made the smallest files and took no longer than no
-/// compression, where gzip at its default took 4.7 times as long. Clients before this version have gzip only.
-pub const ZSTD_SINCE: u32 = 16;
-
 /// How much of a list of tables goes into a message, in bytes.
 const TABLES_MAX: usize = 120;
 
@@ -126,6 +122,8 @@ pub struct DumpOptions<'a> {
     pub lock_timeout: Duration,
     /// `zstd:1` or `1`, as pg_dump's `--compress` takes it.
     pub compression: &'a str,
+    /// Tables whose rows are left out, as the server quotes them.
+    pub without_data: &'a [String],
 }
 
 /// Dumps into `file`. `locked` is sent when pg_dump has all its locks: it writes nothing before.
@@ -141,7 +139,8 @@ pub async fn dump(
         .arg(format!("--encoding={}", options.encoding))
         .arg(format!("--compress={}", options.compression))
         .arg(format!("--snapshot={}", options.snapshot))
-        .arg(format!("--lock-wait-timeout={}", options.lock_timeout.as_millis()));
+        .arg(format!("--lock-wait-timeout={}", options.lock_timeout.as_millis()))
+        .args(options.without_data.iter().map(|table| format!("--exclude-table-data={table}")));
     let words = tools::command_line(&command);
     let mut reader = ArchiveReader::start()?;
     let stream = run(&mut command, "pg_dump", file, Some(&mut reader), Some(locked)).await?;

@@ -32,6 +32,8 @@ pub struct Hold {
     pub lsn: String,
     /// Since when it is held.
     pub since: Instant,
+    /// The tables.
+    pub relations: Vec<Relation>,
 }
 
 /// Tables that could not be held.
@@ -107,10 +109,15 @@ fn words(blocker: Option<&Blocker>) -> String {
     blocker.map_or_else(String::new, |blocker| format!("; {blocker}"))
 }
 
+/// A table in the dump's scope.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Relation {
-    oid: u32,
-    quoted: String,
+pub struct Relation {
+    /// Its OID.
+    pub oid: u32,
+    /// Schema and name as the server quotes them.
+    pub quoted: String,
+    /// The same as they are.
+    pub name: String,
     readable: bool,
     filtered: bool,
 }
@@ -119,7 +126,7 @@ struct Relation {
 /// as configuration. The server quotes the names. Row security hides rows only where there are any: nothing is read
 /// from a partitioned table itself.
 const RELATIONS: &str = r"
-SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS quoted,
+SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS quoted, n.nspname || '.' || c.relname AS name,
        coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), true) AS readable,
        c.relkind = 'r' AND c.relrowsecurity AND row_security_active(c.oid) AS filtered
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -204,7 +211,7 @@ async fn try_once(tools: &Tools, database: &str, wait: Duration) -> Result<Optio
         return Ok(None);
     }
     let Export { snapshot, time, lsn } = export;
-    Ok(Some(Hold { session, snapshot, time, lsn, since }))
+    Ok(Some(Hold { session, snapshot, time, lsn, since, relations: inside }))
 }
 
 fn refuse_unreadable(relations: &[Relation]) -> Result<(), HoldError> {

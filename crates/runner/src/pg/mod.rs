@@ -6,12 +6,14 @@
 
 pub mod archive;
 pub mod blocker;
+pub mod compression;
 pub mod copy;
 pub mod databases;
 pub mod dump;
 pub mod error;
 pub mod globals;
 pub mod hold;
+pub mod inspect;
 pub mod preflight;
 pub mod session;
 pub mod source;

@@ -1,5 +1,7 @@
 //! What can be known to fail before a byte is dumped: reachability, the pooler check, versions.
 
+use std::time::Duration;
+
 use domain::{manifest::ServerFacts, reason::Reason};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use super::{
     session::{Session, SessionError},
     tools::{self, Tools},
 };
+use crate::args::Config;
 
 /// Where server-wide questions are asked. Any database does; these two are nearly always there.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -44,6 +47,9 @@ pub enum PreflightError {
     /// A session's own settings are refused, or did not come back.
     #[error("a connection pooler answers at this address: {0}")]
     Pooler(String),
+    /// A standby is too far behind.
+    #[error("the standby {0}")]
+    Stale(String),
     /// The client tools are of another major version than the server.
     #[error("the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}")]
     Version {
@@ -60,6 +66,7 @@ impl PreflightError {
         match self {
             Self::Client(_) => Reason::InvalidConfiguration,
             Self::Connect(error) => error.reason(Reason::ServerNotReady),
+            Self::Stale(_) => Reason::ReplicaStale,
             Self::Pooler(_) => Reason::PoolerNotSupported,
             Self::Version { client, server } if client < server => Reason::ClientTooOld,
             Self::Version { .. } => Reason::ClientTooNew,
@@ -80,7 +87,23 @@ struct Facts {
     roles: Vec<String>,
     now: Timestamp,
     encoding: String,
+    replay: Option<Replay>,
     others: Vec<Other>,
+}
+
+/// How far a standby is.
+#[derive(Clone, Debug, Deserialize)]
+struct Replay {
+    /// Whether something sends it what the primary writes.
+    receiving: bool,
+    /// Whether all that was received is replayed.
+    caught_up: bool,
+    /// The age of the newest replayed transaction, in seconds; none was replayed yet.
+    seconds: Option<f64>,
+    /// Whether replay was paused by hand.
+    paused: bool,
+    /// Where it is.
+    lsn: Option<String>,
 }
 
 /// A session of another run of the same policy.
@@ -105,6 +128,12 @@ SELECT to_json(q) FROM (
            (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
            clock_timestamp() AS now,
            current_setting('server_encoding') AS encoding,
+           CASE WHEN pg_is_in_recovery() THEN json_build_object(
+               'receiving', EXISTS (SELECT FROM pg_stat_wal_receiver),
+               'caught_up', coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false),
+               'seconds', extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()),
+               'paused', pg_is_wal_replay_paused(),
+               'lsn', pg_last_wal_replay_lsn()::text) END AS replay,
            (SELECT coalesce(json_agg(json_build_object('pid', pid, 'application', application_name, 'since', backend_start)), '[]')
             FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND split_part(application_name, '/', 1) = 'pgbackup'
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
@@ -115,7 +144,11 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// Connects and looks; gives the session too, for more server-wide questions. `literals` are databases that the policy
 /// names: one of them answers where the usual ones are missing.
-pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session), PreflightError> {
+pub async fn examine(
+    tools: Tools,
+    config: &Config,
+    literals: &[&str],
+) -> Result<(Server, Session), PreflightError> {
     let (client_version, client_major) = client_version().await?;
     // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
     // first session. A server that is older refuses settings that it does not know: the first session does without
@@ -137,12 +170,18 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session
         return Err(PreflightError::Pooler(why.to_owned()));
     }
     let major = facts.version_num / 10_000;
-    if client_major != major {
+    let mut warnings = facts.warnings(Timestamp::now());
+    if client_major > major && config.allow_newer_client {
+        warnings.push(format!(
+            "the client tools are of PostgreSQL {client_major}: the archives may not restore into a server of {major}, as this one is"
+        ));
+    } else if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
     }
+    facts.refuse_stale(config.max_replica_lag)?;
     let server = Server {
         tools: tools.for_server(major),
-        warnings: facts.warnings(Timestamp::now()),
+        warnings,
         facts: ServerFacts {
             version: facts.version,
             version_num: facts.version_num,
@@ -162,6 +201,35 @@ pub async fn examine(tools: Tools, literals: &[&str]) -> Result<(Server, Session
 }
 
 impl Facts {
+    /// A standby that has replayed all that it was sent, and is still being sent more, is as new as its primary, however
+    /// long ago that wrote something. Any other is as old as the newest transaction that it replayed.
+    fn refuse_stale(&self, most: Duration) -> Result<(), PreflightError> {
+        let Some(Replay { receiving, caught_up, seconds, paused, lsn }) = self.replay.clone() else {
+            return Ok(());
+        };
+        if receiving && caught_up && !paused {
+            return Ok(());
+        }
+        if seconds.is_some_and(|seconds| seconds <= most.as_secs_f64()) {
+            return Ok(());
+        }
+        let why = if paused {
+            "its replay is paused"
+        } else if receiving {
+            "it has not replayed all that it has received"
+        } else {
+            "nothing sends it what its primary writes"
+        };
+        let age = seconds.map_or("it has replayed nothing yet".to_owned(), |seconds| {
+            format!("the newest transaction that it replayed is {seconds:.0} s old")
+        });
+        let at = lsn.map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
+        Err(PreflightError::Stale(format!(
+            "is too far behind its primary: {age}{at}, {why}; the policy allows {} s",
+            most.as_secs()
+        )))
+    }
+
     fn warnings(&self, now: Timestamp) -> Vec<String> {
         let others = self.others.iter().map(|Other { pid, application, since }| {
             format!(

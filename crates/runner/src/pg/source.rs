@@ -109,6 +109,14 @@ struct Extension {
     version: String,
 }
 
+impl Source {
+    /// Takes back that the rows of these tables are to be in the archive.
+    pub fn without_data(&mut self, tables: &[u32]) {
+        self.objects.retain(|object| object.class != 0 || !tables.contains(&object.oid));
+        self.tables.retain(|oid, _| !tables.contains(oid));
+    }
+}
+
 /// Asks for everything in the session of the snapshot.
 pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     let objects: Vec<SourceObject> = session.rows(OBJECTS).await?;

@@ -1,0 +1,60 @@
+//! A standby is as good as its primary while it follows it, and refused when it does not.
+
+use anyhow::Result;
+use domain::reason::Reason;
+use pgbackup_tests::{Postgres, story};
+
+#[test]
+fn standbys_are_backed_up_while_fresh() -> Result<()> {
+    story("standby", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "CREATE UNLOGGED TABLE cache (id int); INSERT INTO cache VALUES (1)").await?;
+        server.table("shop", "goods", 100).await?;
+        // Beside its primary, in the same pod.
+        server
+            .sh("pg_basebackup --username=postgres --pgdata=/data/standby --write-recovery-conf --checkpoint=fast
+                 pg_ctl --pgdata=/data/standby --log=/data/standby.log --wait start \
+                    --options='-c port=5433 -c unix_socket_directories=/data -c listen_addresses=*'")
+            .await?;
+        let address = server.sh("hostname --ip-address").await?.trim().to_owned();
+        let store = env.store().await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.connection.host = address;
+                spec.postgres.connection.port = 5433;
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.dump.max_replica_lag = "2s".to_owned();
+            })
+            .await?;
+        policy.backup("following").await?;
+        let set = store.only_set(&policy).await?;
+        assert!(set.manifest.server.in_recovery);
+        assert_eq!(set.rows("shop", "goods")?, 100);
+        let warnings = set.manifest.warnings.join("\n");
+        assert!(warnings.contains("unlogged") && warnings.contains("public.cache"), "{warnings}");
+
+        on_standby(&server, "SELECT pg_wal_replay_pause()").await?;
+        server.sql("shop", "INSERT INTO goods SELECT n, n FROM generate_series(101, 200) n").await?;
+        server.until("the standby is behind", "SELECT replay_lag > '3 s' FROM pg_stat_replication").await?;
+        let failure = policy.failure("paused", Reason::ReplicaStale).await?;
+        assert!(failure.message.contains("paused"), "{failure:?}");
+        assert_eq!(store.set_folders(&policy).await?.len(), 1, "older rows are no newer backup");
+
+        on_standby(&server, "SELECT pg_wal_replay_resume()").await?;
+        server
+            .until("the standby follows", "SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication")
+            .await?;
+        let id = policy.backup("again").await?.set.unwrap_or_default();
+        let sets = store.sets(&policy).await?;
+        let newest = sets.iter().find(|set| set.manifest.id == id).expect("the set should be there");
+        assert_eq!(newest.rows("shop", "goods")?, 200);
+
+        Ok(())
+    })
+}
+
+async fn on_standby(server: &Postgres, query: &str) -> Result<String> {
+    server
+        .sh(&format!("psql --no-psqlrc --host=/data --port=5433 --username=postgres --command='{query}'"))
+        .await
+}
