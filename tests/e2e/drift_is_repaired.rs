@@ -14,6 +14,7 @@ use kube::{
 };
 use pgbackup_tests::{
     env::NEW_YEAR,
+    manifests::{self, fill},
     story,
     wait::{self, DEADLINE},
 };
@@ -52,6 +53,54 @@ fn an_edited_cron_job_is_repaired() -> Result<()> {
             (seen.uid() != before.uid() && seen.spec == before.spec).then_some(())
         })
         .await
+    })
+}
+
+/// Correcting it would be corrected back, without end.
+#[test]
+fn what_admission_makes_of_a_cron_job_is_left_alone() -> Result<()> {
+    story("mutated", async |env| {
+        env.create(&fill(manifests::MUTATION, &[("NAMESPACE", &env.namespace)])).await?;
+        let dry = [
+            "create",
+            "cronjob",
+            "x",
+            "--image=x",
+            "--schedule=0 0 1 1 *",
+            "--dry-run=server",
+            "--output=yaml",
+        ];
+        wait::until("admission changes CronJobs", DEADLINE, async || {
+            Ok(env.kubectl(&dry)?.contains("terminationGracePeriodSeconds: 61").then_some(()))
+        })
+        .await?;
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        policy.backup("one").await?;
+        let cron_job = policy.cron_job().await?;
+        let grace = |cron_job: &CronJob| {
+            let pod = cron_job.spec.job_template.spec.as_ref()?.template.spec.as_ref()?;
+            pod.termination_grace_period_seconds
+        };
+        assert_eq!(grace(&cron_job), Some(61), "what admission wants stays");
+        assert_eq!(env.operator_log()?.matches("differed").count(), 0, "nothing was corrected");
+
+        policy.edit(|spec| spec.schedule = "5 0 1 1 *".to_owned()).await?;
+        policy.backup("two").await?;
+        let edited = policy.cron_job().await?;
+        assert_eq!((edited.spec.schedule.as_str(), grace(&edited)), ("5 0 1 1 *", Some(61)));
+        assert_eq!(env.operator_log()?.matches("differed").count(), 1, "the edit, once");
+
+        let suspend = Patch::Merge(json!({"spec": {"suspend": true}}));
+        env.api::<CronJob>().patch(&policy.cron_job_name(), &PatchParams::default(), &suspend).await?;
+        wait::object(&env.api::<CronJob>(), &policy.cron_job_name(), "drift is repaired", DEADLINE, |seen| {
+            (seen?.spec == edited.spec).then_some(())
+        })
+        .await?;
+        for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
+            env.kubectl(&["delete", kind, &env.namespace])?;
+        }
+        Ok(())
     })
 }
 

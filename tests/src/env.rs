@@ -210,6 +210,17 @@ impl Env {
         self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
     }
 
+    /// The lines of the operator's log that are about the test's namespace.
+    pub fn operator_log(&self) -> Result<String> {
+        let args = ["--namespace", cluster::SYSTEM, "logs", "deployment/pgbackup-operator", "--tail=-1"];
+        let log = self.cluster.kubectl(&args, "")?;
+        Ok(log
+            .lines()
+            .filter(|line| line.contains(&self.namespace))
+            .map(|line| format!("{line}\n"))
+            .collect())
+    }
+
     /// The spec that policies of tests start from: all databases of the server `postgres`, at New Year.
     pub fn spec(&self) -> BackupPolicySpec {
         BackupPolicySpec {
