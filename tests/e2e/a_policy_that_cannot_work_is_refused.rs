@@ -63,8 +63,26 @@ const REFUSED: &[Case] = &[
     ),
     (
         &[("/spec/postgres/connection/passwordSecretRef", "null")],
-        "spec.postgres.connection.passwordSecretRef",
-        "Required value",
+        "spec.postgres.connection",
+        "write passwordSecretRef, or clientCertificateSecretRef, or both",
+    ),
+    (
+        &[("/spec/postgres/connection/sslMode", "\"verify-full\"")],
+        "spec.postgres.connection",
+        "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
+    ),
+    (
+        &[("/spec/postgres/connection/caSecretRef", "{\"name\": \"ca\", \"key\": \"ca.crt\"}")],
+        "spec.postgres.connection",
+        "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
+    ),
+    (
+        &[
+            ("/spec/postgres/connection/clientCertificateSecretRef", "{\"name\": \"backup\"}"),
+            ("/spec/postgres/connection/sslMode", "\"disable\""),
+        ],
+        "spec.postgres.connection",
+        "a client certificate needs an encrypted connection: write another sslMode than disable",
     ),
     (
         &[("/spec/postgres/connection/sslMode", "\"maybe\"")],
@@ -157,6 +175,12 @@ const ACCEPTED: &[&[(&str, &str)]] = &[
         ("/spec/postgres/connection/userSecretRef", "{\"name\": \"postgres\", \"key\": \"user\"}"),
     ],
     &[("/spec/postgres/connection/host", "\"fd00::1\"")],
+    &[
+        ("/spec/postgres/connection/sslMode", "\"verify-full\""),
+        ("/spec/postgres/connection/caSecretRef", "{\"name\": \"ca\", \"key\": \"ca.crt\"}"),
+        ("/spec/postgres/connection/clientCertificateSecretRef", "{\"name\": \"backup\"}"),
+        ("/spec/postgres/connection/passwordSecretRef", "null"),
+    ],
     &[("/spec/postgres/databases/include", "[\"shop\", \"web-*\"]")],
     &[("/spec/storage/volume/subPath", "\"databases/main\"")],
     &[("/spec/retention/keepLast", "-1"), ("/spec/retention/keepWithin", "\"1y6m\"")],

@@ -26,7 +26,7 @@ fn a_user_from_a_secret_works() -> Result<()> {
                 let connection = &mut spec.postgres.connection;
                 connection.user = None;
                 connection.user_secret_ref = Some(key("name"));
-                connection.password_secret_ref = key("password");
+                connection.password_secret_ref = Some(key("password"));
             })
             .await?;
         policy.backup("now").await?;

@@ -15,7 +15,7 @@ type Case = (&'static str, fn(&mut BackupPolicySpec), Reason, &'static str);
 const CASES: [Case; 3] = [
     (
         "wrong-password",
-        |spec| spec.postgres.connection.password_secret_ref = key("wrong"),
+        |spec| spec.postgres.connection.password_secret_ref = Some(key("wrong")),
         Reason::AuthenticationFailed,
         "postgres",
     ),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use api::BackupPolicySpec;
+use api::{BackupPolicySpec, policy::SecretKeyRef};
 use domain::reason::Reason;
 use pgbackup_tests::{condition, story};
 
@@ -25,13 +25,13 @@ const CASES: [Case; 4] = [
     ),
     (
         "secret",
-        |spec| spec.postgres.connection.password_secret_ref.name = "no-such-secret".into(),
+        |spec| spec.postgres.connection.password_secret_ref = Some(key("no-such-secret", "password")),
         Reason::SecretNotFound,
         "no-such-secret",
     ),
     (
         "key",
-        |spec| spec.postgres.connection.password_secret_ref.key = "no-such-key".into(),
+        |spec| spec.postgres.connection.password_secret_ref = Some(key("postgres", "no-such-key")),
         Reason::SecretNotFound,
         "no-such-key",
     ),
@@ -68,12 +68,18 @@ fn pods_that_cannot_start_are_explained() -> Result<()> {
     })
 }
 
+fn key(secret: &str, key: &str) -> SecretKeyRef {
+    SecretKeyRef { name: secret.to_owned(), key: key.to_owned() }
+}
+
 #[test]
 fn a_secret_that_comes_later_is_enough() -> Result<()> {
     story("late-secret", async |env| {
         env.postgres(17).await?;
         let policy = env
-            .policy("shop", |spec| spec.postgres.connection.password_secret_ref.name = "late".into())
+            .policy("shop", |spec| {
+                spec.postgres.connection.password_secret_ref = Some(key("late", "password"))
+            })
             .await?;
         let job = policy.request("now").await?;
         policy.condition_is("BackupHealthy", "False", Reason::SecretNotFound).await?;

@@ -236,10 +236,12 @@ impl Env {
                     ssl_mode: SslMode::default(),
                     user: Some("postgres".to_owned()),
                     user_secret_ref: None,
-                    password_secret_ref: SecretKeyRef {
+                    password_secret_ref: Some(SecretKeyRef {
                         name: "postgres".to_owned(),
                         key: "password".to_owned(),
-                    },
+                    }),
+                    ca_secret_ref: None,
+                    client_certificate_secret_ref: None,
                 },
                 databases: Databases::default(),
                 globals: Globals::default(),

@@ -149,7 +149,13 @@ pub struct Postgres {
 
 /// How the server is reached.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"))]
+#[x_kube(
+    validation = Rule::new("has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"),
+    validation = Rule::new("has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message("write passwordSecretRef, or clientCertificateSecretRef, or both"),
+    validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message("sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's"),
+    validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message("caSecretRef has a meaning with sslMode verify-ca or verify-full only"),
+    validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message("a client certificate needs an encrypted connection: write another sslMode than disable")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server's host name or address, for example shop-db or shop-db.shop.svc.
@@ -161,8 +167,9 @@ pub struct Connection {
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
 
-    /// Whether the connection is encrypted, with libpq's words: disable, prefer (encrypted if the server can) or
-    /// require. Default: prefer.
+    /// Whether the connection is encrypted and the server's certificate checked, with libpq's words: disable, prefer
+    /// (encrypted if the server can), require (encrypted, nothing checked), verify-ca (signed by the CA of
+    /// caSecretRef) or verify-full (and made for this host). Default: prefer.
     #[serde(default)]
     pub ssl_mode: SslMode,
 
@@ -177,7 +184,25 @@ pub struct Connection {
     pub user_secret_ref: Option<SecretKeyRef>,
 
     /// The key of a Secret that holds the role's password.
-    pub password_secret_ref: SecretKeyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
+
+    /// The key of a Secret that holds the certificate of the CA, or a bundle of them, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyRef>,
+
+    /// A Secret of the type kubernetes.io/tls that holds the role's certificate (tls.crt) and its key (tls.key).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretRef>,
+}
+
+/// A Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's pod.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub name: String,
 }
 
 /// A key of a Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's
@@ -205,6 +230,10 @@ pub enum SslMode {
     Prefer,
     /// Encrypted, or not at all. The server's certificate is not checked.
     Require,
+    /// The same, and the server's certificate is signed by the CA.
+    VerifyCa,
+    /// The same, and it is for this host.
+    VerifyFull,
 }
 
 /// Which databases are backed up.

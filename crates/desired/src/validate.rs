@@ -8,7 +8,7 @@ use api::{
     BackupPolicy, BackupPolicySpec,
     policy::{
         Compression, CompressionMethod, Connection, Databases, Dump, Globals, Postgres, Retention,
-        SecretKeyRef, SslMode, Storage, Verification, VerificationLevel, VolumeStorage,
+        SecretKeyRef, SecretRef, SslMode, Storage, Verification, VerificationLevel, VolumeStorage,
     },
 };
 use domain::{
@@ -83,7 +83,11 @@ pub struct ValidConnection {
     /// The role.
     pub user: User,
     /// Where its password is.
-    pub password: SecretKeyRef,
+    pub password: Option<SecretKeyRef>,
+    /// Where the CA's certificate is.
+    pub ca: Option<SecretKeyRef>,
+    /// Where the role's certificate and key are.
+    pub client_certificate: Option<SecretRef>,
 }
 
 /// How databases are dumped.
@@ -218,7 +222,16 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
 }
 
 fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid> {
-    let Connection { host, port, ssl_mode, user, user_secret_ref, password_secret_ref } = connection;
+    let Connection {
+        host,
+        port,
+        ssl_mode,
+        user,
+        user_secret_ref,
+        password_secret_ref,
+        ca_secret_ref,
+        client_certificate_secret_ref,
+    } = connection;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
         return Err(value(
@@ -237,8 +250,51 @@ fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid>
         (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
         _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "user", other: "userSecretRef" }),
     };
-    let password = valid_secret("postgres.connection.passwordSecretRef", password_secret_ref)?;
-    Ok(ValidConnection { host: host.clone(), port: *port, ssl_mode: *ssl_mode, user, password })
+    let secret = |field, secret: &Option<SecretKeyRef>| {
+        secret.as_ref().map(|secret| valid_secret(field, secret)).transpose()
+    };
+    let password = secret("postgres.connection.passwordSecretRef", password_secret_ref)?;
+    let ca = secret("postgres.connection.caSecretRef", ca_secret_ref)?;
+    let client_certificate = client_certificate_secret_ref.clone();
+    if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
+        return Err(value("postgres.connection.clientCertificateSecretRef", "write the name of a Secret"));
+    }
+    if password.is_none() && client_certificate.is_none() {
+        return Err(value(
+            "postgres.connection",
+            "write passwordSecretRef, or clientCertificateSecretRef, or both",
+        ));
+    }
+    if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
+        return Err(value(
+            "postgres.connection",
+            "a client certificate needs an encrypted connection: write another sslMode than disable",
+        ));
+    }
+    match (ssl_mode, &ca) {
+        (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
+            return Err(value(
+                "postgres.connection",
+                "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
+            ));
+        }
+        (SslMode::Disable | SslMode::Prefer | SslMode::Require, Some(_)) => {
+            return Err(value(
+                "postgres.connection",
+                "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
+            ));
+        }
+        _ => {}
+    }
+    Ok(ValidConnection {
+        host: host.clone(),
+        port: *port,
+        ssl_mode: *ssl_mode,
+        user,
+        password,
+        ca,
+        client_certificate,
+    })
 }
 
 fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {

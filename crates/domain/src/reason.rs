@@ -77,7 +77,7 @@ reasons! {
     /// The server refused the user or the password.
     AuthenticationFailed = Some(65), "Check `userSecretRef` and `passwordSecretRef`, the server's pg_hba.conf, and `sslMode` where the server says \"no encryption\".";
     /// An encrypted connection could not be made as asked.
-    TlsFailed = Some(66), "Check `sslMode` against what the server offers.";
+    TlsFailed = Some(66), "Check `sslMode` against what the server offers, the host against its certificate, and the CA in `caSecretRef`.";
     /// A connection pooler answered instead of a PostgreSQL server.
     PoolerNotSupported = Some(67), "Give the server's own address: through a pooler pg_dump can break the application's sessions.";
     /// The client tools are older than the server.

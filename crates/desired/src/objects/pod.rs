@@ -10,9 +10,10 @@ use api::{
 use domain::retention::Rules;
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
-        PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec,
-        ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+        Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
+        ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm,
+        PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+        SecretKeySelector, SecretProjection, SecurityContext, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
@@ -33,6 +34,16 @@ const SCRATCH_VOLUME: &str = "scratch";
 const SCRATCH_PATH: &str = "/scratch";
 const BACKUP_VOLUME: &str = "backups";
 const BACKUP_PATH: &str = "/backup";
+const TLS_VOLUME: &str = "tls";
+const TLS_PATH: &str = "/tls";
+const CA_FILE: &str = "ca.crt";
+
+/// The keys of a Secret of the type kubernetes.io/tls.
+const TLS_CERT_KEY: &str = "tls.crt";
+const TLS_PRIVATE_KEY_KEY: &str = "tls.key";
+
+/// For the volume's group only: libpq refuses a key that others can read.
+const TLS_MODE: i32 = 0o440;
 
 pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
     PodSpec {
@@ -55,7 +66,7 @@ pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
         }),
         init_containers: Some(vec![install(images)]),
         containers: vec![runner(policy, images)],
-        volumes: Some(vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME), backups(policy)]),
+        volumes: Some(volumes(policy)),
         ..PodSpec::default()
     }
 }
@@ -85,6 +96,9 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
     ];
     mounts[0].read_only = Some(true);
     mounts[2].sub_path.clone_from(&policy.volume.sub_path);
+    if has_certificates(policy) {
+        mounts.push(VolumeMount { read_only: Some(true), ..mount(TLS_VOLUME, TLS_PATH) });
+    }
     Container {
         name: meta::RUNNER_CONTAINER.to_owned(),
         image: Some(image),
@@ -195,22 +209,29 @@ fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
         SslMode::Disable => "disable",
         SslMode::Prefer => "prefer",
         SslMode::Require => "require",
+        SslMode::VerifyCa => "verify-ca",
+        SslMode::VerifyFull => "verify-full",
     };
     let user = match &connection.user {
         User::Named(user) => plain("PGUSER", user),
         User::Secret(secret) => from_secret("PGUSER", secret),
     };
-    vec![
-        plain("PGHOST", &connection.host),
-        plain("PGPORT", &connection.port.to_string()),
-        user,
-        from_secret("PGPASSWORD", &connection.password),
-        plain("PGSSLMODE", ssl_mode),
+    let mut variables =
+        vec![plain("PGHOST", &connection.host), plain("PGPORT", &connection.port.to_string()), user];
+    variables.extend(connection.password.as_ref().map(|password| from_secret("PGPASSWORD", password)));
+    variables.push(plain("PGSSLMODE", ssl_mode));
+    let file = |name: &str, file: &str| plain(name, &format!("{TLS_PATH}/{file}"));
+    variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", CA_FILE)));
+    if connection.client_certificate.is_some() {
+        variables.extend([file("PGSSLCERT", TLS_CERT_KEY), file("PGSSLKEY", TLS_PRIVATE_KEY_KEY)]);
+    }
+    variables.extend([
         from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
         from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
         plain("HOME", SCRATCH_PATH),
         plain("TMPDIR", SCRATCH_PATH),
-    ]
+    ]);
+    variables
 }
 
 /// Kubernetes expands `$(NAME)` in arguments and values; a doubled dollar sign is one that stays.
@@ -275,6 +296,51 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 
 fn empty_volume(name: &str) -> Volume {
     Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+}
+
+fn volumes(policy: &ValidPolicy) -> Vec<Volume> {
+    let mut volumes = vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME), backups(policy)];
+    if has_certificates(policy) {
+        volumes.push(certificates(policy));
+    }
+    volumes
+}
+
+fn has_certificates(policy: &ValidPolicy) -> bool {
+    policy.connection.ca.is_some() || policy.connection.client_certificate.is_some()
+}
+
+/// A Secret that is not there leaves its files out, and the runner says which. Were it not optional, the pod would wait
+/// for it, and only an event would tell.
+fn certificates(policy: &ValidPolicy) -> Volume {
+    let source = |name: &str, items: &[(&str, &str)]| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: name.to_owned(),
+            items: Some(
+                items
+                    .iter()
+                    .map(|(key, path)| KeyToPath {
+                        key: (*key).to_owned(),
+                        path: (*path).to_owned(),
+                        ..KeyToPath::default()
+                    })
+                    .collect(),
+            ),
+            optional: Some(true),
+        }),
+        ..VolumeProjection::default()
+    };
+    let ca = policy.connection.ca.as_ref().map(|ca| source(&ca.name, &[(&ca.key, CA_FILE)]));
+    let client = policy.connection.client_certificate.as_ref().map(|client| {
+        let files = [(TLS_CERT_KEY, TLS_CERT_KEY), (TLS_PRIVATE_KEY_KEY, TLS_PRIVATE_KEY_KEY)];
+        source(&client.name, &files)
+    });
+    let projected = ProjectedVolumeSource {
+        sources: Some(ca.into_iter().chain(client).collect()),
+        default_mode: Some(TLS_MODE),
+        ..ProjectedVolumeSource::default()
+    };
+    Volume { name: TLS_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
 }
 
 fn backups(policy: &ValidPolicy) -> Volume {

@@ -24,13 +24,16 @@ const FAILED_CONNECTION: [&str; 4] = [
 ];
 
 /// libpq's words before a session exists, and what they stand for. The first that is found decides.
-const CONNECTING: [(&str, Reason); 20] = [
+const CONNECTING: [(&str, Reason); 23] = [
     ("could not translate host name", Reason::NameNotResolved),
     ("no pg_hba.conf entry", Reason::AuthenticationFailed),
     ("pg_hba.conf rejects connection", Reason::AuthenticationFailed),
     ("server does not support SSL", Reason::TlsFailed),
     ("SSL error", Reason::TlsFailed),
     ("certificate verify failed", Reason::TlsFailed),
+    ("valid client certificate", Reason::AuthenticationFailed),
+    ("private key file", Reason::TlsFailed),
+    ("root certificate file", Reason::TlsFailed),
     ("server certificate", Reason::TlsFailed),
     ("unsupported startup parameter", Reason::PoolerNotSupported),
     ("password authentication failed", Reason::AuthenticationFailed),

@@ -47,6 +47,18 @@ pub enum PreflightError {
     /// A session's own settings are refused, or did not come back.
     #[error("a connection pooler answers at this address: {0}")]
     Pooler(String),
+    /// A certificate is not there.
+    #[error(
+        "{variable}={path} is not there: create the Secret, with the key, that postgres.connection.{field} names"
+    )]
+    Certificate {
+        /// libpq's variable.
+        variable: &'static str,
+        /// The file.
+        path: String,
+        /// The policy's field.
+        field: &'static str,
+    },
     /// A standby is too far behind.
     #[error("the standby {0}")]
     Stale(String),
@@ -66,6 +78,7 @@ impl PreflightError {
         match self {
             Self::Client(_) => Reason::InvalidConfiguration,
             Self::Connect(error) => error.reason(Reason::ServerNotReady),
+            Self::Certificate { .. } => Reason::TlsFailed,
             Self::Stale(_) => Reason::ReplicaStale,
             Self::Pooler(_) => Reason::PoolerNotSupported,
             Self::Version { client, server } if client < server => Reason::ClientTooOld,
@@ -149,6 +162,7 @@ pub async fn examine(
     config: &Config,
     literals: &[&str],
 ) -> Result<(Server, Session), PreflightError> {
+    refuse_missing_certificates(|variable| std::env::var(variable).ok())?;
     let (client_version, client_major) = client_version().await?;
     // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
     // first session. A server that is older refuses settings that it does not know: the first session does without
@@ -286,6 +300,22 @@ fn is_about_the_database(error: &SessionError) -> bool {
     stderr.contains("FATAL:") && stderr.contains("database \"") && !stderr.contains("authentication failed")
 }
 
+/// Files that libpq is told of and that the pod has not got: the volume leaves out what does not exist.
+fn refuse_missing_certificates(variable: impl Fn(&str) -> Option<String>) -> Result<(), PreflightError> {
+    for (name, field) in [
+        ("PGSSLROOTCERT", "caSecretRef"),
+        ("PGSSLCERT", "clientCertificateSecretRef"),
+        ("PGSSLKEY", "clientCertificateSecretRef"),
+    ] {
+        let missing =
+            variable(name).filter(|path| path.starts_with('/') && !std::path::Path::new(path).exists());
+        if let Some(path) = missing {
+            return Err(PreflightError::Certificate { variable: name, path, field });
+        }
+    }
+    Ok(())
+}
+
 async fn client_version() -> Result<(String, u32), PreflightError> {
     let output = tools::offline("pg_dump").arg("--version").output().await;
     let output = output.map_err(|error| PreflightError::Client(error.to_string()))?;
@@ -311,6 +341,17 @@ mod tests {
         assert_eq!(read("pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)\n"), Some(17));
         assert_eq!(read("pg_dump (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(read("something else"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_there_is_named() {
+        assert!(refuse_missing_certificates(|_| None).is_ok());
+        // PostgreSQL 16 and later: the system's own.
+        assert!(refuse_missing_certificates(|_| Some("system".into())).is_ok());
+        assert!(refuse_missing_certificates(|_| Some("/proc/self/exe".into())).is_ok());
+        let error = refuse_missing_certificates(|_| Some("/no/such/ca.crt".into())).unwrap_err();
+        assert_eq!(error.reason(), Reason::TlsFailed);
+        assert!(error.to_string().contains("/no/such/ca.crt") && error.to_string().contains("caSecretRef"));
     }
 
     #[test]
