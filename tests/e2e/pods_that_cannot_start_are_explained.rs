@@ -78,7 +78,7 @@ fn a_secret_that_comes_later_is_enough() -> Result<()> {
         env.postgres(17).await?;
         let policy = env
             .policy("shop", |spec| {
-                spec.postgres.connection.password_secret_ref = Some(key("late", "password"))
+                spec.postgres.connection.password_secret_ref = Some(key("late", "password"));
             })
             .await?;
         let job = policy.request("now").await?;
