@@ -52,6 +52,24 @@ const REFUSED: &[Case] = &[
     (&[("/spec/postgres/version", "9")], "spec.postgres.version", "should be greater than or equal to 13"),
     (&[("/spec/postgres/connection/host", "\"db port=1\"")], "spec.postgres.connection.host", "should match"),
     (
+        &[("/spec/postgres/connection/host", "null")],
+        "spec.postgres.connection",
+        "write either host or uriSecretRef, not both",
+    ),
+    (
+        &[("/spec/postgres/connection/uriSecretRef", "{\"name\": \"shop-app\", \"key\": \"uri\"}")],
+        "spec.postgres.connection",
+        "write either host or uriSecretRef, not both",
+    ),
+    (
+        &[
+            ("/spec/postgres/connection/host", "null"),
+            ("/spec/postgres/connection/uriSecretRef", "{\"name\": \"shop-app\", \"key\": \"uri\"}"),
+        ],
+        "spec.postgres.connection",
+        "with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them",
+    ),
+    (
         &[("/spec/postgres/connection/user", "null")],
         "spec.postgres.connection",
         "write either user or userSecretRef, not both",
@@ -175,6 +193,12 @@ const ACCEPTED: &[&[(&str, &str)]] = &[
         ("/spec/postgres/connection/userSecretRef", "{\"name\": \"postgres\", \"key\": \"user\"}"),
     ],
     &[("/spec/postgres/connection/host", "\"fd00::1\"")],
+    &[
+        ("/spec/postgres/connection/host", "null"),
+        ("/spec/postgres/connection/user", "null"),
+        ("/spec/postgres/connection/passwordSecretRef", "null"),
+        ("/spec/postgres/connection/uriSecretRef", "{\"name\": \"shop-app\", \"key\": \"uri\"}"),
+    ],
     &[
         ("/spec/postgres/connection/sslMode", "\"verify-full\""),
         ("/spec/postgres/connection/caSecretRef", "{\"name\": \"ca\", \"key\": \"ca.crt\"}"),

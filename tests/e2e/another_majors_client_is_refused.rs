@@ -13,7 +13,7 @@ fn another_majors_client_is_refused() -> Result<()> {
         {
             let policy = env
                 .policy(host, |spec| {
-                    spec.postgres.connection.host = host.to_owned();
+                    spec.postgres.connection.host = Some(host.to_owned());
                     spec.postgres.version = Some(version);
                 })
                 .await?;

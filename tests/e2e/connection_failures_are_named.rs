@@ -21,13 +21,13 @@ const CASES: [Case; 3] = [
     ),
     (
         "unknown-host",
-        |spec| spec.postgres.connection.host = "no-such-server".into(),
+        |spec| spec.postgres.connection.host = Some("no-such-server".into()),
         Reason::NameNotResolved,
         "no-such-server",
     ),
     (
         "nobody-listens",
-        |spec| spec.postgres.connection.host = "127.0.0.1".into(),
+        |spec| spec.postgres.connection.host = Some("127.0.0.1".into()),
         Reason::Unreachable,
         "127.0.0.1",
     ),

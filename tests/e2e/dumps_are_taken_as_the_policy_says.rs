@@ -72,7 +72,7 @@ fn archives_are_compressed_as_the_policy_says() -> Result<()> {
         ] {
             let policy = env
                 .policy(host, |spec| {
-                    spec.postgres.connection.host = host.to_owned();
+                    spec.postgres.connection.host = Some(host.to_owned());
                     spec.postgres.version = Some(version);
                     spec.postgres.databases.include = vec!["shop".to_owned()];
                 })

@@ -77,7 +77,7 @@ fn the_servers_certificate_is_checked_as_the_policy_says() -> Result<()> {
             policy
                 .edit(|spec| {
                     spec.postgres.connection.ca_secret_ref = Some(ca(secret));
-                    spec.postgres.connection.host = host.to_owned();
+                    spec.postgres.connection.host = Some(host.to_owned());
                 })
                 .await?;
             let failure = policy.failure(token, Reason::TlsFailed).await?;
@@ -89,7 +89,7 @@ fn the_servers_certificate_is_checked_as_the_policy_says() -> Result<()> {
             .edit(|spec| {
                 spec.postgres.connection.ssl_mode = SslMode::VerifyCa;
                 spec.postgres.connection.ca_secret_ref = Some(ca("ca"));
-                spec.postgres.connection.host = address;
+                spec.postgres.connection.host = Some(address);
             })
             .await?;
         policy.backup("ca, whatever the host").await.map(drop)

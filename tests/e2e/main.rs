@@ -1,6 +1,7 @@
 //! The end-to-end tests: one file for each behaviour, each test in a namespace of its own, side by side on one real
 //! cluster. `make e2e` runs them.
 
+mod a_connection_uri_works;
 mod a_damaged_store_stops_no_backup;
 mod a_job_made_with_kubectl_counts;
 mod a_killed_run_leaves_nothing_that_looks_complete;

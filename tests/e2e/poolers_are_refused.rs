@@ -14,7 +14,7 @@ fn poolers_are_refused() -> Result<()> {
         let poolers = [("strict", ""), ("lenient", "ignore_startup_parameters = options")];
         for (pooler, settings) in poolers {
             env.pgbouncer(pooler, settings).await?;
-            policy.edit(|spec| spec.postgres.connection.host = pooler.to_owned()).await?;
+            policy.edit(|spec| spec.postgres.connection.host = Some(pooler.to_owned())).await?;
 
             let failure = policy.failure(pooler, Reason::PoolerNotSupported).await?;
 
@@ -23,7 +23,7 @@ fn poolers_are_refused() -> Result<()> {
         }
         assert_eq!(store.set_folders(&policy).await?, Vec::<String>::new());
 
-        policy.edit(|spec| spec.postgres.connection.host = "postgres".to_owned()).await?;
+        policy.edit(|spec| spec.postgres.connection.host = Some("postgres".to_owned())).await?;
         policy.backup("the-server-itself").await.map(drop)
     })
 }

@@ -20,7 +20,7 @@ fn standbys_are_backed_up_while_fresh() -> Result<()> {
         let store = env.store().await?;
         let policy = env
             .policy("shop", |spec| {
-                spec.postgres.connection.host = address;
+                spec.postgres.connection.host = Some(address);
                 spec.postgres.connection.port = 5433;
                 spec.postgres.databases.include = vec!["shop".to_owned()];
                 spec.dump.max_replica_lag = "2s".to_owned();

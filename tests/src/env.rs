@@ -231,7 +231,8 @@ impl Env {
                 version: Some(17),
                 image: None,
                 connection: Connection {
-                    host: "postgres".to_owned(),
+                    host: Some("postgres".to_owned()),
+                    uri_secret_ref: None,
                     port: 5432,
                     ssl_mode: SslMode::default(),
                     user: Some("postgres".to_owned()),

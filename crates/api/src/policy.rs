@@ -150,8 +150,10 @@ pub struct Postgres {
 /// How the server is reached.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"),
-    validation = Rule::new("has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message("write passwordSecretRef, or clientCertificateSecretRef, or both"),
+    validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message("write either host or uriSecretRef, not both"),
+    validation = Rule::new("has(self.uriSecretRef) && !has(self.host) ? !(has(self.user) || has(self.userSecretRef) || has(self.passwordSecretRef)) && self.port == 5432 : true").message("with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them"),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message("write passwordSecretRef, or clientCertificateSecretRef, or both"),
     validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message("sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's"),
     validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message("caSecretRef has a meaning with sslMode verify-ca or verify-full only"),
     validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message("a client certificate needs an encrypted connection: write another sslMode than disable")
@@ -159,8 +161,16 @@ pub struct Postgres {
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server's host name or address, for example shop-db or shop-db.shop.svc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern("^[A-Za-z0-9._:-]+$"))]
-    pub host: String,
+    pub host: Option<String>,
+
+    /// The key of a Secret that holds a connection URI (postgresql://user:password@host:5432/...), instead of host,
+    /// port, user and password: the key uri of the Secrets that CloudNativePG (<cluster>-app, <cluster>-superuser)
+    /// and Crunchy's operator (<cluster>-pguser-<user>) make. Its database does not matter. Of its sslmode and this
+    /// policy's the stricter one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri_secret_ref: Option<SecretKeyRef>,
 
     /// The server's port. Default: 5432.
     #[serde(default = "default_port")]

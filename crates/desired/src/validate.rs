@@ -74,16 +74,10 @@ pub enum PostgresImage {
 /// How the server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidConnection {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+    /// Who is asked, as whom.
+    pub server: Server,
     /// libpq's sslmode.
     pub ssl_mode: SslMode,
-    /// The role.
-    pub user: User,
-    /// Where its password is.
-    pub password: Option<SecretKeyRef>,
     /// Where the CA's certificate is.
     pub ca: Option<SecretKeyRef>,
     /// Where the role's certificate and key are.
@@ -105,6 +99,24 @@ pub struct ValidDump {
     pub strict_extensions: bool,
     /// How far a standby may be behind, in seconds.
     pub max_replica_lag: u32,
+}
+
+/// Who is asked, as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// By fields.
+    Address {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// The role.
+        user: User,
+        /// Where its password is.
+        password: Option<SecretKeyRef>,
+    },
+    /// By a connection URI, which is there.
+    Uri(SecretKeyRef),
 }
 
 /// The role that backups log in as.
@@ -224,13 +236,48 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
 fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid> {
     let Connection {
         host,
-        port,
+        uri_secret_ref,
+        port: _,
         ssl_mode,
-        user,
-        user_secret_ref,
-        password_secret_ref,
+        user: _,
+        user_secret_ref: _,
+        password_secret_ref: _,
         ca_secret_ref,
         client_certificate_secret_ref,
+    } = connection;
+    let server = match (host, uri_secret_ref) {
+        (Some(host), None) => valid_address(host, connection)?,
+        (None, Some(uri)) => valid_uri(uri, connection)?,
+        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "host", other: "uriSecretRef" }),
+    };
+    let ca = optional_secret("postgres.connection.caSecretRef", ca_secret_ref.as_ref())?;
+    let client_certificate = client_certificate_secret_ref.clone();
+    if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
+        return Err(value("postgres.connection.clientCertificateSecretRef", "write the name of a Secret"));
+    }
+    if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
+        return Err(value(
+            "postgres.connection",
+            "a client certificate needs an encrypted connection: write another sslMode than disable",
+        ));
+    }
+    let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+    match &ca {
+        None if verifies => Err(value(
+            "postgres.connection",
+            "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
+        )),
+        Some(_) if !verifies => Err(value(
+            "postgres.connection",
+            "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
+        )),
+        _ => Ok(ValidConnection { server, ssl_mode: *ssl_mode, ca, client_certificate }),
+    }
+}
+
+fn valid_address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
+    let Connection {
+        port, user, user_secret_ref, password_secret_ref, client_certificate_secret_ref, ..
     } = connection;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
@@ -250,51 +297,32 @@ fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid>
         (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
         _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "user", other: "userSecretRef" }),
     };
-    let secret = |field, secret: &Option<SecretKeyRef>| {
-        secret.as_ref().map(|secret| valid_secret(field, secret)).transpose()
-    };
-    let password = secret("postgres.connection.passwordSecretRef", password_secret_ref)?;
-    let ca = secret("postgres.connection.caSecretRef", ca_secret_ref)?;
-    let client_certificate = client_certificate_secret_ref.clone();
-    if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
-        return Err(value("postgres.connection.clientCertificateSecretRef", "write the name of a Secret"));
-    }
-    if password.is_none() && client_certificate.is_none() {
+    let password = optional_secret("postgres.connection.passwordSecretRef", password_secret_ref.as_ref())?;
+    if password.is_none() && client_certificate_secret_ref.is_none() {
         return Err(value(
             "postgres.connection",
             "write passwordSecretRef, or clientCertificateSecretRef, or both",
         ));
     }
-    if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
+    Ok(Server::Address { host: host.to_owned(), port: *port, user, password })
+}
+
+fn valid_uri(uri: &SecretKeyRef, connection: &Connection) -> Result<Server, Invalid> {
+    let Connection { port, user, user_secret_ref, password_secret_ref, .. } = connection;
+    if *port != 5432 || user.is_some() || user_secret_ref.is_some() || password_secret_ref.is_some() {
         return Err(value(
             "postgres.connection",
-            "a client certificate needs an encrypted connection: write another sslMode than disable",
+            "with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them",
         ));
     }
-    match (ssl_mode, &ca) {
-        (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-            return Err(value(
-                "postgres.connection",
-                "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
-            ));
-        }
-        (SslMode::Disable | SslMode::Prefer | SslMode::Require, Some(_)) => {
-            return Err(value(
-                "postgres.connection",
-                "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
-            ));
-        }
-        _ => {}
-    }
-    Ok(ValidConnection {
-        host: host.clone(),
-        port: *port,
-        ssl_mode: *ssl_mode,
-        user,
-        password,
-        ca,
-        client_certificate,
-    })
+    Ok(Server::Uri(valid_secret("postgres.connection.uriSecretRef", uri)?))
+}
+
+fn optional_secret(
+    field: &'static str,
+    secret: Option<&SecretKeyRef>,
+) -> Result<Option<SecretKeyRef>, Invalid> {
+    secret.map(|secret| valid_secret(field, secret)).transpose()
 }
 
 fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {

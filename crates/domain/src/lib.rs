@@ -13,3 +13,4 @@ pub mod report;
 pub mod retention;
 pub mod schedule;
 pub mod size;
+pub mod uri;

@@ -19,7 +19,7 @@ use crate::pg::compression::Compression;
 
 /// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
 /// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
-/// PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE.
+/// PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE; or from a URI in `PGBACKUP_URI`.
 #[derive(Debug, Parser)]
 #[command(name = "pgbackup-runner", version, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -10,6 +10,7 @@ use domain::{
     reason::Reason,
     report::{ArtifactSummary, SetSummary, Stage},
     size,
+    uri::{ConnectionUri, UriError},
 };
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         hold::HoldError,
         inspect::InspectError,
         preflight::{self, PreflightError, Server},
-        tools::Tools,
+        tools::{self, Tools},
     },
     prune::{self, Removals},
     run::{self, Run},
@@ -51,6 +52,9 @@ pub enum BackupError {
         /// The bytes that the last copies took.
         needed: u64,
     },
+    /// The connection URI cannot be used.
+    #[error("the connection URI cannot be used: {0}")]
+    Uri(#[from] UriError),
     /// The server cannot be backed up.
     #[error(transparent)]
     Preflight(#[from] PreflightError),
@@ -88,10 +92,10 @@ impl BackupError {
         match self {
             Self::Store(error) => error.reason(),
             Self::NoSpace { .. } => Reason::NoSpace,
+            Self::Uri(_) | Self::Compression(_) => Reason::InvalidConfiguration,
             Self::Preflight(error) => error.reason(),
             Self::Selection(error) => error.reason(),
             Self::Inspect(error) => error.reason(),
-            Self::Compression(_) => Reason::InvalidConfiguration,
             Self::Hold(error) => error.reason(),
             Self::Dump(error) => error.reason(),
             Self::Verify(error) => error.reason(),
@@ -152,7 +156,8 @@ async fn take(
     let literals: Vec<&str> =
         config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect();
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
-    let tools = Tools::new(application, hash::short(fresh, 32));
+    let uri = std::env::var(tools::URI).ok().map(|uri| ConnectionUri::parse(&uri)).transpose()?;
+    let tools = Tools::new(uri, application, hash::short(fresh, 32));
     let (mut server, mut session) = preflight::examine(tools, config, &literals).await?;
     run.report.server_version = Some(server.facts.version.clone());
     run.report.client_version = Some(server.client_version.clone());

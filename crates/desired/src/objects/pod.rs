@@ -19,7 +19,7 @@ use k8s_openapi::{
 };
 
 use super::{Images, cron_job};
-use crate::validate::{PostgresImage, User, ValidDump, ValidPolicy};
+use crate::validate::{PostgresImage, Server, User, ValidDump, ValidPolicy};
 
 /// The user, group and volume group of every pod, whatever the image: a change of image must not make older
 /// backups unreadable.
@@ -212,13 +212,18 @@ fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
         SslMode::VerifyCa => "verify-ca",
         SslMode::VerifyFull => "verify-full",
     };
-    let user = match &connection.user {
-        User::Named(user) => plain("PGUSER", user),
-        User::Secret(secret) => from_secret("PGUSER", secret),
+    let mut variables = match &connection.server {
+        Server::Uri(secret) => vec![from_secret("PGBACKUP_URI", secret)],
+        Server::Address { host, port, user, password } => {
+            let user = match user {
+                User::Named(user) => plain("PGUSER", user),
+                User::Secret(secret) => from_secret("PGUSER", secret),
+            };
+            let password = password.as_ref().map(|password| from_secret("PGPASSWORD", password));
+            let address = [plain("PGHOST", host), plain("PGPORT", &port.to_string()), user];
+            address.into_iter().chain(password).collect()
+        }
     };
-    let mut variables =
-        vec![plain("PGHOST", &connection.host), plain("PGPORT", &connection.port.to_string()), user];
-    variables.extend(connection.password.as_ref().map(|password| from_secret("PGPASSWORD", password)));
     variables.push(plain("PGSSLMODE", ssl_mode));
     let file = |name: &str, file: &str| plain(name, &format!("{TLS_PATH}/{file}"));
     variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", CA_FILE)));

@@ -5,10 +5,14 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use domain::uri::ConnectionUri;
 use tokio::{
     io::AsyncReadExt as _,
     process::{ChildStderr, Command},
 };
+
+/// The environment variable with a connection URI. No program of PostgreSQL's sees it.
+pub const URI: &str = "PGBACKUP_URI";
 
 /// libpq's keepalives have no environment variables of their own. A connection string without a database
 /// leaves that to `PGDATABASE`. A dead server is noticed within a minute.
@@ -30,6 +34,8 @@ pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
 /// The client programs with the settings of one run.
 #[derive(Clone, Debug)]
 pub struct Tools {
+    /// The connection, where it comes as a URI; else the environment has it.
+    uri: Option<ConnectionUri>,
     application_name: String,
     /// Known after the first session; the settings that older servers do not know depend on it.
     server_major: Option<u32>,
@@ -39,9 +45,9 @@ pub struct Tools {
 
 impl Tools {
     /// The tools of the run `application_name`; `session_token` is any text that is different in each run.
-    pub fn new(mut application_name: String, session_token: String) -> Self {
+    pub fn new(uri: Option<ConnectionUri>, mut application_name: String, session_token: String) -> Self {
         application_name.truncate(application_name.floor_char_boundary(APPLICATION_NAME_MAX));
-        Self { application_name, server_major: None, session_token }
+        Self { uri, application_name, server_major: None, session_token }
     }
 
     /// The same, now that the server's major version is known.
@@ -82,6 +88,10 @@ impl Tools {
             .args(["--no-password", CONNECTION])
             .env("PGAPPNAME", &self.application_name)
             .env("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT);
+        if let Some(uri) = &self.uri {
+            let ssl_mode = std::env::var("PGSSLMODE").unwrap_or_else(|_| "prefer".to_owned());
+            command.envs(uri.variables(&ssl_mode));
+        }
         command
     }
 
@@ -118,6 +128,7 @@ pub fn offline(program: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .env_remove(URI)
         .env_remove("LC_ALL")
         .env_remove("LANGUAGE")
         .env("LC_MESSAGES", "C");
@@ -162,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_database_name_is_never_an_argument() {
-        let tools = Tools::new("pgbackup/shop/x".into(), "token".into());
+        let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into());
         let command = tools.dump("pg_dump", Some("dbname=t host=evil"));
         assert!(command_line(&command).iter().all(|word| !word.contains("evil")));
         let database = command.as_std().get_envs().find(|(name, _)| *name == "PGDATABASE");
@@ -170,14 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn a_uri_travels_in_the_environment_and_is_shown_nowhere() {
+        let uri = ConnectionUri::parse("postgresql://app:secret@db:5433/app").unwrap();
+        let tools = Tools::new(Some(uri), "a".into(), "token".into());
+        let command = tools.dump("pg_dump", Some("shop"));
+        assert!(command_line(&command).iter().all(|word| !word.contains("secret")));
+        assert!(!format!("{tools:?}").contains("secret"));
+        let variables: std::collections::BTreeMap<_, _> = command.as_std().get_envs().collect();
+        let variable = |name: &str| variables.get(std::ffi::OsStr::new(name)).copied().flatten();
+        assert_eq!(variable("PGHOST").unwrap(), "db");
+        assert_eq!(variable("PGPASSWORD").unwrap(), "secret");
+        assert_eq!(variable("PGDATABASE").unwrap(), "shop", "not the URI's");
+        assert_eq!(variable(URI), None);
+    }
+
+    #[test]
     fn a_long_name_is_cut_between_characters() {
-        let tools = Tools::new(format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
+        let tools = Tools::new(None, format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
         assert_eq!(tools.application_name, "a".repeat(APPLICATION_NAME_MAX - 1));
     }
 
     #[test]
     fn settings_that_a_server_does_not_know_are_left_out() {
-        let tools = Tools::new("a".into(), "token".into());
+        let tools = Tools::new(None, "a".into(), "token".into());
         assert!(!tools.options(true).contains("client_connection_check_interval"));
         let tools = tools.for_server(17);
         assert!(tools.options(true).contains("-c transaction_timeout=0"));
