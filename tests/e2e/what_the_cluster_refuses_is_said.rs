@@ -4,7 +4,10 @@ use anyhow::Result;
 use domain::reason::Reason;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::DeleteParams;
-use pgbackup_tests::story;
+use pgbackup_tests::{
+    Env, story,
+    wait::{self, DEADLINE},
+};
 
 const QUOTA: &str = "
 apiVersion: v1
@@ -22,7 +25,7 @@ fn a_refused_job_is_said_and_tried_again() -> Result<()> {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
-        env.create(&QUOTA.replace("KIND", "jobs")).await?;
+        allow_no(&env, "job", &["--image=x"]).await?;
 
         let job = policy.request("now").await?;
         let message = policy.condition_is("BackupHealthy", "False", Reason::Refused).await?;
@@ -37,7 +40,7 @@ fn a_refused_job_is_said_and_tried_again() -> Result<()> {
 #[test]
 fn a_refused_cron_job_is_said_and_tried_again() -> Result<()> {
     story("refused-cron", async |env| {
-        env.create(&QUOTA.replace("KIND", "cronjobs")).await?;
+        allow_no(&env, "cronjob", &["--image=x", "--schedule=0 0 1 1 *"]).await?;
         let policy = env.policy("shop", |_| ()).await?;
         let message = policy.condition_is("Ready", "False", Reason::Refused).await?;
         assert!(message.contains("no-room") && message.contains("count/cronjobs.batch"), "{message}");
@@ -45,4 +48,14 @@ fn a_refused_cron_job_is_said_and_tried_again() -> Result<()> {
         env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;
         policy.ready().await
     })
+}
+
+/// Makes a quota of none, and waits until the API server knows of it: that takes a moment.
+async fn allow_no(env: &Env, kind: &str, options: &[&str]) -> Result<()> {
+    env.create(&QUOTA.replace("KIND", &format!("{kind}s"))).await?;
+    let dry = [&["create", kind, "x", "--dry-run=server"], options].concat();
+    wait::until("the quota counts", DEADLINE, async || {
+        Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains("no-room")).then_some(()))
+    })
+    .await
 }
