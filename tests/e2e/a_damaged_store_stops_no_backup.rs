@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use domain::{name, reason::Reason};
-use pgbackup_tests::{Store, story};
+use pgbackup_tests::{Store, env::on_volume, story};
 
 #[test]
 fn a_rotten_manifest_is_left_alone_and_said() -> Result<()> {
@@ -81,7 +81,7 @@ fn a_full_store_is_relieved_by_the_rules_before_the_backup() -> Result<()> {
         let store = Store::open(&env, "small").await?;
         let policy = env
             .policy("shop", |spec| {
-                spec.storage.volume.claim_name = "small".to_owned();
+                spec.storage = on_volume("small", None);
                 spec.postgres.databases.include = vec!["shop".to_owned()];
                 spec.retention.keep_last = Some(9);
                 spec.retention.minimum_verified = 1;
@@ -115,7 +115,7 @@ fn a_full_store_is_named_and_leftovers_make_room() -> Result<()> {
         let store = Store::open(&env, "small").await?;
         let policy = env
             .policy("shop", |spec| {
-                spec.storage.volume.claim_name = "small".to_owned();
+                spec.storage = on_volume("small", None);
                 spec.postgres.databases.include = vec!["shop".to_owned()];
                 spec.retention.keep_last = Some(1);
                 spec.retention.minimum_verified = 1;

@@ -112,7 +112,43 @@ const REFUSED: &[Case] = &[
         "spec.postgres.databases.include",
         "should have at least 1 items",
     ),
-    (&[("/spec/storage/volume", "null")], "spec.storage.volume", "Required value"),
+    (&[("/spec/storage/volume", "null")], "spec.storage", "write exactly one of volume, s3, gcs and azure"),
+    (
+        &[("/spec/storage/s3", r#"{"bucket": "backups"}"#)],
+        "spec.storage",
+        "write exactly one of volume, s3, gcs and azure",
+    ),
+    (
+        &[("/spec/storage", r#"{"s3": {"bucket": "backups", "endpoint": "s3.example.org"}}"#)],
+        "spec.storage.s3.endpoint",
+        "should match",
+    ),
+    (
+        &[("/spec/storage", r#"{"s3": {"bucket": "backups", "storageClass": "GLACIER"}}"#)],
+        "spec.storage.s3.storageClass",
+        "copies are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR",
+    ),
+    (
+        &[(
+            "/spec/storage",
+            r#"{"s3": {"bucket": "backups", "caSecretRef": {"name": "ca", "key": "ca.crt"}}}"#,
+        )],
+        "spec.storage.s3",
+        "caSecretRef has a meaning with an endpoint that begins with https:// only",
+    ),
+    (
+        &[(
+            "/spec/storage",
+            r#"{"s3": {"bucket": "backups", "serverSideEncryption": {"algorithm": "AES256", "kmsKeyId": "k"}}}"#,
+        )],
+        "spec.storage.s3.serverSideEncryption",
+        "kmsKeyId has a meaning with the algorithm aws:kms only",
+    ),
+    (
+        &[("/spec/storage", r#"{"azure": {"account": "shop", "container": "backups", "credentials": {}}}"#)],
+        "spec.storage.azure.credentials",
+        "write either accountKeySecretRef or sasTokenSecretRef, not both",
+    ),
     (&[("/spec/storage/volume/subPath", "\"../elsewhere\"")], "spec.storage.volume.subPath", "should match"),
     (
         &[("/spec/retention/keepLast", "0")],
@@ -207,6 +243,9 @@ const ACCEPTED: &[&[(&str, &str)]] = &[
     ],
     &[("/spec/postgres/databases/include", "[\"shop\", \"web-*\"]")],
     &[("/spec/storage/volume/subPath", "\"databases/main\"")],
+    &[("/spec/storage", "{\"s3\": {\"bucket\": \"backups\", \"endpoint\": \"http://minio.minio:9000\"}}")],
+    &[("/spec/storage", "{\"gcs\": {\"bucket\": \"backups\", \"prefix\": \"a/b\"}}")],
+    &[("/spec/storage", "{\"azure\": {\"account\": \"shop\", \"container\": \"backups\"}}")],
     &[("/spec/retention/keepLast", "-1"), ("/spec/retention/keepWithin", "\"1y6m\"")],
     &[("/spec/retention/keepHourly", "24"), ("/spec/retention/keepWithinMonthly", "\"12h4d\"")],
     &[("/spec/retention/dryRun", "true"), ("/spec/postgres/databases/retired", "[\"legacy\"]")],

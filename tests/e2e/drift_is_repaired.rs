@@ -13,7 +13,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use pgbackup_tests::{
-    env::NEW_YEAR,
+    env::{CLAIM, NEW_YEAR, on_volume},
     manifests::{self, fill},
     story,
     wait::{self, DEADLINE},
@@ -164,7 +164,7 @@ fn what_leaves_the_policy_leaves_its_cron_job() -> Result<()> {
     story("taken-away", async |env| {
         let policy = env
             .policy("shop", |spec| {
-                spec.storage.volume.sub_path = Some("databases".into());
+                spec.storage = on_volume(CLAIM, Some("databases"));
                 spec.retention.keep_daily = Some(7);
                 spec.postgres.databases.exclude = vec!["scratch-*".into()];
                 spec.postgres.connection.user = Some("of-before".into());

@@ -13,6 +13,7 @@ mod a_suspended_policy_rests;
 mod a_user_from_a_secret_works;
 mod an_interrupted_run_is_tried_again;
 mod another_majors_client_is_refused;
+mod buckets_work;
 mod connection_failures_are_named;
 mod corruption_is_reported;
 mod databases_are_chosen;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use api::{BackupPolicySpec, policy::SecretKeyRef};
 use domain::reason::Reason;
-use pgbackup_tests::{condition, story};
+use pgbackup_tests::{condition, env::on_volume, story};
 
 /// The promise.
 const A_MINUTE: Duration = Duration::from_mins(1);
@@ -35,12 +35,7 @@ const CASES: [Case; 4] = [
         Reason::SecretNotFound,
         "no-such-key",
     ),
-    (
-        "claim",
-        |spec| spec.storage.volume.claim_name = "no-such-claim".into(),
-        Reason::Unschedulable,
-        "no-such-claim",
-    ),
+    ("claim", |spec| spec.storage = on_volume("no-such-claim", None), Reason::Unschedulable, "no-such-claim"),
 ];
 
 #[test]

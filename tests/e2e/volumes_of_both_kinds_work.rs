@@ -6,6 +6,7 @@ use domain::reason::Reason;
 use pgbackup_tests::{
     Store,
     cluster::postgres_image,
+    env::on_volume,
     manifests::{HOST_PATH_VOLUME, LOCAL_VOLUME},
     story,
 };
@@ -17,12 +18,8 @@ fn volumes_of_both_kinds_work() -> Result<()> {
         let kinds = [("host-path", HOST_PATH_VOLUME, "0777"), ("local", LOCAL_VOLUME, "0755")];
         for (claim, kind, mode) in kinds {
             env.node_volume(claim, kind, mode).await?;
-            let policy = env
-                .policy(claim, |spec| {
-                    spec.storage.volume.claim_name = claim.to_owned();
-                    spec.storage.volume.sub_path = Some("databases/main".to_owned());
-                })
-                .await?;
+            let policy =
+                env.policy(claim, |spec| spec.storage = on_volume(claim, Some("databases/main"))).await?;
 
             policy.backup("now").await?;
             policy.backup("again").await?;
@@ -46,8 +43,7 @@ fn a_volume_that_backups_may_not_write_is_named() -> Result<()> {
         env.postgres(17).await?;
         // fsGroup does nothing on a directory of the node: it stays root's.
         env.node_volume("not-ours", HOST_PATH_VOLUME, "0755").await?;
-        let policy =
-            env.policy("shop", |spec| spec.storage.volume.claim_name = "not-ours".to_owned()).await?;
+        let policy = env.policy("shop", |spec| spec.storage = on_volume("not-ours", None)).await?;
         let failure = policy.failure("now", Reason::StoreNotWritable).await?;
         assert!(failure.message.contains("Permission denied"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("preflight"));

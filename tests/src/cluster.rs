@@ -160,6 +160,11 @@ pub fn postgres_image(tag: &str) -> String {
     format!("{}:{tag}", postgres_repository())
 }
 
+/// The image of the S3 server.
+pub fn s3_image() -> String {
+    env::var("PGBACKUP_S3_IMAGE").unwrap_or_else(|_| "localhost/versitygw:1".to_owned())
+}
+
 /// The image of the connection pooler.
 pub fn pgbouncer_image() -> String {
     env::var("PGBACKUP_PGBOUNCER_IMAGE").unwrap_or_else(|_| "localhost/pgbouncer:1".to_owned())

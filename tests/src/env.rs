@@ -248,10 +248,7 @@ impl Env {
                 globals: Globals::default(),
             },
             dump: Dump::default(),
-            storage: Storage {
-                volume: VolumeStorage { claim_name: CLAIM.to_owned(), sub_path: None },
-                adopt_from: None,
-            },
+            storage: on_volume(CLAIM, None),
             retention: Retention::default(),
             verification: Verification::default(),
         }
@@ -287,6 +284,12 @@ impl Env {
         }
         Ok(())
     }
+}
+
+/// A claim that policies store to.
+pub fn on_volume(claim: &str, sub_path: Option<&str>) -> Storage {
+    let volume = VolumeStorage { claim_name: claim.to_owned(), sub_path: sub_path.map(str::to_owned) };
+    Storage { volume: Some(volume), ..Storage::default() }
 }
 
 /// The image of a server or of a store's shell.

@@ -5,6 +5,7 @@
 //! [`Store`]. Nothing here uses code of the operator or the runner, only the formats and names that they share with
 //! everybody (`domain`, `api`). Everything goes through the Kubernetes API, so any cluster works that has the images.
 
+pub mod bucket;
 pub mod cluster;
 pub mod diagnosis;
 pub mod env;
@@ -17,6 +18,7 @@ pub mod postgres;
 pub mod store;
 pub mod wait;
 
+pub use bucket::Bucket;
 pub use cluster::Cluster;
 pub use env::{Env, story, story_alone};
 pub use job::{Death, RunnerJob, RunnerSpec, Signal};

@@ -15,6 +15,8 @@ pub const PGBOUNCER: &str = include_str!("manifests/pgbouncer.yaml");
 pub const SECRET: &str = include_str!("manifests/secret.yaml");
 /// A shell in a store.
 pub const STORE: &str = include_str!("manifests/store.yaml");
+/// An S3 server, and a shell in what it stores.
+pub const BUCKET: &str = include_str!("manifests/bucket.yaml");
 /// A claim where the cluster provides volumes.
 pub const CLAIM: &str = include_str!("manifests/claim.yaml");
 /// A claim on a directory of the node, as k3s makes them.

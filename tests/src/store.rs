@@ -68,6 +68,11 @@ impl Store {
         Ok(Self { env: env.clone(), pod, root: MOUNT.to_owned() })
     }
 
+    /// The shell beside an S3 server, in a folder of what it stores.
+    pub(crate) fn beside(env: &Env, pod: &str, folder: &str) -> Self {
+        Self { env: env.clone(), pod: pod.to_owned(), root: format!("{MOUNT}/{folder}") }
+    }
+
     /// The same store, of policies that have this sub-path.
     #[must_use]
     pub fn below(self, sub_path: &str) -> Self {

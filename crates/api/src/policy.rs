@@ -5,6 +5,7 @@
 
 mod dump;
 mod retention;
+mod storage;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     dump::{Compression, CompressionMethod, Dump},
     retention::Retention,
+    storage::{
+        AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
+        S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
+    },
 };
 use crate::status::BackupPolicyStatus;
 
@@ -217,7 +222,7 @@ pub struct SecretRef {
 
 /// A key of a Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's
 /// pod.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
@@ -277,39 +282,6 @@ pub enum Globals {
     WithoutPasswords,
     /// Nothing beside the databases.
     None,
-}
-
-/// Where the copies go.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Storage {
-    /// A volume of the cluster.
-    pub volume: VolumeStorage,
-
-    /// The UID of the policy that the folder belongs to by now, to take it over with its copies: those of a cluster that
-    /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
-    /// the folder is taken over this does nothing more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
-    pub adopt_from: Option<String>,
-}
-
-/// A volume of the cluster.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeStorage {
-    /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
-    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
-    pub claim_name: String,
-
-    /// A folder in the volume, made if it is not there. Default: the volume's root. Copies go to
-    /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
-    )]
-    pub sub_path: Option<String>,
 }
 
 /// How a copy is checked after it is stored.

@@ -4,11 +4,14 @@
 //! than the operator, and checks what CEL cannot say. Every struct is destructured with no `..`: a new field does
 //! not compile until it is handled here.
 
+mod connection;
+mod storage;
+
 use api::{
     BackupPolicy, BackupPolicySpec,
     policy::{
-        Compression, CompressionMethod, Connection, Databases, Dump, Globals, Postgres, Retention,
-        SecretKeyRef, SecretRef, SslMode, Storage, Verification, VerificationLevel, VolumeStorage,
+        Compression, CompressionMethod, Databases, Dump, Globals, Postgres, Retention, SecretKeyRef,
+        Verification, VerificationLevel,
     },
 };
 use domain::{
@@ -19,6 +22,11 @@ use domain::{
     schedule::{self, Schedule, ScheduleError},
 };
 use jiff::{Timestamp, tz::TimeZone};
+
+pub use self::{
+    connection::{Server, User, ValidConnection},
+    storage::ValidStorage,
+};
 
 /// The longest schedule, as in the CRD.
 const SCHEDULE_MAX: usize = 100;
@@ -50,8 +58,8 @@ pub struct ValidPolicy {
     pub globals: Globals,
     /// How databases are dumped.
     pub dump: ValidDump,
-    /// The volume.
-    pub volume: VolumeStorage,
+    /// Where copies go.
+    pub storage: ValidStorage,
     /// Whose folder is taken over.
     pub adopt_from: Option<String>,
     /// The rules.
@@ -71,19 +79,6 @@ pub enum PostgresImage {
     Named(String),
 }
 
-/// How the server is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValidConnection {
-    /// Who is asked, as whom.
-    pub server: Server,
-    /// libpq's sslmode.
-    pub ssl_mode: SslMode,
-    /// Where the CA's certificate is.
-    pub ca: Option<SecretKeyRef>,
-    /// Where the role's certificate and key are.
-    pub client_certificate: Option<SecretRef>,
-}
-
 /// How databases are dumped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidDump {
@@ -99,33 +94,6 @@ pub struct ValidDump {
     pub strict_extensions: bool,
     /// How far a standby may be behind, in seconds.
     pub max_replica_lag: u32,
-}
-
-/// Who is asked, as whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Server {
-    /// By fields.
-    Address {
-        /// Host name or address.
-        host: String,
-        /// Port.
-        port: u16,
-        /// The role.
-        user: User,
-        /// Where its password is.
-        password: Option<SecretKeyRef>,
-    },
-    /// By a connection URI, which is there.
-    Uri(SecretKeyRef),
-}
-
-/// The role that backups log in as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum User {
-    /// Its name.
-    Named(String),
-    /// Where its name is.
-    Secret(SecretKeyRef),
 }
 
 /// A policy that cannot work without a change.
@@ -190,7 +158,6 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
     let Postgres { version, image, connection, databases, globals } = postgres;
     let Databases { include, exclude, retired } = databases;
-    let Storage { volume, adopt_from } = storage;
     let Verification { level } = verification;
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     Ok(ValidPolicy {
@@ -202,13 +169,13 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         time_zone: time_zone.clone(),
         suspend: *suspend,
         image: valid_image(*version, image.as_deref())?,
-        connection: valid_connection(connection)?,
+        connection: connection::connection(connection)?,
         include: valid_patterns("postgres.databases.include", include, 1)?,
         exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
         globals: *globals,
         dump: valid_dump(dump)?,
-        volume: valid_volume(volume)?,
-        adopt_from: valid_owner(adopt_from.as_deref())?,
+        storage: storage::storage(storage)?,
+        adopt_from: storage::owner(storage)?,
         rules: valid_rules(retention, retired)?,
         dry_run: retention.dry_run,
         level: *level,
@@ -231,91 +198,6 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
             other: "image (docker.io/library/postgres:17)",
         }),
     }
-}
-
-fn valid_connection(connection: &Connection) -> Result<ValidConnection, Invalid> {
-    let Connection {
-        host,
-        uri_secret_ref,
-        port: _,
-        ssl_mode,
-        user: _,
-        user_secret_ref: _,
-        password_secret_ref: _,
-        ca_secret_ref,
-        client_certificate_secret_ref,
-    } = connection;
-    let server = match (host, uri_secret_ref) {
-        (Some(host), None) => valid_address(host, connection)?,
-        (None, Some(uri)) => valid_uri(uri, connection)?,
-        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "host", other: "uriSecretRef" }),
-    };
-    let ca = optional_secret("postgres.connection.caSecretRef", ca_secret_ref.as_ref())?;
-    let client_certificate = client_certificate_secret_ref.clone();
-    if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
-        return Err(value("postgres.connection.clientCertificateSecretRef", "write the name of a Secret"));
-    }
-    if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
-        return Err(value(
-            "postgres.connection",
-            "a client certificate needs an encrypted connection: write another sslMode than disable",
-        ));
-    }
-    let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
-    match &ca {
-        None if verifies => Err(value(
-            "postgres.connection",
-            "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
-        )),
-        Some(_) if !verifies => Err(value(
-            "postgres.connection",
-            "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
-        )),
-        _ => Ok(ValidConnection { server, ssl_mode: *ssl_mode, ca, client_certificate }),
-    }
-}
-
-fn valid_address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
-    let Connection {
-        port, user, user_secret_ref, password_secret_ref, client_certificate_secret_ref, ..
-    } = connection;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-    if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
-        return Err(value(
-            "postgres.connection.host",
-            "write one host name or address, for example shop-db.shop.svc",
-        ));
-    }
-    if *port == 0 {
-        return Err(value("postgres.connection.port", "write a port from 1 to 65535, for example 5432"));
-    }
-    let user = match (user, user_secret_ref) {
-        (Some(user), None) if (1..=63).contains(&user.len()) => User::Named(user.clone()),
-        (Some(_), None) => {
-            return Err(value("postgres.connection.user", "write a role's name of 1 to 63 bytes"));
-        }
-        (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
-        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "user", other: "userSecretRef" }),
-    };
-    let password = optional_secret("postgres.connection.passwordSecretRef", password_secret_ref.as_ref())?;
-    if password.is_none() && client_certificate_secret_ref.is_none() {
-        return Err(value(
-            "postgres.connection",
-            "write passwordSecretRef, or clientCertificateSecretRef, or both",
-        ));
-    }
-    Ok(Server::Address { host: host.to_owned(), port: *port, user, password })
-}
-
-fn valid_uri(uri: &SecretKeyRef, connection: &Connection) -> Result<Server, Invalid> {
-    let Connection { port, user, user_secret_ref, password_secret_ref, .. } = connection;
-    if *port != 5432 || user.is_some() || user_secret_ref.is_some() || password_secret_ref.is_some() {
-        return Err(value(
-            "postgres.connection",
-            "with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them",
-        ));
-    }
-    Ok(Server::Uri(valid_secret("postgres.connection.uriSecretRef", uri)?))
 }
 
 fn optional_secret(
@@ -403,33 +285,6 @@ fn seconds(text: &str) -> Option<u32> {
         _ => return None,
     };
     number.parse::<u32>().ok()?.checked_mul(unit)
-}
-
-fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {
-    let VolumeStorage { claim_name, sub_path } = volume;
-    if !is_object_name(claim_name) {
-        return Err(value("storage.volume.claimName", "write the name of a PersistentVolumeClaim"));
-    }
-    let is_part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
-    if sub_path.as_ref().is_some_and(|path| path.len() > 200 || !path.split('/').all(is_part)) {
-        return Err(value(
-            "storage.volume.subPath",
-            "write a relative path of plain names, for example backups/shop",
-        ));
-    }
-    Ok(volume.clone())
-}
-
-fn valid_owner(uid: Option<&str>) -> Result<Option<String>, Invalid> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if uid.is_some_and(|uid| uid.is_empty() || uid.len() > 64 || !uid.chars().all(plain)) {
-        return Err(value("storage.adoptFrom", "write the UID that the condition RetentionHealthy names"));
-    }
-    Ok(uid.map(str::to_owned))
 }
 
 fn valid_rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {

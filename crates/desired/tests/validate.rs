@@ -100,12 +100,68 @@ fn what_the_crd_refuses_is_refused_with_a_place_and_advice() {
         ("/spec/retention/keepDaily".into(), json!(10_001), "spec.retention: "),
         ("/spec/retention/minimumVerified".into(), json!(0), "spec.retention.minimumVerified: "),
     ];
+    all_are_refused(refused);
+}
+
+/// Each is a place, what is written there, and how the answer begins.
+fn all_are_refused(refused: &[(String, Value, &str)]) {
     for (place, value, begins) in refused {
         let said =
             validate(&policy(&[(place, value.clone())])).map(|_| ()).map_err(|error| error.to_string());
         let error = said.expect_err(&format!("{place}: {value} should be refused"));
         assert!(error.starts_with(begins), "{place}: {value}: {error}");
     }
+}
+
+#[test]
+fn a_store_that_cannot_work_is_refused() {
+    let nameless = json!({"name": "", "key": "k"});
+    let keys = json!({"accessKeyIdSecretRef": nameless, "secretAccessKeySecretRef": nameless});
+    all_are_refused(&[
+        ("/spec/storage".into(), json!({}), "spec.storage: write exactly one"),
+        (
+            "/spec/storage/s3".into(),
+            json!({"bucket": "backups"}),
+            "spec.storage: write exactly one of volume, s3, gcs and azure",
+        ),
+        s3(&json!({"bucket": ""}), "spec.storage.s3.bucket: "),
+        s3(&json!({"bucket": "a b"}), "spec.storage.s3.bucket: "),
+        s3(&json!({"bucket": "b", "prefix": "/a"}), "spec.storage.s3.prefix: "),
+        s3(&json!({"bucket": "b", "endpoint": "s3.example.org"}), "spec.storage.s3.endpoint: write a URL"),
+        s3(
+            &json!({"bucket": "b", "endpoint": "https://user:x@s3.example.org"}),
+            "spec.storage.s3.endpoint: ",
+        ),
+        s3(&json!({"bucket": "b", "region": "eu central"}), "spec.storage.s3.region: "),
+        s3(
+            &json!({"bucket": "b", "storageClass": "DEEP_ARCHIVE"}),
+            "spec.storage.s3.storageClass: copies are",
+        ),
+        s3(
+            &json!({"bucket": "b", "caSecretRef": {"name": "ca", "key": "ca.crt"}}),
+            "spec.storage.s3: caSecretRef",
+        ),
+        s3(
+            &json!({"bucket": "b", "serverSideEncryption": {"algorithm": "AES256", "kmsKeyId": "k"}}),
+            "spec.storage.s3.serverSideEncryption: kmsKeyId",
+        ),
+        s3(&json!({"bucket": "b", "credentials": keys}), "spec.storage.s3.credentials: "),
+        ("/spec/storage".into(), json!({"gcs": {"bucket": "B B"}}), "spec.storage.gcs.bucket: "),
+        (
+            "/spec/storage".into(),
+            json!({"azure": {"account": "shop", "container": "a_b"}}),
+            "spec.storage.azure.container: ",
+        ),
+        (
+            "/spec/storage".into(),
+            json!({"azure": {"account": "shop", "container": "backups", "credentials": {}}}),
+            "spec.storage.azure.credentials: write either accountKeySecretRef",
+        ),
+    ]);
+}
+
+fn s3(s3: &Value, begins: &'static str) -> (String, Value, &'static str) {
+    ("/spec/storage".to_owned(), json!({"s3": s3}), begins)
 }
 
 #[test]
@@ -138,6 +194,10 @@ fn what_the_crd_accepts_is_accepted() {
         vec![("/spec/postgres/connection/host", json!("fd00::1"))],
         vec![("/spec/postgres/databases/exclude", json!([]))],
         vec![("/spec/storage/volume/subPath", json!("databases/main.v1"))],
+        vec![("/spec/storage", json!({"s3": {"bucket": "backups"}}))],
+        vec![("/spec/storage", json!({"s3": {"bucket": "backups", "endpoint": "http://[fd00::1]:7070"}}))],
+        vec![("/spec/storage", json!({"gcs": {"bucket": "backups"}}))],
+        vec![("/spec/storage", json!({"azure": {"account": "shop", "container": "backups"}}))],
     ] {
         if let Err(error) = validate(&policy(&changes)) {
             assert_eq!(error.to_string(), "", "{changes:?}");

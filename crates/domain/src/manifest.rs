@@ -219,8 +219,9 @@ pub struct Check {
     /// How many bytes were compared.
     pub bytes_read: u64,
     /// How many of them the device delivered, by the kernel's count; fewer than `bytes_read` means that the
-    /// rest came from a cache and says nothing about the device.
-    pub bytes_from_device: u64,
+    /// rest came from a cache and says nothing about the device. Only on volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_from_device: Option<u64>,
 }
 
 /// How deep a check goes.

@@ -60,7 +60,11 @@ reasons! {
     /// pg_dump or pg_dumpall ended with an error.
     DumpFailed = Some(16), "Act on the tool's own words in the message.";
     /// The store failed while it was read or written.
-    StoreFailed = Some(17), "Check the volume: its server, its disk, its mount options.";
+    StoreFailed = Some(17), "Check the volume (its server, its disk, its mount options) or the object store; the words are its own.";
+    /// The object store does not answer, or its host has no address.
+    StoreUnreachable = Some(19), "Check `endpoint`, that the store runs, and network policies between the backup pod and the store.";
+    /// The store's clock and the node's differ too much for signed requests.
+    ClockSkew = Some(23), "Set the node's clock right: it needs a time service (NTP).";
     /// The stored bytes are not those that were written.
     ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad copy was removed.";
     /// The archive cannot be read to its end.
@@ -98,8 +102,12 @@ reasons! {
     MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>` (PostgreSQL 14 and later).";
     /// The store refuses to be written.
     StoreNotWritable = Some(73), "Make the volume writable for user and group 65532 (hostPath volumes keep the directory's owner).";
+    /// The object store refuses the credentials, or what they ask for.
+    StoreAccessDenied = Some(78), "Check the Secrets of the store's credentials, and that they may list, read and write below the prefix.";
+    /// The bucket or container does not exist.
+    BucketNotFound = Some(79), "Create it, or correct its name, its region and the endpoint: pgbackup makes no buckets.";
     /// The store is full.
-    NoSpace = Some(74), "Enlarge the volume, or keep fewer copies.";
+    NoSpace = Some(74), "Enlarge the volume (or the bucket's quota), or keep fewer copies.";
 
     /// The image cannot be pulled.
     ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";

@@ -1,6 +1,7 @@
 //! The command line. `kubectl describe` shows it, and a person can run it.
 
 mod retention;
+mod store;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,8 +15,8 @@ use domain::{
 };
 use jiff::tz::TimeZone;
 
-use self::retention::RetentionArgs;
-use crate::pg::compression::Compression;
+use self::{retention::RetentionArgs, store::StoreArgs};
+use crate::{pg::compression::Compression, store::Target};
 
 /// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
 /// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
@@ -79,9 +80,8 @@ pub struct BackupArgs {
     /// The policy's UID: the owner of that folder. Nothing of another owner is ever removed.
     #[arg(long)]
     policy_uid: String,
-    /// Where copies go: a folder.
-    #[arg(long)]
-    store: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
     /// A database, or a pattern with * and ?; may be given many times. Default: all databases.
     #[arg(long, default_value = "*", allow_hyphen_values = true)]
     include: Vec<String>,
@@ -154,8 +154,8 @@ pub struct Config {
     pub policy: PolicyIdentity,
     /// Which run this is.
     pub run: RunIdentity,
-    /// The store's root.
-    pub store: PathBuf,
+    /// Where copies go.
+    pub store: Target,
     /// Of the retention rules' days, weeks and months.
     pub zone: TimeZone,
     /// Names and patterns of databases.
@@ -210,7 +210,7 @@ impl BackupArgs {
                 trigger: if scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
                 scheduled_time,
             },
-            store: self.store,
+            store: self.store.target(),
             zone: schedule::time_zone(&self.retention.time_zone)?,
             include: self.include,
             exclude: self.exclude,

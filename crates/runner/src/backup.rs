@@ -30,8 +30,8 @@ use crate::{
     },
     prune::{self, Removals},
     run::{self, Run},
-    store::{OpenSet, Repository, StoreError, StoredSet},
-    verify::{self, VerifyError},
+    store::{Repository, StoreError, StoredSet},
+    verify::{self, ReadBack, VerifyError, Written},
 };
 
 /// A backup that left no verified set.
@@ -111,16 +111,21 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         config.run.job, config.policy.namespace, config.policy.name
     ));
     failpoint::reach(Stage::Preflight).await;
-    let repository =
-        Repository::open(&config.store, &config.policy, config.adopt_from.as_deref(), run.report.start_time)?;
+    let (owner, now) = (config.adopt_from.as_deref(), run.report.start_time);
+    let opened = Repository::open(&config.store, &config.policy, owner, now).await?;
+    let repository = run.repository.insert(opened).clone();
+    // A store that cannot be written is found out here, and a run that is killed will have left a word.
+    run.record().await?;
     let listing = repository.list().await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
     let mut removals = prune::leftovers(run, &repository, &listing).await;
     let earlier_try = listing.sets.iter().rfind(|set| is_of_this_job(set, config));
-    let earlier_try = earlier_try.and_then(|set| repository.manifest(&set.entry.id));
-    run.repository = Some(repository);
+    let earlier_try = match earlier_try {
+        Some(set) => repository.manifest(&set.entry.id).await,
+        None => None,
+    };
 
     let message = if let Some((manifest, sha256)) = earlier_try {
         run.report.warnings.clone_from(&manifest.warnings);
@@ -195,7 +200,7 @@ async fn take(
     let (artifacts, check) = verify_all(run, stored, globals).await?;
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
-    commit(run, config, server, artifacts, check)
+    commit(run, config, server, artifacts, check).await
 }
 
 /// What cannot be known has not happened.
@@ -215,19 +220,20 @@ async fn require_room(
     let repository = run.repository.clone().expect("the store should be open before the first dump");
     let last_size = |database: &Database| sets.iter().rev().find_map(|set| set.sizes.get(&database.name));
     let needed = chosen.iter().filter_map(last_size).sum();
-    if repository.free_bytes()? < needed {
+    let is_short = |free: &u64| *free < needed;
+    if repository.free_bytes()?.is_some_and(|free| is_short(&free)) {
         run.log("there is no room for a new copy: old ones that the rules do not keep go before it");
         prune::make_room(run, config, removals).await;
     }
-    let free = repository.free_bytes()?;
-    if free < needed { Err(BackupError::NoSpace { free, needed }) } else { Ok(()) }
+    let free = repository.free_bytes()?.filter(is_short);
+    free.map_or(Ok(()), |free| Err(BackupError::NoSpace { free, needed }))
 }
 
 /// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: it is said.
 async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream, Vec<String>)>, BackupError> {
     run.stage(Stage::Dump);
     let set = run.set.as_ref().expect("the databases should have made the set");
-    let mut partial = set.create(globals::FILE, true).await?;
+    let mut partial = set.upload(globals::FILE, true, 0).await?;
     match globals::dump(server, &mut partial).await {
         Ok((stream, command)) => {
             partial.finish().await?;
@@ -237,7 +243,7 @@ async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream,
             Ok(Some((stream, command)))
         }
         Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
-            if let Err(stays) = partial.discard() {
+            if let Err(stays) = partial.discard().await {
                 run.log(format_args!("a part stays behind: {stays}"));
             }
             run.warn(format!("roles and tablespaces are not in this set: {error}"));
@@ -254,37 +260,35 @@ async fn verify_all(
     globals: Option<(Stream, Vec<String>)>,
 ) -> Result<(Vec<Artifact>, Check), BackupError> {
     let set = run.set.as_ref().expect("the databases should have made the set");
-    let (mut bytes_read, mut bytes_from_device) = (0, 0);
+    let mut read: Option<ReadBack> = None;
+    let mut add = |one: ReadBack| read = Some(read.map_or(one, |read| read.and(one)));
     let mut artifacts = Vec::new();
     for mut database in stored {
         let file = database.file.clone();
         let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
-        let read = verify::bytes_are_those_written(set, &file, size_bytes, &sha256).await?;
-        bytes_read += read.size;
-        bytes_from_device += read.from_device;
+        let contents = std::mem::replace(&mut database.dumped.contents, Ok(Contents::default()));
+        if let Err(error) = &contents {
+            tracing::warn!("{file}: {error}; parsing the stored copy");
+        }
+        let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
+        let stored = verify::archive(set, written, contents.is_err()).await?;
+        add(stored.read);
         failpoint::reach(Stage::Verify).await;
-        let contents = match std::mem::replace(&mut database.dumped.contents, Ok(Contents::default())) {
-            Ok(contents) => contents,
-            Err(error) => {
-                tracing::warn!("{file}: {error}; parsing the stored copy");
-                verify::parse_stored(&set.path(&file), &file).await?
-            }
-        };
-        let objects = verify::holds_everything(&set.path(&file), &file, &database.source, &contents).await?;
-        let facts = database.facts(&contents, objects);
+        let contents = stored.contents.or(contents.ok()).unwrap_or_default();
+        verify::holds_everything(&file, &database.source, &stored.toc, &contents)?;
+        let facts = database.facts(&contents, stored.toc.counts);
         artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
     }
-    if let Some((stream, command)) = globals {
-        let read = verify::bytes_are_those_written(set, globals::FILE, stream.size, &stream.sha256).await?;
-        bytes_read += read.size;
-        bytes_from_device += read.from_device;
+    if let Some((Stream { size, sha256, .. }, command)) = globals {
+        add(verify::file(set, Written { file: globals::FILE, size, sha256: &sha256 }).await?);
         artifacts.push(Artifact {
             file: globals::FILE.to_owned(),
-            size_bytes: stream.size,
-            sha256: stream.sha256,
+            size_bytes: size,
+            sha256,
             content: Content::Globals { command, passwords: false },
         });
     }
+    let ReadBack { size: bytes_read, from_device: bytes_from_device } = read.unwrap_or_default();
     let check = Check {
         time: run::now(),
         level: Level::Archive,
@@ -296,7 +300,7 @@ async fn verify_all(
 }
 
 /// Writes what `sha256sum -c` and people read, then the manifest.
-fn commit(
+async fn commit(
     run: &mut Run,
     config: &Config,
     server: Server,
@@ -310,10 +314,10 @@ fn commit(
     let snapshot_time = snapshots.min().expect("a set should have a database");
     let databases =
         artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
-    let from = if check.bytes_from_device >= check.bytes_read {
-        "the device"
-    } else {
-        "a cache, so the device is not proven"
+    let from = match check.bytes_from_device {
+        Some(bytes) if bytes < check.bytes_read => "a cache, so the device is not proven",
+        Some(_) => "the device",
+        None => "the store",
     };
     let message = format!(
         "{databases} database{} stored and verified: {}, read back from {from}",
@@ -321,14 +325,12 @@ fn commit(
         size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
     );
     run.log(&message);
-    let set = run.set.take().expect("the databases should have made the set");
     let sums: String =
         artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
-    let written = set.write("SHA256SUMS", &sums).and_then(|()| set.write("run.log", &run.log_text()));
-    if let Err(error) = written {
-        run.set = Some(set);
-        return Err(error.into());
-    }
+    let log = run.log_text();
+    let set = run.set.as_mut().expect("the databases should have made the set");
+    set.write("SHA256SUMS", &sums).await?;
+    set.write("run.log", &log).await?;
     let manifest = Manifest {
         format: manifest::FORMAT,
         id: set.id().to_owned(),
@@ -343,22 +345,14 @@ fn commit(
         check,
         warnings: run.report.warnings.clone(),
     };
-    commit_manifest(run, set, &manifest)?;
-    Ok(message)
-}
-
-fn commit_manifest(run: &mut Run, set: OpenSet, manifest: &Manifest) -> Result<(), BackupError> {
-    match set.commit(manifest) {
-        Ok(manifest_sha256) => {
-            summary_of_stored(run, manifest, manifest_sha256);
-            Ok(())
-        }
-        Err(back) => {
-            let (set, error) = *back;
-            run.set = Some(set);
-            Err(error.into())
-        }
+    let manifest_sha256 = set.commit(&manifest).await?;
+    // From here on it is no set in the making, whatever happens.
+    let made = run.set.take();
+    summary_of_stored(run, &manifest, manifest_sha256);
+    if let Some(set) = made {
+        set.end().await;
     }
+    Ok(message)
 }
 
 /// Puts a stored and verified set into the report.

@@ -109,7 +109,7 @@ async fn try_once(
     if first {
         // The set is named after its first snapshot: a new try makes a new one.
         if let Some(stale) = run.set.take() {
-            stale.abandon()?;
+            stale.abandon().await?;
         }
         let repository = run.repository.as_ref().expect("the store should be open before the first dump");
         run.set = Some(repository.create_set(&name::set_id(hold.time, &config.run.job_uid)).await?);
@@ -117,7 +117,7 @@ async fn try_once(
     run.stage(Stage::Dump);
     let set = run.set.as_ref().expect("the first database should have made the set");
     let file = name::archive_file(&database.name);
-    let mut partial = set.create(&file, false).await?;
+    let mut partial = set.upload(&file, false, hold.database_bytes).await?;
     let compression = config.dump.compression.unwrap_or(Compression::best(server.client_major));
     let compress = compression.option(server.client_major).map_err(BackupError::Compression)?;
     let excluded = hold.relations.iter().filter(|relation| {
@@ -166,7 +166,7 @@ async fn try_once(
     let (dumped, source) = match outcome {
         Ok(all) => all,
         Err(error) => {
-            if let Err(stays) = partial.discard() {
+            if let Err(stays) = partial.discard().await {
                 run.log(format_args!("a part stays behind: {stays}"));
             }
             return Err(error);

@@ -92,6 +92,9 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     };
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is there already");
+    }
     let mut run = Run::new(&config);
     let ended = tokio::select! {
         ended = backup::backup(&mut run, &config, &fresh) => Ok(ended),
@@ -99,10 +102,10 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
         _ = interrupt.recv() => Err("SIGINT"),
     };
     Ok(match ended {
-        Ok(Ok(message)) => run.finish(Outcome::Succeeded, Reason::Verified, message),
+        Ok(Ok(message)) => run.finish(Outcome::Succeeded, Reason::Verified, message).await,
         Ok(Err(error)) => {
             let message = error.to_string();
-            run.finish(Outcome::Failed, error.reason(), message)
+            run.finish(Outcome::Failed, error.reason(), message).await
         }
         Err(signal) => {
             let stage = run.report.stage.word();
@@ -112,7 +115,7 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
                 .as_ref()
                 .map_or("nothing was kept of it".to_owned(), |set| format!("set {} is stored", set.id));
             let message = format!("stopped by {signal} in stage {stage}; {left}");
-            run.finish(Outcome::Failed, Reason::Interrupted, message)
+            run.finish(Outcome::Failed, Reason::Interrupted, message).await
         }
     })
 }

@@ -29,6 +29,17 @@ pub struct Removals {
     leftovers: u32,
     tried: usize,
     failed: Vec<StoreError>,
+    /// Until when each set is locked that the store does not let go.
+    locked: Vec<String>,
+}
+
+impl Removals {
+    fn not_removed(&mut self, error: StoreError) {
+        match error {
+            StoreError::Locked { until, .. } => self.locked.push(until),
+            error => self.failed.push(error),
+        }
+    }
 }
 
 /// Removes what runs left that died. It goes before the backup: it may fill the room that the backup needs.
@@ -45,7 +56,7 @@ pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing
                 run.log(format_args!("{id} removed: a run left it unfinished"));
             }
             Ok(false) => {}
-            Err(error) => removals.failed.push(error),
+            Err(error) => removals.not_removed(error),
         }
     }
     removals
@@ -100,7 +111,7 @@ async fn remove(
     if let Err(error) = repository.remove_old_records(RECORDS).await {
         run.log(format_args!("old records stay: {error}"));
     }
-    let Removals { sets, leftovers, tried, failed } = removals;
+    let Removals { sets, leftovers, tried, failed, locked } = removals;
     for error in &failed {
         run.log(format_args!("not removed: {error}"));
     }
@@ -109,7 +120,7 @@ async fn remove(
     } else if config.rules.is_empty() {
         outcome(Reason::NoRules, String::new())
     } else {
-        outcome(Reason::Pruned, String::new())
+        outcome(Reason::Pruned, locks(locked))
     };
     Ok(PruneOutcome { kept: plan.counts(), removed: sets, leftovers, ..verdict })
 }
@@ -134,7 +145,7 @@ async fn expired(
                 removals.sets += 1;
                 run.log(format_args!("{} removed: {}", set.id, set.reason));
             }
-            Err(error) => removals.failed.push(error),
+            Err(error) => removals.not_removed(error),
         }
     }
     Ok(plan)
@@ -144,6 +155,19 @@ fn summary(failed: &[StoreError], of: usize) -> String {
     let named: Vec<String> = failed.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if failed.len() > NAMED { "; ..." } else { "" };
     format!("{} of {of} could not be removed: {}{more}", failed.len(), named.join("; "))
+}
+
+/// A lock is what somebody asked the store for, and no failure.
+fn locks(mut until: Vec<String>) -> String {
+    until.sort_unstable();
+    match until.as_slice() {
+        [] => String::new(),
+        [until] => format!("1 copy that no rule keeps stays: it is locked until {until}"),
+        [first, .., last] => format!(
+            "{} copies that no rule keeps stay: they are locked, the first until {first}, the last until {last}",
+            until.len()
+        ),
+    }
 }
 
 fn dry_run(plan: &PrunePlan) -> PruneOutcome {
@@ -167,8 +191,8 @@ fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
             "nothing is removed: the folder belongs to another policy; if that one is gone, take it over with storage.adoptFrom: {uid}"
         ),
         Owner::Unknown(why) => format!(
-            "nothing is removed: {}/repository.json does not tell whose folder it is; if no other policy uses it, delete that file ({why})",
-            repository.folder().display(),
+            "nothing is removed: {} does not tell whose folder it is; if no other policy uses it, delete that file ({why})",
+            repository.location("repository.json"),
         ),
         Owner::Us => String::new(),
     };

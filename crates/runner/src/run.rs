@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     args::Config,
-    store::{OpenSet, Repository},
+    store::{OpenSet, Repository, StoreError},
 };
 
 /// What a run has so far.
@@ -92,7 +92,7 @@ impl Run {
     }
 
     /// Ends the run. A set without a manifest goes; the record is written where the store can be written.
-    pub fn finish(mut self, outcome: Outcome, reason: Reason, message: String) -> Reason {
+    pub async fn finish(mut self, outcome: Outcome, reason: Reason, message: String) -> Reason {
         let ended_in = self.report.stage;
         self.stage(Stage::Report);
         self.report.outcome = outcome;
@@ -105,11 +105,11 @@ impl Run {
         // The verdict first: what follows touches the store, and a run that was told to stop may be killed in it.
         self.tell_kubelet();
         if let Some(set) = self.set.take()
-            && let Err(error) = set.abandon()
+            && let Err(error) = set.abandon().await
         {
             self.log(format_args!("the unfinished set stays behind, and the next run removes it: {error}"));
         }
-        self.write_record();
+        self.write_record().await;
         self.tell_kubelet();
         tracing::info!(reason = reason.word(), "{}", self.report.message);
         if outcome == Outcome::Failed {
@@ -118,15 +118,21 @@ impl Run {
         reason
     }
 
-    fn write_record(&mut self) {
+    /// Writes the run's record as it is now.
+    pub async fn record(&self) -> Result<(), StoreError> {
+        let Some(repository) = &self.repository else { return Ok(()) };
+        repository.write_record(&self.report.run.job, &self.report.to_json()).await
+    }
+
+    async fn write_record(&mut self) {
         let Some(repository) = &self.repository else {
             return;
         };
-        let records = repository.newest_records(report::RECENT_RUNS + 1).unwrap_or_default();
+        let records = repository.newest_records(report::RECENT_RUNS + 1).await.unwrap_or_default();
         let earlier = records.iter().filter_map(|text| RunReport::parse(text)?.record());
         self.report.recent =
             earlier.filter(|record| record.id != self.report.run.job).take(report::RECENT_RUNS).collect();
-        if let Err(error) = repository.write_record(&self.report.run.job, &self.report.to_json()) {
+        if let Err(error) = self.record().await {
             tracing::warn!("this run's record is not kept: {error}");
         }
     }

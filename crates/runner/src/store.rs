@@ -1,45 +1,60 @@
-//! Where a policy's copies are kept: a folder of a volume.
+//! Where a policy's copies are kept: a folder on a volume or in an object store.
 //!
-//! Everything becomes visible by a rename after fsync, and the folder is synced after the rename. A set belongs to
-//! the run that holds the lock on its `.lock` file; it exists when its manifest does. What cannot be read is left
-//! alone, and is no reason to be without a new backup.
+//! A set exists when its manifest does. What cannot be read is left alone, and is no reason to be without a new backup.
 
+mod error;
 mod files;
+mod location;
+mod objects;
 mod owner;
+mod place;
+mod read;
 mod set;
+mod volume;
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use domain::{
     catalog::CatalogSet,
     manifest::{self, Check, Content, Manifest, PolicyIdentity},
-    name,
 };
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
-use self::files::{
-    FILE_MODE, exists, failed, make_folder, names, read_if_there, remove_file, remove_folder, write_atomic,
-};
 pub use self::{
-    files::StoreError,
+    error::StoreError,
+    location::{BucketOptions, Location, Variables},
     owner::Owner,
-    set::{OpenSet, PartialFile, ReadBack},
+    place::Upload,
+    set::OpenSet,
+};
+use self::{
+    objects::Objects,
+    place::{Entry, Place},
+    volume::Volume,
 };
 
 /// The folder of the runs' records.
 const RUNS: &str = "runs";
 
-/// A policy's folder. What may take long on a slow disk is done aside, so that a signal is heard meanwhile.
+/// Manifests read at once.
+const AT_ONCE: usize = 8;
+
+/// Where copies go, and all that is needed to get there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where.
+    pub location: Location,
+    /// How, if that is a bucket.
+    pub options: BucketOptions,
+    /// The environment's variables: a bucket's credentials are there.
+    pub variables: Variables,
+}
+
+/// A policy's folder.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    root: PathBuf,
-    folder: PathBuf,
+    place: Place,
     /// Who may remove sets from it.
     pub owner: Owner,
     /// The UIDs of the policies that it was taken over from: their sets are ours.
@@ -84,59 +99,53 @@ impl StoredSet {
 }
 
 impl Repository {
-    /// Opens the folder `<root>/<namespace>/<policy>`, makes it if it is not there, and proves that it can be
-    /// written. The first policy to come owns it; one that names its owner in `adopt_from` takes it over.
-    pub fn open(
-        root: &Path,
+    /// Opens the folder `<location>/<namespace>/<policy>` and makes it if it is not there. The first policy to come owns
+    /// it; one that names its owner in `adopt_from` takes it over.
+    pub async fn open(
+        target: &Target,
         policy: &PolicyIdentity,
         adopt_from: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let folder = root.join(&policy.namespace).join(&policy.name);
-        make_folder(&folder)?;
-        make_folder(&folder.join(RUNS))?;
-        let lock = lock(&folder)?;
-        let (owner, adopted) = owner::claim(&folder, &policy.uid, adopt_from, now)?;
+        let below = format!("{}/{}", policy.namespace, policy.name);
+        let place = match &target.location {
+            Location::Folder(root) => Place::Volume(Volume::open(root, &below, &[RUNS]).await?),
+            Location::Bucket { kind, name, prefix } => {
+                let bucket =
+                    location::bucket(*kind, name, prefix.clone(), &target.options, &target.variables)?;
+                Place::Objects(Objects::new(bucket, &below))
+            }
+        };
+        let lock = place.lock().await?;
+        let (owner, adopted) = owner::claim(&place, &policy.uid, adopt_from, now).await?;
         drop(lock);
-        Ok(Self { root: root.to_owned(), folder, owner, adopted })
+        Ok(Self { place, owner, adopted })
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Where a set, or a file of the folder, is.
+    pub fn location(&self, of: &str) -> String {
+        self.place.location(of)
     }
 
-    /// A set's place, below the store's root.
-    pub fn location(&self, id: &str) -> String {
-        let path = self.folder.join(id);
-        path.strip_prefix(&self.root).unwrap_or(&path).display().to_string()
-    }
-
-    /// The bytes that can still be written.
-    pub fn free_bytes(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::statvfs(&self.folder)
-            .map_err(|e| failed("ask for the free space of", &self.folder)(e.into()))?;
-        Ok(stat.f_bavail * stat.f_frsize)
-    }
-
-    async fn aside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let this = self.clone();
-        let task = tokio::task::spawn_blocking(move || work(&this));
-        task.await.unwrap_or_else(|error| Err(failed("work in", &self.folder)(io::Error::other(error))))
+    /// The bytes that can still be written; `None` where there is no end.
+    pub fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.place.free_bytes()
     }
 
     /// What is there. One set that cannot be read is no reason to be without the others, nor without a new one.
     pub async fn list(&self) -> Result<Listing, StoreError> {
-        self.aside(Self::read_all).await
-    }
-
-    fn read_all(&self) -> Result<Listing, StoreError> {
+        let found = self.place.inventory().await?;
+        let found = stream::iter(found).map(async |(id, files)| {
+            let set = match files {
+                Ok(files) => self.read_set(&id, &files).await,
+                Err(why) => Err(why),
+            };
+            (id, set)
+        });
         let mut listing = Listing::default();
-        for id in names(&self.folder)?.into_iter().filter(|name| name::is_set_id(name)) {
-            match self.read_set(&id) {
+        let mut found = found.buffered(AT_ONCE);
+        while let Some((id, set)) = found.next().await {
+            match set {
                 Ok(Some(set)) => listing.sets.push(set),
                 Ok(None) => listing.leftovers.push(id),
                 Err(why) => listing.unreadable.push((id, why)),
@@ -149,23 +158,25 @@ impl Repository {
     }
 
     /// A set that another run removes meanwhile is one that is not there.
-    fn read_set(&self, id: &str) -> Result<Option<StoredSet>, String> {
-        let Some((manifest, _)) = self.read_manifest(id)? else {
+    async fn read_set(&self, id: &str, files: &[Entry]) -> Result<Option<StoredSet>, String> {
+        if !files.iter().any(|file| file.name == manifest::FILE) {
+            return Ok(None);
+        }
+        let Some((manifest, _)) = self.read_manifest(id).await? else {
             return Ok(None);
         };
-        let folder = self.folder.join(id);
         let mut later_checks = Vec::new();
-        for name in names(&folder).map_err(|e| e.to_string())?.into_iter().filter(|name| is_check(name)) {
-            let text = read_if_there(&folder.join(&name)).map_err(|e| e.to_string())?;
+        for Entry { name, .. } in files.iter().filter(|file| is_check(&file.name)) {
+            let text = self.place.read(&format!("{id}/{name}")).await.map_err(|e| e.to_string())?;
             let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
             later_checks.extend(check.map_err(|error| format!("{name} is no check: {error}"))?);
         }
         Ok(Some(StoredSet::new(&manifest, &later_checks)))
     }
 
-    fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, String> {
-        let path = self.folder.join(id).join(manifest::FILE);
-        let Some(text) = read_if_there(&path).map_err(|error| error.to_string())? else {
+    async fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, String> {
+        let file = format!("{id}/{}", manifest::FILE);
+        let Some(text) = self.place.read(&file).await.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
         let manifest = Manifest::parse(&text).filter(|manifest| manifest.id == id);
@@ -175,102 +186,52 @@ impl Repository {
     }
 
     /// A set's manifest and its SHA-256; `None` when it cannot be read any more.
-    pub fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
-        self.read_manifest(id).ok().flatten()
+    pub async fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
+        self.read_manifest(id).await.ok().flatten()
     }
 
-    /// Makes a set's folder and takes its lock.
+    /// Begins a set.
     pub async fn create_set(&self, id: &str) -> Result<OpenSet, StoreError> {
-        let id = id.to_owned();
-        self.aside(move |this| {
-            // Nobody looks at the folder between its making and its locking.
-            let _folder_lock = lock(&this.folder)?;
-            OpenSet::make(&this.folder, &id)
-        })
-        .await
+        OpenSet::begin(self.place.clone(), id).await
     }
 
     /// Removes a set: its manifest first, so that a half-removed set never looks complete.
     pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.aside(move |this| remove_folder(&this.folder, &id)).await
+        self.place.remove_set(id).await
     }
 
-    /// Removes what a run left that died. `false`: another run is still at it, or it has a manifest after all.
+    /// Removes what a run left that died. `false`: it may be alive, or there is a manifest after all.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
-        let id = id.to_owned();
-        self.aside(move |this| this.remove_if_dead(&id)).await
-    }
-
-    fn remove_if_dead(&self, id: &str) -> Result<bool, StoreError> {
-        let _folder_lock = lock(&self.folder)?;
-        let folder = self.folder.join(id);
-        let path = folder.join(set::LOCK);
-        let lock = match File::options().write(true).open(&path) {
-            Ok(lock) => Some(lock),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed("open", &path)(error)),
-        };
-        if lock.as_ref().is_some_and(|lock| lock.try_lock().is_err()) || exists(&folder.join(manifest::FILE))?
-        {
-            return Ok(false);
-        }
-        remove_folder(&self.folder, id).map(|()| true)
+        self.place.remove_leftover(id).await
     }
 
     /// Writes a run's record.
-    pub fn write_record(&self, job: &str, json: &str) -> Result<(), StoreError> {
-        write_atomic(
-            &self.folder.join(RUNS),
-            &format!("{job}.json"),
-            format!("{json}\n").as_bytes(),
-            FILE_MODE,
-        )
+    pub async fn write_record(&self, job: &str, json: &str) -> Result<(), StoreError> {
+        self.place.write(&format!("{RUNS}/{job}.json"), &format!("{json}\n")).await
     }
 
     /// The records that were written last, newest first, at most `limit`. One that cannot be read is left out.
-    pub fn newest_records(&self, limit: usize) -> Result<Vec<String>, StoreError> {
-        let folder = self.folder.join(RUNS);
-        let newest = self.records()?.into_iter().take(limit);
-        Ok(newest.filter_map(|name| read_if_there(&folder.join(name)).ok().flatten()).collect())
+    pub async fn newest_records(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        let newest = self.records().await?.into_iter().take(limit);
+        let texts = stream::iter(newest).map(async |file| self.place.read(&file).await.ok().flatten());
+        Ok(texts.buffered(AT_ONCE).filter_map(std::future::ready).collect().await)
     }
 
     /// Removes all records but the newest `keep`.
     pub async fn remove_old_records(&self, keep: usize) -> Result<(), StoreError> {
-        self.aside(move |this| {
-            let folder = this.folder.join(RUNS);
-            this.records()?.iter().skip(keep).try_for_each(|name| remove_file(&folder.join(name)))
-        })
-        .await
-    }
-
-    /// The names of all records, the one written last first.
-    fn records(&self) -> Result<Vec<String>, StoreError> {
-        let folder = self.folder.join(RUNS);
-        let mut records = Vec::new();
-        for name in names(&folder)?
-            .into_iter()
-            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "json"))
-        {
-            let path = folder.join(&name);
-            let Ok(modified) = fs::metadata(&path).and_then(|meta| meta.modified()) else {
-                continue;
-            };
-            records.push((modified, name));
+        for file in self.records().await?.iter().skip(keep) {
+            self.place.remove(file).await?;
         }
-        records.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(records.into_iter().map(|(_, name)| name).collect())
+        Ok(())
     }
-}
 
-/// The lock of the policy's folder, held while its owner or a set's own lock comes to be or is tried. Who cannot write
-/// the folder cannot take it.
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join(set::LOCK);
-    let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-    let lock = lock.map_err(failed("make", &path))?;
-    lock.lock().map_err(failed("lock", &path))?;
-    Ok(lock)
+    /// All records, the one written last first.
+    async fn records(&self) -> Result<Vec<String>, StoreError> {
+        let mut records = self.place.entries(RUNS).await?;
+        records.retain(|entry| Path::new(&entry.name).extension().is_some_and(|e| e == "json"));
+        records.sort_unstable_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
+        Ok(records.into_iter().map(|entry| format!("{RUNS}/{}", entry.name)).collect())
+    }
 }
 
 fn is_check(name: &str) -> bool {

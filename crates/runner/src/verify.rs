@@ -1,21 +1,17 @@
-//! The check of what is stored: read back from the device, compared with what went through the pipe, and with what
+//! The check of what is stored: read back from where it is, compared with what went through the pipe, and with what
 //! the database had.
 
-use std::{collections::BTreeMap, path::Path};
-
-use bytes::Bytes;
 use domain::reason::Reason;
-use tokio::io::AsyncReadExt;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     pg::{
-        archive::{self, ArchiveError, ArchiveReader},
+        archive::{ArchiveError, ArchiveReader, TocReader},
         copy::Contents,
         source::Source,
         toc::Toc,
-        tools,
     },
-    store::{OpenSet, ReadBack, StoreError},
+    store::{OpenSet, StoreError},
 };
 
 /// How many missing objects a message names.
@@ -73,56 +69,99 @@ impl VerifyError {
     }
 }
 
+/// A file of a set as it went through the pipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// Its name.
+    pub file: &'a str,
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256.
+    pub sha256: &'a str,
+}
+
+/// What was read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadBack {
+    /// How many bytes.
+    pub size: u64,
+    /// How many of them the device delivered, where that can be known.
+    pub from_device: Option<u64>,
+}
+
+/// A stored archive, read back.
+#[derive(Debug)]
+pub struct StoredArchive {
+    /// How much.
+    pub read: ReadBack,
+    /// Its table of contents.
+    pub toc: Toc,
+    /// Its data, where that was asked for.
+    pub contents: Option<Contents>,
+}
+
 /// Reads a file back and compares it with what went through the pipe.
-pub async fn bytes_are_those_written(
+pub async fn file(set: &OpenSet, written: Written<'_>) -> Result<ReadBack, VerifyError> {
+    read_back(set, written, None, None).await
+}
+
+/// The same for an archive. The one pass over its bytes gives its table of contents too and, `with_data`, its data: for
+/// when the dump's own stream could not be parsed.
+pub async fn archive(
     set: &OpenSet,
-    file: &str,
-    size: u64,
-    sha256: &str,
+    written: Written<'_>,
+    with_data: bool,
+) -> Result<StoredArchive, VerifyError> {
+    let failed = |source| VerifyError::Archive { file: written.file.to_owned(), source };
+    let mut toc = TocReader::start().map_err(failed)?;
+    let mut data = with_data.then(ArchiveReader::start).transpose().map_err(failed)?;
+    let read = read_back(set, written, Some(&mut toc), data.as_mut()).await?;
+    let contents = match data {
+        Some(data) => Some(data.finish().await.map_err(failed)?),
+        None => None,
+    };
+    Ok(StoredArchive { read, toc: toc.finish().await.map_err(failed)?, contents })
+}
+
+async fn read_back(
+    set: &OpenSet,
+    written: Written<'_>,
+    mut toc: Option<&mut TocReader>,
+    mut data: Option<&mut ArchiveReader>,
 ) -> Result<ReadBack, VerifyError> {
-    let read = set.read_back(file).await?;
-    if read.size == size && read.sha256 == sha256 {
-        return Ok(read);
+    let mut reader = set.read(written.file).await?;
+    let mut hasher = Sha256::new();
+    let mut size = 0;
+    while let Some(piece) = reader.next().await? {
+        hasher.update(&piece);
+        size += piece.len() as u64;
+        if let Some(toc) = &mut toc {
+            toc.push(&piece).await;
+        }
+        if let Some(data) = &mut data {
+            data.push(piece).await;
+        }
+    }
+    let sha256 = domain::hash::hex(&hasher.finalize());
+    if size == written.size && sha256 == written.sha256 {
+        return Ok(ReadBack { size, from_device: reader.bytes_from_device().map(|bytes| bytes.min(size)) });
     }
     Err(VerifyError::Differs {
-        file: file.to_owned(),
-        was: size,
-        was_sha256: sha256[..12].to_owned(),
-        is: read.size,
-        is_sha256: read.sha256[..12].to_owned(),
+        file: written.file.to_owned(),
+        was: written.size,
+        was_sha256: written.sha256[..12].to_owned(),
+        is: size,
+        is_sha256: sha256[..12].to_owned(),
     })
 }
 
-/// The data of a stored archive, when the dump's own stream could not be parsed.
-pub async fn parse_stored(path: &Path, file: &str) -> Result<Contents, VerifyError> {
-    let failed = |source| VerifyError::Archive { file: file.to_owned(), source };
-    let mut reader = ArchiveReader::start().map_err(failed)?;
-    let mut stored = tokio::fs::File::open(path).await.map_err(|e| failed(ArchiveError::Start(e)))?;
-    loop {
-        let mut piece = bytes::BytesMut::with_capacity(128 * 1024);
-        if stored.read_buf(&mut piece).await.map_err(|e| failed(ArchiveError::Start(e)))? == 0 {
-            return reader.finish().await.map_err(failed);
-        }
-        reader.push(Bytes::from(piece)).await;
-    }
-}
-
-/// Compares the archive with what the database had in the snapshot; gives the counts of its table of contents.
-pub async fn holds_everything(
-    path: &Path,
+/// Compares the archive with what the database had in the snapshot.
+pub fn holds_everything(
     file: &str,
     source: &Source,
+    toc: &Toc,
     contents: &Contents,
-) -> Result<BTreeMap<String, u64>, VerifyError> {
-    let failed = |source| VerifyError::Archive { file: file.to_owned(), source };
-    let output = tools::pg_restore()
-        .arg("--list")
-        .arg(path)
-        .output()
-        .await
-        .map_err(|e| failed(ArchiveError::Start(e)))?;
-    archive::refuse(Some(output.status), &String::from_utf8_lossy(&output.stderr)).map_err(failed)?;
-    let toc = Toc::parse(&String::from_utf8_lossy(&output.stdout));
+) -> Result<(), VerifyError> {
     let mut missing: Vec<String> = toc
         .missing(&source.objects)
         .iter()
@@ -134,7 +173,7 @@ pub async fn holds_everything(
         missing.push(format!("large objects: {} of {}", contents.large_objects, source.large_objects));
     }
     if missing.is_empty() {
-        return Ok(toc.counts);
+        return Ok(());
     }
     let more = missing.len().saturating_sub(NAMED);
     missing.truncate(NAMED);
@@ -142,4 +181,12 @@ pub async fn holds_everything(
         missing.push(format!("and {more} more"));
     }
     Err(VerifyError::Lacks { file: file.to_owned(), missing })
+}
+
+impl ReadBack {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        let from_device = self.from_device.zip(other.from_device).map(|(a, b)| a + b);
+        Self { size: self.size + other.size, from_device }
+    }
 }

@@ -1,6 +1,8 @@
 //! The pod of a backup: an init container of ours brings the runner, and the container `runner` runs it in the
 //! PostgreSQL image that the policy names. It satisfies the Pod Security Standard `restricted`.
 
+mod store;
+
 use std::collections::BTreeMap;
 
 use api::{
@@ -11,9 +13,9 @@ use domain::retention::Rules;
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-        ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm,
-        PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-        SecretKeySelector, SecretProjection, SecurityContext, Volume, VolumeMount, VolumeProjection,
+        ObjectFieldSelector, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec,
+        ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector, SecretProjection,
+        SecurityContext, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
@@ -32,8 +34,6 @@ const RUNNER_VOLUME: &str = "runner";
 const RUNNER_PATH: &str = "/pgbackup";
 const SCRATCH_VOLUME: &str = "scratch";
 const SCRATCH_PATH: &str = "/scratch";
-const BACKUP_VOLUME: &str = "backups";
-const BACKUP_PATH: &str = "/backup";
 const TLS_VOLUME: &str = "tls";
 const TLS_PATH: &str = "/tls";
 const CA_FILE: &str = "ca.crt";
@@ -51,7 +51,7 @@ pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        affinity: Some(same_node_as_others(policy)),
+        affinity: store::volume(policy).map(|_| same_node_as_others(policy)),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -89,13 +89,9 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
         PostgresImage::Named(image) => image.clone(),
         PostgresImage::Version(version) => format!("{}:{version}", images.postgres_repository),
     };
-    let mut mounts = vec![
-        mount(RUNNER_VOLUME, RUNNER_PATH),
-        mount(SCRATCH_VOLUME, SCRATCH_PATH),
-        mount(BACKUP_VOLUME, BACKUP_PATH),
-    ];
+    let mut mounts = vec![mount(RUNNER_VOLUME, RUNNER_PATH), mount(SCRATCH_VOLUME, SCRATCH_PATH)];
     mounts[0].read_only = Some(true);
-    mounts[2].sub_path.clone_from(&policy.volume.sub_path);
+    mounts.extend(store::mount(policy));
     if has_certificates(policy) {
         mounts.push(VolumeMount { read_only: Some(true), ..mount(TLS_VOLUME, TLS_PATH) });
     }
@@ -142,7 +138,9 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
     option("namespace", &identity.namespace);
     option("policy", &identity.name);
     option("policy-uid", &identity.uid);
-    option("store", BACKUP_PATH);
+    for (name, value) in store::options(policy) {
+        option(name, &value);
+    }
     option("time-zone", time_zone);
     for pattern in include {
         option("include", pattern);
@@ -186,6 +184,7 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
         ("allow-newer-client", allow_newer_client),
         ("strict-extensions", strict_extensions),
         ("dry-run", dry_run),
+        ("s3-path-style", &store::path_style(policy)),
     ];
     arguments.extend(flags.into_iter().filter(|(_, given)| **given).map(|(name, _)| format!("--{name}")));
     arguments
@@ -230,6 +229,7 @@ fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
     if connection.client_certificate.is_some() {
         variables.extend([file("PGSSLCERT", TLS_CERT_KEY), file("PGSSLKEY", TLS_PRIVATE_KEY_KEY)]);
     }
+    variables.extend(store::variables(policy));
     variables.extend([
         from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
         from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
@@ -304,7 +304,8 @@ fn empty_volume(name: &str) -> Volume {
 }
 
 fn volumes(policy: &ValidPolicy) -> Vec<Volume> {
-    let mut volumes = vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME), backups(policy)];
+    let mut volumes = vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME)];
+    volumes.extend(store::volume(policy));
     if has_certificates(policy) {
         volumes.push(certificates(policy));
     }
@@ -312,7 +313,9 @@ fn volumes(policy: &ValidPolicy) -> Vec<Volume> {
 }
 
 fn has_certificates(policy: &ValidPolicy) -> bool {
-    policy.connection.ca.is_some() || policy.connection.client_certificate.is_some()
+    policy.connection.ca.is_some()
+        || policy.connection.client_certificate.is_some()
+        || store::authority(policy).is_some()
 }
 
 /// A Secret that is not there leaves its files out, and the runner says which. Were it not optional, the pod would wait
@@ -340,16 +343,11 @@ fn certificates(policy: &ValidPolicy) -> Volume {
         let files = [(TLS_CERT_KEY, TLS_CERT_KEY), (TLS_PRIVATE_KEY_KEY, TLS_PRIVATE_KEY_KEY)];
         source(&client.name, &files)
     });
+    let store = store::authority(policy).map(|ca| source(&ca.name, &[(&ca.key, store::CA_FILE)]));
     let projected = ProjectedVolumeSource {
-        sources: Some(ca.into_iter().chain(client).collect()),
+        sources: Some(ca.into_iter().chain(client).chain(store).collect()),
         default_mode: Some(TLS_MODE),
         ..ProjectedVolumeSource::default()
     };
     Volume { name: TLS_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
-}
-
-fn backups(policy: &ValidPolicy) -> Volume {
-    let claim =
-        PersistentVolumeClaimVolumeSource { claim_name: policy.volume.claim_name.clone(), read_only: None };
-    Volume { name: BACKUP_VOLUME.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() }
 }

@@ -11,7 +11,7 @@ fn time(text: &str) -> Timestamp {
 }
 
 fn check(at: &str, result: CheckResult) -> Check {
-    Check { time: time(at), level: Level::Archive, result, bytes_read: 1, bytes_from_device: 1 }
+    Check { time: time(at), level: Level::Archive, result, bytes_read: 1, bytes_from_device: Some(1) }
 }
 
 fn database(name: &str) -> Artifact {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use domain::reason::Reason;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    process::ChildStdin,
     sync::mpsc,
     task::JoinHandle,
 };
@@ -16,6 +17,7 @@ use tokio::{
 use super::{
     copy::{Contents, CopyParser},
     error::ToolError,
+    toc::Toc,
     tools,
 };
 
@@ -126,8 +128,53 @@ impl ArchiveReader {
     }
 }
 
+/// pg_restore that lists what an archive holds. The table of contents is at its front: it ends long before the archive
+/// does.
+#[derive(Debug)]
+pub struct TocReader {
+    stdin: Option<ChildStdin>,
+    outcome: JoinHandle<Result<Toc, ArchiveError>>,
+}
+
+impl TocReader {
+    /// Starts pg_restore.
+    pub fn start() -> Result<Self, ArchiveError> {
+        let mut command = tools::pg_restore();
+        command.arg("--list").stdin(std::process::Stdio::piped());
+        let mut child = command.spawn().map_err(ArchiveError::Start)?;
+        let stdin = child.stdin.take();
+        let outcome = tokio::spawn(async move {
+            let output = child.wait_with_output().await.map_err(ArchiveError::Start)?;
+            refuse(Some(output.status), &String::from_utf8_lossy(&output.stderr))?;
+            Ok(Toc::parse(&String::from_utf8_lossy(&output.stdout)))
+        });
+        Ok(Self { stdin, outcome })
+    }
+
+    /// Gives the next piece. Once it has what it wants it takes nothing more.
+    pub async fn push(&mut self, piece: &[u8]) {
+        let Some(stdin) = &mut self.stdin else { return };
+        if !matches!(tokio::time::timeout(STALLED, stdin.write_all(piece)).await, Ok(Ok(()))) {
+            self.stdin = None;
+        }
+    }
+
+    /// The table of contents.
+    pub async fn finish(mut self) -> Result<Toc, ArchiveError> {
+        self.stdin = None;
+        (&mut self.outcome).await.unwrap_or(Err(ArchiveError::Stalled))
+    }
+}
+
+impl Drop for TocReader {
+    fn drop(&mut self) {
+        // pg_restore goes with its task.
+        self.outcome.abort();
+    }
+}
+
 /// Why pg_restore ended, if not well. No status: it is not known, so not well.
-pub fn refuse(status: Option<ExitStatus>, words: &str) -> Result<(), ArchiveError> {
+fn refuse(status: Option<ExitStatus>, words: &str) -> Result<(), ArchiveError> {
     match status {
         Some(status) if status.success() => Ok(()),
         Some(status) if tools::was_killed(status) => Err(ArchiveError::Killed),

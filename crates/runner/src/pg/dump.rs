@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     failpoint,
-    store::{PartialFile, StoreError},
+    store::{StoreError, Upload},
 };
 
 /// What is read from pg_dump at a time. Pipes hold 64 KiB; more only costs memory.
@@ -130,7 +130,7 @@ pub struct DumpOptions<'a> {
 pub async fn dump(
     tools: &Tools,
     options: DumpOptions<'_>,
-    file: &mut PartialFile,
+    file: &mut Upload,
     locked: oneshot::Sender<()>,
 ) -> Result<Dumped, DumpError> {
     let mut command = tools.dump("pg_dump", Some(options.database));
@@ -169,7 +169,7 @@ pub struct Stream {
 pub async fn run(
     command: &mut Command,
     program: &'static str,
-    file: &mut PartialFile,
+    file: &mut Upload,
     mut reader: Option<&mut ArchiveReader>,
     mut locked: Option<oneshot::Sender<()>>,
 ) -> Result<Stream, DumpError> {
@@ -188,7 +188,7 @@ pub async fn run(
         }
         hasher.update(&piece);
         size += piece.len() as u64;
-        file.write(&piece).await?;
+        file.write(piece.clone()).await?;
         if let Some(reader) = &mut reader {
             reader.push(piece).await;
         }

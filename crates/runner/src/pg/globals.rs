@@ -5,14 +5,14 @@ use super::{
     preflight::Server,
     tools,
 };
-use crate::store::PartialFile;
+use crate::store::Upload;
 
 /// The file in the set.
 pub const FILE: &str = "globals.sql";
 
 /// Stores the roles and tablespaces; gives the command line too. `--no-role-passwords` needs no right to read
 /// pg_authid, so any role can do it.
-pub async fn dump(server: &Server, file: &mut PartialFile) -> Result<(Stream, Vec<String>), DumpError> {
+pub async fn dump(server: &Server, file: &mut Upload) -> Result<(Stream, Vec<String>), DumpError> {
     let mut command = server.tools.dump("pg_dumpall", None);
     command
         .args(["--globals-only", "--no-role-passwords"])

@@ -34,6 +34,8 @@ pub struct Hold {
     pub since: Instant,
     /// The tables.
     pub relations: Vec<Relation>,
+    /// The size of the database, of which that of its archive can be guessed.
+    pub database_bytes: u64,
 }
 
 /// Tables that could not be held.
@@ -193,6 +195,7 @@ async fn try_once(tools: &Tools, database: &str, wait: Duration) -> Result<Optio
     let mut session = Session::open(tools, database)?;
     let before: Vec<Relation> = session.rows(RELATIONS).await?;
     refuse_unreadable(&before)?;
+    let database_bytes = session.query("SELECT to_json(pg_database_size(current_database()))").await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let since = Instant::now();
     if !before.is_empty() {
@@ -211,7 +214,7 @@ async fn try_once(tools: &Tools, database: &str, wait: Duration) -> Result<Optio
         return Ok(None);
     }
     let Export { snapshot, time, lsn } = export;
-    Ok(Some(Hold { session, snapshot, time, lsn, since, relations: inside }))
+    Ok(Some(Hold { session, snapshot, time, lsn, since, relations: inside, database_bytes }))
 }
 
 fn refuse_unreadable(relations: &[Relation]) -> Result<(), HoldError> {

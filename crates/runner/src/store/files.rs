@@ -4,10 +4,12 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use domain::{manifest, reason::Reason};
+use domain::manifest;
+
+use super::error::{StoreError, failed};
 
 /// Nobody outside the group reads backups.
 pub const DIRECTORY_MODE: u32 = 0o750;
@@ -15,37 +17,6 @@ pub const DIRECTORY_MODE: u32 = 0o750;
 pub const FILE_MODE: u32 = 0o640;
 /// The mode of files that only their owner reads.
 pub const SECRET_MODE: u32 = 0o600;
-
-/// Something that the store did not do.
-#[derive(Debug, thiserror::Error)]
-#[error("{action} {}: {source}", path.display())]
-pub struct StoreError {
-    action: &'static str,
-    path: PathBuf,
-    source: io::Error,
-}
-
-impl StoreError {
-    /// The reason word.
-    pub fn reason(&self) -> Reason {
-        use io::ErrorKind as Kind;
-        match self.source.kind() {
-            Kind::StorageFull | Kind::QuotaExceeded => Reason::NoSpace,
-            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Reason::StoreNotWritable,
-            _ => Reason::StoreFailed,
-        }
-    }
-
-    /// Whether what it was about is not there.
-    pub fn is_not_found(&self) -> bool {
-        self.source.kind() == io::ErrorKind::NotFound
-    }
-}
-
-/// Turns an I/O error into one that says what was done, and to what.
-pub fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
-    move |source| StoreError { action, path: path.to_owned(), source }
-}
 
 /// Makes a folder and those above it; one that is there already is left as it is.
 pub fn make_folder(folder: &Path) -> Result<(), StoreError> {

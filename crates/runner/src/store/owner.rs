@@ -1,14 +1,10 @@
 //! Whose folder it is: `repository.json`. A policy of the same name in a cluster that was built anew removes nothing
 //! that it did not make, until it is told to take the folder over.
 
-use std::{fs, io, path::Path};
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::files::{
-    FILE_MODE, StoreError, read_if_there, remove_file, sync_folder, write_atomic, write_synced,
-};
+use super::{error::StoreError, place::Place};
 
 /// The file.
 pub(super) const FILE: &str = "repository.json";
@@ -46,46 +42,53 @@ impl Marker {
     }
 }
 
-/// Whose `folder` is, and whose it was before: ours if it was nobody's, or that of `adopt_from`. Two first runs at once:
-/// one link wins.
-pub(super) fn claim(
-    folder: &Path,
+/// Whose folder it is, and whose it was before: ours if it was nobody's, or that of `adopt_from`. Of two first runs at
+/// once one wins.
+pub(super) async fn claim(
+    place: &Place,
     uid: &str,
     adopt_from: Option<&str>,
     now: Timestamp,
 ) -> Result<(Owner, Vec<String>), StoreError> {
-    let path = folder.join(FILE);
-    let text = match read_if_there(&path) {
-        Ok(Some(text)) => text,
+    let marker = match read(place).await {
+        Ok(Some(marker)) => Ok(marker),
         Ok(None) => {
             let marker = Marker { format: 1, policy_uid: uid.to_owned(), created: now, adopted: Vec::new() };
-            create(folder, uid, &marker.to_json())?;
-            read_if_there(&path)?.unwrap_or_else(|| marker.to_json())
+            if place.create(FILE, &marker.to_json()).await? {
+                Ok(marker)
+            } else {
+                read(place).await.map(|there| there.unwrap_or(marker))
+            }
         }
-        Err(error) => return Ok((Owner::Unknown(error.to_string()), Vec::new())),
+        Err(error) => Err(error),
     };
-    let mut marker = match Marker::parse(&text) {
+    let mut marker = match marker {
         Ok(marker) => marker,
+        Err(Unreadable::Store(error)) if is_of_the_store(&error) => return Err(error),
         Err(error) => return Ok((Owner::Unknown(error.to_string()), Vec::new())),
     };
     if marker.policy_uid != uid && adopt_from == Some(&marker.policy_uid) {
         let before = std::mem::replace(&mut marker.policy_uid, uid.to_owned());
         marker.adopted.push(before);
-        write_atomic(folder, FILE, marker.to_json().as_bytes(), FILE_MODE)?;
+        place.write(FILE, &marker.to_json()).await?;
     }
     let Marker { policy_uid, adopted, .. } = marker;
     Ok(if policy_uid == uid { (Owner::Us, adopted) } else { (Owner::Other(policy_uid), Vec::new()) })
 }
 
-fn create(folder: &Path, uid: &str, text: &str) -> Result<(), StoreError> {
-    let part = folder.join(format!("{FILE}.{}", domain::hash::short(uid, 8)));
-    write_synced(&part, text.as_bytes(), FILE_MODE)?;
-    let linked = fs::hard_link(&part, folder.join(FILE));
-    remove_file(&part)?;
-    match linked {
-        Ok(()) => sync_folder(folder),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // A file system without links: there the second of two first runs would win, which is no harm yet.
-        Err(_) => write_atomic(folder, FILE, text.as_bytes(), FILE_MODE),
-    }
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+async fn read(place: &Place) -> Result<Option<Marker>, Unreadable> {
+    Ok(place.read(FILE).await?.map(|text| Marker::parse(&text)).transpose()?)
+}
+
+/// One rotten file makes no failed backup; an object store that does not answer does.
+fn is_of_the_store(error: &StoreError) -> bool {
+    !matches!(error, StoreError::File { .. }) && error.reason() != domain::reason::Reason::StoreFailed
 }

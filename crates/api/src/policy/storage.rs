@@ -1,0 +1,260 @@
+//! Where the copies go: a volume, or a bucket.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretKeyRef;
+
+/// Where the copies go. Write one of volume, s3, gcs and azure.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message("write exactly one of volume, s3, gcs and azure"))]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// A volume of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeStorage>,
+
+    /// A bucket of Amazon S3, or of a store that speaks the same (MinIO, Ceph, Garage, R2 and many others).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Storage>,
+
+    /// A bucket of Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsStorage>,
+
+    /// A container of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureStorage>,
+
+    /// The UID of the policy that the folder belongs to by now, to take it over with its copies: those of a cluster that
+    /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
+    /// the folder is taken over this does nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
+    pub adopt_from: Option<String>,
+}
+
+/// A volume of the cluster.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStorage {
+    /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
+    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub claim_name: String,
+
+    /// A folder in the volume, made if it is not there. Default: the volume's root. Copies go to
+    /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
+    pub sub_path: Option<String>,
+}
+
+/// A bucket of Amazon S3, or of a store that speaks the same.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && self.endpoint.startsWith('https://') : true").message("caSecretRef has a meaning with an endpoint that begins with https:// only"))]
+#[serde(rename_all = "camelCase")]
+pub struct S3Storage {
+    /// The bucket. It must exist.
+    #[schemars(length(min = 1, max = 255), pattern("^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub bucket: String,
+
+    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/, so many
+    /// policies, of many clusters if each has its own prefix, can share a bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
+    pub prefix: Option<String>,
+
+    /// The store's address, for example https://s3.example.org:9000. Default: Amazon's, of the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 500),
+        pattern("^https?://[A-Za-z0-9._:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$")
+    )]
+    pub endpoint: Option<String>,
+
+    /// The region, for example eu-central-1. Default: us-east-1, which stores other than Amazon's mostly ignore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
+    pub region: Option<String>,
+
+    /// Whether the bucket is in the path of a URL (https://host/bucket) and not in its host name
+    /// (https://bucket.host). Default: true with an endpoint, else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+
+    /// The access key. It needs to list, read, write and delete below the prefix, and to abort multipart uploads.
+    /// Default: what the cluster gives to the pod (an instance's role, or that of the namespace's default service account).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<S3Credentials>,
+
+    /// Another access key, for removals only: then that of credentials need not be allowed to delete. Default: that of
+    /// credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_credentials: Option<S3Credentials>,
+
+    /// The key of a Secret that holds the certificate of the authority that the store's certificate comes from, or a
+    /// bundle of them, in PEM. Default: the public authorities, as Mozilla lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyRef>,
+
+    /// How the store encrypts what it stores. Default: as the bucket says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_side_encryption: Option<S3Encryption>,
+
+    /// The storage class of the copies, for example STANDARD_IA. Default: the bucket's. Copies are read back after they
+    /// are stored, so classes that cannot be read at once are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9_-]+$"))]
+    #[x_kube(validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message("copies are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR"))]
+    pub storage_class: Option<String>,
+
+    /// A checksum that goes with each request, for the store to compare: SHA256 or CRC64NVME. Buckets with object lock
+    /// want one. Default: none; every copy is read back and compared anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum_algorithm: Option<S3Checksum>,
+}
+
+/// An access key of S3.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Credentials {
+    /// The key of a Secret that holds the access key's id.
+    pub access_key_id_secret_ref: SecretKeyRef,
+
+    /// The key of a Secret that holds the secret access key.
+    pub secret_access_key_secret_ref: SecretKeyRef,
+}
+
+/// How S3 encrypts what it stores.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message("kmsKeyId has a meaning with the algorithm aws:kms only"))]
+#[serde(rename_all = "camelCase")]
+pub struct S3Encryption {
+    /// AES256 (the store's own keys) or aws:kms (a key of the key management service).
+    pub algorithm: S3EncryptionAlgorithm,
+
+    /// The key's id or ARN. Default: the account's key for S3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), pattern("^[A-Za-z0-9:/_-]+$"))]
+    pub kms_key_id: Option<String>,
+}
+
+/// S3's words for how it encrypts.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum S3EncryptionAlgorithm {
+    /// With keys of the store's own.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With a key of the key management service.
+    #[serde(rename = "aws:kms")]
+    Kms,
+}
+
+/// S3's words for checksums.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum S3Checksum {
+    /// SHA-256.
+    #[serde(rename = "SHA256")]
+    Sha256,
+    /// CRC-64/NVME.
+    #[serde(rename = "CRC64NVME")]
+    Crc64Nvme,
+}
+
+/// A bucket of Google Cloud Storage.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GcsStorage {
+    /// The bucket. It must exist.
+    #[schemars(length(min = 3, max = 222), pattern("^[a-z0-9][a-z0-9._-]*$"))]
+    pub bucket: String,
+
+    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
+    pub prefix: Option<String>,
+
+    /// The service account. It needs to list, read, create and delete objects. Default: what the cluster gives to the
+    /// pod (workload identity).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<GcsCredentials>,
+
+    /// Another service account, for removals only. Default: that of credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_credentials: Option<GcsCredentials>,
+
+    /// The storage class of the copies, for example NEARLINE. Default: the bucket's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[A-Z_]+$"))]
+    pub storage_class: Option<String>,
+}
+
+/// A service account of Google Cloud.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GcsCredentials {
+    /// The key of a Secret that holds the service account's key, in JSON as Google gives it.
+    pub service_account_key_secret_ref: SecretKeyRef,
+}
+
+/// A container of Azure Blob Storage.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AzureStorage {
+    /// The storage account.
+    #[schemars(length(min = 3, max = 24), pattern("^[a-z0-9]+$"))]
+    pub account: String,
+
+    /// The container. It must exist.
+    #[schemars(length(min = 3, max = 63), pattern("^[a-z0-9][a-z0-9-]*$"))]
+    pub container: String,
+
+    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
+    pub prefix: Option<String>,
+
+    /// The address of the account's blobs, where it is not https://<account>.blob.core.windows.net.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 500),
+        pattern("^https?://[A-Za-z0-9._:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$")
+    )]
+    pub endpoint: Option<String>,
+
+    /// The account's key, or a shared access signature that allows to list, read, create, write and delete. Default:
+    /// what the cluster gives to the pod (workload identity).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<AzureCredentials>,
+
+    /// The same for removals only. Default: those of credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_credentials: Option<AzureCredentials>,
+}
+
+/// An account key or a shared access signature of Azure Storage.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message("write either accountKeySecretRef or sasTokenSecretRef, not both"))]
+#[serde(rename_all = "camelCase")]
+pub struct AzureCredentials {
+    /// The key of a Secret that holds a key of the storage account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_key_secret_ref: Option<SecretKeyRef>,
+
+    /// The key of a Secret that holds a shared access signature (SAS token).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sas_token_secret_ref: Option<SecretKeyRef>,
+}

@@ -1,0 +1,146 @@
+//! What a pod has of its store: a volume, or a bucket's URL, settings and credentials.
+
+use api::policy::{
+    AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
+    S3EncryptionAlgorithm, S3Storage, SecretKeyRef,
+};
+use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
+
+use super::{TLS_PATH, from_secret, plain};
+use crate::validate::{ValidPolicy, ValidStorage};
+
+/// The certificates of the store's authority, among the others.
+pub const CA_FILE: &str = "store-ca.crt";
+
+const VOLUME: &str = "backups";
+const PATH: &str = "/backup";
+
+/// Before the names of the clouds' variables: those of removals.
+const PRUNE: &str = "PGBACKUP_PRUNE_";
+
+/// The claim's volume.
+pub fn volume(policy: &ValidPolicy) -> Option<Volume> {
+    let ValidStorage::Volume(volume) = &policy.storage else { return None };
+    let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim_name.clone(), read_only: None };
+    Some(Volume { name: VOLUME.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() })
+}
+
+/// Where it is mounted.
+pub fn mount(policy: &ValidPolicy) -> Option<VolumeMount> {
+    let ValidStorage::Volume(volume) = &policy.storage else { return None };
+    Some(VolumeMount { sub_path: volume.sub_path.clone(), ..super::mount(VOLUME, PATH) })
+}
+
+/// The Secret with the certificates of the store's authority.
+pub fn authority(policy: &ValidPolicy) -> Option<&SecretKeyRef> {
+    let ValidStorage::S3(s3) = &policy.storage else { return None };
+    s3.ca_secret_ref.as_ref()
+}
+
+/// Stores with an address of their own mostly have no host name for each bucket.
+pub fn path_style(policy: &ValidPolicy) -> bool {
+    match &policy.storage {
+        ValidStorage::S3(s3) => s3.path_style.unwrap_or(s3.endpoint.is_some()),
+        _ => false,
+    }
+}
+
+/// The runner's options.
+pub fn options(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
+    let url = |scheme: &str, bucket: &str, prefix: Option<&str>| {
+        let parts = [Some(bucket), prefix].into_iter().flatten().collect::<Vec<_>>();
+        ("store", format!("{scheme}://{}", parts.join("/")))
+    };
+    match &policy.storage {
+        ValidStorage::Volume(_) => vec![("store", PATH.to_owned())],
+        ValidStorage::S3(s3) => {
+            let S3Storage { bucket, prefix, ca_secret_ref, server_side_encryption, .. } = &**s3;
+            let mut options = vec![url("s3", bucket, prefix.as_deref())];
+            options.extend(ca_secret_ref.as_ref().map(|_| ("store-ca", format!("{TLS_PATH}/{CA_FILE}"))));
+            options.extend(s3.storage_class.clone().map(|class| ("storage-class", class)));
+            options.extend(s3.checksum_algorithm.map(|checksum| ("s3-checksum", checksum_word(checksum))));
+            if let Some(S3Encryption { algorithm, kms_key_id }) = server_side_encryption {
+                options.push(("s3-encryption", encryption_word(*algorithm)));
+                options.extend(kms_key_id.clone().map(|id| ("s3-kms-key-id", id)));
+            }
+            options
+        }
+        ValidStorage::Gcs(GcsStorage { bucket, prefix, storage_class, .. }) => {
+            let mut options = vec![url("gs", bucket, prefix.as_deref())];
+            options.extend(storage_class.clone().map(|class| ("storage-class", class)));
+            options
+        }
+        ValidStorage::Azure(AzureStorage { container, prefix, .. }) => {
+            vec![url("az", container, prefix.as_deref())]
+        }
+    }
+}
+
+fn checksum_word(checksum: S3Checksum) -> String {
+    match checksum {
+        S3Checksum::Sha256 => "sha256",
+        S3Checksum::Crc64Nvme => "crc64nvme",
+    }
+    .to_owned()
+}
+
+fn encryption_word(algorithm: S3EncryptionAlgorithm) -> String {
+    match algorithm {
+        S3EncryptionAlgorithm::Aes256 => "AES256",
+        S3EncryptionAlgorithm::Kms => "aws:kms",
+    }
+    .to_owned()
+}
+
+/// The variables that the clouds' own tools read.
+pub fn variables(policy: &ValidPolicy) -> Vec<EnvVar> {
+    match &policy.storage {
+        ValidStorage::Volume(_) => Vec::new(),
+        ValidStorage::S3(s3) => {
+            let S3Storage { endpoint, region, credentials, prune_credentials, .. } = &**s3;
+            let mut variables: Vec<_> = endpoint.iter().map(|url| plain("AWS_ENDPOINT_URL", url)).collect();
+            variables.extend(region.iter().map(|region| plain("AWS_REGION", region)));
+            for (prefix, credentials) in [("", credentials), (PRUNE, prune_credentials)] {
+                let Some(S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref }) =
+                    credentials
+                else {
+                    continue;
+                };
+                variables.extend([
+                    from_secret(&format!("{prefix}AWS_ACCESS_KEY_ID"), access_key_id_secret_ref),
+                    from_secret(&format!("{prefix}AWS_SECRET_ACCESS_KEY"), secret_access_key_secret_ref),
+                ]);
+            }
+            variables
+        }
+        ValidStorage::Gcs(GcsStorage { credentials, prune_credentials, .. }) => {
+            let both = [("", credentials), (PRUNE, prune_credentials)];
+            let given = both.into_iter().filter_map(|(prefix, credentials)| {
+                let GcsCredentials { service_account_key_secret_ref } = credentials.as_ref()?;
+                Some(from_secret(
+                    &format!("{prefix}GOOGLE_SERVICE_ACCOUNT_KEY"),
+                    service_account_key_secret_ref,
+                ))
+            });
+            given.collect()
+        }
+        ValidStorage::Azure(AzureStorage { account, endpoint, credentials, prune_credentials, .. }) => {
+            let mut variables = vec![plain("AZURE_STORAGE_ACCOUNT_NAME", account)];
+            variables.extend(endpoint.iter().map(|url| plain("AZURE_STORAGE_ENDPOINT", url)));
+            for (prefix, credentials) in [("", credentials), (PRUNE, prune_credentials)] {
+                let Some(AzureCredentials { account_key_secret_ref, sas_token_secret_ref }) = credentials
+                else {
+                    continue;
+                };
+                let given = [
+                    ("AZURE_STORAGE_ACCOUNT_KEY", account_key_secret_ref),
+                    ("AZURE_STORAGE_SAS_TOKEN", sas_token_secret_ref),
+                ];
+                variables.extend(given.into_iter().filter_map(|(name, secret)| {
+                    secret.as_ref().map(|secret| from_secret(&format!("{prefix}{name}"), secret))
+                }));
+            }
+            variables
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Where copies go, as the command line says it: a folder, or a bucket of one of three kinds; and what its client is
+//! made of. Credentials, region and endpoint come from the environment variables that the clouds' own tools read.
+
+use std::{ffi::OsString, fmt, fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use object_store::{
+    Attribute, Attributes, Certificate, ClientOptions, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    path::Path,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use super::{
+    error::StoreError,
+    objects::{Bucket, Cloud},
+};
+
+/// Before the variables of the clouds' tools: the credentials that only remove.
+const PRUNE_PREFIX: &str = "PGBACKUP_PRUNE_";
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a store may say nothing. A part of 8 MiB needs that long at 70 kB/s.
+const READ_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// With pauses that double from 0.1 s: about half a minute.
+const RETRIES: usize = 8;
+
+/// Where copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A folder: a volume's root.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket {
+        /// Whose.
+        kind: Kind,
+        /// Its name; a container's with Azure.
+        name: String,
+        /// What comes before the policies' folders.
+        prefix: Path,
+    },
+}
+
+/// Who has a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Amazon S3, or a store that speaks the same.
+    S3,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Azure Blob Storage.
+    Azure,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::S3, Self::Gcs, Self::Azure];
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3://",
+            Self::Gcs => "gs://",
+            Self::Azure => "az://",
+        }
+    }
+
+    /// The variables of its tools, without the credentials that a pruner has others of.
+    const fn variables(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::S3 => ("AWS_", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
+            Self::Gcs => ("GOOGLE_", &["GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"]),
+            Self::Azure => ("AZURE_", &["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"]),
+        }
+    }
+}
+
+/// A location that is none.
+#[derive(Debug, thiserror::Error)]
+pub enum LocationError {
+    /// Another scheme.
+    #[error("write a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")]
+    Scheme,
+    /// No bucket.
+    #[error("there is no bucket in it")]
+    NoBucket,
+    /// A prefix that cannot be one.
+    #[error("{0}")]
+    Prefix(#[from] object_store::path::Error),
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        for kind in Kind::ALL {
+            let Some(rest) = text.strip_prefix(kind.scheme()) else { continue };
+            let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            if name.is_empty() {
+                return Err(LocationError::NoBucket);
+            }
+            let prefix = Path::parse(prefix.trim_matches('/'))?;
+            return Ok(Self::Bucket { kind, name: name.to_owned(), prefix });
+        }
+        if text.contains("://") { Err(LocationError::Scheme) } else { Ok(Self::Folder(text.into())) }
+    }
+}
+
+/// How a bucket is used, beside what the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct BucketOptions {
+    /// The certificates of the authorities to trust, instead of the public ones.
+    pub ca: Option<PathBuf>,
+    /// Whether the bucket is in the path of a URL and not in its host name.
+    pub path_style: bool,
+    /// `AES256` or `aws:kms`.
+    pub encryption: Option<String>,
+    /// The key of `aws:kms`.
+    pub kms_key: Option<String>,
+    /// What of each request's content the store is told, to compare: `sha256` or `crc64nvme`.
+    pub checksum: Option<String>,
+    /// As the store calls it: `STANDARD_IA`, `NEARLINE`, `Cool`.
+    pub storage_class: Option<String>,
+    /// How old a set without a manifest gets before it is a leftover.
+    pub leftover_age: Duration,
+}
+
+/// The environment's variables. Some are secret.
+#[derive(Clone, Default)]
+pub struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    /// Those of this process that are text.
+    pub fn of_process() -> Self {
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self(std::env::vars_os().filter_map(text).collect())
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Variables({})", self.0.len())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Variables {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+    }
+}
+
+/// Makes the clients of a bucket.
+pub fn bucket(
+    kind: Kind,
+    name: &str,
+    prefix: Path,
+    options: &BucketOptions,
+    variables: &Variables,
+) -> Result<Bucket, StoreError> {
+    let Variables(variables) = variables;
+    let authorities = authorities(options)?;
+    let client = |variables| client(kind, name, options, &authorities, variables);
+    let store = client(own(kind, variables))?;
+    let pruner = match prunes(kind, variables) {
+        Some(variables) => client(variables)?,
+        None => Arc::clone(&store),
+    };
+    let class = options.storage_class.clone().map(|class| (Attribute::StorageClass, class));
+    Ok(Bucket {
+        url: format!("{}{name}", kind.scheme()),
+        prefix,
+        store,
+        pruner,
+        attributes: Attributes::from_iter(class),
+        http: plain_client(&authorities)?,
+        leftover_age: options.leftover_age,
+    })
+}
+
+/// The certificates to trust, each in DER: those of the given bundle, or Mozilla's. What the image has does not matter:
+/// many have none, and a backup must not depend on it.
+fn authorities(options: &BucketOptions) -> Result<Vec<Vec<u8>>, StoreError> {
+    let Some(path) = &options.ca else {
+        return Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .map(|certificate| certificate.to_vec())
+            .collect());
+    };
+    let pem = fs::read(path).map_err(|source| StoreError::Given { path: path.clone(), source })?;
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(&pem).map(|found| found.map(|der| der.to_vec())).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(configuration(format!("{} holds no certificate in PEM", path.display()))),
+    }
+}
+
+fn configuration(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Configuration(error.into())
+}
+
+/// The variables that all but removals use.
+fn own(kind: Kind, variables: &[(String, String)]) -> Vec<(String, String)> {
+    let (prefix, _) = kind.variables();
+    variables.iter().filter(|(name, _)| name.starts_with(prefix)).cloned().collect()
+}
+
+/// The variables that removals use, if they have credentials of their own.
+fn prunes(kind: Kind, variables: &[(String, String)]) -> Option<Vec<(String, String)>> {
+    let (prefix, credentials) = kind.variables();
+    let given: Vec<_> = variables
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(PRUNE_PREFIX)?.to_owned(), value.clone())))
+        .filter(|(name, _)| name.starts_with(prefix))
+        .collect();
+    if given.is_empty() {
+        return None;
+    }
+    let mut all = own(kind, variables);
+    all.retain(|(name, _)| !credentials.contains(&name.as_str()));
+    all.extend(given);
+    Some(all)
+}
+
+fn client(
+    kind: Kind,
+    name: &str,
+    options: &BucketOptions,
+    authorities: &[Vec<u8>],
+    variables: Vec<(String, String)>,
+) -> Result<Arc<dyn Cloud>, StoreError> {
+    let plain = variables.iter().any(|(_, value)| value.starts_with("http://"));
+    let client = client_options(authorities, plain)?;
+    let retry = RetryConfig { max_retries: RETRIES, ..RetryConfig::default() };
+    let settings = variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    // Variables that are none of a store's settings belong to other tools.
+    let built: object_store::Result<Arc<dyn Cloud>> = match kind {
+        Kind::S3 => {
+            let builder = settings.fold(AmazonS3Builder::new(), |builder, (name, value)| {
+                match name.parse::<AmazonS3ConfigKey>() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                }
+            });
+            s3(builder.with_bucket_name(name), options, plain)
+                .with_client_options(client)
+                .with_retry(retry)
+                .build()
+                .map(|store| Arc::new(store) as _)
+        }
+        Kind::Gcs => settings
+            .fold(GoogleCloudStorageBuilder::new(), |builder, (name, value)| {
+                match name.parse::<GoogleConfigKey>() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                }
+            })
+            .with_bucket_name(name)
+            .with_client_options(client)
+            .with_retry(retry)
+            .build()
+            .map(|store| Arc::new(store) as _),
+        Kind::Azure => settings
+            .fold(MicrosoftAzureBuilder::new(), |builder, (name, value)| {
+                match name.parse::<AzureConfigKey>() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                }
+            })
+            .with_container_name(name)
+            .with_client_options(client)
+            .with_retry(retry)
+            .build()
+            .map(|store| Arc::new(store) as _),
+    };
+    built.map_err(configuration)
+}
+
+/// Over TLS nothing changes on the way, and what is stored is read back and compared; so the content is not hashed a
+/// second time for the signature. In the clear it is.
+fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS3Builder {
+    let mut builder = builder
+        .with_virtual_hosted_style_request(!options.path_style)
+        .with_unsigned_payload(!plain && options.checksum.is_none());
+    let given = [
+        ("aws_server_side_encryption", &options.encryption),
+        ("aws_sse_kms_key_id", &options.kms_key),
+        ("aws_checksum_algorithm", &options.checksum),
+    ];
+    for (name, value) in given {
+        if let (Ok(key), Some(value)) = (name.parse(), value) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder
+}
+
+fn client_options(authorities: &[Vec<u8>], plain: bool) -> Result<ClientOptions, StoreError> {
+    let agent = concat!("pgbackup/", env!("CARGO_PKG_VERSION"));
+    let mut options = ClientOptions::new()
+        .with_user_agent(agent.parse().expect("a name and a version should make a header"))
+        .with_allow_http(plain)
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_timeout_disabled()
+        .with_read_timeout(READ_TIMEOUT)
+        .with_no_system_certificates(true);
+    for der in authorities {
+        options = options.with_root_certificate(Certificate::from_der(der).map_err(configuration)?);
+    }
+    Ok(options)
+}
+
+/// For what the store's client does not do: it trusts the same authorities.
+fn plain_client(authorities: &[Vec<u8>]) -> Result<reqwest::Client, StoreError> {
+    let certificates: Result<Vec<_>, _> =
+        authorities.iter().map(|der| reqwest::Certificate::from_der(der)).collect();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .tls_certs_only(certificates.map_err(configuration)?)
+        .build()
+        .map_err(configuration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_a_folder_or_a_bucket() {
+        let bucket = |kind, name: &str, prefix: &str| Location::Bucket {
+            kind,
+            name: name.to_owned(),
+            prefix: Path::from(prefix),
+        };
+        for (text, wanted) in [
+            ("/backup", Location::Folder("/backup".into())),
+            ("backups/of s3", Location::Folder("backups/of s3".into())),
+            ("s3://shop", bucket(Kind::S3, "shop", "")),
+            ("s3://shop/", bucket(Kind::S3, "shop", "")),
+            ("s3://shop/a/b/", bucket(Kind::S3, "shop", "a/b")),
+            ("gs://shop/a", bucket(Kind::Gcs, "shop", "a")),
+            ("az://shop/a", bucket(Kind::Azure, "shop", "a")),
+        ] {
+            assert_eq!(text.parse::<Location>().unwrap(), wanted, "{text}");
+        }
+        for text in ["s3://", "s3:///a", "ftp://shop", "https://shop/a", "s3://shop/a//b", "s3://shop/../b"] {
+            assert!(text.parse::<Location>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pruner_has_its_own_credentials_and_everything_else_in_common() {
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", "writer"),
+            ("AWS_SECRET_ACCESS_KEY", "w"),
+            ("AWS_SESSION_TOKEN", "t"),
+            ("AWS_REGION", "eu-central-1"),
+            ("PGBACKUP_PRUNE_AWS_ACCESS_KEY_ID", "pruner"),
+            ("PGBACKUP_PRUNE_AWS_SECRET_ACCESS_KEY", "p"),
+            ("PGPASSWORD", "x"),
+        ];
+        let Variables(variables) = variables.into();
+        let mut prunes = prunes(Kind::S3, &variables).unwrap();
+        prunes.sort();
+        let prunes: Vec<_> = prunes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let wanted =
+            [("AWS_ACCESS_KEY_ID", "pruner"), ("AWS_REGION", "eu-central-1"), ("AWS_SECRET_ACCESS_KEY", "p")];
+        assert_eq!(prunes, wanted);
+        assert_eq!(own(Kind::S3, &variables).len(), 4);
+        assert_eq!(super::prunes(Kind::Gcs, &variables), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! A stored file, read back piece by piece.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use tokio::sync::mpsc;
+
+use super::error::StoreError;
+
+/// A stored file on its way back.
+pub struct Reader {
+    source: Source,
+}
+
+enum Source {
+    Volume { pieces: mpsc::Receiver<Result<Bytes, StoreError>>, from_device: FromDevice },
+    Objects(BoxStream<'static, Result<Bytes, StoreError>>),
+}
+
+/// How many bytes the device delivered so far.
+#[derive(Clone, Debug, Default)]
+pub struct FromDevice(Arc<AtomicU64>);
+
+impl FromDevice {
+    /// Tells it.
+    pub fn set(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Reader {
+    pub(super) fn of_volume(
+        pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
+        from_device: FromDevice,
+    ) -> Self {
+        Self { source: Source::Volume { pieces, from_device } }
+    }
+
+    pub(super) fn of_object(stream: BoxStream<'static, Result<Bytes, StoreError>>) -> Self {
+        Self { source: Source::Objects(stream) }
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match &mut self.source {
+            Source::Volume { pieces, .. } => pieces.recv().await,
+            Source::Objects(stream) => stream.next().await,
+        }
+        .transpose()
+    }
+
+    /// How many bytes the device itself delivered so far, by the kernel's count for this process. `None`: the store is
+    /// a service, and what it reads from is its own.
+    pub fn bytes_from_device(&self) -> Option<u64> {
+        match &self.source {
+            Source::Volume { from_device, .. } => Some(from_device.0.load(Ordering::Relaxed)),
+            Source::Objects(_) => None,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! What every store keeps to, tried on each: on a real file system, and on real servers of each kind.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    super::{manifest::FILE, objects::LEAST_PART, place::Making, *},
+    NEW, OLD, identity, ids, manifest,
+    server::Server,
+    time,
+};
+
+/// A store under test. Each rule has a namespace of its own in it.
+struct Stand {
+    target: Target,
+    server: Option<Server>,
+    rule: &'static str,
+}
+
+impl Stand {
+    fn policy(&self, uid: &str) -> PolicyIdentity {
+        PolicyIdentity { namespace: self.rule.replace(' ', "-"), uid: uid.to_owned(), ..identity() }
+    }
+
+    async fn open(&self) -> Repository {
+        self.open_as("uid-1", None).await
+    }
+
+    async fn open_as(&self, uid: &str, adopt_from: Option<&str>) -> Repository {
+        let now = time("2026-05-03T00:00:00Z");
+        Repository::open(&self.target, &self.policy(uid), adopt_from, now).await.unwrap()
+    }
+
+    /// Parts of uploads that were never completed are listed nowhere; versitygw keeps them in a folder of its own. The
+    /// others tell nobody: Azure drops them after a week.
+    fn has_no_parts(&self) {
+        let Some(server) = &self.server else { return };
+        let parts = std::process::Command::new("find")
+            .args([server.folder.path().to_str().unwrap(), "-path", "*/.sgwtmp/multipart/*", "-type", "f"])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(parts.stdout).unwrap(), "", "parts are left");
+    }
+
+    /// The same store, in which nothing is too young to be a leftover.
+    async fn open_later(&self) -> Repository {
+        let mut target = self.target.clone();
+        target.options.leftover_age = Duration::ZERO;
+        Repository::open(&target, &self.policy("uid-1"), None, time("2026-05-03T00:00:00Z")).await.unwrap()
+    }
+}
+
+/// The account that `tests/stores/serve` makes.
+const S3_USER: (&str, &str) = ("pgbackup", "pgbackup-secret");
+
+/// Azurite's, which everybody knows.
+const AZURE_ACCOUNT: (&str, &str) = (
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+);
+
+fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Variables {
+    [
+        ("AWS_ACCESS_KEY_ID", user),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        ("AWS_ENDPOINT_URL", server.url().as_str()),
+    ]
+    .into()
+}
+
+/// Bytes that repeat nowhere near (xorshift64).
+fn noise(size: u64) -> Vec<u8> {
+    let next = |state: &u64| {
+        let mut state = *state;
+        state ^= state << 13;
+        state ^= state >> 7;
+        Some(state ^ (state << 17))
+    };
+    let words = std::iter::successors(Some(0x9E37_79B9_7F4A_7C15), next);
+    words.flat_map(u64::to_le_bytes).take(usize::try_from(size).unwrap()).collect()
+}
+
+/// In pieces as pg_dump's pipe gives them.
+async fn write(set: &OpenSet, file: &str, bytes: &[u8], expected: u64) -> Upload {
+    let mut upload = set.upload(file, false, expected).await.unwrap();
+    for piece in bytes.chunks(131_072 - 7) {
+        upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    upload
+}
+
+async fn read(set: &OpenSet, file: &str) -> Vec<u8> {
+    let mut reader = set.read(file).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes
+}
+
+async fn commit(repository: &Repository, id: &str) {
+    let mut set = repository.create_set(id).await.unwrap();
+    write(&set, "shop.dump", b"rows", 4).await.finish().await.unwrap();
+    set.commit(&manifest(id)).await.unwrap();
+    set.end().await;
+}
+
+async fn files(repository: &Repository, folder: &str) -> Vec<String> {
+    let mut names: Vec<_> =
+        repository.place.entries(folder).await.unwrap().into_iter().map(|entry| entry.name).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn a_set_exists_when_its_manifest_does(stand: &Stand) {
+    let repository = stand.open().await;
+    let mut set = repository.create_set(OLD).await.unwrap();
+    write(&set, "shop.dump", b"rows", 4).await.finish().await.unwrap();
+    set.write("SHA256SUMS", "sums\n").await.unwrap();
+    let before = repository.list().await.unwrap();
+    assert_eq!((ids(&before.sets), before.leftovers.as_slice()), (vec![], [OLD.to_owned()].as_slice()));
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run is at work");
+
+    let sha256 = set.commit(&manifest(OLD)).await.unwrap();
+    set.end().await;
+
+    let after = repository.list().await.unwrap();
+    assert_eq!((ids(&after.sets), after.leftovers.len()), (vec![OLD], 0));
+    assert_eq!(repository.manifest(OLD).await.unwrap(), (manifest(OLD), sha256));
+    assert_eq!(files(&repository, OLD).await, ["SHA256SUMS", "manifest.json", "shop.dump"]);
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "it has a manifest");
+}
+
+async fn what_is_stored_comes_back_whole(stand: &Stand) {
+    let repository = stand.open().await;
+    let set = repository.create_set(OLD).await.unwrap();
+    // Below one part; a whole number of parts; and so many that some wait for others.
+    for (n, size) in [0, 1, 131_072, 2 * LEAST_PART, 7 * LEAST_PART + 1].into_iter().enumerate() {
+        // As the name of a database with a blank and a slash is written.
+        let (file, bytes) = (format!("a%20%2F{n}.dump"), noise(size));
+        write(&set, &file, &bytes, size).await.finish().await.unwrap();
+        assert!(read(&set, &file).await == bytes, "{file} of {size} bytes");
+    }
+    set.abandon().await.unwrap();
+}
+
+async fn parts_grow_with_what_is_expected(stand: &Stand) {
+    let repository = stand.open().await;
+    let set = repository.create_set(OLD).await.unwrap();
+    // 10,000 parts of 8 MiB hold less than three times this.
+    let expected = 10_000 * (LEAST_PART + 1) / 3 + 10_000;
+    let bytes = noise(2 * LEAST_PART);
+    write(&set, "shop.dump", &bytes, expected).await.finish().await.unwrap();
+    assert!(read(&set, "shop.dump").await == bytes);
+    set.abandon().await.unwrap();
+}
+
+async fn a_manifest_is_written_once(stand: &Stand) {
+    let repository = stand.open().await;
+    let mut one = repository.create_set(OLD).await.unwrap();
+    one.commit(&manifest(OLD)).await.unwrap();
+    let other = Manifest { warnings: vec!["another".into()], ..manifest(OLD) };
+    let error = one.commit(&other).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyThere { .. }), "{error}");
+    assert_eq!(repository.manifest(OLD).await.unwrap().0, manifest(OLD), "the first one stays");
+    // A request that is repeated after its answer was lost meets what it wrote itself.
+    one.commit(&manifest(OLD)).await.unwrap();
+}
+
+async fn nothing_appears_before_it_is_finished(stand: &Stand) {
+    let repository = stand.open().await;
+    let set = repository.create_set(OLD).await.unwrap();
+    for size in [100, 3 * LEAST_PART] {
+        let upload = write(&set, "shop.dump", &noise(size), size).await;
+        assert!(!files(&repository, OLD).await.contains(&"shop.dump".to_owned()), "{size} bytes");
+        upload.discard().await.unwrap();
+        assert!(!files(&repository, OLD).await.contains(&"shop.dump".to_owned()), "{size} bytes");
+    }
+    set.abandon().await.unwrap();
+    assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
+}
+
+async fn an_abandoned_set_leaves_nothing(stand: &Stand) {
+    let repository = stand.open().await;
+    let set = repository.create_set(OLD).await.unwrap();
+    write(&set, "one.dump", b"rows", 4).await.finish().await.unwrap();
+    // Dropped as a run that is told to stop drops it.
+    drop(write(&set, "two.dump", &noise(3 * LEAST_PART), 0).await);
+    set.abandon().await.unwrap();
+    let listing = repository.list().await.unwrap();
+    assert_eq!((listing.sets.len(), listing.leftovers.len()), (0, 0));
+    stand.has_no_parts();
+}
+
+async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
+    let repository = stand.open().await;
+    let set = repository.create_set(OLD).await.unwrap();
+    write(&set, "one.dump", b"rows", 4).await.finish().await.unwrap();
+    drop(write(&set, "two.dump", &noise(3 * LEAST_PART), 0).await);
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
+    if let Making::Objects(uploads) = &set.making {
+        // A process that is dead sends nothing more.
+        uploads.settle().await;
+    }
+    drop(set);
+
+    let later = stand.open_later().await;
+    assert_eq!(later.list().await.unwrap().leftovers, [OLD]);
+    assert!(later.remove_leftover(OLD).await.unwrap());
+
+    assert_eq!(files(&later, OLD).await, Vec::<String>::new());
+    assert_eq!(later.list().await.unwrap().leftovers, Vec::<String>::new());
+    stand.has_no_parts();
+}
+
+async fn a_removed_set_is_gone_and_no_other(stand: &Stand) {
+    let repository = stand.open().await;
+    commit(&repository, OLD).await;
+    commit(&repository, NEW).await;
+    repository.remove_set(OLD).await.unwrap();
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [NEW]);
+    assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
+    repository.remove_set(OLD).await.expect("what is gone is gone");
+}
+
+async fn a_rotten_manifest_hides_no_other_set_and_is_left_alone(stand: &Stand) {
+    let repository = stand.open().await;
+    for id in [OLD, NEW] {
+        commit(&repository, id).await;
+    }
+    repository.place.write(&format!("{OLD}/{FILE}"), "{").await.unwrap();
+    let listing = repository.list().await.unwrap();
+    assert_eq!((ids(&listing.sets), listing.leftovers.len()), (vec![NEW], 0));
+    assert_eq!((listing.unreadable.len(), listing.unreadable[0].0.as_str()), (1, OLD));
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "what has a manifest is no leftover");
+    assert_eq!(files(&repository, OLD).await, ["manifest.json", "shop.dump"]);
+}
+
+async fn a_set_with_an_unreadable_check_counts_for_nothing(stand: &Stand) {
+    let repository = stand.open().await;
+    for id in [OLD, NEW] {
+        commit(&repository, id).await;
+    }
+    repository.place.write(&format!("{NEW}/check-20260503T000000Z.json"), "{").await.unwrap();
+    let listing = repository.list().await.unwrap();
+    assert_eq!((ids(&listing.sets), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
+}
+
+async fn the_first_policy_to_come_owns_the_folder(stand: &Stand) {
+    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Us);
+    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Us);
+    assert_eq!(stand.open_as("uid-2", None).await.owner, Owner::Other("uid-1".into()));
+}
+
+async fn of_two_policies_that_come_at_once_one_owns_the_folder(stand: &Stand) {
+    let (one, two) = tokio::join!(stand.open_as("uid-1", None), stand.open_as("uid-2", None));
+    let wanted = match (&one.owner, &two.owner) {
+        (Owner::Us, Owner::Other(uid)) => uid == "uid-1",
+        (Owner::Other(uid), Owner::Us) => uid == "uid-2",
+        _ => false,
+    };
+    assert!(wanted, "{:?} and {:?}", one.owner, two.owner);
+}
+
+async fn a_policy_that_names_the_owner_takes_the_folder_over(stand: &Stand) {
+    stand.open_as("uid-1", None).await;
+    let wrong = stand.open_as("uid-2", Some("uid-7")).await;
+    assert_eq!((wrong.owner, wrong.adopted), (Owner::Other("uid-1".into()), vec![]));
+    let right = stand.open_as("uid-2", Some("uid-1")).await;
+    assert_eq!((right.owner, right.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
+    // From then on it does not matter what the policy says.
+    for stale in [None, Some("uid-1"), Some("uid-2")] {
+        let later = stand.open_as("uid-2", stale).await;
+        assert_eq!((later.owner, later.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
+    }
+    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Other("uid-2".into()), "the old one lost it");
+}
+
+async fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail(stand: &Stand) {
+    let repository = stand.open().await;
+    for rotten in ["{", ""] {
+        repository.place.write(owner::FILE, rotten).await.unwrap();
+        assert!(matches!(stand.open().await.owner, Owner::Unknown(_)));
+    }
+}
+
+async fn the_newest_records_are_kept(stand: &Stand) {
+    let repository = stand.open().await;
+    for job in ["a", "b", "c", "d"] {
+        repository.write_record(job, job).await.unwrap();
+    }
+    assert_eq!(repository.newest_records(9).await.unwrap(), ["d\n", "c\n", "b\n", "a\n"]);
+    assert_eq!(repository.newest_records(2).await.unwrap(), ["d\n", "c\n"]);
+    repository.remove_old_records(2).await.unwrap();
+    assert_eq!(repository.newest_records(9).await.unwrap(), ["d\n", "c\n"]);
+}
+
+async fn two_runs_at_once_are_not_in_each_others_way(stand: &Stand) {
+    let (one, two) = (stand.open().await, stand.open().await);
+    tokio::join!(commit(&one, OLD), commit(&two, NEW));
+    assert_eq!(ids(&one.list().await.unwrap().sets), [OLD, NEW]);
+}
+
+/// Runs every rule on a store.
+macro_rules! rules {
+    ($stand:expr; $($rule:ident)*) => {{
+        let mut stand: Stand = $stand;
+        $(
+            stand.rule = stringify!($rule);
+            println!("{}", stand.rule);
+            $rule(&stand).await;
+        )*
+    }};
+}
+
+macro_rules! every_rule {
+    ($stand:expr) => {
+        rules!($stand;
+            a_set_exists_when_its_manifest_does
+            what_is_stored_comes_back_whole
+            parts_grow_with_what_is_expected
+            a_manifest_is_written_once
+            nothing_appears_before_it_is_finished
+            an_abandoned_set_leaves_nothing
+            what_a_killed_run_left_goes_when_it_is_surely_dead
+            a_removed_set_is_gone_and_no_other
+            a_rotten_manifest_hides_no_other_set_and_is_left_alone
+            a_set_with_an_unreadable_check_counts_for_nothing
+            the_first_policy_to_come_owns_the_folder
+            of_two_policies_that_come_at_once_one_owns_the_folder
+            a_policy_that_names_the_owner_takes_the_folder_over
+            a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail
+            the_newest_records_are_kept
+            two_runs_at_once_are_not_in_each_others_way
+        )
+    };
+}
+
+fn target(location: &str, path_style: bool, variables: Variables) -> Target {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let leftover_age = Duration::from_hours(24);
+    let options = BucketOptions { path_style, leftover_age, ..BucketOptions::default() };
+    Target { location: location.parse().unwrap(), options, variables }
+}
+
+#[tokio::test]
+async fn a_volume_keeps_every_rule() {
+    let root = tempfile::tempdir().unwrap();
+    let target = target(root.path().to_str().unwrap(), false, Variables::default());
+    every_rule!(Stand { target, server: None, rule: "" });
+}
+
+#[tokio::test]
+async fn s3_keeps_every_rule() {
+    let server = Server::start("s3", &[]);
+    let target = target("s3://backups/a/b", true, s3_variables(&server, S3_USER));
+    every_rule!(Stand { target, server: Some(server), rule: "" });
+}
+
+#[tokio::test]
+async fn gcs_keeps_every_rule() {
+    let server = Server::start("gcs", &[]);
+    let variables = [("GOOGLE_BASE_URL", server.url().as_str()), ("GOOGLE_SKIP_SIGNATURE", "true")].into();
+    let target = target("gs://backups/a/b", false, variables);
+    every_rule!(Stand { target, server: Some(server), rule: "" });
+}
+
+#[tokio::test]
+async fn azure_keeps_every_rule() {
+    let server = Server::start("azure", &[]);
+    let endpoint = format!("{}/{}", server.url(), AZURE_ACCOUNT.0);
+    let variables = [
+        ("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT.0),
+        ("AZURE_STORAGE_ACCOUNT_KEY", AZURE_ACCOUNT.1),
+        ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
+    ]
+    .into();
+    let target = target("az://backups/a/b", false, variables);
+    every_rule!(Stand { target, server: Some(server), rule: "" });
+}
