@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::{
     manifest::{Check, CheckResult, Manifest},
     report::Retained,
+    suspicion::{self, Suspicion},
 };
 
 /// One backup set of a store.
@@ -26,6 +27,8 @@ pub struct CatalogSet {
     pub databases: BTreeSet<String>,
     /// Its stored bytes.
     pub size_bytes: u64,
+    /// What of it is not as it was before.
+    pub suspicions: BTreeSet<suspicion::Key>,
 }
 
 /// What a set's newest check gave.
@@ -33,20 +36,25 @@ pub struct CatalogSet {
 pub enum SetState {
     /// It is whole.
     Verified,
+    /// It is whole, and not like those before it: it waits, and counts for nothing, until that is settled.
+    Suspicious,
     /// It is not; retention does not count on it.
     Failed,
 }
 
 impl CatalogSet {
     /// The set of a manifest and of the checks made after it, in any order. The newest check decides; of two at
-    /// the same moment, the one that failed.
-    pub fn new(manifest: &Manifest, later: &[Check]) -> Self {
+    /// the same moment, the one that failed. `acknowledged`: a person has settled what is suspicious of it.
+    pub fn new(manifest: &Manifest, later: &[Check], acknowledged: bool) -> Self {
         let newest = later
             .iter()
             .chain([&manifest.check])
             .max_by_key(|check| (check.time, check.result == CheckResult::Failed));
         let state = match newest.map(|check| check.result) {
-            Some(CheckResult::Verified) => SetState::Verified,
+            Some(CheckResult::Verified) if manifest.suspicions.is_empty() || acknowledged => {
+                SetState::Verified
+            }
+            Some(CheckResult::Verified) => SetState::Suspicious,
             Some(CheckResult::Failed) | None => SetState::Failed,
         };
         Self {
@@ -56,6 +64,7 @@ impl CatalogSet {
             state,
             databases: manifest.databases().map(str::to_owned).collect(),
             size_bytes: manifest.size_bytes(),
+            suspicions: manifest.suspicions.iter().map(Suspicion::key).collect(),
         }
     }
 }
@@ -65,6 +74,7 @@ impl CatalogSet {
 pub struct Catalog {
     owners: BTreeSet<String>,
     sets: Vec<CatalogSet>,
+    settled: Vec<String>,
 }
 
 impl Catalog {
@@ -72,14 +82,45 @@ impl Catalog {
     /// snapshot, then by name, and names are unique.
     pub fn new(owner: impl Into<String>, mut sets: Vec<CatalogSet>) -> Self {
         sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
-        Self { owners: [owner.into()].into(), sets }
+        let mut catalog = Self { owners: [owner.into()].into(), sets, settled: Vec::new() };
+        catalog.settle();
+        catalog
+    }
+
+    /// What [`suspicion::ALIKE`] suspicious sets in a row say is how things are: they are verified.
+    fn settle(&mut self) {
+        let owners = &self.owners;
+        let mut own: Vec<&mut CatalogSet> = self
+            .sets
+            .iter_mut()
+            .filter(|set| owners.contains(&set.policy_uid) && set.state != SetState::Failed)
+            .collect();
+        let alike = |a: &&mut CatalogSet, b: &&mut CatalogSet| {
+            a.state == SetState::Suspicious && b.state == SetState::Suspicious && a.suspicions == b.suspicions
+        };
+        for row in own.chunk_by_mut(alike) {
+            let settles = row[0].suspicions.iter().all(|(kind, _)| kind.settles_by_itself());
+            if settles && row.len() >= suspicion::ALIKE {
+                for set in row {
+                    set.state = SetState::Verified;
+                    self.settled.push(set.id.clone());
+                }
+            }
+        }
     }
 
     /// The same, with the sets of the policies of these UIDs: the policy has taken their folder over.
     #[must_use]
     pub fn adopting(mut self, owners: impl IntoIterator<Item = String>) -> Self {
         self.owners.extend(owners);
+        self.settle();
         self
+    }
+
+    /// The suspicious sets that are verified because so many in a row say the same. When some of them have gone the
+    /// others no longer tell, so it must be written down.
+    pub fn settled(&self) -> &[String] {
+        &self.settled
     }
 
     /// All sets, newest first, those of other policies too.
@@ -108,6 +149,7 @@ impl Catalog {
         Retained {
             sets: count(self.own().count()),
             verified: count(self.verified().count()),
+            suspicious: count(self.own().filter(|set| set.state == SetState::Suspicious).count()),
             bytes: self.own().map(|set| set.size_bytes).sum(),
             oldest: self.own().next_back().map(|set| set.snapshot_time),
             newest: self.own().next().map(|set| set.snapshot_time),

@@ -13,4 +13,5 @@ pub mod report;
 pub mod retention;
 pub mod schedule;
 pub mod size;
+pub mod suspicion;
 pub mod uri;

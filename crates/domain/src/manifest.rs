@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::report::RunIdentity;
+use crate::{report::RunIdentity, suspicion::Suspicion};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
 
 /// The file's name in the set.
 pub const FILE: &str = "manifest.json";
+
+/// The file in the set that says that a person has settled what is suspicious of it.
+pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
 
 /// One backup set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,9 @@ pub struct Manifest {
     pub artifacts: Vec<Artifact>,
     /// The first check, made before this manifest was written.
     pub check: Check,
+    /// What of it is not as it was in the copies before: with any of them it counts for nothing until that is settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<Suspicion>,
     /// Things worth knowing before a restore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -150,7 +156,11 @@ pub struct DatabaseFacts {
     /// Tables whose rows the policy leaves out (`dump.excludeTableData`), quoted as the server does it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_table_data: Vec<String>,
-    /// The tables whose rows are in the archive.
+    /// The bytes of all rows, as COPY writes them: what a compressed archive's size says nothing of. 0 where the archive was
+    /// not read.
+    #[serde(default)]
+    pub data_bytes: u64,
+    /// The tables whose rows are in the archive. None where the archive was not read.
     pub tables: Vec<TableFacts>,
 }
 
@@ -227,9 +237,13 @@ pub struct Check {
 /// How deep a check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
-    /// Size and SHA-256 of the bytes read back, the archive readable to its end, rows and fingerprint of each
-    /// table, and the table of contents against the database's catalog.
+    /// Size and SHA-256 of the bytes read back, and nothing else.
+    Checksum,
+    /// That, the archive readable to its end, rows and fingerprint of each table, and the table of contents against the
+    /// database's catalog.
     Archive,
+    /// That, and the rows of each table against those counted at the source in the same snapshot.
+    Counts,
 }
 
 /// What came of a check.
@@ -239,16 +253,6 @@ pub enum CheckResult {
     Verified,
     /// Something was not.
     Failed,
-}
-
-impl CheckResult {
-    /// The word itself, as it stands in statuses.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Verified => "Verified",
-            Self::Failed => "Failed",
-        }
-    }
 }
 
 impl Manifest {

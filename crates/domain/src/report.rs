@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{manifest::CheckResult, reason::Reason};
+use crate::reason::Reason;
 
 /// The version of the format. Readers refuse a greater one and ignore fields they do not know.
 pub const VERSION: u32 = 1;
@@ -183,7 +183,38 @@ pub struct SetSummary {
     /// Where it is, below the store's root: `<namespace>/<policy>/<set>`.
     pub location: String,
     /// What reading it back gave.
-    pub verification: CheckResult,
+    pub verification: Verdict,
+}
+
+/// What reading a set back gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Everything was as it should be.
+    Verified,
+    /// The stored bytes are those that were written; more was not asked for.
+    Stored,
+    /// It is whole, and not like those before it.
+    Suspicious,
+}
+
+impl Verdict {
+    /// The word itself, as it stands in statuses.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verified => "Verified",
+            Self::Stored => "Stored",
+            Self::Suspicious => "Suspicious",
+        }
+    }
+
+    /// The reason of a run that stored such a set.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Verified => Reason::Verified,
+            Self::Stored => Reason::Stored,
+            Self::Suspicious => Reason::Suspicious,
+        }
+    }
 }
 
 /// One file of a set.
@@ -209,6 +240,9 @@ pub struct Retained {
     pub sets: u32,
     /// Those whose newest check passed.
     pub verified: u32,
+    /// Those that are whole and not like those before them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suspicious: u32,
     /// The stored bytes of all of them.
     pub bytes: u64,
     /// The oldest set's snapshot.
@@ -217,6 +251,11 @@ pub struct Retained {
     /// The newest set's snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Timestamp>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if gives a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What pruning did.

@@ -63,6 +63,8 @@ pub enum KeepReason {
     Within(Bucket),
     /// The rule's window reaches beyond the oldest verified set, which stands in for what is not there.
     Oldest(Bucket),
+    /// It is suspicious: it waits until that is settled.
+    Suspicious,
     /// Its check failed, but too few newer verified sets exist.
     AwaitingVerified,
     /// Its check failed, but no verified set holds one of its databases: something may still be saved from it.
@@ -85,6 +87,7 @@ impl fmt::Display for KeepReason {
             Self::Within(Bucket::Last) => f.write_str("within"),
             Self::Within(bucket) => write!(f, "{bucket} within"),
             Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
+            Self::Suspicious => f.write_str("suspicious"),
             Self::AwaitingVerified => f.write_str("awaiting verified"),
             Self::OnlyCopy => f.write_str("only copy"),
             Self::JustMade => f.write_str("just made"),
@@ -164,6 +167,7 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
                     }
                     if reasons.is_empty() { Err(DeleteReason::Expired) } else { Ok(reasons) }
                 }
+                SetState::Suspicious => Ok(vec![KeepReason::Suspicious]),
                 SetState::Failed => failed(set, &floors, &held),
             }
         };

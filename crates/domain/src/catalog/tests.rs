@@ -4,7 +4,10 @@ use super::*;
 use crate::manifest::{
     Artifact, ClientFacts, Content, DatabaseDefinition, DatabaseFacts, Level, PolicyIdentity, ServerFacts,
 };
-use crate::report::{RunIdentity, Trigger};
+use crate::{
+    report::{RunIdentity, Trigger},
+    suspicion::SuspicionKind,
+};
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -38,6 +41,7 @@ fn database(name: &str) -> Artifact {
         },
         extensions: [].into(),
         objects: [].into(),
+        data_bytes: 0,
         excluded_table_data: vec![],
         tables: vec![],
     };
@@ -85,6 +89,7 @@ fn manifest() -> Manifest {
             },
         ],
         check: check("2026-05-01T02:00:50Z", CheckResult::Verified),
+        suspicions: vec![],
         warnings: vec![],
     }
 }
@@ -97,13 +102,14 @@ fn set(id: &str, at: &str, owner: &str, state: SetState) -> CatalogSet {
         state,
         databases: ["shop".to_owned()].into(),
         size_bytes: 100,
+        suspicions: BTreeSet::new(),
     }
 }
 
 #[test]
 fn a_set_is_what_its_manifest_says() {
     assert_eq!(
-        CatalogSet::new(&manifest(), &[]),
+        CatalogSet::new(&manifest(), &[], false),
         CatalogSet {
             id: "20260501T020003Z-1a2b3c".into(),
             policy_uid: "uid-1".into(),
@@ -111,6 +117,7 @@ fn a_set_is_what_its_manifest_says() {
             state: SetState::Verified,
             databases: ["billing".to_owned(), "shop".to_owned()].into(),
             size_bytes: 2010,
+            suspicions: BTreeSet::new(),
         }
     );
 }
@@ -118,7 +125,7 @@ fn a_set_is_what_its_manifest_says() {
 #[test]
 fn the_newest_check_decides() {
     use CheckResult::{Failed, Verified};
-    let state = |later: &[Check]| CatalogSet::new(&manifest(), later).state;
+    let state = |later: &[Check]| CatalogSet::new(&manifest(), later, false).state;
     let (june, july) = ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z");
     assert_eq!(state(&[check(june, Failed)]), SetState::Failed);
     assert_eq!(state(&[check(june, Failed), check(july, Verified)]), SetState::Verified);
@@ -151,6 +158,7 @@ fn figures_and_the_newest_verified_set_leave_other_policies_out() {
         Retained {
             sets: 3,
             verified: 2,
+            suspicious: 0,
             bytes: 300,
             oldest: Some(time("2026-05-02T00:00:00Z")),
             newest: Some(time("2026-05-04T00:00:00Z")),
@@ -162,7 +170,67 @@ fn figures_and_the_newest_verified_set_leave_other_policies_out() {
 fn an_empty_store_has_nothing() {
     let catalog = Catalog::new("uid-1", vec![]);
     assert_eq!(catalog.verified().next(), None);
-    assert_eq!(catalog.retained(), Retained { sets: 0, verified: 0, bytes: 0, oldest: None, newest: None });
+    assert_eq!(
+        catalog.retained(),
+        Retained { sets: 0, verified: 0, suspicious: 0, bytes: 0, oldest: None, newest: None }
+    );
+}
+
+fn suspicious(id: &str, day: u8, kind: SuspicionKind, database: Option<&str>) -> CatalogSet {
+    let key = (kind, database.map(str::to_owned));
+    let at = format!("2026-05-{day:02}T00:00:00Z");
+    CatalogSet { suspicions: [key].into(), ..set(id, &at, "uid-1", SetState::Suspicious) }
+}
+
+/// The sets that are verified, oldest first.
+fn verified_of(sets: &[CatalogSet]) -> Vec<String> {
+    Catalog::new("uid-1", sets.to_vec()).verified().rev().map(|set| set.id.clone()).collect()
+}
+
+#[test]
+fn four_alike_in_a_row_are_how_things_are() {
+    use SuspicionKind::{Emptied, Shrunk};
+    let row = |n: u8, kind| {
+        (1..=n).map(|day| suspicious(&format!("{day}"), day, kind, Some("shop"))).collect::<Vec<_>>()
+    };
+    assert_eq!(verified_of(&row(3, Shrunk)), Vec::<String>::new());
+    assert_eq!(verified_of(&row(4, Shrunk)), ["1", "2", "3", "4"]);
+    assert_eq!(verified_of(&row(5, Emptied)), ["1", "2", "3", "4", "5"]);
+    assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).settled().len(), 4);
+
+    // One that says something else, one that is as before, and one of another database break the row.
+    let mut other = row(4, Shrunk);
+    other[2] = suspicious("3", 3, Emptied, Some("shop"));
+    assert_eq!(verified_of(&other), Vec::<String>::new());
+    let mut other = row(4, Shrunk);
+    other[2] = set("3", "2026-05-03T00:00:00Z", "uid-1", SetState::Verified);
+    assert_eq!(verified_of(&other), ["3"]);
+    let mut other = row(4, Shrunk);
+    other[2] = suspicious("3", 3, Shrunk, Some("billing"));
+    assert_eq!(verified_of(&other), Vec::<String>::new());
+    // A copy whose check failed says nothing, for or against.
+    let mut with_failed = row(4, Shrunk);
+    with_failed.push(set("bad", "2026-05-02T12:00:00Z", "uid-1", SetState::Failed));
+    assert_eq!(verified_of(&with_failed), ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
+    use SuspicionKind::{DatabaseMissing, ServerChanged};
+    for (kind, database) in [(ServerChanged, None), (DatabaseMissing, Some("shop"))] {
+        let row: Vec<_> = (1..=9).map(|day| suspicious(&format!("{day}"), day, kind, database)).collect();
+        assert_eq!(verified_of(&row), Vec::<String>::new(), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_is_suspicious_counts_when_a_person_says_so() {
+    let suspicion = Suspicion { kind: SuspicionKind::ServerChanged, database: None, message: "is".into() };
+    let manifest = Manifest { suspicions: vec![suspicion], ..manifest() };
+    assert_eq!(CatalogSet::new(&manifest, &[], false).state, SetState::Suspicious);
+    assert_eq!(CatalogSet::new(&manifest, &[], true).state, SetState::Verified);
+    let failed = [check("2026-06-01T00:00:00Z", CheckResult::Failed)];
+    assert_eq!(CatalogSet::new(&manifest, &failed, true).state, SetState::Failed, "bytes are bytes");
 }
 
 proptest! {
@@ -176,6 +244,7 @@ proptest! {
                 state: if failed { SetState::Failed } else { SetState::Verified },
                 databases: BTreeSet::new(),
                 size_bytes: 1,
+                suspicions: BTreeSet::new(),
             }).collect::<Vec<_>>())
             .prop_flat_map(|sets| (Just(sets.clone()), Just(sets).prop_shuffle())),
     ) {

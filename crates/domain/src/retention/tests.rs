@@ -20,12 +20,37 @@ fn set(id: &str, at: Timestamp, state: SetState, databases: &[&str]) -> CatalogS
         state,
         databases: databases.iter().map(|&name| name.to_owned()).collect(),
         size_bytes: 1,
+        suspicions: BTreeSet::new(),
     }
 }
 
 /// Sets of one database, named by their times.
 fn verified(times: &[&str]) -> Vec<CatalogSet> {
     times.iter().map(|at| set(at, at.parse().unwrap(), SetState::Verified, &["shop"])).collect()
+}
+
+#[test]
+fn suspicious_sets_wait_and_count_for_nothing() {
+    let mut sets = verified(&["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"]);
+    for (n, day) in ["2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z"].iter().enumerate() {
+        sets.push(set(&format!("odd-{n}"), day.parse().unwrap(), SetState::Suspicious, &["shop"]));
+    }
+    let expected = [
+        "odd-1: suspicious",
+        "odd-0: suspicious",
+        "2026-05-03T00:00:00Z: newest verified, minimum verified, last",
+        "2026-05-02T00:00:00Z: last",
+        "-2026-05-01T00:00:00Z: expired",
+    ];
+    assert_eq!(shown(&sets, &keep(&[(Bucket::Last, 2)]), "Etc/UTC"), expected);
+    // Nor does a window end where one of them is.
+    let within = Rules {
+        keep_within: [(Bucket::Last, "1d1h".parse().unwrap())].into(),
+        minimum_verified: 1,
+        ..Rules::default()
+    };
+    let kept = plan(&Catalog::new(OWNER, sets), &within, &time_zone("Etc/UTC").unwrap(), None);
+    assert_eq!(kept.delete.iter().map(|set| set.id.as_str()).collect::<Vec<_>>(), ["2026-05-01T00:00:00Z"]);
 }
 
 /// The plan as `reasons: id` lines, newest first, with `-` before what goes.

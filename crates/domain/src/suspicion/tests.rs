@@ -1,0 +1,172 @@
+use crate::{
+    manifest::{
+        Artifact, Check, CheckResult, ClientFacts, DatabaseDefinition, FORMAT, Level, PolicyIdentity,
+        ServerFacts, TableFacts,
+    },
+    report::{RunIdentity, Trigger},
+};
+
+use super::*;
+
+/// A copy of databases, each with tables and their rows.
+fn copy(databases: &[(&str, &[(&str, u64)])]) -> Manifest {
+    let at = "2026-05-01T02:00:03Z".parse().unwrap();
+    Manifest {
+        format: FORMAT,
+        id: "20260501T020003Z-1a2b3c".into(),
+        policy: PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() },
+        run: RunIdentity {
+            job: "job".into(),
+            job_uid: "job-1".into(),
+            trigger: Trigger::Manual,
+            scheduled_time: None,
+        },
+        snapshot_time: at,
+        start_time: at,
+        completion_time: at,
+        server: ServerFacts {
+            version: "17.6".into(),
+            version_num: 170_006,
+            system_identifier: "1".into(),
+            timeline: 3,
+            in_recovery: false,
+            bootstrap_superuser: "postgres".into(),
+            shared_preload_libraries: String::new(),
+            roles: vec![],
+        },
+        client: ClientFacts { version: "17.6".into(), runner: "0".into() },
+        artifacts: databases.iter().map(|(name, tables)| artifact(name, tables)).collect(),
+        check: Check {
+            time: at,
+            level: Level::Archive,
+            result: CheckResult::Verified,
+            bytes_read: 1,
+            bytes_from_device: None,
+        },
+        suspicions: vec![],
+        warnings: vec![],
+    }
+}
+
+fn artifact(name: &str, tables: &[(&str, u64)]) -> Artifact {
+    let tables = tables.iter().enumerate().map(|(n, (table, rows))| TableFacts {
+        oid: u32::try_from(n).unwrap(),
+        schema: "public".into(),
+        name: (*table).into(),
+        columns: String::new(),
+        rows: *rows,
+        fingerprint: String::new(),
+    });
+    let tables: Vec<_> = tables.collect();
+    let facts = DatabaseFacts {
+        name: name.into(),
+        oid: 1,
+        snapshot_time: "2026-05-01T02:00:03Z".parse().unwrap(),
+        snapshot_lsn: "0/1".into(),
+        held_seconds: 0.0,
+        compression: "zstd:1".into(),
+        command: vec![],
+        definition: DatabaseDefinition {
+            owner: "postgres".into(),
+            encoding: "UTF8".into(),
+            locale_provider: "libc".into(),
+            collate: "C".into(),
+            ctype: "C".into(),
+            locale: None,
+            icu_rules: None,
+            collation_version: None,
+            tablespace: "pg_default".into(),
+            connection_limit: -1,
+            settings: BTreeMap::new(),
+        },
+        extensions: BTreeMap::new(),
+        objects: BTreeMap::new(),
+        excluded_table_data: vec![],
+        data_bytes: tables.iter().map(|table| 10 * table.rows).sum(),
+        tables,
+    };
+    Artifact {
+        file: format!("{name}.dump"),
+        size_bytes: 1,
+        sha256: String::new(),
+        content: Content::Database(Box::new(facts)),
+    }
+}
+
+fn found(new: &Manifest, before: &[Manifest]) -> Vec<String> {
+    suspicions(new, before, &[], &BTreeSet::new(), MAX_SHRINK).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_first_copy_and_one_like_those_before_are_not_suspicious() {
+    let usual = copy(&[("shop", &[("goods", 2000), ("queue", 0)])]);
+    assert_eq!(found(&usual, &[]), Vec::<String>::new());
+    assert_eq!(found(&usual, &[usual.clone(), usual.clone()]), Vec::<String>::new());
+    let grown = copy(&[("shop", &[("goods", 2_000_000), ("queue", 0)]), ("new", &[])]);
+    assert_eq!(found(&grown, &[usual]), Vec::<String>::new());
+}
+
+#[test]
+fn far_fewer_rows_than_the_median_are_suspicious() {
+    let of = |rows| copy(&[("shop", &[("goods", rows)])]);
+    let before = [of(900), of(1000), of(10), of(1100), of(1000)];
+    assert_eq!(found(&of(500), &before), Vec::<String>::new(), "half of it is still there");
+    let said = "has 499 rows of database \"shop\", where verified copies had 1000";
+    assert_eq!(found(&of(499), &before), [said]);
+    // A copy of long ago does not count.
+    let before = [of(10), of(10), of(10), of(10), of(10), of(100_000)];
+    assert_eq!(found(&of(9), &before), Vec::<String>::new());
+    let all = |max_shrink| suspicions(&of(0), &[of(1000)], &[], &BTreeSet::new(), max_shrink);
+    assert_eq!(all(100), vec![], "100 % may go");
+    assert_eq!(all(99).len(), 1);
+}
+
+#[test]
+fn far_fewer_bytes_are_suspicious_even_if_the_rows_are_there() {
+    let mut new = copy(&[("shop", &[("goods", 1000)])]);
+    let Content::Database(facts) = &mut new.artifacts[0].content else { unreachable!() };
+    facts.data_bytes = 2000;
+    let said = "has 2000 bytes of data of database \"shop\", where verified copies had 10000";
+    assert_eq!(found(&new, &[copy(&[("shop", &[("goods", 1000)])])]), [said]);
+}
+
+#[test]
+fn a_table_that_lost_all_of_many_rows_is_suspicious() {
+    let last = copy(&[("shop", &[("goods", 1_000_000), ("orders", 1001), ("small", 1000)])]);
+    let new = copy(&[("shop", &[("goods", 1_000_000), ("orders", 0), ("small", 0)])]);
+    assert_eq!(found(&new, &[last]), ["has no rows of public.orders (1001 before) of database \"shop\""]);
+    // The server's statistics remember what no copy has seen; those of another database do not count.
+    let of = |database: &str| Emptied { database: database.into(), oid: 2, rows: 5000 };
+    let found = suspicions(&new, &[], &[of("shop"), of("other")], &BTreeSet::new(), MAX_SHRINK);
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["has no rows of public.small (5000 before) of database \"shop\""]);
+}
+
+#[test]
+fn a_database_that_is_gone_is_suspicious_until_it_is_retired() {
+    let last = copy(&[("shop", &[]), ("billing", &[])]);
+    let new = copy(&[("shop", &[])]);
+    let retired = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let found = suspicions(&new, std::slice::from_ref(&last), &[], &retired(&[]), MAX_SHRINK);
+    assert_eq!(
+        found.iter().map(Suspicion::key).collect::<Vec<_>>(),
+        [(SuspicionKind::DatabaseMissing, Some("billing".into()))]
+    );
+    assert!(found[0].message.contains("databases.retired"), "{found:?}");
+    assert_eq!(suspicions(&new, &[last], &[], &retired(&["billing"]), MAX_SHRINK), vec![]);
+}
+
+#[test]
+fn another_server_or_one_that_went_back_is_suspicious() {
+    let last = copy(&[("shop", &[])]);
+    let server = |system: &str, timeline| {
+        let mut new = last.clone();
+        new.server.system_identifier = system.into();
+        new.server.timeline = timeline;
+        found(&new, std::slice::from_ref(&last))
+    };
+    assert_eq!(server("1", 3), Vec::<String>::new());
+    assert_eq!(server("1", 4), Vec::<String>::new(), "a promotion");
+    assert!(server("1", 2)[0].contains("went back: timeline 2, 3 in"), "{:?}", server("1", 2));
+    assert!(server("2", 9)[0].contains("another server: system identifier 2, 1 in"), "{:?}", server("2", 9));
+}
