@@ -285,22 +285,47 @@ pub enum Globals {
 }
 
 /// How a copy is checked after it is stored.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// How deep the check goes. Archive: the stored bytes are read back from the device and their size and SHA-256
-    /// compared; the archive is read to its end, the rows of each table counted and fingerprinted, and its table
-    /// of contents compared with the database. Default: Archive.
+    /// How deep the check goes. Checksum: the stored bytes are read back and their size and SHA-256 compared; whether
+    /// they are a readable archive is not known, so such a copy is called Stored and never Verified. Archive: that,
+    /// and the archive is read to its end, the rows of each table counted and fingerprinted, and its table of contents
+    /// compared with the database. Counts: that, and the rows of each table are counted at the server too, in the
+    /// same snapshot, which reads every table a second time. Default: Archive.
     #[serde(default)]
     pub level: VerificationLevel,
+
+    /// How much less than before a database may hold, in percent, of rows or of bytes of data, against the median of
+    /// the last five verified copies. A copy that lost more is Suspicious: it is kept, and counts for nothing until the
+    /// annotation pgbackup.dev/acknowledged names it, or until three more in a row say the same. So is a copy of another
+    /// server, one without a database that the last one had, and one in which a table of more than 1000 rows became
+    /// empty. 100: any loss of rows is all right. Default: 50.
+    #[serde(default = "default_max_shrink")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_shrink: u8,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { level: VerificationLevel::default(), max_shrink: default_max_shrink() }
+    }
+}
+
+const fn default_max_shrink() -> u8 {
+    50
 }
 
 /// How deep a check goes.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerificationLevel {
-    /// The stored bytes, the archive's readability, its rows and its table of contents.
+    /// The stored bytes.
+    Checksum,
+    /// That, the archive's readability, its rows and its table of contents.
     #[default]
     Archive,
+    /// That, and the rows counted at the server.
+    Counts,
 }
 
 fn default_time_zone() -> String {

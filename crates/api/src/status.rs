@@ -196,6 +196,10 @@ pub struct RetainedStatus {
     /// Those whose newest check passed.
     pub verified: u32,
 
+    /// Those that are whole and not like those before them: they wait, and count for nothing.
+    #[serde(default)]
+    pub suspicious: u32,
+
     /// The stored bytes of all of them.
     pub size_bytes: u64,
 

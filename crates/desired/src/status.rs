@@ -60,6 +60,9 @@ pub fn status(
     let current: Vec<&RunReport> =
         runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
     let mut status = facts(&previous, observed, &runs, &current, created);
+    if let Ok(valid) = valid {
+        record::acknowledge(&mut status, &valid.acknowledged);
+    }
     status.observed_generation = policy.metadata.generation;
     status.last_handled_request =
         observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());
@@ -192,6 +195,7 @@ fn retained(report: &RunReport) -> Option<RetainedStatus> {
     Some(RetainedStatus {
         sets: retained.sets,
         verified: retained.verified,
+        suspicious: retained.suspicious,
         size_bytes: retained.bytes,
         size: size::human(retained.bytes),
         oldest: retained.oldest.map(time),

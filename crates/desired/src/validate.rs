@@ -8,7 +8,7 @@ mod connection;
 mod storage;
 
 use api::{
-    BackupPolicy, BackupPolicySpec,
+    BackupPolicy, BackupPolicySpec, meta,
     policy::{
         Compression, CompressionMethod, Databases, Dump, Globals, Postgres, Retention, SecretKeyRef,
         Verification, VerificationLevel,
@@ -30,6 +30,9 @@ pub use self::{
 
 /// The longest schedule, as in the CRD.
 const SCHEDULE_MAX: usize = 100;
+
+/// As many copies as the annotation settles at once.
+const ACKNOWLEDGED_MAX: usize = 20;
 
 /// A policy whose objects can be made.
 #[derive(Clone, Debug)]
@@ -68,6 +71,10 @@ pub struct ValidPolicy {
     pub dry_run: bool,
     /// How deep copies are checked.
     pub level: VerificationLevel,
+    /// How much less than before a database may hold, in percent.
+    pub max_shrink: u8,
+    /// Suspicious copies that a person has settled.
+    pub acknowledged: Vec<String>,
 }
 
 /// The image that backups run in.
@@ -158,7 +165,10 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
     let Postgres { version, image, connection, databases, globals } = postgres;
     let Databases { include, exclude, retired } = databases;
-    let Verification { level } = verification;
+    let Verification { level, max_shrink } = verification;
+    if !(1..=100).contains(max_shrink) {
+        return Err(value("verification.maxShrink", "write a percentage from 1 to 100"));
+    }
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     Ok(ValidPolicy {
         identity,
@@ -179,7 +189,16 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         rules: valid_rules(retention, retired)?,
         dry_run: retention.dry_run,
         level: *level,
+        max_shrink: *max_shrink,
+        acknowledged: acknowledged(policy),
     })
+}
+
+/// Words of the annotation that are no names of copies settle nothing.
+fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
+    let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(meta::ACKNOWLEDGED));
+    let words = annotation.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
+    words.filter(|word| name::is_set_id(word)).take(ACKNOWLEDGED_MAX).map(str::to_owned).collect()
 }
 
 fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {

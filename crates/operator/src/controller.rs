@@ -107,7 +107,7 @@ pub async fn run(
         failures: Mutex::default(),
     });
     let policies = scope.policies(store.clone(), writer, context.written.clone());
-    let policies = policies.predicate_filter(generation_or_request, PredicateConfig::default());
+    let policies = policies.predicate_filter(generation_or_annotations, PredicateConfig::default());
     let [cron_jobs, jobs, pods] = [(); 3].map(|()| (context.clone(), Relisting::default()));
     let results = Controller::for_stream(policies, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
@@ -151,9 +151,9 @@ pub async fn run(
 
 /// Our own writes of the status change neither, and must not wake us.
 #[expect(clippy::unnecessary_wraps, reason = "the shape that predicates have")]
-fn generation_or_request(policy: &BackupPolicy) -> Option<u64> {
-    let request = policy.annotations().get(meta::REQUESTED_AT);
-    Some(BuildHasherDefault::<DefaultHasher>::default().hash_one((policy.metadata.generation, request)))
+fn generation_or_annotations(policy: &BackupPolicy) -> Option<u64> {
+    let annotations = [meta::REQUESTED_AT, meta::ACKNOWLEDGED].map(|name| policy.annotations().get(name));
+    Some(BuildHasherDefault::<DefaultHasher>::default().hash_one((policy.metadata.generation, annotations)))
 }
 
 /// A panic in one reconcile is that policy's error; without this it would end the whole controller.

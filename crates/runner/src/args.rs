@@ -7,11 +7,12 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{
-    manifest::PolicyIdentity,
+    manifest::{Level, PolicyIdentity},
     name,
     report::{RunIdentity, Trigger},
     retention::Rules,
     schedule::{self, ScheduleError},
+    suspicion,
 };
 use jiff::tz::TimeZone;
 
@@ -118,6 +119,12 @@ pub struct BackupArgs {
     /// How deep the copy is checked.
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
+    /// How much less than before a database may hold, in percent, before its copy is suspicious; 100 never is.
+    #[arg(long, value_name = "PERCENT", default_value_t = suspicion::MAX_SHRINK, value_parser = clap::value_parser!(u8).range(1..=100))]
+    max_shrink: u8,
+    /// A suspicious set that is as it should be; may be given many times.
+    #[arg(long, value_name = "SET")]
+    acknowledged: Vec<String>,
     /// How long to wait for a table's lock, in seconds. Behind a waiting ALTER TABLE every reader of the table waits
     /// for the same time.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=240))]
@@ -144,7 +151,9 @@ enum Globals {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Verify {
+    Checksum,
     Archive,
+    Counts,
 }
 
 /// What a backup is told, in types that cannot be wrong.
@@ -170,6 +179,12 @@ pub struct Config {
     pub allow_newer_client: bool,
     /// How far a standby may be behind.
     pub max_replica_lag: Duration,
+    /// How deep copies are checked.
+    pub level: Level,
+    /// How much less than before a database may hold, in percent.
+    pub max_shrink: u8,
+    /// Suspicious sets that are as they should be.
+    pub acknowledged: Vec<String>,
     /// What stays.
     pub rules: Rules,
     /// Whether what does not is only named.
@@ -198,7 +213,6 @@ pub struct DumpConfig {
 impl BackupArgs {
     /// Checks what clap cannot. `fresh` is a text that no other run has.
     pub fn config(self, fresh: &str) -> Result<Config, ScheduleError> {
-        let Self { verify: Verify::Archive, .. } = self;
         let cron_job = name::backup_cron_job(&self.policy);
         let scheduled_time = name::slot(&cron_job, &self.job);
         let job_uid = if self.job_uid.is_empty() { fresh.to_owned() } else { self.job_uid };
@@ -224,6 +238,13 @@ impl BackupArgs {
             },
             allow_newer_client: self.allow_newer_client,
             max_replica_lag: Duration::from_secs(self.max_replica_lag),
+            level: match self.verify {
+                Verify::Checksum => Level::Checksum,
+                Verify::Archive => Level::Archive,
+                Verify::Counts => Level::Counts,
+            },
+            max_shrink: self.max_shrink,
+            acknowledged: self.acknowledged,
             rules: self.retention.rules(),
             dry_run: self.dry_run,
             adopt_from: self.adopt_from,

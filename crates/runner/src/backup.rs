@@ -3,18 +3,20 @@
 //! A set exists when its manifest does, and the manifest is written last.
 
 use domain::{
-    catalog::SetState,
+    catalog::{CatalogSet, SetState},
     hash,
     manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
     pattern::is_pattern,
     reason::Reason,
-    report::{ArtifactSummary, SetSummary, Stage},
+    report::{ArtifactSummary, SetSummary, Stage, Verdict},
     size,
+    suspicion::{Emptied, Suspicion},
     uri::{ConnectionUri, UriError},
 };
 
 use crate::{
     args::Config,
+    compare,
     database::{self, StoredDatabase},
     failpoint,
     pg::{
@@ -76,6 +78,14 @@ pub enum BackupError {
     /// What is stored is not good.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The set is stored and whole, and not like those before it.
+    #[error("{set} is stored and whole, but not like the copies before it: it {}", what.join("; it "))]
+    Suspicious {
+        /// The set.
+        set: String,
+        /// What is not as it was.
+        what: Vec<String>,
+    },
     /// One database could not be stored; its name is in the message.
     #[error("database {database:?}: {source}")]
     Database {
@@ -99,6 +109,7 @@ impl BackupError {
             Self::Hold(error) => error.reason(),
             Self::Dump(error) => error.reason(),
             Self::Verify(error) => error.reason(),
+            Self::Suspicious { .. } => Reason::Suspicious,
             Self::Database { source, .. } => source.reason(),
         }
     }
@@ -117,6 +128,7 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     // A store that cannot be written is found out here, and a run that is killed will have left a word.
     run.record().await?;
     let listing = repository.list().await?;
+    let listing = compare::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
@@ -127,10 +139,14 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         None => None,
     };
 
-    let message = if let Some((manifest, sha256)) = earlier_try {
+    let (message, suspicions) = if let Some((manifest, sha256)) = earlier_try {
         run.report.warnings.clone_from(&manifest.warnings);
-        summary_of_stored(run, &manifest, sha256);
-        format!("set {} was stored by an earlier try of this run", manifest.id)
+        let verdict = match manifest.check.level {
+            Level::Checksum => Verdict::Stored,
+            Level::Archive | Level::Counts => Verdict::Verified,
+        };
+        summary_of_stored(run, &manifest, sha256, verdict);
+        (format!("set {} was stored by an earlier try of this run", manifest.id), Vec::new())
     } else {
         take(run, config, fresh, &listing.sets, &mut removals).await?
     };
@@ -140,7 +156,13 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     prune::prune(run, config, removals).await;
     run.stage(Stage::Report);
     failpoint::reach(Stage::Report).await;
-    Ok(message)
+    match &run.report.set {
+        Some(set) if set.verification == Verdict::Suspicious => {
+            let what = suspicions.iter().map(ToString::to_string).collect();
+            Err(BackupError::Suspicious { set: set.id.clone(), what })
+        }
+        _ => Ok(message),
+    }
 }
 
 /// A retry whose predecessor was killed after its manifest has nothing left to dump.
@@ -157,7 +179,7 @@ async fn take(
     fresh: &str,
     sets: &[StoredSet],
     removals: &mut Removals,
-) -> Result<String, BackupError> {
+) -> Result<(String, Vec<Suspicion>), BackupError> {
     let literals: Vec<&str> =
         config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect();
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
@@ -197,10 +219,11 @@ async fn take(
     let globals = if config.globals { store_globals(run, &server).await? } else { None };
 
     run.stage(Stage::Verify);
-    let (artifacts, check) = verify_all(run, stored, globals).await?;
+    let checked = verify_all(run, config, stored, globals).await?;
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
-    commit(run, config, server, artifacts, check).await
+    let before: Vec<CatalogSet> = sets.iter().map(|set| set.entry.clone()).collect();
+    commit(run, config, server, checked, before).await
 }
 
 /// What cannot be known has not happened.
@@ -253,30 +276,46 @@ async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream,
     }
 }
 
+/// What was read back.
+struct Checked {
+    artifacts: Vec<Artifact>,
+    check: Check,
+    emptied: Vec<Emptied>,
+}
+
 /// Reads everything back and compares.
 async fn verify_all(
     run: &mut Run,
+    config: &Config,
     stored: Vec<StoredDatabase>,
     globals: Option<(Stream, Vec<String>)>,
-) -> Result<(Vec<Artifact>, Check), BackupError> {
+) -> Result<Checked, BackupError> {
     let set = run.set.as_ref().expect("the databases should have made the set");
     let mut read: Option<ReadBack> = None;
     let mut add = |one: ReadBack| read = Some(read.map_or(one, |read| read.and(one)));
-    let mut artifacts = Vec::new();
+    let (mut artifacts, mut emptied) = (Vec::new(), Vec::new());
     for mut database in stored {
         let file = database.file.clone();
         let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
-        let contents = std::mem::replace(&mut database.dumped.contents, Ok(Contents::default()));
-        if let Err(error) = &contents {
-            tracing::warn!("{file}: {error}; parsing the stored copy");
-        }
         let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
-        let stored = verify::archive(set, written, contents.is_err()).await?;
-        add(stored.read);
-        failpoint::reach(Stage::Verify).await;
-        let contents = stored.contents.or(contents.ok()).unwrap_or_default();
-        verify::holds_everything(&file, &database.source, &stored.toc, &contents)?;
-        let facts = database.facts(&contents, stored.toc.counts);
+        let (contents, objects) = if config.level == Level::Checksum {
+            add(verify::file(set, written).await?);
+            failpoint::reach(Stage::Verify).await;
+            Default::default()
+        } else {
+            let parsed = std::mem::replace(&mut database.dumped.contents, Ok(Contents::default()));
+            if let Err(error) = &parsed {
+                tracing::warn!("{file}: {error}; parsing the stored copy");
+            }
+            let stored = verify::archive(set, written, parsed.is_err()).await?;
+            add(stored.read);
+            failpoint::reach(Stage::Verify).await;
+            let contents = stored.contents.or(parsed.ok()).unwrap_or_default();
+            verify::holds_everything(&file, &database.source, &stored.toc, &contents)?;
+            emptied.extend(database.emptied(&contents));
+            (contents, stored.toc.counts)
+        };
+        let facts = database.facts(&contents, objects);
         artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
     }
     if let Some((Stream { size, sha256, .. }, command)) = globals {
@@ -291,12 +330,12 @@ async fn verify_all(
     let ReadBack { size: bytes_read, from_device: bytes_from_device } = read.unwrap_or_default();
     let check = Check {
         time: run::now(),
-        level: Level::Archive,
+        level: config.level,
         result: CheckResult::Verified,
         bytes_read,
         bytes_from_device,
     };
-    Ok((artifacts, check))
+    Ok(Checked { artifacts, check, emptied })
 }
 
 /// Writes what `sha256sum -c` and people read, then the manifest.
@@ -304,9 +343,9 @@ async fn commit(
     run: &mut Run,
     config: &Config,
     server: Server,
-    artifacts: Vec<Artifact>,
-    check: Check,
-) -> Result<String, BackupError> {
+    Checked { artifacts, check, emptied }: Checked,
+    before: Vec<CatalogSet>,
+) -> Result<(String, Vec<Suspicion>), BackupError> {
     let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Database(facts) => Some(facts.snapshot_time),
         Content::Globals { .. } => None,
@@ -320,20 +359,16 @@ async fn commit(
         None => "the store",
     };
     let message = format!(
-        "{databases} database{} stored and verified: {}, read back from {from}",
+        "{databases} database{} {}: {}, read back from {from}",
         if databases == 1 { "" } else { "s" },
+        if check.level == Level::Checksum { "stored, archives not read" } else { "stored and verified" },
         size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
     );
-    run.log(&message);
-    let sums: String =
-        artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
-    let log = run.log_text();
-    let set = run.set.as_mut().expect("the databases should have made the set");
-    set.write("SHA256SUMS", &sums).await?;
-    set.write("run.log", &log).await?;
-    let manifest = Manifest {
+    let repository = run.repository.clone().expect("the store should be open before the first dump");
+    let id = run.set.as_ref().expect("the databases should have made the set").id().to_owned();
+    let mut manifest = Manifest {
         format: manifest::FORMAT,
-        id: set.id().to_owned(),
+        id,
         policy: config.policy.clone(),
         run: config.run.clone(),
         snapshot_time,
@@ -343,20 +378,35 @@ async fn commit(
         client: ClientFacts { version: server.client_version, runner: env!("CARGO_PKG_VERSION").to_owned() },
         artifacts,
         check,
-        warnings: run.report.warnings.clone(),
+        suspicions: Vec::new(),
+        warnings: Vec::new(),
     };
+    manifest.suspicions = compare::suspicions(&repository, config, before.clone(), &manifest, &emptied).await;
+    for suspicion in &manifest.suspicions {
+        run.log(format_args!("suspicious: the copy {suspicion}"));
+    }
+    let verdict = compare::verdict(&repository, config, before, &manifest);
+    manifest.warnings.clone_from(&run.report.warnings);
+    run.log(&message);
+    let artifacts = &manifest.artifacts;
+    let sums: String =
+        artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
+    let log = run.log_text();
+    let set = run.set.as_mut().expect("the databases should have made the set");
+    set.write("SHA256SUMS", &sums).await?;
+    set.write("run.log", &log).await?;
     let manifest_sha256 = set.commit(&manifest).await?;
     // From here on it is no set in the making, whatever happens.
     let made = run.set.take();
-    summary_of_stored(run, &manifest, manifest_sha256);
+    summary_of_stored(run, &manifest, manifest_sha256, verdict);
     if let Some(set) = made {
         set.end().await;
     }
-    Ok(message)
+    Ok((message, manifest.suspicions))
 }
 
 /// Puts a stored and verified set into the report.
-fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String) {
+fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String, verification: Verdict) {
     let location =
         run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
     let summary = SetSummary {
@@ -366,7 +416,7 @@ fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String
         artifacts: u32::try_from(manifest.artifacts.len()).unwrap_or(u32::MAX),
         manifest_sha256,
         location,
-        verification: CheckResult::Verified,
+        verification,
     };
     run.report.server_version = Some(manifest.server.version.clone());
     run.report.client_version = Some(manifest.client.version.clone());

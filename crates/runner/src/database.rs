@@ -1,17 +1,19 @@
 //! One database into the set: hold, dump, make durable; again, after a pause, when locks are in the way.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
 use domain::{
-    manifest::{DatabaseFacts, TableFacts},
+    manifest::{DatabaseFacts, Level, TableFacts},
     name,
     pattern::matches,
     reason::Reason,
     report::Stage,
     size,
+    suspicion::Emptied,
 };
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -24,9 +26,10 @@ use crate::{
         blocker::{self, Blocker},
         compression::Compression,
         copy::Contents,
+        count,
         databases::Database,
         dump::{self, DumpError, DumpOptions, Dumped},
-        hold::{self, HoldError},
+        hold::{self, HoldError, Relation},
         inspect,
         preflight::Server,
         session::Session,
@@ -132,12 +135,26 @@ async fn try_once(
         lock_timeout: config.dump.lock_timeout,
         compression: &compress,
         without_data: &excluded,
+        parse: config.level != Level::Checksum,
+    };
+    let to_count: Vec<Relation> = match config.level {
+        Level::Counts => {
+            hold.relations.iter().filter(|table| !excluded_oids.contains(&table.oid)).cloned().collect()
+        }
+        _ => Vec::new(),
     };
     let (locked, has_locks) = oneshot::channel();
     let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
     let both = {
         let dumping = dump::dump(&server.tools, options, &mut partial, locked);
-        let attending = attend(hold.session, has_locks);
+        let attending = attend(hold.session, has_locks, async |source| {
+            if config.level != Level::Counts {
+                return Ok(None);
+            }
+            let tables: Vec<&Relation> =
+                to_count.iter().filter(|table| source.tables.contains_key(&table.oid)).collect();
+            count::count(&server.tools, &database.name, &hold.snapshot, &tables).await.map(Some)
+        });
         tokio::pin!(dumping, attending);
         tokio::select! {
             attended = &mut attending => match attended {
@@ -147,20 +164,7 @@ async fn try_once(
             dumped = &mut dumping => attending.await.map(|attended| (dumped, attended)),
         }
     };
-    let outcome = match both {
-        Ok((Ok(dumped), Attended::Released(mut source))) => {
-            source.without_data(&excluded_oids);
-            Ok((dumped, *source))
-        }
-        Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
-            tracing::info!("{error}");
-            let blocker = attended.blocker();
-            Err(HoldError::LockTimeout { what: tables, wait: config.dump.lock_timeout, blocker }.into())
-        }
-        Ok((Err(error), _)) => Err(error.into()),
-        Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
-        Err(error) => Err(BackupError::from(error)),
-    };
+    let outcome = outcome(config, both, &excluded_oids);
     // pg_dump's own transaction has kept the snapshot until now.
     let held = hold.since.elapsed();
     let (dumped, source) = match outcome {
@@ -181,16 +185,7 @@ async fn try_once(
         size::human(dumped.size),
         held.as_secs_f64()
     ));
-    for line in &dumped.warnings {
-        run.warn(format!("{:?}: {line}", database.name));
-    }
-    if held > LONG_SNAPSHOT {
-        run.warn(format!(
-            "{:?}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
-            database.name,
-            held.as_secs() / 60
-        ));
-    }
+    warn(run, &database.name, &dumped, held);
     Ok(StoredDatabase {
         file,
         dumped,
@@ -202,6 +197,41 @@ async fn try_once(
         compression: compression.to_string(),
         excluded,
     })
+}
+
+/// What came of a dump and of the hold beside it.
+fn outcome(
+    config: &Config,
+    both: Result<(Result<Dumped, DumpError>, Attended), HoldError>,
+    excluded: &[u32],
+) -> Result<(Dumped, Source), BackupError> {
+    match both {
+        Ok((Ok(dumped), Attended::Released(mut source))) => {
+            source.without_data(excluded);
+            Ok((dumped, *source))
+        }
+        Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
+            tracing::info!("{error}");
+            let blocker = attended.blocker();
+            Err(HoldError::LockTimeout { what: tables, wait: config.dump.lock_timeout, blocker }.into())
+        }
+        Ok((Err(error), _)) => Err(error.into()),
+        Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
+        Err(error) => Err(BackupError::from(error)),
+    }
+}
+
+/// What of a dump belongs into the report and the manifest.
+fn warn(run: &mut Run, database: &str, dumped: &Dumped, held: Duration) {
+    for line in &dumped.warnings {
+        run.warn(format!("{database:?}: {line}"));
+    }
+    if held > LONG_SNAPSHOT {
+        run.warn(format!(
+            "{database:?}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
+            held.as_secs() / 60
+        ));
+    }
 }
 
 /// How the holder's work ended.
@@ -225,15 +255,20 @@ impl Attended {
 }
 
 /// Keeps the tables held until pg_dump has its own locks, and ends at once if it cannot have them: others wait behind
-/// ours. Only then it asks what the snapshot holds. A session that was lost before that has protected nothing: the
+/// ours. Only then it asks what the snapshot holds, and lets the rows be counted. A session that was lost before that has protected nothing: the
 /// dump does not count.
-async fn attend(mut session: Session, has_locks: oneshot::Receiver<()>) -> Result<Attended, HoldError> {
+async fn attend(
+    mut session: Session,
+    has_locks: oneshot::Receiver<()>,
+    count: impl AsyncFnOnce(&Source) -> Result<Option<BTreeMap<u32, u64>>, HoldError>,
+) -> Result<Attended, HoldError> {
     if has_locks.await.is_err() {
         let blocker = blocker::seen_by(&mut session).await;
         session.close().await;
         return Ok(Attended::NothingDumped { blocker });
     }
-    let source = source::describe(&mut session).await.map_err(HoldError::while_holding)?;
+    let mut source = source::describe(&mut session).await.map_err(HoldError::while_holding)?;
+    source.counts = count(&source).await?;
     session.execute("COMMIT").await.map_err(HoldError::while_holding)?;
     session.close().await;
     Ok(Attended::Released(Box::new(source)))
@@ -241,11 +276,7 @@ async fn attend(mut session: Session, has_locks: oneshot::Receiver<()>) -> Resul
 
 impl StoredDatabase {
     /// What the manifest says of it, with the `contents` of its archive and the counts of its table of contents.
-    pub fn facts(
-        self,
-        contents: &Contents,
-        objects: std::collections::BTreeMap<String, u64>,
-    ) -> DatabaseFacts {
+    pub fn facts(self, contents: &Contents, objects: BTreeMap<String, u64>) -> DatabaseFacts {
         let tables = self.source.tables.into_iter().filter_map(|(oid, (schema, name))| {
             let rows = contents.tables.get(&oid)?;
             let (columns, fingerprint) = (rows.columns.clone(), format!("{:032x}", rows.fingerprint));
@@ -263,7 +294,16 @@ impl StoredDatabase {
             definition: self.database.definition,
             extensions: self.source.extensions,
             objects,
+            data_bytes: contents.data_bytes,
             tables: tables.collect(),
         }
+    }
+
+    /// Its tables without a row of which the server's statistics know many.
+    pub fn emptied(&self, contents: &Contents) -> Vec<Emptied> {
+        let empty = contents.tables.iter().filter(|(_, rows)| rows.count == 0);
+        let known = empty.filter_map(|(oid, _)| Some((*oid, *self.source.estimates.get(oid)?)));
+        let emptied = known.map(|(oid, rows)| Emptied { database: self.database.name.clone(), oid, rows });
+        emptied.collect()
     }
 }

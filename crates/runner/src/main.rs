@@ -5,6 +5,7 @@
 
 mod args;
 mod backup;
+mod compare;
 mod database;
 mod failpoint;
 mod install;
@@ -23,7 +24,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use domain::{reason::Reason, report::Outcome};
+use domain::{
+    reason::Reason,
+    report::{Outcome, Verdict},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -102,7 +106,10 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
         _ = interrupt.recv() => Err("SIGINT"),
     };
     Ok(match ended {
-        Ok(Ok(message)) => run.finish(Outcome::Succeeded, Reason::Verified, message).await,
+        Ok(Ok(message)) => {
+            let verdict = run.report.set.as_ref().map_or(Verdict::Verified, |set| set.verification);
+            run.finish(Outcome::Succeeded, verdict.reason(), message).await
+        }
         Ok(Err(error)) => {
             let message = error.to_string();
             run.finish(Outcome::Failed, error.reason(), message).await

@@ -91,6 +91,7 @@ fn catalog(copies: Vec<Copy>) -> Result<Catalog, PlanError> {
         state: if verified { SetState::Verified } else { SetState::Failed },
         databases,
         size_bytes: 0,
+        suspicions: BTreeSet::new(),
     };
     Ok(Catalog::new(OWNER, copies.into_iter().map(set).collect()))
 }

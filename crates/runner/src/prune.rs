@@ -12,7 +12,8 @@ use domain::{
 
 use crate::{
     args::Config,
-    run::Run,
+    compare,
+    run::{self, Run},
     store::{Listing, Owner, Repository, StoreError, StoredSet},
 };
 
@@ -91,10 +92,19 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
     }
 }
 
+/// What a row of suspicious sets has settled is written down before any of the row goes.
+async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -> Result<(), StoreError> {
+    for id in catalog.settled() {
+        repository.acknowledge(id, "copies after it that say the same", run::now()).await?;
+        run.log(format_args!("{id} counts from now on: so many copies in a row say the same"));
+    }
+    Ok(())
+}
+
 async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
     let sets = repository.list().await?.sets;
     let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
-    Ok(Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone()))
+    Ok(compare::catalog(repository, config, sets))
 }
 
 async fn remove(
@@ -132,8 +142,10 @@ async fn expired(
     config: &Config,
     removals: &mut Removals,
 ) -> Result<PrunePlan, StoreError> {
-    let just_made = run.report.set.as_ref().map(|set| set.id.as_str());
-    let plan = retention::plan(&catalog(repository, config).await?, &config.rules, &config.zone, just_made);
+    let just_made = run.report.set.as_ref().map(|set| set.id.clone());
+    let catalog = catalog(repository, config).await?;
+    settle(run, repository, &catalog).await?;
+    let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
     for set in &plan.delete {
         if config.dry_run {
             run.log(format_args!("{} would be removed: {}", set.id, set.reason));

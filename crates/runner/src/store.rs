@@ -85,13 +85,13 @@ pub struct StoredSet {
 }
 
 impl StoredSet {
-    fn new(manifest: &Manifest, later_checks: &[Check]) -> Self {
+    fn new(manifest: &Manifest, later_checks: &[Check], acknowledged: bool) -> Self {
         let sizes = manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some((facts.name.clone(), artifact.size_bytes)),
             Content::Globals { .. } => None,
         });
         Self {
-            entry: CatalogSet::new(manifest, later_checks),
+            entry: CatalogSet::new(manifest, later_checks, acknowledged),
             job_uid: manifest.run.job_uid.clone(),
             sizes: sizes.collect(),
         }
@@ -171,7 +171,8 @@ impl Repository {
             let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
             later_checks.extend(check.map_err(|error| format!("{name} is no check: {error}"))?);
         }
-        Ok(Some(StoredSet::new(&manifest, &later_checks)))
+        let acknowledged = files.iter().any(|file| file.name == manifest::ACKNOWLEDGED_FILE);
+        Ok(Some(StoredSet::new(&manifest, &later_checks, acknowledged)))
     }
 
     async fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, String> {
@@ -203,6 +204,12 @@ impl Repository {
     /// Removes what a run left that died. `false`: it may be alive, or there is a manifest after all.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         self.place.remove_leftover(id).await
+    }
+
+    /// Writes down that what is suspicious of a set is settled, and by what.
+    pub async fn acknowledge(&self, id: &str, by: &str, now: Timestamp) -> Result<(), StoreError> {
+        let text = serde_json::json!({"time": now, "by": by}).to_string() + "\n";
+        self.place.create(&format!("{id}/{}", manifest::ACKNOWLEDGED_FILE), &text).await.map(drop)
     }
 
     /// Writes a run's record.

@@ -169,6 +169,12 @@ pub fn holds_everything(
         .collect();
     let without_rows = source.tables.iter().filter(|(oid, _)| !contents.tables.contains_key(oid));
     missing.extend(without_rows.map(|(_, (schema, name))| format!("rows of {schema}.{name}")));
+    let counts = source.counts.iter().flatten();
+    missing.extend(counts.filter_map(|(oid, counted)| {
+        let (schema, name) = source.tables.get(oid)?;
+        let stored = contents.tables.get(oid)?.count;
+        (stored != *counted).then(|| format!("rows of {schema}.{name}: {stored} of {counted}"))
+    }));
     if contents.large_objects != source.large_objects {
         missing.push(format!("large objects: {} of {}", contents.large_objects, source.large_objects));
     }

@@ -126,13 +126,19 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
         rules,
         dry_run,
         level,
+        max_shrink,
+        acknowledged,
         ..
     } = policy;
     let globals = match globals {
         Globals::WithoutPasswords => "without-passwords",
         Globals::None => "none",
     };
-    let VerificationLevel::Archive = level;
+    let level = match level {
+        VerificationLevel::Checksum => "checksum",
+        VerificationLevel::Archive => "archive",
+        VerificationLevel::Counts => "counts",
+    };
     let mut arguments = vec!["backup".to_owned()];
     let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
     option("namespace", &identity.namespace);
@@ -179,7 +185,11 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
     for database in retired {
         option("retired", database);
     }
-    option("verify", "archive");
+    option("verify", level);
+    option("max-shrink", &max_shrink.to_string());
+    for set in acknowledged {
+        option("acknowledged", set);
+    }
     let flags = [
         ("allow-newer-client", allow_newer_client),
         ("strict-extensions", strict_extensions),

@@ -4,7 +4,7 @@ use api::{
     BackupPolicyStatus,
     status::{RunResult, RunStatus},
 };
-use domain::{name, reason::Reason, schedule};
+use domain::{name, reason::Reason, report::Verdict, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -90,7 +90,15 @@ pub fn health(
 
 /// The newest run that ended has failed: that is so whatever the policy says by now.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
-    let run = status.history.first().filter(|run| run.result == RunResult::Failed)?;
+    let is_settled = |run: &&RunStatus| status.last_success.as_ref().is_some_and(|copy| copy.job == run.id);
+    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.word();
+    let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
+    let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
+    if suspicious(&run) {
+        let words = one_line(&events::why(run, status));
+        let message = format!("{words}; {}", newest_copy(status));
+        return Some(fixed(Truth::False, Reason::Suspicious, message));
+    }
     let words = one_line(&events::why(run, status));
     let reason = events::reason(run).unwrap_or(Reason::InternalError);
     let message = format!("{} failed: {words}; {}", run.id, newest_copy(status));
@@ -149,7 +157,10 @@ impl Due {
                 let message = format!("{}: {}; {copy}", run.id, lost().message);
                 (Truth::Unknown, Reason::ReportLost, message)
             }
-            None if status.last_success.is_some() => (Truth::True, Reason::Verified, copy.to_owned()),
+            None if status.last_success.is_some() => {
+                let reason = if is_stored(status) { Reason::Stored } else { Reason::Verified };
+                (Truth::True, reason, copy.to_owned())
+            }
             None => {
                 let message = match (slot, overdue_at) {
                     _ if !in_place => {
@@ -171,6 +182,12 @@ impl Due {
     }
 }
 
+/// Whether the newest copy's archives were not read, as the policy wants it.
+fn is_stored(status: &BackupPolicyStatus) -> bool {
+    let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
+    verification == Some(Verdict::Stored.word())
+}
+
 /// `newest verified copy: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
 fn newest_copy(status: &BackupPolicyStatus) -> String {
     let Some(copy) = &status.last_success else { return "there is no verified copy".to_owned() };
@@ -183,7 +200,8 @@ fn newest_copy(status: &BackupPolicyStatus) -> String {
         .artifact_count
         .map_or_else(String::new, |count| format!(", {count} file{}", if count == 1 { "" } else { "s" }));
     let size = copy.size.as_ref().map_or_else(String::new, |size| format!(", {size}"));
-    format!("newest verified copy: {time}{files}{size}")
+    let what = if is_stored(status) { "stored copy, its archives not read" } else { "verified copy" };
+    format!("newest {what}: {time}{files}{size}")
 }
 
 fn minute(at: Timestamp) -> String {

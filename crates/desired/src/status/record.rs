@@ -5,7 +5,7 @@ use api::{
     status::{ArtifactStatus, BackupStatus, FailureStatus, RunResult, RunStatus, time},
 };
 use domain::{
-    report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, seconds},
+    report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, Verdict, seconds},
     size,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -67,9 +67,10 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     let outranks = |known: Option<&BackupStatus>| {
         known.is_none_or(|known| known.job == backup.job) || is_newer(known, run.start, &backup.job)
     };
-    // A run that was stopped after its manifest has failed, and its copy is there all the same.
-    if (run.result == RunResult::Succeeded || backup.set.is_some()) && outranks(status.last_success.as_ref())
-    {
+    // A run that was stopped after its manifest has failed, and its copy is there all the same; a suspicious one counts
+    // for nothing yet.
+    let counts = run.result == RunResult::Succeeded || (backup.set.is_some() && !is_suspicious(&backup));
+    if counts && outranks(status.last_success.as_ref()) {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
@@ -90,6 +91,22 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     if outranks(status.last_backup.as_ref()) {
         status.last_backup = Some(backup);
     }
+}
+
+/// A suspicious copy that a person has settled is the newest good one.
+pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
+    let Some(last) = status.last_backup.as_mut().filter(|last| is_suspicious(last)) else { return };
+    if last.set.as_ref().is_some_and(|set| acknowledged.contains(set)) {
+        last.verification = Some(ACKNOWLEDGED.to_owned());
+        status.last_success = Some(last.clone());
+    }
+}
+
+/// What a settled copy is called.
+const ACKNOWLEDGED: &str = "Acknowledged";
+
+fn is_suspicious(backup: &BackupStatus) -> bool {
+    backup.verification.as_deref() == Some(Verdict::Suspicious.word())
 }
 
 /// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is

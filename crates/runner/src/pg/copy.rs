@@ -23,6 +23,8 @@ pub struct Contents {
     pub tables: BTreeMap<u32, Rows>,
     /// How many large objects there are.
     pub large_objects: u64,
+    /// The bytes of all rows, line breaks included.
+    pub data_bytes: u64,
 }
 
 /// The rows of a table.
@@ -168,6 +170,7 @@ impl CopyParser {
                 self.close(*rows);
                 return bytes;
             }
+            self.contents.data_bytes += partial.length as u64 + 1;
             rows.add(partial.hasher.finish_128());
         }
         while let Some(end) = memchr(b'\n', bytes) {
@@ -177,6 +180,7 @@ impl CopyParser {
                 self.close(*rows);
                 return bytes;
             }
+            self.contents.data_bytes += line.len() as u64 + 1;
             rows.add(XxHash3_128::oneshot(line));
         }
         let line = (!bytes.is_empty()).then(|| Box::new(PartialLine::new(bytes)));

@@ -35,7 +35,7 @@ pub struct Dumped {
     pub size: u64,
     /// Their SHA-256.
     pub sha256: String,
-    /// What the parser found in the stream; `Err` when the stored copy must be parsed instead.
+    /// What the parser found in the stream, if it was asked to; `Err` when the stored copy must be parsed instead.
     pub contents: Result<Contents, ArchiveError>,
     /// Lines of pg_dump's standard error.
     pub warnings: Vec<String>,
@@ -124,6 +124,8 @@ pub struct DumpOptions<'a> {
     pub compression: &'a str,
     /// Tables whose rows are left out, as the server quotes them.
     pub without_data: &'a [String],
+    /// Whether the archive is read beside the dump.
+    pub parse: bool,
 }
 
 /// Dumps into `file`. `locked` is sent when pg_dump has all its locks: it writes nothing before.
@@ -142,9 +144,12 @@ pub async fn dump(
         .arg(format!("--lock-wait-timeout={}", options.lock_timeout.as_millis()))
         .args(options.without_data.iter().map(|table| format!("--exclude-table-data={table}")));
     let words = tools::command_line(&command);
-    let mut reader = ArchiveReader::start()?;
-    let stream = run(&mut command, "pg_dump", file, Some(&mut reader), Some(locked)).await?;
-    let contents = reader.finish().await;
+    let mut reader = options.parse.then(ArchiveReader::start).transpose()?;
+    let stream = run(&mut command, "pg_dump", file, reader.as_mut(), Some(locked)).await?;
+    let contents = match reader {
+        Some(reader) => reader.finish().await,
+        None => Ok(Contents::default()),
+    };
     Ok(Dumped {
         size: stream.size,
         sha256: stream.sha256,

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod blocker;
 pub mod compression;
 pub mod copy;
+pub mod count;
 pub mod databases;
 pub mod dump;
 pub mod error;

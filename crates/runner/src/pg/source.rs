@@ -29,6 +29,10 @@ pub struct Source {
     pub objects: Vec<SourceObject>,
     /// The tables whose rows the archive must have, by OID, as schema and name.
     pub tables: BTreeMap<u32, (String, String)>,
+    /// How many rows of each table the server's statistics have (`pg_class.reltuples`), by OID.
+    pub estimates: BTreeMap<u32, u64>,
+    /// The rows of each table, by OID, where they were counted.
+    pub counts: Option<BTreeMap<u32, u64>>,
     /// How many large objects there are.
     pub large_objects: u64,
     /// The extensions with their versions.
@@ -101,6 +105,7 @@ struct Table {
     oid: u32,
     schema: String,
     name: String,
+    estimate: u64,
 }
 
 #[derive(Deserialize)]
@@ -121,11 +126,12 @@ impl Source {
 pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     let objects: Vec<SourceObject> = session.rows(OBJECTS).await?;
     let tables: Vec<Table> = session
-        .rows("SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
+        .rows("SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, greatest(c.reltuples, 0)::int8 AS estimate FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
         .await?;
     let extensions: Vec<Extension> =
         session.rows("SELECT extname AS name, extversion AS version FROM pg_extension").await?;
     let large_objects = session.query("SELECT count(*) FROM pg_largeobject_metadata").await?;
+    let estimates = tables.iter().map(|table| (table.oid, table.estimate)).collect();
     let names: BTreeMap<u32, (String, String)> =
         tables.into_iter().map(|table| (table.oid, (table.schema, table.name))).collect();
     let with_rows = objects.iter().filter(|object| object.class == 0);
@@ -133,6 +139,8 @@ pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     Ok(Source {
         tables,
         objects,
+        estimates,
+        counts: None,
         large_objects,
         extensions: extensions.into_iter().map(|extension| (extension.name, extension.version)).collect(),
     })

@@ -53,6 +53,7 @@ fn manifest(id: &str) -> Manifest {
             bytes_read: 1,
             bytes_from_device: Some(1),
         },
+        suspicions: vec![],
         warnings: vec![],
     }
 }

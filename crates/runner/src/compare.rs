@@ -1,0 +1,76 @@
+//! A new copy beside those before it: whether it is suspicious, and what settles one that is.
+
+use domain::{
+    catalog::{Catalog, CatalogSet, SetState},
+    manifest::Manifest,
+    report::Verdict,
+    suspicion::{self, Emptied, Suspicion},
+};
+
+use crate::{
+    args::Config,
+    run::{self, Run},
+    store::{Listing, Owner, Repository, StoreError},
+};
+
+/// What the store holds for the policy, as retention sees it.
+pub fn catalog(repository: &Repository, config: &Config, sets: Vec<CatalogSet>) -> Catalog {
+    Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone())
+}
+
+/// Writes down what a person has settled. Gives the listing as it is then.
+pub async fn acknowledge(
+    run: &mut Run,
+    repository: &Repository,
+    config: &Config,
+    listing: Listing,
+) -> Result<Listing, StoreError> {
+    let waits = |id: &&String| {
+        listing.sets.iter().any(|set| set.entry.id == **id && set.entry.state == SetState::Suspicious)
+    };
+    let settled: Vec<&String> = config.acknowledged.iter().filter(waits).collect();
+    if settled.is_empty() || repository.owner != Owner::Us {
+        return Ok(listing);
+    }
+    for id in settled {
+        repository.acknowledge(id, "the policy's annotation", run::now()).await?;
+        run.log(format_args!(
+            "{id} counts from now on: the policy's annotation says that it is as it should be"
+        ));
+    }
+    repository.list().await
+}
+
+/// What of a new copy is not as it was. `sets` are those before it.
+pub async fn suspicions(
+    repository: &Repository,
+    config: &Config,
+    sets: Vec<CatalogSet>,
+    new: &Manifest,
+    emptied: &[Emptied],
+) -> Vec<Suspicion> {
+    let catalog = catalog(repository, config, sets);
+    let mut before = Vec::new();
+    for set in catalog.verified().take(suspicion::COMPARED) {
+        // One that cannot be read any more says nothing.
+        before.extend(repository.manifest(&set.id).await.map(|(manifest, _)| manifest));
+    }
+    suspicion::suspicions(new, &before, emptied, &config.rules.retired, config.max_shrink)
+}
+
+/// What a new copy is worth, with those before it.
+pub fn verdict(
+    repository: &Repository,
+    config: &Config,
+    mut sets: Vec<CatalogSet>,
+    new: &Manifest,
+) -> Verdict {
+    sets.push(CatalogSet::new(new, &[], false));
+    let catalog = catalog(repository, config, sets);
+    let state = catalog.own().find(|set| set.id == new.id).map(|set| set.state);
+    match (state, new.check.level) {
+        (Some(SetState::Suspicious), _) => Verdict::Suspicious,
+        (_, domain::manifest::Level::Checksum) => Verdict::Stored,
+        _ => Verdict::Verified,
+    }
+}
