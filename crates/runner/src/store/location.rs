@@ -232,7 +232,9 @@ fn client(
     authorities: &[Vec<u8>],
     variables: Vec<(String, String)>,
 ) -> Result<Arc<dyn Cloud>, StoreError> {
-    let plain = variables.iter().any(|(_, value)| value.starts_with("http://"));
+    // An endpoint stands in a variable of its own or, with Google, in the service account's key.
+    let is_plain = |value: &str| value.starts_with("http://") || value.contains("\"http://");
+    let plain = variables.iter().any(|(_, value)| is_plain(value));
     let client = client_options(authorities, plain)?;
     let retry = RetryConfig { max_retries: RETRIES, ..RetryConfig::default() };
     let settings = variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));

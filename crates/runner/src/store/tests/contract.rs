@@ -361,7 +361,11 @@ async fn s3_keeps_every_rule() {
 #[tokio::test]
 async fn gcs_keeps_every_rule() {
     let server = Server::start("gcs", &[]);
-    let variables = [("GOOGLE_BASE_URL", server.url().as_str()), ("GOOGLE_SKIP_SIGNATURE", "true")].into();
+    let key = serde_json::json!({
+        "gcs_base_url": server.url(), "disable_oauth": true,
+        "client_email": "", "private_key": "", "private_key_id": "",
+    });
+    let variables = [("GOOGLE_SERVICE_ACCOUNT_KEY", key.to_string().as_str())].into();
     let target = target("gs://backups/a/b", false, variables);
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
