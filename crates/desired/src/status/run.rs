@@ -41,7 +41,8 @@ pub struct Failure {
 impl Judged<'_> {
     /// The reason word of a run that has ended.
     pub fn reason(&self) -> Reason {
-        let stored = || self.report.and_then(|report| report.set.as_ref()).map(|set| set.verification.reason());
+        let stored =
+            || self.report.and_then(|report| report.set.as_ref()).map(|set| set.verification.reason());
         self.failure.as_ref().map(|failure| failure.reason).or_else(stored).unwrap_or(Reason::Verified)
     }
 }

@@ -286,6 +286,8 @@ fn client(
 fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS3Builder {
     let mut builder = builder
         .with_virtual_hosted_style_request(!options.path_style)
+        // Not all stores of the kind know requests that remove many.
+        .with_disable_bulk_delete(true)
         .with_unsigned_payload(!plain && options.checksum.is_none());
     let given = [
         ("aws_server_side_encryption", &options.encryption),

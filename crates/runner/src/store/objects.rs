@@ -16,6 +16,7 @@ use std::{
 
 use domain::{manifest, name};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{Timestamp, fmt::rfc2822};
 use object_store::{
     Attributes, GetOptions, ObjectMeta, ObjectStore, PutMode, PutOptions, multipart::MultipartStore,
     path::Path, signer::Signer,
@@ -54,6 +55,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where a lock's end stands in the answer to HEAD: S3, Azure.
 const LOCKED_UNTIL: [&str; 2] =
     ["x-amz-object-lock-retain-until-date", "x-ms-immutability-policy-until-date"];
+
+/// The other lock of S3, which has no end.
+const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
 
 /// What a cloud's client can do.
 pub trait Cloud: ObjectStore + MultipartStore + Signer {}
@@ -232,28 +236,40 @@ impl Objects {
         let mut removals = self.bucket.pruner.delete_stream(stream::iter([Ok(path)]).boxed());
         match removals.try_next().await {
             Err(error) if is_locked(&error) => {
-                Err(StoreError::Locked { url: self.location(file), until: self.locked_until(file).await })
+                let until = self.locked_until(file).await;
+                let until = until.unwrap_or_else(|| "a time that the store does not tell".to_owned());
+                Err(StoreError::Locked { url: self.location(file), until })
             }
             Err(error) if !is_missing_object(&error) => Err(self.failed("remove", file)(error)),
             _ => Ok(()),
         }
     }
 
-    /// When a lock ends, as the store says it.
-    async fn locked_until(&self, file: &str) -> String {
-        let unknown = "a time that the store does not tell".to_owned();
+    /// Until when an object is locked, as the store says it. `None`: it is not, or the store does not tell.
+    async fn locked_until(&self, file: &str) -> Option<String> {
         let path = self.path(file);
         let signed = self.bucket.pruner.signed_url(Method::HEAD, &path, Duration::from_mins(1));
-        let Ok(url) = signed.await else { return unknown };
-        // The error would print the URL, which is signed.
-        let Ok(answer) = self.bucket.http.head(url).send().await else { return unknown };
-        let until = LOCKED_UNTIL.iter().find_map(|header| answer.headers().get(*header));
-        until.and_then(|until| until.to_str().ok()).map_or(unknown, str::to_owned)
+        let url = signed.await.ok()?;
+        // An error would print the URL, which is signed.
+        let answer = self.bucket.http.head(url).send().await.ok()?;
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        if header(LEGAL_HOLD) == Some("ON") {
+            return Some("its legal hold is lifted".to_owned());
+        }
+        let until = LOCKED_UNTIL.iter().find_map(|name| header(name))?;
+        let is_past = |end: Timestamp| end <= Timestamp::now();
+        let end = until.parse().ok().or_else(|| rfc2822::parse(until).ok().map(|end| end.timestamp()));
+        (!end.is_some_and(is_past)).then(|| until.to_owned())
     }
 
-    /// Removes a set, its manifest first.
+    /// Removes a set, its manifest first. In a versioned bucket a removal only hides an object, also one that is locked:
+    /// such a set is asked for its lock before, and stays to be seen. The manifest was written last, so its lock ends last.
     pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
-        self.remove(&format!("{id}/{}", manifest::FILE)).await?;
+        let manifest = format!("{id}/{}", manifest::FILE);
+        if let Some(until) = self.locked_until(&manifest).await {
+            return Err(StoreError::Locked { url: self.location(&manifest), until });
+        }
+        self.remove(&manifest).await?;
         let files = self.entries(id).await?;
         let removals = files.into_iter().map(|file| {
             let file = format!("{id}/{}", file.name);

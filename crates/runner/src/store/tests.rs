@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 use super::*;
 
 mod contract;
+mod s3;
 mod server;
 
 const OLD: &str = "20260501T020003Z-1a2b3c";

@@ -52,7 +52,7 @@ impl Stand {
 }
 
 /// The account that `tests/stores/serve` makes.
-const S3_USER: (&str, &str) = ("pgbackup", "pgbackup-secret");
+pub(super) const S3_USER: (&str, &str) = ("pgbackup", "pgbackup-secret");
 
 /// Azurite's, which everybody knows.
 const AZURE_ACCOUNT: (&str, &str) = (
@@ -60,7 +60,7 @@ const AZURE_ACCOUNT: (&str, &str) = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
 );
 
-fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Variables {
+pub(super) fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Variables {
     [
         ("AWS_ACCESS_KEY_ID", user),
         ("AWS_SECRET_ACCESS_KEY", secret),
@@ -99,7 +99,7 @@ async fn read(set: &OpenSet, file: &str) -> Vec<u8> {
     bytes
 }
 
-async fn commit(repository: &Repository, id: &str) {
+pub(super) async fn commit(repository: &Repository, id: &str) {
     let mut set = repository.create_set(id).await.unwrap();
     write(&set, "shop.dump", b"rows", 4).await.finish().await.unwrap();
     set.commit(&manifest(id)).await.unwrap();
@@ -337,7 +337,7 @@ macro_rules! every_rule {
     };
 }
 
-fn target(location: &str, path_style: bool, variables: Variables) -> Target {
+pub(super) fn target(location: &str, path_style: bool, variables: Variables) -> Target {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let leftover_age = Duration::from_hours(24);
     let options = BucketOptions { path_style, leftover_age, ..BucketOptions::default() };

@@ -1,0 +1,152 @@
+//! What S3 has beside what every store has: rights, locks, checksums, TLS. Tried on a real server.
+
+use std::process::Command;
+
+use domain::reason::Reason;
+
+use super::{
+    contract::{S3_USER, commit, s3_variables, target},
+    server::{Server, free_address},
+    *,
+};
+
+const WRITER: (&str, &str) = ("writer", "writer-secret");
+
+/// An authority, and a certificate from it for `localhost`.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+            openssl req -x509 $key -days 2 -subj '/CN=a CA' -keyout ca.key -out ca.crt
+            openssl req $key -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout tls.key -out tls.csr
+            openssl x509 -req -in tls.csr -copy_extensions copy -CA ca.crt -CAkey ca.key -days 2 -out tls.crt";
+        let made = Command::new("sh").args(["-euc", script]).current_dir(folder.path()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self(folder)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join(file)
+    }
+}
+
+async fn open(target: &Target) -> Result<Repository, StoreError> {
+    Repository::open(target, &identity(), None, time("2026-05-03T00:00:00Z")).await
+}
+
+fn s3(server: &Server, user: (&str, &str)) -> Target {
+    target("s3://backups", true, s3_variables(server, user))
+}
+
+#[tokio::test]
+async fn removals_use_credentials_of_their_own() {
+    let server = Server::start("s3", &[]);
+    let writer = s3(&server, WRITER);
+    let repository = open(&writer).await.unwrap();
+    commit(&repository, OLD).await;
+    let error = repository.remove_set(OLD).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD]);
+
+    let url = server.url();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", WRITER.0),
+        ("AWS_SECRET_ACCESS_KEY", WRITER.1),
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("PGBACKUP_PRUNE_AWS_ACCESS_KEY_ID", S3_USER.0),
+        ("PGBACKUP_PRUNE_AWS_SECRET_ACCESS_KEY", S3_USER.1),
+    ];
+    let both = open(&target("s3://backups", true, variables.into())).await.unwrap();
+    both.remove_set(OLD).await.unwrap();
+    assert_eq!(both.list().await.unwrap().sets.len(), 0);
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_has_a_reason_and_its_own_words() {
+    let server = Server::start("s3", &[]);
+    let nowhere = format!("http://{}", free_address());
+    let unreachable =
+        [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", nowhere.as_str())];
+    for (target, reason, words) in [
+        (
+            target("s3://elsewhere", true, s3_variables(&server, S3_USER)),
+            Reason::BucketNotFound,
+            "NoSuchBucket",
+        ),
+        (s3(&server, (S3_USER.0, "wrong")), Reason::StoreAccessDenied, "SignatureDoesNotMatch"),
+        (s3(&server, ("nobody", "x")), Reason::StoreAccessDenied, "InvalidAccessKeyId"),
+        (target("s3://backups", true, unreachable.into()), Reason::StoreUnreachable, "Connection refused"),
+    ] {
+        let error = open(&target).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.reason(), reason, "{text}");
+        assert!(text.contains(words), "{text}");
+        assert!(text.starts_with("read s3://") || text.starts_with("create s3://"), "{text}");
+        assert!(text.len() < 300, "an answer is not a message: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_is_trusted_by_its_authority_only() {
+    let certificates = Certificates::new();
+    let (cert, key) = (certificates.path("tls.crt"), certificates.path("tls.key"));
+    let server = Server::start("s3", &[("SERVE_TLS_CERT", &cert), ("SERVE_TLS_KEY", &key)]);
+    let url = format!("https://localhost:{}", server.address.port());
+    let variables = || {
+        let all = [
+            ("AWS_ACCESS_KEY_ID", S3_USER.0),
+            ("AWS_SECRET_ACCESS_KEY", S3_USER.1),
+            ("AWS_ENDPOINT_URL", url.as_str()),
+        ];
+        all.into()
+    };
+    let mut target = target("s3://backups", true, variables());
+    target.options.ca = Some(certificates.path("ca.crt"));
+    commit(&open(&target).await.unwrap(), OLD).await;
+
+    target.options.ca = None;
+    let error = open(&target).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::StoreUnreachable, "{error}");
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+
+    target.options.ca = Some(certificates.path("missing.crt"));
+    let error = open(&target).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidConfiguration, "{error}");
+    assert!(error.to_string().contains("missing.crt"), "{error}");
+}
+
+/// Locks an object as a person does. Amazon puts the bucket's default on each new object; versitygw does not.
+fn retain(server: &Server, object: &str, until: &str) {
+    let body =
+        format!("<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
+    let url = format!("{}/backups/{object}?retention=", server.url());
+    let (user, secret) = S3_USER;
+    let script = "curl --silent --show-error --fail-with-body --noproxy '*' --aws-sigv4 aws:amz:us-east-1:s3 \
+        --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --user \"$1\" --request PUT --data-binary \"$2\" \
+        --header \"content-md5: $(printf %s \"$2\" | openssl md5 -binary | base64)\" \"$3\"";
+    let user = format!("{user}:{secret}");
+    let done = Command::new("sh").args(["-euc", script, "sh", &user, &body, &url]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
+#[tokio::test]
+async fn a_copy_that_the_store_locks_stays_and_its_time_is_told() {
+    let server = Server::start("s3-locked", &[]);
+    let mut target = s3(&server, S3_USER);
+    // As Amazon demands it in such a bucket.
+    target.options.checksum = Some("sha256".to_owned());
+    let repository = open(&target).await.unwrap();
+    commit(&repository, OLD).await;
+    commit(&repository, NEW).await;
+    retain(&server, &format!("shop/nightly/{OLD}/manifest.json"), "2099-01-01T00:00:00Z");
+
+    let error = repository.remove_set(OLD).await.unwrap_err();
+
+    let StoreError::Locked { until, .. } = &error else { panic!("not locked: {error}") };
+    assert_eq!(until, "2099-01-01T00:00:00Z");
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD, NEW], "it is whole");
+    repository.remove_set(NEW).await.unwrap();
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD], "the other one is not locked");
+}
