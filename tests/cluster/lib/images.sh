@@ -5,12 +5,19 @@
 #   localhost/postgres:15, :17         PostgreSQL of bookworm and of trixie
 #   localhost/postgres:17-foreign-nss  the same 17 with a hostile /etc/nsswitch.conf
 #   localhost/pgbouncer:1              the connection pooler that backups must not go through
+#   localhost/versitygw:1, localhost/fake-gcs-server:1, localhost/azurite:1
+#                                      object stores with a bucket "backups" (../stores)
 #
 # The cache holds each root file system once, and the archives made from it.
+
+STORES=$HERE/../stores
+source "$STORES/builds.sh"
+source "$STORES/prepare.sh"
 
 IMAGE_FILES=$HERE/images
 POSTGRES_SUITES=([15]=bookworm [17]=trixie)
 PGBOUNCER_SUITE=trixie
+AZURITE_SUITE=trixie
 
 # Layers must not carry the time and owner of this build.
 layer() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cf "$2" .; }
@@ -25,6 +32,11 @@ postgres_entry() {
 }
 pgbouncer_entry() {
   echo "image-pgbouncer-$(input_key "$PGBOUNCER_SUITE" "$(declare -f build_pgbouncer debian)" "$(oci_entry)" < /dev/null)"
+}
+versitygw_image_entry() { echo "image-versitygw-$(input_key "$(versitygw_entry)" "$(declare -f build_versitygw_image layer)" "$(oci_entry)" < /dev/null)"; }
+gcs_image_entry() { echo "image-fake-gcs-server-$(input_key "$(gcs_entry)" "$(declare -f build_gcs_image layer)" "$(oci_entry)" < /dev/null)"; }
+azurite_image_entry() {
+  echo "image-azurite-$(input_key "$AZURITE_SUITE" "$(azurite_entry)" "$(declare -f build_azurite_image debian layer prepare_azure azurite)" "$(oci_entry)" < /dev/null)"
 }
 
 build_pause() {
@@ -96,15 +108,76 @@ build_pgbouncer() {
   rm "$1/rootfs.tar"
 }
 
+# The object stores keep everything in /data, which any user may write: a pod's
+# file system without a volume is as good as one, and gone with the pod.
+
+# build_versitygw_image PROGRAM FOLDER
+build_versitygw_image() {
+  local program=$1 folder=$2
+  mkdir -p "$folder/root/data"/{accounts,buckets/backups,versions}
+  install -m 755 "$program" "$folder/root/versitygw"
+  chmod -R a+rwX "$folder/root/data"
+  layer "$folder/root" "$folder/layer.tar"
+  "$OCI_IMAGE" --name localhost/versitygw:1 --out "$folder/versitygw.tar" --user 65532:65532 --port 7070/tcp --entrypoint /versitygw \
+    --env "ROOT_ACCESS_KEY=$S3_KEY" --env "ROOT_SECRET_KEY=$S3_SECRET" --env VGW_IAM_DIR=/data/accounts --env VGW_HEALTH=/health \
+    --cmd posix --cmd --versioning-dir --cmd /data/versions --cmd /data/buckets "$folder/layer.tar"
+  rm -r "$folder"/{root,layer.tar}
+}
+
+# build_gcs_image PROGRAM FOLDER
+build_gcs_image() {
+  local program=$1 folder=$2
+  mkdir -p "$folder/root/data"
+  install -m 755 "$program" "$folder/root/fake-gcs-server"
+  chmod a+rwx "$folder/root/data"
+  layer "$folder/root" "$folder/layer.tar"
+  "$OCI_IMAGE" --name localhost/fake-gcs-server:1 --out "$folder/fake-gcs-server.tar" --user 65532:65532 --port 4443/tcp \
+    --entrypoint /fake-gcs-server --cmd --listen --cmd 0.0.0.0:4443 --cmd --folder --cmd /data "$folder/layer.tar"
+  rm -r "$folder"/{root,layer.tar}
+}
+
+# build_azurite_image PROGRAM_FOLDER FOLDER: the container is made here, for that
+# takes a client that knows Azure's signatures.
+build_azurite_image() {
+  local program=$1 folder=$2
+  debian "$AZURITE_SUITE" nodejs "$folder/rootfs.tar" \
+    --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/etc/hostname "$1"/etc/resolv.conf'
+  prepare_azure
+  mkdir -p "$folder/root/azurite" "$folder/root/data"
+  mv "$folder/blobs"/* "$folder/root/data/"
+  chmod -R a+rwX "$folder/root/data"
+  cp -r "$program/node_modules" "$folder/root/azurite/"
+  # Half of it is for compilers and debuggers.
+  find "$folder/root/azurite" -type f \( -name '*.map' -o -name '*.ts' -o -name '*.md' \) -delete
+  layer "$folder/root" "$folder/layer.tar"
+  "$OCI_IMAGE" --name localhost/azurite:1 --out "$folder/azurite.tar" --user 65534:65534 --port 10000/tcp \
+    --entrypoint node --entrypoint "/azurite/$AZURITE_MAIN" --env "PATH=/usr/bin:/bin" \
+    --cmd --blobHost --cmd 0.0.0.0 --cmd --location --cmd /data --cmd --silent --cmd --disableTelemetry --cmd --disableProductStyleUrl \
+    "$folder/rootfs.tar" "$folder/layer.tar"
+  rm -r "$folder"/{rootfs.tar,root,layer.tar,blobs,prepare.log}
+}
+
 # Builds what is missing and fills IMAGE_ARCHIVES.
 make_images() {
-  local entry major rootfs
+  local entry major rootfs program
   OCI_IMAGE=$(oci_binary)
   entry=$(pause_entry)
   cached "$entry" "building image localhost/pause:1 (usually 1 s)" build_pause
   IMAGE_ARCHIVES=("$CACHE/$entry"/*.tar)
   entry=$(pgbouncer_entry)
   cached "$entry" "building image localhost/pgbouncer:1 from Debian $PGBOUNCER_SUITE (usually 15 to 25 s)" build_pgbouncer
+  IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+  program=$(versitygw_binary)
+  entry=$(versitygw_image_entry)
+  cached "$entry" "building image localhost/versitygw:1 (usually 1 s)" build_versitygw_image "$program"
+  IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+  program=$(gcs_binary)
+  entry=$(gcs_image_entry)
+  cached "$entry" "building image localhost/fake-gcs-server:1 (usually 1 s)" build_gcs_image "$program"
+  IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+  program=$(azurite_folder)
+  entry=$(azurite_image_entry)
+  cached "$entry" "building image localhost/azurite:1 from Debian $AZURITE_SUITE (usually 20 s)" build_azurite_image "$program"
   IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
   for major in "${!POSTGRES_SUITES[@]}"; do
     rootfs=$(rootfs_entry "$major")
