@@ -21,7 +21,7 @@ import (
 const minPart = 5 << 20
 
 // uploads are the multipart uploads under way: folder/ID/NUMBER holds a part.
-// They are known until the server ends, and an abort leaves nothing on disk.
+// They are known until the server ends; an abort leaves nothing on disk.
 type uploads struct {
 	folder string
 	mutex  sync.Mutex
@@ -40,7 +40,11 @@ type part struct {
 	size int64
 }
 
+// newUploads removes what an earlier server was sent: nobody can complete it.
 func newUploads(folder string) (*uploads, error) {
+	if err := os.RemoveAll(folder); err != nil {
+		return nil, err
+	}
 	return &uploads{folder: folder, byID: map[string]*upload{}}, os.MkdirAll(folder, 0o700)
 }
 
