@@ -9,7 +9,7 @@ use domain::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
-use pgbackup_tests::{Bucket, Env, Policy, Signal, bucket::BUCKET, story};
+use pgbackup_tests::{Bucket, Env, Policy, Signal, bucket::BUCKET, cluster::postgres_image, story};
 
 /// A policy that stores the database `shop` in the bucket.
 async fn policy(env: &Env, bucket: &Bucket) -> Result<Policy> {
@@ -62,8 +62,9 @@ fn a_bucket_behind_tls_is_stored_to_and_expired() -> Result<()> {
         let id = last.set.clone().unwrap_or_default();
         let location = format!("s3://{BUCKET}/clusters/main/{}/shop/{id}", env.namespace);
         assert_eq!(last.location.as_deref(), Some(location.as_str()));
-        let message = policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
-        assert!(message.contains("read back from the store"), "{message}");
+        let record = store.record(&policy, &last.job).await?;
+        assert!(record.message.contains("read back from the store"), "{record:?}");
+        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
         policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
 
         let told = env.kubectl(&["get", "cronjobs,jobs,pods,backuppolicies,events", "--output=yaml"])?;
@@ -117,7 +118,7 @@ fn what_is_wrong_with_a_bucket_is_named() -> Result<()> {
         .await?;
         let failure = policy.failure("no-host", Reason::StoreUnreachable).await?;
         assert_eq!(failure.stage.as_deref(), Some("preflight"));
-        assert!(failure.message.contains("http://nowhere") || failure.message.contains("dns"), "{failure:?}");
+        assert!(failure.message.contains("http://nowhere:7070: "), "{failure:?}");
         Ok(())
     })
 }
@@ -237,5 +238,25 @@ fn a_run_that_is_killed_leaves_nothing_complete_in_a_bucket() -> Result<()> {
             store.check(&set).await?;
         }
         Ok(())
+    })
+}
+
+/// The C library's resolver would load what that image names, and die of it.
+#[test]
+fn a_bucket_is_found_from_an_image_with_a_foreign_name_service() -> Result<()> {
+    story("bucket-nss", async |env| {
+        env.postgres(17).await?.database("shop", "").await?;
+        let bucket = Bucket::start(&env, "s3").await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.version = None;
+                spec.postgres.image = Some(postgres_image("17-foreign-nss"));
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.storage = bucket.storage();
+            })
+            .await?;
+        policy.backup("now").await?;
+        let set = bucket.store.only_set(&policy).await?;
+        bucket.store.check(&set).await
     })
 }

@@ -3,9 +3,12 @@
 use anyhow::{Context, Result};
 use api::meta::{INSTALL_CONTAINER, RUNNER_CONTAINER};
 use domain::report::{RunReport, Stage};
-use k8s_openapi::api::{
-    batch::v1::{CronJob, Job, JobSpec},
-    core::v1::{Container, ContainerStateTerminated, EnvVar, Pod},
+use k8s_openapi::{
+    api::{
+        batch::v1::{CronJob, Job, JobSpec},
+        core::v1::{Container, ContainerStateTerminated, EnvVar, Pod},
+    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 use kube::{Resource, ResourceExt, api::PostParams};
 
@@ -48,6 +51,21 @@ impl RunnerSpec<'_> {
         let shell = ["sh", "-c", script, "sh"].map(str::to_owned);
         let command = runner.command.take().unwrap_or_default();
         runner.command = Some(shell.into_iter().chain(command).collect());
+        self
+    }
+
+    /// The runner may take no more memory than this (`8Mi`).
+    pub fn memory_limit(&mut self, limit: &str) -> &mut Self {
+        let resources = self.runner().resources.get_or_insert_default();
+        let limit = [("memory".to_owned(), Quantity(limit.to_owned()))];
+        resources.limits = Some(limit.clone().into());
+        resources.requests = Some(limit.into());
+        self
+    }
+
+    /// The Job may take no longer than this, in seconds.
+    pub fn deadline(&mut self, seconds: i64) -> &mut Self {
+        self.job.active_deadline_seconds = Some(seconds);
         self
     }
 

@@ -159,11 +159,23 @@ build_azurite_image() {
 
 # Builds what is missing and fills IMAGE_ARCHIVES.
 make_images() {
-  local entry major rootfs program
+  local entry major rootfs
   OCI_IMAGE=$(oci_binary)
   entry=$(pause_entry)
   cached "$entry" "building image localhost/pause:1 (usually 1 s)" build_pause
   IMAGE_ARCHIVES=("$CACHE/$entry"/*.tar)
+  for major in "${!POSTGRES_SUITES[@]}"; do
+    rootfs=$(rootfs_entry "$major")
+    cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"
+    entry=$(postgres_entry "$major")
+    cached "$entry" "building image localhost/postgres:$major (usually 3 s)" build_postgres "$major" "$CACHE/$rootfs/rootfs.tar"
+    IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+  done
+}
+
+# What only tests need beside that, after make_images: the demo does without.
+make_test_images() {
+  local entry program
   entry=$(pgbouncer_entry)
   cached "$entry" "building image localhost/pgbouncer:1 from Debian $PGBOUNCER_SUITE (usually 15 to 25 s)" build_pgbouncer
   IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
@@ -179,11 +191,4 @@ make_images() {
   entry=$(azurite_image_entry)
   cached "$entry" "building image localhost/azurite:1 from Debian $AZURITE_SUITE (usually 20 s)" build_azurite_image "$program"
   IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
-  for major in "${!POSTGRES_SUITES[@]}"; do
-    rootfs=$(rootfs_entry "$major")
-    cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"
-    entry=$(postgres_entry "$major")
-    cached "$entry" "building image localhost/postgres:$major (usually 3 s)" build_postgres "$major" "$CACHE/$rootfs/rootfs.tar"
-    IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
-  done
 }

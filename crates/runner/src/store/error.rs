@@ -119,6 +119,9 @@ const LOCKED: [&str; 6] = [
     "BlobImmutableDueToPolicy",
 ];
 
+/// How an answer is told whose kind object_store does not know: that to a listing.
+const DENIED: [&str; 2] = ["status code: 403", "status code: 401"];
+
 fn says(error: &object_store::Error, words: &[&str]) -> bool {
     let text = error.to_string();
     words.iter().any(|words| text.contains(words))
@@ -137,6 +140,7 @@ fn reason_of_object(error: &object_store::Error) -> Reason {
     }
     match error {
         Kind::PermissionDenied { .. } | Kind::Unauthenticated { .. } => Reason::StoreAccessDenied,
+        _ if says(error, &DENIED) => Reason::StoreAccessDenied,
         _ if is_connection(error) => Reason::StoreUnreachable,
         _ => Reason::StoreFailed,
     }
@@ -180,7 +184,19 @@ fn words(error: &object_store::Error) -> String {
         return message;
     }
     // The first of them tells of retries and durations, the last one what happened.
-    causes(error).last().map_or(text.clone(), ToString::to_string)
+    let words = causes(error).last().map_or(text.clone(), ToString::to_string);
+    match server(&text).filter(|_| is_connection(error)) {
+        Some(server) => format!("{server}: {words}"),
+        None => words,
+    }
+}
+
+/// `http://host:port` of the first URL in a text.
+fn server(text: &str) -> Option<&str> {
+    let url = &text[text.find("http")?..];
+    let host = url.find("://")? + "://".len();
+    let end = url[host..].find(['/', '?', ' ']).map_or(url.len(), |end| host + end);
+    Some(&url[..end])
 }
 
 /// GCS: `{"error": {"code": 403, "message": "..."}}`.

@@ -4,7 +4,7 @@
 use std::{ffi::OsString, fmt, fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use object_store::{
-    Attribute, Attributes, Certificate, ClientOptions, RetryConfig,
+    Attribute, Attributes, Certificate, ClientConfigKey, ClientOptions, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
@@ -310,6 +310,8 @@ fn client_options(authorities: &[Vec<u8>], plain: bool) -> Result<ClientOptions,
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout_disabled()
         .with_read_timeout(READ_TIMEOUT)
+        // To choose among a name's addresses it would ask the C library for them: reqwest has a resolver of its own.
+        .with_config(ClientConfigKey::RandomizeAddresses, "false")
         .with_no_system_certificates(true);
     for der in authorities {
         options = options.with_root_certificate(Certificate::from_der(der).map_err(configuration)?);

@@ -1,0 +1,198 @@
+//! What can break in the middle of a run, broken for real: each ends with its reason, and with no set that looks
+//! complete.
+
+use anyhow::Result;
+use domain::reason::Reason;
+use kube::ResourceExt;
+use pgbackup_tests::{Env, Policy, Postgres, Store, story};
+
+/// A dump of this many rows takes long enough to be disturbed.
+const MANY: u32 = 3_000_000;
+
+/// pg_dump's own session, reading rows.
+const COPYING: &str =
+    "FROM pg_stat_activity WHERE application_name LIKE 'pgbackup/%' AND query LIKE 'COPY %'";
+
+async fn shop(env: &Env, rows: u32) -> Result<(Postgres, Store, Policy)> {
+    let server = env.postgres(17).await?;
+    server.database("shop", "").await?;
+    server.table("shop", "goods", rows).await?;
+    let store = env.store().await?;
+    let policy = env.policy("shop", |spec| spec.postgres.databases.include = vec!["shop".to_owned()]).await?;
+    Ok((server, store, policy))
+}
+
+#[test]
+fn a_backend_that_is_terminated_fails_the_dump() -> Result<()> {
+    story("terminated", async |env| {
+        let (server, store, policy) = shop(&env, MANY).await?;
+        policy
+            .start("terminated", |run| {
+                run.once();
+            })
+            .await?;
+        server.until("pg_dump reads rows", &format!("SELECT count(*) > 0 {COPYING}")).await?;
+        server.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {COPYING}")).await?;
+
+        let failure = policy.failed("terminated", Reason::DumpFailed).await?;
+
+        assert!(
+            failure.message.contains("terminating connection due to administrator command"),
+            "{failure:?}"
+        );
+        assert_eq!(failure.stage.as_deref(), Some("dump"));
+        assert!(store.set_folders(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_pg_dump_that_is_killed_is_taken_for_short_memory() -> Result<()> {
+    story("dump-killed", async |env| {
+        let (server, store, policy) = shop(&env, MANY).await?;
+        let job = policy
+            .start("killed", |run| {
+                run.once();
+            })
+            .await?;
+        server.until("pg_dump reads rows", &format!("SELECT count(*) > 0 {COPYING}")).await?;
+        let uid = job.running().await?.uid().unwrap_or_default();
+        let script = format!(
+            "for cgroup in $(grep --files-with-matches {uid} /proc/[0-9]*/cgroup 2> /dev/null); do
+               process=${{cgroup%/cgroup}}
+               [ \"$(cat $process/comm)\" != pg_dump ] || kill -KILL ${{process#/proc/}}
+             done; true"
+        );
+        env.on_node(&["sh", "-c", &script]).await?;
+
+        let failure = policy.failed("killed", Reason::OutOfMemory).await?;
+
+        assert!(failure.message.contains("pg_dump was killed by signal 9"), "{failure:?}");
+        assert!(store.set_folders(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_pod_that_runs_out_of_memory_is_called_so() -> Result<()> {
+    story("oom", async |env| {
+        let (_, store, policy) = shop(&env, 1000).await?;
+        policy
+            .start("greedy", |run| {
+                // Room for the runner, and none for what it starts.
+                run.once().memory_limit("8Mi");
+            })
+            .await?;
+        policy.failed("greedy", Reason::OutOfMemory).await?;
+        policy.condition_is("BackupHealthy", "False", Reason::OutOfMemory).await?;
+        assert!(store.sets(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_run_past_its_deadline_is_called_so() -> Result<()> {
+    story("deadline", async |env| {
+        let (server, store, policy) = shop(&env, 1000).await?;
+        let mut lock = server.session("shop").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        policy
+            .start("late", |run| {
+                run.once().deadline(8).arg("--retry-wait=1");
+            })
+            .await?;
+        let failure = policy.failed("late", Reason::DeadlineExceeded).await?;
+        assert!(failure.message.contains("stage hold"), "{failure:?}");
+        assert!(store.set_folders(&policy).await?.is_empty());
+        lock.run("ROLLBACK;").await.map(drop)
+    })
+}
+
+#[test]
+fn a_store_that_loses_the_set_in_the_middle_fails_the_run() -> Result<()> {
+    story("store-fails", async |env| {
+        let (server, store, policy) = shop(&env, 1000).await?;
+        server.database("zoo", "").await?;
+        server.table("zoo", "goods", 1000).await?;
+        policy.edit(|spec| spec.postgres.databases.include.push("zoo".to_owned())).await?;
+        let mut lock = server.session("zoo").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        policy
+            .start("robbed", |run| {
+                run.once().arg("--retry-wait=1");
+            })
+            .await?;
+        let stored = store.await_file(&policy, "shop.dump").await?;
+        store.sh(&format!("rm -r \"$(dirname '{stored}')\"")).await?;
+        lock.run("ROLLBACK;").await?;
+
+        let failure = policy.failed("robbed", Reason::StoreFailed).await?;
+
+        assert!(failure.message.contains("zoo.dump"), "{failure:?}");
+        assert!(store.set_folders(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
+/// A pg_dump whose output loses its end, with exit status 0.
+const LOSSY: &str = r#"mkdir /scratch/bin
+cat > /scratch/bin/pg_dump << 'EOF'
+#!/bin/bash
+if [[ " $* " == *" --version "* ]]; then exec /usr/lib/postgresql/17/bin/pg_dump --version; fi
+/usr/lib/postgresql/17/bin/pg_dump "$@" | head --bytes=-2000
+EOF
+chmod +x /scratch/bin/pg_dump
+PATH=/scratch/bin:$PATH exec "$@""#;
+
+#[test]
+fn an_archive_that_cannot_be_read_is_never_kept() -> Result<()> {
+    story("unreadable", async |env| {
+        let (_, store, policy) = shop(&env, 1000).await?;
+        policy
+            .start("lossy", |run| {
+                run.once().script(LOSSY);
+            })
+            .await?;
+        let failure = policy.failed("lossy", Reason::ArchiveUnreadable).await?;
+        assert!(failure.message.contains("shop.dump"), "{failure:?}");
+        assert!(store.set_folders(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn two_backups_at_once_are_both_good() -> Result<()> {
+    story("at-once", async |env| {
+        let (server, store, policy) = shop(&env, 1000).await?;
+        policy
+            .edit(|spec| {
+                spec.retention.keep_last = Some(10);
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+        let mut lock = server.session("shop").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        for name in ["one", "two"] {
+            policy
+                .start(name, |run| {
+                    run.arg("--retry-wait=1");
+                })
+                .await?;
+        }
+        let waiting = "SELECT count(DISTINCT application_name) = 2 FROM pg_stat_activity
+                       WHERE application_name LIKE 'pgbackup/%' AND wait_event_type = 'Lock'";
+        server.until("both wait for the table", waiting).await?;
+        lock.run("ROLLBACK;").await?;
+        for name in ["one", "two"] {
+            policy.ended(name).await?;
+        }
+        let sets = store.sets(&policy).await?;
+        assert_eq!(sets.len(), 2);
+        for set in &sets {
+            store.check(set).await?;
+            assert_eq!(set.rows("shop", "goods")?, 1000);
+        }
+        assert_eq!(store.set_folders(&policy).await?.len(), 2, "neither left anything");
+        Ok(())
+    })
+}
