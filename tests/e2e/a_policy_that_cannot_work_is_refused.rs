@@ -209,7 +209,7 @@ const REFUSED: &[Case] = &[
     (
         &[("/spec/verification/level", "\"None\"")],
         "spec.verification.level",
-        "Unsupported value: \"None\": supported values: \"Archive\"",
+        "Unsupported value: \"None\": supported values: \"Checksum\", \"Archive\", \"Counts\"",
     ),
 ];
 
@@ -265,7 +265,7 @@ fn a_policy_that_cannot_work_is_refused() -> Result<()> {
             causes.retain(|cause| !cause.message.contains(UNCHECKED));
             let said: Vec<String> =
                 causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-            assert_eq!(causes.len(), 1, "one mistake, one message: {said:?}");
+            assert_eq!(causes.len(), 1, "{changes:?}: one mistake, one message: {said:?}; {}", error.message);
             assert_eq!(&causes[0].field, field, "{said:?}");
             assert!(said[0].contains(message), "{said:?} should say {message:?}");
         }
