@@ -37,4 +37,5 @@ mod suspicious_copies_wait;
 mod volumes_of_both_kinds_work;
 mod what_a_dump_leaves_out_is_said;
 mod what_cannot_be_read_is_named;
+mod what_rots_in_the_store_is_found;
 mod what_the_cluster_refuses_is_said;

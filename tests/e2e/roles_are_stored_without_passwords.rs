@@ -1,7 +1,7 @@
 //! `globals.sql` brings the roles back, and nobody's password is in it.
 
 use anyhow::{Context, Result};
-use api::policy::Globals;
+use api::policy::{Globals, SecretKeyRef};
 use domain::manifest::Content;
 use pgbackup_tests::story;
 
@@ -62,6 +62,41 @@ fn roles_are_stored_from_a_server_whose_usual_databases_are_closed() -> Result<(
         let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
         assert!(text.contains("CREATE ROLE clerk"), "{text}");
         assert_eq!(set.manifest.warnings, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+#[test]
+fn password_hashes_are_stored_where_the_policy_says_so() -> Result<()> {
+    story("hashes", async |env| {
+        let server = env.postgres(17).await?;
+        server.sql("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'till' CREATEDB").await?;
+        server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reads'").await?;
+        let store = env.store().await?;
+        let policy = env.policy("shop", |spec| spec.postgres.globals = Globals::WithPasswords).await?;
+
+        let newest = policy.backup("with").await?;
+
+        assert!(newest.password_hashes, "the status shows it");
+        let set = store.only_set(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        assert!(text.contains("clerk") && text.contains("PASSWORD 'SCRAM-SHA-256$"), "{text}");
+        assert!(!text.contains("'till'"), "{text}");
+
+        env.kubectl(&["create", "secret", "generic", "reader", "--from-literal=password=reads"])?;
+        policy
+            .edit(|spec| {
+                spec.postgres.connection.user = Some("reader".to_owned());
+                spec.postgres.connection.password_secret_ref =
+                    Some(SecretKeyRef { name: "reader".to_owned(), key: "password".to_owned() });
+                spec.postgres.databases.include = vec!["postgres".to_owned()];
+            })
+            .await?;
+        let newest = policy.backup("without the right").await?;
+        assert!(!newest.password_hashes, "it may not read them");
+        let said =
+            newest.warnings.iter().any(|line| line.contains("password hashes of roles are not in this set"));
+        assert!(said, "{newest:?}");
         Ok(())
     })
 }

@@ -147,7 +147,8 @@ pub struct Postgres {
     pub databases: Databases,
 
     /// Whether roles and tablespaces are backed up beside the databases: WithoutPasswords (without the password
-    /// hashes) or None. Default: WithoutPasswords.
+    /// hashes), WithPasswords (with them, which takes a superuser or the right to read pg_authid; who reads the copy can
+    /// try to guess the passwords) or None. Default: WithoutPasswords.
     #[serde(default)]
     pub globals: Globals,
 }
@@ -280,6 +281,8 @@ pub enum Globals {
     /// Roles, memberships, settings and tablespaces; no password hashes.
     #[default]
     WithoutPasswords,
+    /// The same with password hashes.
+    WithPasswords,
     /// Nothing beside the databases.
     None,
 }

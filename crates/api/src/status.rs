@@ -136,6 +136,10 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
 
+    /// Whether password hashes of roles are in the set (postgres.globals: WithPasswords).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_hashes: bool,
+
     /// The set's files, as many as the report had room for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

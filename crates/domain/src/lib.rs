@@ -12,6 +12,7 @@ pub mod reason;
 pub mod report;
 pub mod retention;
 pub mod schedule;
+pub mod scrub;
 pub mod size;
 pub mod suspicion;
 pub mod uri;

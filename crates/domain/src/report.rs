@@ -184,6 +184,9 @@ pub struct SetSummary {
     pub location: String,
     /// What reading it back gave.
     pub verification: Verdict,
+    /// Whether password hashes of roles are in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_hashes: bool,
 }
 
 /// What reading a set back gave.

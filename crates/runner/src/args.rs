@@ -42,8 +42,63 @@ pub enum Command {
     },
     /// Takes one backup: hold, dump, store, read back, write the manifest, prune.
     Backup(Box<BackupArgs>),
+    /// Reads stored sets again, and writes beside each how it went: the newest check decides whether it counts.
+    Verify {
+        #[command(flatten)]
+        stored: StoredArgs,
+        /// The set; may be given many times. Default: the newest one.
+        #[arg(long = "set", value_name = "SET")]
+        sets: Vec<String>,
+    },
+    /// The same for those that were not looked at for longest, up to a share of what is stored.
+    Scrub {
+        #[command(flatten)]
+        stored: StoredArgs,
+        /// How much of the stored bytes to read, in percent; one set at least.
+        #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+        share: u8,
+    },
+    /// Lists the stored sets, newest first.
+    List {
+        #[command(flatten)]
+        stored: StoredArgs,
+        /// What to print.
+        #[arg(long, short, value_enum, default_value = "table")]
+        output: Output,
+    },
     /// Says which of given copies the rules would keep and which they would delete, and why. Touches nothing.
     Plan(Box<PlanArgs>),
+}
+
+/// Which folder is looked into.
+#[derive(Debug, Args)]
+pub struct StoredArgs {
+    /// The policy's namespace: the first folder in the store.
+    #[arg(long)]
+    pub namespace: String,
+    /// The policy's name: the second folder in the store.
+    #[arg(long)]
+    pub policy: String,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+impl StoredArgs {
+    /// The store.
+    pub fn target(&self) -> Target {
+        self.store.clone().target()
+    }
+}
+
+/// Which stored sets are read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The newest one.
+    Newest,
+    /// These.
+    Sets(Vec<String>),
+    /// So much of all, in percent.
+    Share(u8),
 }
 
 /// What a plan is told.
@@ -63,9 +118,9 @@ pub struct PlanArgs {
 /// How a plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// A line for each copy.
+    /// A line for each.
     Table,
-    /// `{"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}`.
+    /// For programs; a plan is `{"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}`.
     Json,
 }
 
@@ -144,8 +199,12 @@ pub struct BackupArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Globals {
+pub enum Globals {
+    /// Without password hashes.
     WithoutPasswords,
+    /// With them.
+    WithPasswords,
+    /// Not at all.
     None,
 }
 
@@ -171,8 +230,8 @@ pub struct Config {
     pub include: Vec<String>,
     /// Those of databases to leave out.
     pub exclude: Vec<String>,
-    /// Whether roles and tablespaces are stored.
-    pub globals: bool,
+    /// Whether roles and tablespaces are stored, and how.
+    pub globals: Globals,
     /// How databases are dumped.
     pub dump: DumpConfig,
     /// Client tools may be newer than the server.
@@ -228,7 +287,7 @@ impl BackupArgs {
             zone: schedule::time_zone(&self.retention.time_zone)?,
             include: self.include,
             exclude: self.exclude,
-            globals: self.globals == Globals::WithoutPasswords,
+            globals: self.globals,
             dump: DumpConfig {
                 compression: self.compress,
                 exclude_table_data: self.exclude_table_data,

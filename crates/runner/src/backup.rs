@@ -15,7 +15,7 @@ use domain::{
 };
 
 use crate::{
-    args::Config,
+    args::{Config, Globals},
     compare,
     database::{self, StoredDatabase},
     failpoint,
@@ -216,7 +216,7 @@ async fn take(
     if stored.is_empty() {
         return Err(SelectionError::AllDropped.into());
     }
-    let globals = if config.globals { store_globals(run, &server).await? } else { None };
+    let globals = store_globals(run, &server, config.globals).await?;
 
     run.stage(Stage::Verify);
     let checked = verify_all(run, config, stored, globals).await?;
@@ -252,28 +252,48 @@ async fn require_room(
     free.map_or(Ok(()), |free| Err(BackupError::NoSpace { free, needed }))
 }
 
-/// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: it is said.
-async fn store_globals(run: &mut Run, server: &Server) -> Result<Option<(Stream, Vec<String>)>, BackupError> {
+/// The file of roles and tablespaces, stored and not yet read back.
+struct StoredGlobals {
+    stream: Stream,
+    command: Vec<String>,
+    passwords: bool,
+}
+
+/// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: what it may read is
+/// stored, and the rest is named.
+async fn store_globals(
+    run: &mut Run,
+    server: &Server,
+    globals: Globals,
+) -> Result<Option<StoredGlobals>, BackupError> {
+    let tries: &[bool] = match globals {
+        Globals::WithPasswords => &[true, false],
+        Globals::WithoutPasswords => &[false],
+        Globals::None => &[],
+    };
     run.stage(Stage::Dump);
-    let set = run.set.as_ref().expect("the databases should have made the set");
-    let mut partial = set.upload(globals::FILE, true, 0).await?;
-    match globals::dump(server, &mut partial).await {
-        Ok((stream, command)) => {
-            partial.finish().await?;
-            for line in &stream.warnings {
-                run.warn(format!("{}: {line}", globals::FILE));
+    for passwords in tries.iter().copied() {
+        let set = run.set.as_ref().expect("the databases should have made the set");
+        let mut partial = set.upload(globals::FILE, true, 0).await?;
+        match globals::dump(server, &mut partial, passwords).await {
+            Ok((stream, command)) => {
+                partial.finish().await?;
+                for line in &stream.warnings {
+                    run.warn(format!("{}: {line}", globals::FILE));
+                }
+                return Ok(Some(StoredGlobals { stream, command, passwords }));
             }
-            Ok(Some((stream, command)))
-        }
-        Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
-            if let Err(stays) = partial.discard().await {
-                run.log(format_args!("a part stays behind: {stays}"));
+            Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
+                if let Err(stays) = partial.discard().await {
+                    run.log(format_args!("a part stays behind: {stays}"));
+                }
+                let what = if passwords { "password hashes of roles" } else { "roles and tablespaces" };
+                run.warn(format!("{what} are not in this set: {error}"));
             }
-            run.warn(format!("roles and tablespaces are not in this set: {error}"));
-            Ok(None)
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    Ok(None)
 }
 
 /// What was read back.
@@ -288,7 +308,7 @@ async fn verify_all(
     run: &mut Run,
     config: &Config,
     stored: Vec<StoredDatabase>,
-    globals: Option<(Stream, Vec<String>)>,
+    globals: Option<StoredGlobals>,
 ) -> Result<Checked, BackupError> {
     let set = run.set.as_ref().expect("the databases should have made the set");
     let mut read: Option<ReadBack> = None;
@@ -299,7 +319,7 @@ async fn verify_all(
         let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
         let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
         let (contents, objects) = if config.level == Level::Checksum {
-            add(verify::file(set, written).await?);
+            add(verify::file(set.read(&file).await?, written).await?);
             failpoint::reach(Stage::Verify).await;
             Default::default()
         } else {
@@ -307,7 +327,7 @@ async fn verify_all(
             if let Err(error) = &parsed {
                 tracing::warn!("{file}: {error}; parsing the stored copy");
             }
-            let stored = verify::archive(set, written, parsed.is_err()).await?;
+            let stored = verify::archive(set.read(&file).await?, written, parsed.is_err()).await?;
             add(stored.read);
             failpoint::reach(Stage::Verify).await;
             let contents = stored.contents.or(parsed.ok()).unwrap_or_default();
@@ -318,13 +338,14 @@ async fn verify_all(
         let facts = database.facts(&contents, objects);
         artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
     }
-    if let Some((Stream { size, sha256, .. }, command)) = globals {
-        add(verify::file(set, Written { file: globals::FILE, size, sha256: &sha256 }).await?);
+    if let Some(StoredGlobals { stream: Stream { size, sha256, .. }, command, passwords }) = globals {
+        let written = Written { file: globals::FILE, size, sha256: &sha256 };
+        add(verify::file(set.read(globals::FILE).await?, written).await?);
         artifacts.push(Artifact {
             file: globals::FILE.to_owned(),
             size_bytes: size,
             sha256,
-            content: Content::Globals { command, passwords: false },
+            content: Content::Globals { command, passwords },
         });
     }
     let ReadBack { size: bytes_read, from_device: bytes_from_device } = read.unwrap_or_default();
@@ -417,6 +438,10 @@ fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String
         manifest_sha256,
         location,
         verification,
+        password_hashes: manifest
+            .artifacts
+            .iter()
+            .any(|artifact| matches!(artifact.content, Content::Globals { passwords: true, .. })),
     };
     run.report.server_version = Some(manifest.server.version.clone());
     run.report.client_version = Some(manifest.client.version.clone());

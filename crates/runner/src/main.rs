@@ -9,9 +9,11 @@ mod compare;
 mod database;
 mod failpoint;
 mod install;
+mod list;
 mod pg;
 mod plan;
 mod prune;
+mod recheck;
 mod run;
 mod store;
 mod verify;
@@ -31,8 +33,9 @@ use domain::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    args::{BackupArgs, Cli, Command},
+    args::{BackupArgs, Cli, Command, StoredArgs, What},
     run::Run,
+    store::Repository,
 };
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -69,15 +72,49 @@ fn main() -> anyhow::Result<ExitCode> {
                 exit_code(Reason::InvalidConfiguration)
             }
         }),
-        Command::Backup(args) => {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let reason = runtime.block_on(backup(*args));
-            // A read of a slow disk must not outlast SIGTERM's grace: the report is written, nothing is left to do.
-            runtime.shutdown_background();
-            Ok(exit_code(reason?))
+        Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
+        Command::Verify { stored, sets } => {
+            let what = if sets.is_empty() { What::Newest } else { What::Sets(sets) };
+            recheck(&stored, &what)
+        }
+        Command::Scrub { stored, share } => recheck(&stored, &What::Share(share)),
+        Command::List { stored, output } => {
+            let listing = in_runtime(async {
+                Repository::look(&stored.target(), &stored.namespace, &stored.policy)?.list().await
+            })?;
+            Ok(match listing {
+                Ok(listing) => {
+                    print!("{}", list::list(&listing, output));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => failed("list", &error, error.reason()),
+            })
         }
     }
+}
+
+fn recheck(stored: &StoredArgs, what: &What) -> anyhow::Result<ExitCode> {
+    let target = stored.target();
+    Ok(match in_runtime(recheck::recheck(stored, &target, what))? {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed("verify", &error, error.reason()),
+    })
+}
+
+fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
+    eprintln!("pgbackup-runner {command}: {error} ({reason})");
+    exit_code(reason)
+}
+
+/// Runs a command to its end. A read of a slow disk must not outlast SIGTERM's grace: what is left of it is given up.
+fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is there already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(ended)
 }
 
 /// Every reason that a run of ours can have has a code.
@@ -96,9 +133,6 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     };
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider is there already");
-    }
     let mut run = Run::new(&config);
     let ended = tokio::select! {
         ended = backup::backup(&mut run, &config, &fresh) => Ok(ended),

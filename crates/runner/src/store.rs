@@ -26,6 +26,7 @@ pub use self::{
     location::{BucketOptions, Location, Variables},
     owner::Owner,
     place::Upload,
+    read::Reader,
     set::OpenSet,
 };
 use self::{
@@ -82,6 +83,8 @@ pub struct StoredSet {
     pub job_uid: String,
     /// The stored bytes of each database.
     pub sizes: BTreeMap<String, u64>,
+    /// When it was checked last.
+    pub checked: Timestamp,
 }
 
 impl StoredSet {
@@ -94,6 +97,7 @@ impl StoredSet {
             entry: CatalogSet::new(manifest, later_checks, acknowledged),
             job_uid: manifest.run.job_uid.clone(),
             sizes: sizes.collect(),
+            checked: later_checks.iter().map(|check| check.time).fold(manifest.check.time, Timestamp::max),
         }
     }
 }
@@ -108,18 +112,31 @@ impl Repository {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let below = format!("{}/{}", policy.namespace, policy.name);
-        let place = match &target.location {
-            Location::Folder(root) => Place::Volume(Volume::open(root, &below, &[RUNS]).await?),
-            Location::Bucket { kind, name, prefix } => {
-                let bucket =
-                    location::bucket(*kind, name, prefix.clone(), &target.options, &target.variables)?;
-                Place::Objects(Objects::new(bucket, &below))
-            }
-        };
+        let place = place(target, &below)?;
+        place.make(&[RUNS]).await?;
         let lock = place.lock().await?;
         let (owner, adopted) = owner::claim(&place, &policy.uid, adopt_from, now).await?;
         drop(lock);
         Ok(Self { place, owner, adopted })
+    }
+
+    /// Looks into the folder without claiming it: nothing is written, and nothing is ours to remove.
+    pub fn look(target: &Target, namespace: &str, policy: &str) -> Result<Self, StoreError> {
+        let place = place(target, &format!("{namespace}/{policy}"))?;
+        let owner = Owner::Unknown("it was not asked for".to_owned());
+        Ok(Self { place, owner, adopted: Vec::new() })
+    }
+
+    /// Reads a file of a set.
+    pub async fn read(&self, id: &str, file: &str) -> Result<Reader, StoreError> {
+        self.place.open_reader(&format!("{id}/{file}")).await
+    }
+
+    /// Writes down how a later check of a set went: the newest one decides.
+    pub async fn write_check(&self, id: &str, check: &Check) -> Result<(), StoreError> {
+        let text = serde_json::to_string_pretty(check).expect("a check should always be JSON") + "\n";
+        let time = check.time.strftime("%Y%m%dT%H%M%SZ");
+        self.place.write(&format!("{id}/check-{time}.json"), &text).await
     }
 
     /// Where a set, or a file of the folder, is.
@@ -239,6 +256,17 @@ impl Repository {
         records.sort_unstable_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
         Ok(records.into_iter().map(|entry| format!("{RUNS}/{}", entry.name)).collect())
     }
+}
+
+/// The folder `below` the target.
+fn place(target: &Target, below: &str) -> Result<Place, StoreError> {
+    Ok(match &target.location {
+        Location::Folder(root) => Place::Volume(Volume::new(root, below)),
+        Location::Bucket { kind, name, prefix } => {
+            let bucket = location::bucket(*kind, name, prefix.clone(), &target.options, &target.variables)?;
+            Place::Objects(Objects::new(bucket, below))
+        }
+    })
 }
 
 fn is_check(name: &str) -> bool {

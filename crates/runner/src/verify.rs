@@ -1,7 +1,10 @@
 //! The check of what is stored: read back from where it is, compared with what went through the pipe, and with what
 //! the database had.
 
-use domain::reason::Reason;
+use domain::{
+    manifest::{DatabaseFacts, TableFacts},
+    reason::Reason,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
         source::Source,
         toc::Toc,
     },
-    store::{OpenSet, StoreError},
+    store::{Reader, StoreError},
 };
 
 /// How many missing objects a message names.
@@ -47,6 +50,14 @@ pub enum VerifyError {
         /// Why.
         source: ArchiveError,
     },
+    /// The archive is not what its manifest says.
+    #[error("{file} does not hold what its manifest says: {}", missing.join(", "))]
+    Changed {
+        /// The file.
+        file: String,
+        /// The first few differences.
+        missing: Vec<String>,
+    },
     /// The archive lacks something.
     #[error("{file} lacks what the database has: {}", missing.join(", "))]
     Lacks {
@@ -64,7 +75,7 @@ impl VerifyError {
             Self::Store(error) => error.reason(),
             Self::Differs { .. } => Reason::ChecksumMismatch,
             Self::Archive { source, .. } => source.reason(),
-            Self::Lacks { .. } => Reason::ContentMismatch,
+            Self::Lacks { .. } | Self::Changed { .. } => Reason::ContentMismatch,
         }
     }
 }
@@ -101,21 +112,21 @@ pub struct StoredArchive {
 }
 
 /// Reads a file back and compares it with what went through the pipe.
-pub async fn file(set: &OpenSet, written: Written<'_>) -> Result<ReadBack, VerifyError> {
-    read_back(set, written, None, None).await
+pub async fn file(reader: Reader, written: Written<'_>) -> Result<ReadBack, VerifyError> {
+    read_back(reader, written, None, None).await
 }
 
 /// The same for an archive. The one pass over its bytes gives its table of contents too and, `with_data`, its data: for
 /// when the dump's own stream could not be parsed.
 pub async fn archive(
-    set: &OpenSet,
+    reader: Reader,
     written: Written<'_>,
     with_data: bool,
 ) -> Result<StoredArchive, VerifyError> {
     let failed = |source| VerifyError::Archive { file: written.file.to_owned(), source };
     let mut toc = TocReader::start().map_err(failed)?;
     let mut data = with_data.then(ArchiveReader::start).transpose().map_err(failed)?;
-    let read = read_back(set, written, Some(&mut toc), data.as_mut()).await?;
+    let read = read_back(reader, written, Some(&mut toc), data.as_mut()).await?;
     let contents = match data {
         Some(data) => Some(data.finish().await.map_err(failed)?),
         None => None,
@@ -124,12 +135,11 @@ pub async fn archive(
 }
 
 async fn read_back(
-    set: &OpenSet,
+    mut reader: Reader,
     written: Written<'_>,
     mut toc: Option<&mut TocReader>,
     mut data: Option<&mut ArchiveReader>,
 ) -> Result<ReadBack, VerifyError> {
-    let mut reader = set.read(written.file).await?;
     let mut hasher = Sha256::new();
     let mut size = 0;
     while let Some(piece) = reader.next().await? {
@@ -187,6 +197,32 @@ pub fn holds_everything(
         missing.push(format!("and {more} more"));
     }
     Err(VerifyError::Lacks { file: file.to_owned(), missing })
+}
+
+/// Compares what a stored archive holds by now with what its manifest says.
+pub fn is_as_it_was(file: &str, was: &DatabaseFacts, is: &StoredArchive) -> Result<(), VerifyError> {
+    let contents = is.contents.as_ref();
+    let rows = |table: &TableFacts| {
+        let rows = contents?.tables.get(&table.oid)?;
+        Some((rows.count, format!("{:032x}", rows.fingerprint), &rows.columns))
+    };
+    let differs = was
+        .tables
+        .iter()
+        .filter(|table| rows(table) != Some((table.rows, table.fingerprint.clone(), &table.columns)));
+    let mut missing: Vec<String> =
+        differs.map(|table| format!("rows of {}.{}", table.schema, table.name)).collect();
+    missing.extend(
+        was.objects
+            .iter()
+            .filter(|(kind, count)| is.toc.counts.get(*kind) != Some(count))
+            .map(|(kind, count)| format!("{count} of kind {kind}")),
+    );
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.truncate(NAMED);
+    Err(VerifyError::Changed { file: file.to_owned(), missing })
 }
 
 impl ReadBack {

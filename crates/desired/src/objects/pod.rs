@@ -132,6 +132,7 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
     } = policy;
     let globals = match globals {
         Globals::WithoutPasswords => "without-passwords",
+        Globals::WithPasswords => "with-passwords",
         Globals::None => "none",
     };
     let level = match level {

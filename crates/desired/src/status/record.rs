@@ -184,6 +184,7 @@ fn stored(set: &SetSummary) -> BackupStatus {
         manifest_sha256: Some(set.manifest_sha256.clone()),
         location: Some(set.location.clone()),
         verification: Some(set.verification.word().to_owned()),
+        password_hashes: set.password_hashes,
         ..BackupStatus::default()
     }
 }

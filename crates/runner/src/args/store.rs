@@ -10,7 +10,7 @@ use crate::store::{BucketOptions, Location, Target, Variables};
 /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY;
 /// AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY; and the identity that a cluster gives to a pod. Removals use
 /// credentials of their own if the same variables are there with PGBACKUP_PRUNE_ before their names.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
     /// A folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.

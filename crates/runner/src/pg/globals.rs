@@ -1,4 +1,4 @@
-//! Roles and tablespaces: `pg_dumpall --globals-only`, without password hashes.
+//! Roles and tablespaces: `pg_dumpall --globals-only`.
 
 use super::{
     dump::{self, DumpError, Stream},
@@ -10,12 +10,17 @@ use crate::store::Upload;
 /// The file in the set.
 pub const FILE: &str = "globals.sql";
 
-/// Stores the roles and tablespaces; gives the command line too. `--no-role-passwords` needs no right to read
+/// Stores the roles and tablespaces; gives the command line too. Without `passwords` it needs no right to read
 /// pg_authid, so any role can do it.
-pub async fn dump(server: &Server, file: &mut Upload) -> Result<(Stream, Vec<String>), DumpError> {
+pub async fn dump(
+    server: &Server,
+    file: &mut Upload,
+    passwords: bool,
+) -> Result<(Stream, Vec<String>), DumpError> {
     let mut command = server.tools.dump("pg_dumpall", None);
     command
-        .args(["--globals-only", "--no-role-passwords"])
+        .arg("--globals-only")
+        .args((!passwords).then_some("--no-role-passwords"))
         .arg(format!("--encoding={}", server.maintenance_encoding))
         .arg(format!("--database={}", connection_string(&server.maintenance)));
     let words = tools::command_line(&command);

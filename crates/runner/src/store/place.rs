@@ -57,6 +57,14 @@ macro_rules! both {
 }
 
 impl Place {
+    /// Makes the folder and those in it, where folders have to be made.
+    pub async fn make(&self, folders: &'static [&str]) -> Result<(), StoreError> {
+        match self {
+            Self::Volume(volume) => volume.make(folders).await,
+            Self::Objects(_) => Ok(()),
+        }
+    }
+
     /// How people find a file: below the volume's root, or by its URL.
     pub fn location(&self, file: &str) -> String {
         match self {

@@ -43,15 +43,18 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Makes the folder `<root>/<below>` and, in it, those that are given.
-    pub async fn open(root: &Path, below: &str, folders: &'static [&str]) -> Result<Self, StoreError> {
-        let this = Self { root: root.to_owned(), folder: root.join(below) };
-        this.aside(move |this| {
+    /// The folder `<root>/<below>`.
+    pub fn new(root: &Path, below: &str) -> Self {
+        Self { root: root.to_owned(), folder: root.join(below) }
+    }
+
+    /// Makes the folder and, in it, those that are given.
+    pub async fn make(&self, folders: &'static [&str]) -> Result<(), StoreError> {
+        self.aside(move |this| {
             make_folder(&this.folder)?;
             folders.iter().try_for_each(|folder| make_folder(&this.folder.join(folder)))
         })
-        .await?;
-        Ok(this)
+        .await
     }
 
     async fn aside<T: Send + 'static>(

@@ -1,0 +1,62 @@
+//! `list`: what a policy's folder holds, for people and for programs.
+
+use domain::{catalog::SetState, size};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    args::Output,
+    store::{Listing, StoredSet},
+};
+
+/// A set, as it is printed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    id: &'a str,
+    snapshot_time: Timestamp,
+    size_bytes: u64,
+    state: &'static str,
+    checked: Timestamp,
+    databases: Vec<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn new(set: &'a StoredSet) -> Self {
+        Self {
+            id: &set.entry.id,
+            snapshot_time: set.entry.snapshot_time,
+            size_bytes: set.entry.size_bytes,
+            state: match set.entry.state {
+                SetState::Verified => "Verified",
+                SetState::Suspicious => "Suspicious",
+                SetState::Failed => "Failed",
+            },
+            checked: set.checked,
+            databases: set.entry.databases.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// The sets, newest first.
+pub fn list(listing: &Listing, output: Output) -> String {
+    let rows: Vec<Row<'_>> = listing.sets.iter().rev().map(Row::new).collect();
+    match output {
+        Output::Json => {
+            serde_json::to_string_pretty(&rows).expect("names and numbers should always be JSON") + "\n"
+        }
+        Output::Table => table(&rows, listing),
+    }
+}
+
+fn table(rows: &[Row<'_>], listing: &Listing) -> String {
+    let line = |id: &str, state: &str, size: &str, checked: &str, rest: &str| {
+        format!("{id:<22}  {state:<10}  {size:>10}  {checked:<20}  {rest}\n")
+    };
+    let sets = rows.iter().map(|row| {
+        let checked = row.checked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        line(row.id, row.state, &size::human(row.size_bytes), &checked, &row.databases.join(", "))
+    });
+    let unreadable = listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", why));
+    [line("SET", "STATE", "SIZE", "CHECKED", "DATABASES")].into_iter().chain(sets).chain(unreadable).collect()
+}
