@@ -57,6 +57,10 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
 	@tests/with-cluster tests/end-to-end $(TEST)
 
+.PHONY: bench
+bench: images ## Measure against what people run today (root; 25 minutes; BENCH_GB, BENCH_ROUNDS), into docs/benchmarks.md
+	@RUNNER=$(BUILT)/pgbackup-runner bench/run
+
 .PHONY: fmt
 fmt: toolchain ## The format of the code
 	cargo fmt --all --check

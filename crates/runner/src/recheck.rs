@@ -70,8 +70,8 @@ pub async fn recheck(args: &StoredArgs, target: &Target, what: &What) -> Result<
                 println!("{id}  {}, as it was written", size::human(read.size));
             }
             // What the store did not give says nothing about the set.
-            Err(VerifyError::Store(error)) if !error.is_not_found() => return Err(error.into()),
-            Err(VerifyError::Store(_)) if repository.manifest(id).await.is_none() => {
+            Err(VerifyError::Store(error)) => return Err(error.into()),
+            Err(VerifyError::Gone { .. }) if repository.manifest(id).await.is_none() => {
                 println!("{id}  was removed meanwhile");
             }
             Err(error) => {
@@ -107,7 +107,10 @@ async fn check(repository: &Repository, manifest: &Manifest) -> Result<ReadBack,
     let mut all: Option<ReadBack> = None;
     for artifact in &manifest.artifacts {
         let file = artifact.file.as_str();
-        let reader = repository.read(&manifest.id, file).await?;
+        let reader = repository.read(&manifest.id, file).await.map_err(|error| match error {
+            error if error.is_not_found() => VerifyError::Gone { file: file.to_owned() },
+            error => error.into(),
+        })?;
         let written = Written { file, size: artifact.size_bytes, sha256: &artifact.sha256 };
         let read = match &artifact.content {
             Content::Database(facts) if manifest.check.level != Level::Checksum => {

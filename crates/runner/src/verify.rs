@@ -42,6 +42,12 @@ pub enum VerifyError {
         /// Their SHA-256, shortened.
         is_sha256: String,
     },
+    /// The store has the set but not this file of it.
+    #[error("{file}: is gone from the store")]
+    Gone {
+        /// The file.
+        file: String,
+    },
     /// The archive cannot be read.
     #[error("{file}: {source}")]
     Archive {
@@ -73,7 +79,7 @@ impl VerifyError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Store(error) => error.reason(),
-            Self::Differs { .. } => Reason::ChecksumMismatch,
+            Self::Differs { .. } | Self::Gone { .. } => Reason::ChecksumMismatch,
             Self::Archive { source, .. } => source.reason(),
             Self::Lacks { .. } | Self::Changed { .. } => Reason::ContentMismatch,
         }

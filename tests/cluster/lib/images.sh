@@ -57,10 +57,11 @@ debian() {
     --aptopt='APT::Install-Recommends "false"' "${unwanted[@]}" --include="$package" "$@" "$suite" "$archive"
 }
 
-# build_rootfs MAJOR FOLDER: Debian with PostgreSQL, its contrib modules and
-# clients, and user postgres as in the official image. The hook takes away more.
+# build_rootfs MAJOR FOLDER [FLAG...]: Debian with PostgreSQL, its contrib modules
+# and clients, and user postgres as in the official image. The hook takes away more.
 build_rootfs() {
   local major=$1 suite=${POSTGRES_SUITES[$1]} folder=$2
+  shift 2
   # Or the package would set up a server of its own on installation.
   mkdir -p "$folder/settings/postgresql-common"
   echo 'create_main_cluster = false' > "$folder/settings/postgresql-common/createcluster.conf"
@@ -70,7 +71,7 @@ build_rootfs() {
     --essential-hook="copy-in '$folder/settings/postgresql-common' /etc"
     --customize-hook="$IMAGE_FILES/postgres-rootfs-hook.sh"
   )
-  debian "$suite" "postgresql-$major" "$folder/rootfs.tar" "${hooks[@]}"
+  debian "$suite" "postgresql-$major" "$folder/rootfs.tar" "${hooks[@]}" "$@"
   rm -r "$folder/settings"
 }
 
