@@ -46,6 +46,36 @@ fn a_backend_that_is_terminated_fails_the_dump() -> Result<()> {
     })
 }
 
+/// Ends the session that holds the tables each time that it waits for pg_dump, five times.
+const END_HOLDERS: &str = "DO $$
+  DECLARE ended int := 0;
+  BEGIN
+    WHILE ended < 5 LOOP
+      PERFORM pg_stat_clear_snapshot(), pg_sleep(0.001);
+      SELECT ended + count(pg_terminate_backend(pid)) INTO ended FROM pg_stat_activity
+        WHERE datname = 'shop' AND state = 'idle in transaction' AND query LIKE '%row_security_active%';
+    END LOOP;
+  END $$;";
+
+#[test]
+fn a_session_that_is_ended_while_it_holds_is_tried_again_then_named() -> Result<()> {
+    story("hold-lost", async |env| {
+        let (server, store, policy) = shop(&env, 1000).await?;
+        policy
+            .start("lost", |run| {
+                run.once().arg("--retry-wait=1");
+            })
+            .await?;
+        server.sql("postgres", END_HOLDERS).await?;
+
+        let failure = policy.failed("lost", Reason::HoldLost).await?;
+
+        assert!(failure.message.contains("the session that holds the tables was lost"), "{failure:?}");
+        assert!(store.set_folders(&policy).await?.is_empty());
+        Ok(())
+    })
+}
+
 #[test]
 fn a_pg_dump_that_is_killed_is_taken_for_short_memory() -> Result<()> {
     story("dump-killed", async |env| {
