@@ -7,16 +7,12 @@ use std::{process::ExitStatus, time::Duration};
 
 use bytes::Bytes;
 use domain::reason::Reason;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    process::ChildStdin,
-    sync::mpsc,
-    task::JoinHandle,
-};
+use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc, task::JoinHandle};
 
 use super::{
     copy::{Contents, CopyParser},
     error::ToolError,
+    pipe::{self, Output},
     toc::Toc,
     tools,
 };
@@ -26,9 +22,6 @@ const QUEUE: usize = 8;
 
 /// How long a reader may take nothing before it is given up.
 const STALLED: Duration = Duration::from_mins(1);
-
-/// The buffer for pg_restore's text.
-const TEXT_BUFFER: usize = 128 * 1024;
 
 /// An archive that cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +69,8 @@ impl ArchiveReader {
         command.args(["--data-only", "--verbose", "--file=-"]).stdin(std::process::Stdio::piped());
         let mut child = command.spawn().map_err(ArchiveError::Start)?;
         let mut stdin = child.stdin.take().expect("stdin should be piped");
-        let mut stdout = child.stdout.take().expect("stdout should be piped");
+        pipe::enlarge_input(&stdin);
+        let mut text = Output::new(child.stdout.take().expect("stdout should be piped"));
         let stderr = child.stderr.take().expect("stderr should be piped");
         let (pieces, mut queue) = mpsc::channel::<Bytes>(QUEUE);
         let feed = async move {
@@ -89,9 +83,8 @@ impl ArchiveReader {
         };
         let parse = async move {
             let mut parser = CopyParser::default();
-            let mut buffer = vec![0; TEXT_BUFFER];
-            while let Ok(read @ 1..) = stdout.read(&mut buffer).await {
-                parser.push(&buffer[..read]);
+            while let Ok(Some(piece)) = text.next().await {
+                parser.push(&piece);
             }
             parser.finish()
         };

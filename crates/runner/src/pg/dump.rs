@@ -2,28 +2,21 @@
 
 use std::{process::ExitStatus, time::Duration};
 
-use bytes::{Bytes, BytesMut};
 use domain::{reason::Reason, report::Stage};
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Command,
-    sync::oneshot,
-};
+use tokio::{process::Command, sync::oneshot};
 
 use super::{
     archive::{ArchiveError, ArchiveReader},
     copy::Contents,
     error::ToolError,
+    pipe::Output,
     tools::{self, Tools},
 };
 use crate::{
     failpoint,
     store::{StoreError, Upload},
 };
-
-/// What is read from pg_dump at a time. Pipes hold 64 KiB; more only costs memory.
-const PIECE: usize = 128 * 1024;
 
 /// How much of a list of tables goes into a message, in bytes.
 const TABLES_MAX: usize = 120;
@@ -179,14 +172,12 @@ pub async fn run(
     mut locked: Option<oneshot::Sender<()>>,
 ) -> Result<Stream, DumpError> {
     let mut child = command.spawn().map_err(|source| DumpError::Start { program, source })?;
-    let mut stdout = child.stdout.take().expect("stdout should be piped");
+    let mut output = Output::new(child.stdout.take().expect("stdout should be piped"));
     let stderr = child.stderr.take().expect("stderr should be piped");
     let words = tokio::spawn(tools::words(stderr));
     let mut hasher = Sha256::new();
     let mut size = 0;
-    while let Some(piece) =
-        read_piece(&mut stdout).await.map_err(|source| DumpError::Read { program, source })?
-    {
+    while let Some(piece) = output.next().await.map_err(|source| DumpError::Read { program, source })? {
         if let Some(locked) = locked.take() {
             // Nobody waits for it any more when the holder ended by itself.
             let _ = locked.send(());
@@ -206,16 +197,6 @@ pub async fn run(
     }
     let warnings = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     Ok(Stream { size, sha256: domain::hash::hex(&hasher.finalize()), warnings })
-}
-
-async fn read_piece(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<Bytes>> {
-    let mut piece = BytesMut::with_capacity(PIECE);
-    while piece.len() < PIECE {
-        if from.read_buf(&mut piece).await? == 0 {
-            break;
-        }
-    }
-    Ok((!piece.is_empty()).then(|| piece.freeze()))
 }
 
 fn failure(program: &'static str, stderr: &str, status: ExitStatus) -> DumpError {

@@ -15,6 +15,7 @@ pub mod error;
 pub mod globals;
 pub mod hold;
 pub mod inspect;
+pub mod pipe;
 pub mod preflight;
 pub mod session;
 pub mod source;

@@ -7,6 +7,7 @@
 use std::{
     fs::{self, File},
     io,
+    num::NonZeroU64,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -14,7 +15,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use domain::{manifest, name};
 use rustix::fs::{Advice, fadvise};
-use tokio::{io::AsyncWriteExt as _, sync::mpsc};
+use tokio::{io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
 use super::{
     error::{StoreError, failed},
@@ -34,6 +35,10 @@ const READ_BUFFER: usize = 256 * 1024;
 
 /// Pieces read and not yet taken.
 const READ_AHEAD: usize = 4;
+
+/// How much of a file may be in the page cache because of us. More would push out what others have there: the database's
+/// own files, where it lives on the same node.
+const CACHED: u64 = 16 * 1024 * 1024;
 
 /// The folder of a policy.
 #[derive(Clone, Debug)]
@@ -211,7 +216,7 @@ impl Volume {
         let options = File::options().write(true).create(true).truncate(true).mode(mode).clone();
         let handle =
             tokio::fs::OpenOptions::from(options).open(&part).await.map_err(failed("make", &part))?;
-        Ok(PartialFile { path, part, handle })
+        Ok(PartialFile { path, part, handle, written: 0, synced: Synced::default() })
     }
 
     /// Reads a file back. The cached pages are dropped first, or the answer would come from memory and say nothing
@@ -266,10 +271,16 @@ fn read_pieces(
         tracing::debug!("{}: cached pages cannot be dropped: {error}", path.display());
     }
     let before = bytes_from_devices();
+    let (mut position, mut dropped) = (0, 0);
     loop {
         let mut piece = BytesMut::zeroed(READ_BUFFER);
         let read = io::Read::read(&mut file, &mut piece).map_err(failed("read", path))?;
         from_device.set(bytes_from_devices().saturating_sub(before));
+        position += read as u64;
+        if position - dropped >= CACHED {
+            let _ = fadvise(&file, dropped, NonZeroU64::new(position - dropped), Advice::DontNeed);
+            dropped = position;
+        }
         piece.truncate(read);
         if read == 0 || !take(piece.freeze()) {
             return Ok(());
@@ -291,17 +302,50 @@ pub struct PartialFile {
     path: PathBuf,
     part: PathBuf,
     handle: tokio::fs::File,
+    written: u64,
+    synced: Synced,
+}
+
+/// What of a file is on the device already: [`CACHED`] bytes at a time, beside the writing, so that the sync at the end
+/// finds little to do.
+#[derive(Debug, Default)]
+struct Synced {
+    /// Up to where, once `under_way` is done.
+    bytes: u64,
+    under_way: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl PartialFile {
     /// Appends.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.handle.write_all(bytes).await.map_err(failed("write", &self.part))
+        self.handle.write_all(bytes).await.map_err(failed("write", &self.part))?;
+        self.written += bytes.len() as u64;
+        if self.written - self.synced.bytes >= CACHED
+            && self.synced.under_way.as_ref().is_none_or(JoinHandle::is_finished)
+        {
+            self.synced.wait().await.map_err(failed("sync", &self.part))?;
+            self.sync_beside().await.map_err(failed("sync", &self.part))?;
+        }
+        Ok(())
+    }
+
+    async fn sync_beside(&mut self) -> io::Result<()> {
+        let file = self.handle.try_clone().await?.into_std().await;
+        self.synced.bytes = self.written;
+        self.synced.under_way = Some(tokio::task::spawn_blocking(move || {
+            file.sync_data()?;
+            // Pages that were written meanwhile are not clean, and stay.
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+            Ok(())
+        }));
+        Ok(())
     }
 
     /// Makes what was written durable, then gives the file its name.
     pub async fn finish(mut self) -> Result<(), StoreError> {
         self.handle.flush().await.map_err(failed("write", &self.part))?;
+        // The kernel tells an error once: the one who hears it has to say so.
+        self.synced.wait().await.map_err(failed("sync", &self.part))?;
         self.handle.sync_all().await.map_err(failed("sync", &self.part))?;
         fs::rename(&self.part, &self.path).map_err(failed("rename", &self.part))?;
         sync_folder(self.path.parent().unwrap_or(&self.path))
@@ -310,5 +354,14 @@ impl PartialFile {
     /// Takes it away again.
     pub fn discard(self) -> Result<(), StoreError> {
         remove_file(&self.part)
+    }
+}
+
+impl Synced {
+    async fn wait(&mut self) -> io::Result<()> {
+        match self.under_way.take() {
+            Some(task) => task.await?,
+            None => Ok(()),
+        }
     }
 }
