@@ -26,7 +26,7 @@ flip() { # FILE OFFSET
   byte=$(od -A n -t u1 -j "$2" -N 1 "$1" | tr -d ' ')
   printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
-for file in shop.dump globals.sql; do
+for file in shop.dump globals.sql shop.tables.json; do
   size=$(stat -c %s $file)
   for at in 0 7 60 $((size / 4)) $((size / 2)) $((size * 3 / 4)) $((size - 1)); do
     found "a bit at $at" $file flip $file $at
@@ -50,6 +50,13 @@ fn every_kind_of_damage_is_found() -> Result<()> {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
+        // So many that they are listed in a file of their own.
+        server
+            .sql(
+                "shop",
+                "SELECT format('CREATE TABLE t%s (id int)', n) FROM generate_series(1, 500) n \\gexec",
+            )
+            .await?;
         let store = env.store().await?;
         let policy =
             env.policy("shop", |spec| spec.postgres.databases.include = vec!["shop".to_owned()]).await?;
@@ -68,7 +75,7 @@ fn every_kind_of_damage_is_found() -> Result<()> {
         if !missed.is_empty() {
             bail!("{missed:?}\n{}", store.sh("cat said.log").await?);
         }
-        assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 2 * 12, "{said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 3 * 12, "{said}");
         for whole in ["whole: verify", "whole: scrub", "whole: list"] {
             assert!(said.contains(whole), "{said}\n{}", store.sh("cat said.log").await?);
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{report::RunIdentity, suspicion::Suspicion};
+use crate::{hash, name, report::RunIdentity, suspicion::Suspicion};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -18,6 +18,9 @@ pub const FILE: &str = "manifest.json";
 
 /// The file in the set that says that a person has settled what is suspicious of it.
 pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
+
+/// How many tables of a database stand in the manifest itself: about 100 KiB of it.
+pub const TABLES_INLINE: usize = 500;
 
 /// One backup set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +130,11 @@ pub enum Content {
         /// Whether the roles' password hashes are in it.
         passwords: bool,
     },
+    /// The `tables` of a database that has more than [`TABLES_INLINE`]: every later run reads every manifest.
+    Tables {
+        /// The database's name.
+        database: String,
+    },
 }
 
 /// A database as it was in the snapshot.
@@ -160,7 +168,8 @@ pub struct DatabaseFacts {
     /// not read.
     #[serde(default)]
     pub data_bytes: u64,
-    /// The tables whose rows are in the archive. None where the archive was not read.
+    /// The tables whose rows are in the archive. None where the archive was not read, or where they are in a file of their
+    /// own ([`Content::Tables`]).
     pub tables: Vec<TableFacts>,
 }
 
@@ -276,7 +285,47 @@ impl Manifest {
     pub fn databases(&self) -> impl Iterator<Item = &str> {
         self.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some(facts.name.as_str()),
-            Content::Globals { .. } => None,
+            _ => None,
         })
+    }
+
+    /// Moves long lists of tables into files of their own, and names these among the artifacts. Gives each file's name
+    /// and text.
+    pub fn move_tables_out(&mut self) -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        for artifact in &mut self.artifacts {
+            if let Content::Database(facts) = &mut artifact.content
+                && facts.tables.len() > TABLES_INLINE
+            {
+                let tables = std::mem::take(&mut facts.tables);
+                let text = serde_json::to_string(&tables).expect("tables should always be JSON") + "\n";
+                files.push((facts.name.clone(), name::tables_file(&facts.name), text));
+            }
+        }
+        let artifacts = files.iter().map(|(database, file, text)| Artifact {
+            file: file.clone(),
+            size_bytes: text.len() as u64,
+            sha256: hash::sha256(text),
+            content: Content::Tables { database: database.clone() },
+        });
+        self.artifacts.extend(artifacts);
+        files.into_iter().map(|(_, file, text)| (file, text)).collect()
+    }
+
+    /// Puts the list of a file back to its database; one that is not what the manifest names is no list.
+    pub fn put_tables_back(&mut self, file: &str, text: &str) {
+        let is = |artifact: &&Artifact| artifact.file == file && artifact.sha256 == hash::sha256(text);
+        let Some(Content::Tables { database }) =
+            self.artifacts.iter().find(is).map(|artifact| artifact.content.clone())
+        else {
+            return;
+        };
+        for artifact in &mut self.artifacts {
+            if let Content::Database(facts) = &mut artifact.content
+                && facts.name == database
+            {
+                facts.tables = serde_json::from_str(text).unwrap_or_default();
+            }
+        }
     }
 }

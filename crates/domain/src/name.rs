@@ -56,6 +56,11 @@ pub fn archive_file(database: &str) -> String {
     format!("{}.dump", file_stem(database))
 }
 
+/// The file of a database's list of tables, where that is long.
+pub fn tables_file(database: &str) -> String {
+    format!("{}.tables.json", file_stem(database))
+}
+
 /// The encoded name, without its ending.
 fn file_stem(database: &str) -> String {
     let mut stem = String::with_capacity(database.len());

@@ -120,7 +120,7 @@ pub fn suspicions(
 fn databases(manifest: &Manifest) -> impl Iterator<Item = &DatabaseFacts> {
     manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Database(facts) => Some(&**facts),
-        Content::Globals { .. } => None,
+        _ => None,
     })
 }
 

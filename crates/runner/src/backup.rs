@@ -369,7 +369,7 @@ async fn commit(
 ) -> Result<(String, Vec<Suspicion>), BackupError> {
     let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Database(facts) => Some(facts.snapshot_time),
-        Content::Globals { .. } => None,
+        _ => None,
     });
     let snapshot_time = snapshots.min().expect("a set should have a database");
     let databases =
@@ -409,11 +409,16 @@ async fn commit(
     let verdict = compare::verdict(&repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
     run.log(&message);
+    let log = run.log_text();
+    let set = run.set.as_mut().expect("the databases should have made the set");
+    for (file, text) in manifest.move_tables_out() {
+        set.write(&file, &text).await?;
+        let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
+        verify::file(set.read(&file).await?, written).await?;
+    }
     let artifacts = &manifest.artifacts;
     let sums: String =
         artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
-    let log = run.log_text();
-    let set = run.set.as_mut().expect("the databases should have made the set");
     set.write("SHA256SUMS", &sums).await?;
     set.write("run.log", &log).await?;
     let manifest_sha256 = set.commit(&manifest).await?;
@@ -452,6 +457,7 @@ fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String
 fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {
     let database = match &artifact.content {
         Content::Database(facts) => Some(facts.name.clone()),
+        Content::Tables { database } => Some(database.clone()),
         Content::Globals { .. } => None,
     };
     ArtifactSummary {

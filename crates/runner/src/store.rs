@@ -91,7 +91,7 @@ impl StoredSet {
     fn new(manifest: &Manifest, later_checks: &[Check], acknowledged: bool) -> Self {
         let sizes = manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some((facts.name.clone(), artifact.size_bytes)),
-            Content::Globals { .. } => None,
+            _ => None,
         });
         Self {
             entry: CatalogSet::new(manifest, later_checks, acknowledged),
@@ -203,9 +203,17 @@ impl Repository {
         Ok(Some((manifest, domain::hash::sha256(&text))))
     }
 
-    /// A set's manifest and its SHA-256; `None` when it cannot be read any more.
+    /// A set's manifest, with the tables of large databases, and its SHA-256; `None` when it cannot be read any more.
     pub async fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
-        self.read_manifest(id).await.ok().flatten()
+        let (mut manifest, sha256) = self.read_manifest(id).await.ok().flatten()?;
+        let lists = manifest.artifacts.iter().filter(|list| matches!(list.content, Content::Tables { .. }));
+        let files: Vec<String> = lists.map(|list| list.file.clone()).collect();
+        for file in files {
+            if let Ok(Some(text)) = self.place.read(&format!("{id}/{file}")).await {
+                manifest.put_tables_back(&file, &text);
+            }
+        }
+        Some((manifest, sha256))
     }
 
     /// Begins a set.

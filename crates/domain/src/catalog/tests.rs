@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::manifest::{
     Artifact, ClientFacts, Content, DatabaseDefinition, DatabaseFacts, Level, PolicyIdentity, ServerFacts,
+    TABLES_INLINE, TableFacts,
 };
 use crate::{
     report::{RunIdentity, Trigger},
@@ -92,6 +93,37 @@ fn manifest() -> Manifest {
         suspicions: vec![],
         warnings: vec![],
     }
+}
+
+#[test]
+fn a_long_list_of_tables_goes_into_a_file_of_its_own_and_comes_back() {
+    let mut long = manifest();
+    let Content::Database(facts) = &mut long.artifacts[0].content else { unreachable!() };
+    facts.tables = (0..=u32::try_from(TABLES_INLINE).unwrap_or_default())
+        .map(|oid| TableFacts {
+            oid,
+            schema: "public".into(),
+            name: format!("t{oid}"),
+            columns: "id".into(),
+            rows: 1,
+            fingerprint: "0".repeat(32),
+        })
+        .collect();
+    let whole = long.clone();
+
+    let files = long.move_tables_out();
+
+    let [(file, text)] = files.as_slice() else { panic!("{files:?}") };
+    assert_eq!(file, "shop.tables.json");
+    assert_eq!(long.artifacts.len(), whole.artifacts.len() + 1);
+    assert_eq!(long.artifacts.last().map(|list| &list.sha256), Some(&crate::hash::sha256(text)));
+    let mut damaged = Manifest::parse(&long.to_json()).expect("a manifest");
+    damaged.put_tables_back(file, &text.replace("\"rows\":1", "\"rows\":2"));
+    assert_eq!(damaged, long);
+    let mut back = damaged;
+    back.put_tables_back(file, text);
+    assert_eq!(back.artifacts[..3], whole.artifacts);
+    assert!(manifest().move_tables_out().is_empty());
 }
 
 fn set(id: &str, at: &str, owner: &str, state: SetState) -> CatalogSet {
