@@ -126,7 +126,12 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     let opened = Repository::open(&config.store, &config.policy, owner, now).await?;
     let repository = run.repository.insert(opened).clone();
     // A store that cannot be written is found out here, and a run that is killed will have left a word.
-    run.record().await?;
+    // A full one can: there may be copies that the rules do not keep.
+    if let Err(error) = run.record().await
+        && error.reason() != Reason::NoSpace
+    {
+        return Err(error.into());
+    }
     let listing = repository.list().await?;
     let listing = compare::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {

@@ -4,7 +4,7 @@
 
 use domain::{
     catalog::SetState,
-    manifest::{Check, CheckResult, Content, Level, Manifest},
+    manifest::{Artifact, Check, CheckResult, Content, Level, Manifest},
     reason::Reason,
     scrub::{self, Scrubbable},
     size,
@@ -106,23 +106,33 @@ fn choose(sets: &[StoredSet], what: &What) -> Vec<String> {
 async fn check(repository: &Repository, manifest: &Manifest) -> Result<ReadBack, VerifyError> {
     let mut all: Option<ReadBack> = None;
     for artifact in &manifest.artifacts {
-        let file = artifact.file.as_str();
-        let reader = repository.read(&manifest.id, file).await.map_err(|error| match error {
-            error if error.is_not_found() => VerifyError::Gone { file: file.to_owned() },
-            error => error.into(),
-        })?;
-        let written = Written { file, size: artifact.size_bytes, sha256: &artifact.sha256 };
-        let read = match &artifact.content {
-            Content::Database(facts) if manifest.check.level != Level::Checksum => {
-                let is = verify::archive(reader, written, true).await?;
-                verify::is_as_it_was(file, facts, &is)?;
-                is.read
+        let read = check_file(repository, manifest, artifact).await.map_err(|error| match error {
+            VerifyError::Store(error) if error.is_not_found() => {
+                VerifyError::Gone { file: artifact.file.clone() }
             }
-            _ => verify::file(reader, written).await?,
-        };
+            error => error,
+        })?;
         all = Some(all.map_or(read, |all| all.and(read)));
     }
     Ok(all.unwrap_or_default())
+}
+
+async fn check_file(
+    repository: &Repository,
+    manifest: &Manifest,
+    artifact: &Artifact,
+) -> Result<ReadBack, VerifyError> {
+    let file = artifact.file.as_str();
+    let reader = repository.read(&manifest.id, file).await?;
+    let written = Written { file, size: artifact.size_bytes, sha256: &artifact.sha256 };
+    match &artifact.content {
+        Content::Database(facts) if manifest.check.level != Level::Checksum => {
+            let is = verify::archive(reader, written, true).await?;
+            verify::is_as_it_was(file, facts, &is)?;
+            Ok(is.read)
+        }
+        _ => verify::file(reader, written).await,
+    }
 }
 
 async fn write(
