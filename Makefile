@@ -20,6 +20,9 @@ export PGBACKUP_FAILPOINTS_IMAGE ?= localhost/pgbackup-runner:$(VERSION)-failpoi
 # Tools that Debian does not have are compiled once, outside the checkout.
 DENY_VERSION := 0.20.2
 DENY         := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+FUZZ_VERSION := 0.13.1
+FUZZ         := $(CACHE)/tools/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_SECONDS ?= 60
 
 # Another cluster only by name, on make's own command line: never the one that an exported variable leads to.
 unexport KUBECONFIG
@@ -56,6 +59,10 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
 	@tests/with-cluster tests/end-to-end $(TEST)
+
+.PHONY: fuzz
+fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (10 minutes; FUZZ_SECONDS for each)
+	@fuzz/run $(FUZZ) $(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: images ## Measure against what people run today (root; 25 minutes; BENCH_GB, BENCH_ROUNDS), into docs/benchmarks.md
@@ -118,6 +125,10 @@ $(DENY):
 	@echo "Compiling cargo-deny $(DENY_VERSION): about 4 minutes, once"
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	  cargo install --quiet --locked --no-default-features --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION) cargo-deny
+
+$(FUZZ):
+	@echo "Compiling cargo-fuzz $(FUZZ_VERSION): about 1 minute, once"
+	cargo install --quiet --locked --version $(FUZZ_VERSION) --root $(CACHE)/tools/cargo-fuzz-$(FUZZ_VERSION) cargo-fuzz
 
 # What compiling needs beside Rust and Go.
 .PHONY: toolchain

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::SourceObject;
+use serde::Deserialize;
 
 /// The kinds of entries that the manifest counts, longest first where one begins like another.
 const KINDS: [&str; 24] = [
@@ -31,6 +31,19 @@ const KINDS: [&str; 24] = [
     "EXTENSION",
     "RULE",
 ];
+
+/// An object at the source, under the numbers that the archive's table of contents has for it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SourceObject {
+    /// The OID of its catalog; 0 for a table's rows.
+    pub class: u32,
+    /// Its OID.
+    pub oid: u32,
+    /// The word of the table of contents: `TABLE`, `TABLE DATA`, `INDEX` ...
+    pub kind: String,
+    /// Its name, for people.
+    pub name: String,
+}
 
 /// An archive's table of contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

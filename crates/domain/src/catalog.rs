@@ -87,7 +87,8 @@ impl Catalog {
         catalog
     }
 
-    /// What [`suspicion::ALIKE`] suspicious sets in a row say is how things are: they are verified.
+    /// What the newest [`suspicion::ALIKE`] sets and more say alike is how things are: they are verified. Only the newest:
+    /// further back, verified sets that once stood between suspicious ones may have been removed.
     fn settle(&mut self) {
         let owners = &self.owners;
         let mut own: Vec<&mut CatalogSet> = self
@@ -98,7 +99,7 @@ impl Catalog {
         let alike = |a: &&mut CatalogSet, b: &&mut CatalogSet| {
             a.state == SetState::Suspicious && b.state == SetState::Suspicious && a.suspicions == b.suspicions
         };
-        for row in own.chunk_by_mut(alike) {
+        if let Some(row) = own.chunk_by_mut(alike).next() {
             let settles = row[0].suspicions.iter().all(|(kind, _)| kind.settles_by_itself());
             if settles && row.len() >= suspicion::ALIKE {
                 for set in row {

@@ -2,6 +2,7 @@
 //!
 //! A set exists when its manifest does, and the manifest is written last.
 
+use archive::rows::Contents;
 use domain::{
     catalog::{CatalogSet, SetState},
     hash,
@@ -21,7 +22,6 @@ use crate::{
     failpoint,
     pg::{
         compression::CompressionError,
-        copy::Contents,
         databases::{self, Database, LeftOut, SelectionError},
         dump::{DumpError, Stream},
         globals,

@@ -18,7 +18,8 @@ pub fn catalog(repository: &Repository, config: &Config, sets: Vec<CatalogSet>) 
     Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone())
 }
 
-/// Writes down what a person has settled. Gives the listing as it is then.
+/// Writes down what a person has settled, and what a row of copies has that the run before could not write down. Gives the
+/// listing as it is then.
 pub async fn acknowledge(
     run: &mut Run,
     repository: &Repository,
@@ -29,7 +30,8 @@ pub async fn acknowledge(
         listing.sets.iter().any(|set| set.entry.id == **id && set.entry.state == SetState::Suspicious)
     };
     let settled: Vec<&String> = config.acknowledged.iter().filter(waits).collect();
-    if settled.is_empty() || repository.owner != Owner::Us {
+    let catalog = catalog(repository, config, listing.sets.iter().map(|set| set.entry.clone()).collect());
+    if (settled.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
         return Ok(listing);
     }
     for id in settled {
@@ -38,7 +40,18 @@ pub async fn acknowledge(
             "{id} counts from now on: the policy's annotation says that it is as it should be"
         ));
     }
+    settle(run, repository, &catalog).await?;
     repository.list().await
+}
+
+/// What a row of suspicious copies has settled is written down before any other copy comes after it or any of the row goes:
+/// then the row no longer tells.
+pub async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -> Result<(), StoreError> {
+    for id in catalog.settled() {
+        repository.acknowledge(id, "copies after it that say the same", run::now()).await?;
+        run.log(format_args!("{id} counts from now on: so many copies in a row say the same"));
+    }
+    Ok(())
 }
 
 /// What of a new copy is not as it was. `sets` are those before it.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use archive::rows::Contents;
 use domain::{
     manifest::{DatabaseFacts, Level, TableFacts},
     name,
@@ -25,7 +26,6 @@ use crate::{
     pg::{
         blocker::{self, Blocker},
         compression::Compression,
-        copy::Contents,
         count,
         databases::Database,
         dump::{self, DumpError, DumpOptions, Dumped},

@@ -13,7 +13,7 @@ use domain::{
 use crate::{
     args::Config,
     compare,
-    run::{self, Run},
+    run::Run,
     store::{Listing, Owner, Repository, StoreError, StoredSet},
 };
 
@@ -92,15 +92,6 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
     }
 }
 
-/// What a row of suspicious sets has settled is written down before any of the row goes.
-async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -> Result<(), StoreError> {
-    for id in catalog.settled() {
-        repository.acknowledge(id, "copies after it that say the same", run::now()).await?;
-        run.log(format_args!("{id} counts from now on: so many copies in a row say the same"));
-    }
-    Ok(())
-}
-
 async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
     let sets = repository.list().await?.sets;
     let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
@@ -144,7 +135,7 @@ async fn expired(
 ) -> Result<PrunePlan, StoreError> {
     let just_made = run.report.set.as_ref().map(|set| set.id.clone());
     let catalog = catalog(repository, config).await?;
-    settle(run, repository, &catalog).await?;
+    compare::settle(run, repository, &catalog).await?;
     let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
     for set in &plan.delete {
         if config.dry_run {

@@ -1,6 +1,7 @@
 //! The check of what is stored: read back from where it is, compared with what went through the pipe, and with what
 //! the database had.
 
+use archive::{rows::Contents, toc::Toc};
 use domain::{
     manifest::{DatabaseFacts, TableFacts},
     reason::Reason,
@@ -10,9 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     pg::{
         archive::{ArchiveError, ArchiveReader, TocReader},
-        copy::Contents,
         source::Source,
-        toc::Toc,
     },
     store::{Reader, StoreError},
 };

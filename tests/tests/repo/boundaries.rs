@@ -12,6 +12,10 @@ const CLIENT: &[&str] = &["kube-client", "kube-runtime", "hyper", "tower", "toki
 
 const NEVER: &[(&str, &[&[&str]])] = &[
     ("pgbackup-domain", &[KUBERNETES, CLIENT, &["pgbackup-api", "pgbackup-desired"], PROGRAMS]),
+    (
+        "pgbackup-archive",
+        &[KUBERNETES, CLIENT, &["pgbackup-domain", "pgbackup-api", "pgbackup-desired"], PROGRAMS],
+    ),
     ("pgbackup-api", &[CLIENT, &["pgbackup-desired"], PROGRAMS]),
     ("pgbackup-desired", &[CLIENT, PROGRAMS]),
     ("pgbackup-operator", &[&["pgbackup-runner", "object_store"]]),

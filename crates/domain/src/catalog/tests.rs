@@ -229,6 +229,10 @@ fn four_alike_in_a_row_are_how_things_are() {
     assert_eq!(verified_of(&row(4, Shrunk)), ["1", "2", "3", "4"]);
     assert_eq!(verified_of(&row(5, Emptied)), ["1", "2", "3", "4", "5"]);
     assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).settled().len(), 4);
+    // Further back the verified copies that stood between them may be gone.
+    let mut older = row(4, Shrunk);
+    older.push(set("now", "2026-05-06T00:00:00Z", "uid-1", SetState::Verified));
+    assert_eq!(verified_of(&older), ["now"]);
 
     // One that says something else, one that is as before, and one of another database break the row.
     let mut other = row(4, Shrunk);

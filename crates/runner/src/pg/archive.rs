@@ -5,15 +5,17 @@
 
 use std::{process::ExitStatus, time::Duration};
 
+use archive::{
+    rows::{Contents, CopyParser},
+    toc::Toc,
+};
 use bytes::Bytes;
 use domain::reason::Reason;
 use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc, task::JoinHandle};
 
 use super::{
-    copy::{Contents, CopyParser},
     error::ToolError,
     pipe::{self, Output},
-    toc::Toc,
     tools,
 };
 

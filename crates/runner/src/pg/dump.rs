@@ -2,13 +2,13 @@
 
 use std::{process::ExitStatus, time::Duration};
 
+use archive::rows::Contents;
 use domain::{reason::Reason, report::Stage};
 use sha2::{Digest, Sha256};
 use tokio::{process::Command, sync::oneshot};
 
 use super::{
     archive::{ArchiveError, ArchiveReader},
-    copy::Contents,
     error::ToolError,
     pipe::Output,
     tools::{self, Tools},

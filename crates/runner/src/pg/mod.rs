@@ -7,7 +7,6 @@
 pub mod archive;
 pub mod blocker;
 pub mod compression;
-pub mod copy;
 pub mod count;
 pub mod databases;
 pub mod dump;
@@ -19,5 +18,4 @@ pub mod pipe;
 pub mod preflight;
 pub mod session;
 pub mod source;
-pub mod toc;
 pub mod tools;

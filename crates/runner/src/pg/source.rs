@@ -5,22 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use archive::toc::SourceObject;
 use serde::Deserialize;
 
 use super::session::{Session, SessionError};
-
-/// An object at the source, under the numbers that the archive's table of contents has for it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct SourceObject {
-    /// The OID of its catalog; 0 for a table's rows.
-    pub class: u32,
-    /// Its OID.
-    pub oid: u32,
-    /// The word of the table of contents: `TABLE`, `TABLE DATA`, `INDEX` ...
-    pub kind: String,
-    /// Its name, for people.
-    pub name: String,
-}
 
 /// What a database holds.
 #[derive(Clone, Debug)]
