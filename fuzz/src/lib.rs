@@ -113,7 +113,10 @@ fn set(at: usize, copy: &[u8]) -> CatalogSet {
 /// Names of databases, policies and folders. None becomes a path, and none too long for a file or an object.
 pub fn names(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    // PostgreSQL's limit: 63 bytes.
+    if text.is_empty() {
+        return;
+    }
+    // PostgreSQL's limits: 63 bytes, and one at least.
     let database = &text[..text.floor_char_boundary(63)];
     for file in [name::archive_file(database), name::tables_file(database)] {
         assert!(
