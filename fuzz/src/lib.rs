@@ -145,6 +145,12 @@ pub fn manifest(data: &[u8]) {
 /// A report fits into a termination message, and can be read there.
 pub fn report(data: &[u8]) {
     let Some(report) = str::from_utf8(data).ok().and_then(RunReport::parse) else { return };
+    // What Kubernetes gives to a run is short, and the rest is our own.
+    let given = [&report.run.job, &report.run.job_uid];
+    let ours = report.set.iter().flat_map(|set| [&set.id, &set.manifest_sha256]);
+    if given.into_iter().chain(ours).any(|text| text.len() > 64 || text.contains(char::is_control)) {
+        return;
+    }
     let message = report.to_message(2048);
     assert!(message.len() <= 2048, "{} bytes", message.len());
     assert!(RunReport::parse(&message).is_some(), "{message}");

@@ -26,6 +26,7 @@ mod expiry_spares_the_newest_verified_copy;
 mod faults_end_as_they_should;
 mod hostile_names_are_backed_up;
 mod hostile_settings_break_nothing;
+mod jobs_run_as_the_policy_says;
 mod locks_that_cannot_be_had_are_explained;
 mod pods_that_cannot_start_are_explained;
 mod poolers_are_refused;

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use api::policy::{
-    BackupPolicySpec, Connection, Databases, Dump, Globals, Postgres as PostgresSpec, Retention,
-    SecretKeyRef, SslMode, Storage, Verification, VolumeStorage,
+    BackupPolicySpec, Connection, Databases, Dump, Globals, JobOptions, Objectives, Postgres as PostgresSpec,
+    Retention, SecretKeyRef, SslMode, Storage, Verification, VolumeStorage,
 };
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
@@ -227,6 +227,7 @@ impl Env {
             schedule: NEW_YEAR.to_owned(),
             time_zone: "Etc/UTC".to_owned(),
             suspend: false,
+            catch_up: true,
             postgres: PostgresSpec {
                 version: Some(17),
                 image: None,
@@ -251,6 +252,8 @@ impl Env {
             storage: on_volume(CLAIM, None),
             retention: Retention::default(),
             verification: Verification::default(),
+            objectives: Objectives::default(),
+            job: JobOptions::default(),
         }
     }
 

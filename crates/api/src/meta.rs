@@ -3,6 +3,9 @@
 /// The API group.
 pub const GROUP: &str = "pgbackup.dev";
 
+/// What the keys of our labels and annotations begin with.
+pub const OWN_KEYS: &str = "pgbackup.dev/";
+
 /// Who writes: the field manager of everything that the operator applies.
 pub const FIELD_MANAGER: &str = "pgbackup-operator";
 

@@ -4,6 +4,7 @@
 //! must be able to read a newer object); the API server drops or refuses them by the schema.
 
 mod dump;
+mod job;
 mod retention;
 mod storage;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     dump::{Compression, CompressionMethod, Dump},
+    job::{JobOptions, Resources},
     retention::Retention,
     storage::{
         AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
@@ -22,7 +24,7 @@ pub use self::{
 use crate::status::BackupPolicyStatus;
 
 /// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "pgbackup.dev",
     version = "v1alpha1",
@@ -100,6 +102,11 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub suspend: bool,
 
+    /// Whether a backup that was missed (the cluster was down) is taken as soon as it can be. Of several that were missed
+    /// the newest is. If false, one that cannot start within five minutes is left out. Default: true.
+    #[serde(default = "default_catch_up")]
+    pub catch_up: bool,
+
     /// The PostgreSQL server, and what of it is backed up.
     pub postgres: Postgres,
 
@@ -118,6 +125,27 @@ pub struct BackupPolicySpec {
     /// How a copy is checked after it is stored.
     #[serde(default)]
     pub verification: Verification,
+
+    /// What must hold beyond the schedule.
+    #[serde(default)]
+    pub objectives: Objectives,
+
+    /// How the Jobs of backups and their pods run.
+    #[serde(default)]
+    pub job: JobOptions,
+}
+
+/// What must hold beyond the schedule.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Objectives {
+    /// How old the newest verified copy's snapshot may get, for example 26h, 90m or 8d; at most 399d. If it is
+    /// older, the policy is Overdue even though no scheduled backup is: a bound on what a recovery would lose. Default: none,
+    /// only the schedule counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,4}m|[1-9][0-9]{0,3}h|([1-9][0-9]?|[1-3][0-9]{2})d)$')").message("write a length of time such as 26h, 90m or 8d"))]
+    pub max_age: Option<String>,
 }
 
 /// The PostgreSQL server, and what of it is backed up.
@@ -329,6 +357,10 @@ pub enum VerificationLevel {
     Archive,
     /// That, and the rows counted at the server.
     Counts,
+}
+
+const fn default_catch_up() -> bool {
+    true
 }
 
 fn default_time_zone() -> String {

@@ -5,13 +5,14 @@
 //! not compile until it is handled here.
 
 mod connection;
+mod job;
 mod storage;
 
 use api::{
     BackupPolicy, BackupPolicySpec, meta,
     policy::{
-        Compression, CompressionMethod, Databases, Dump, Globals, Postgres, Retention, SecretKeyRef,
-        Verification, VerificationLevel,
+        Compression, CompressionMethod, Databases, Dump, Globals, JobOptions, Objectives, Postgres,
+        Retention, SecretKeyRef, Verification, VerificationLevel,
     },
 };
 use domain::{
@@ -21,7 +22,7 @@ use domain::{
     retention::{Bucket, Count, Rules, Within},
     schedule::{self, Schedule, ScheduleError},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 pub use self::{
     connection::{Server, User, ValidConnection},
@@ -49,6 +50,8 @@ pub struct ValidPolicy {
     pub zone: TimeZone,
     /// No backups are taken.
     pub suspend: bool,
+    /// Backups that were missed are taken.
+    pub catch_up: bool,
     /// The image that backups run in.
     pub image: PostgresImage,
     /// How the server is reached.
@@ -75,6 +78,10 @@ pub struct ValidPolicy {
     pub max_shrink: u8,
     /// Suspicious copies that a person has settled.
     pub acknowledged: Vec<String>,
+    /// How old the newest verified copy's snapshot may get.
+    pub max_age: Option<SignedDuration>,
+    /// How Jobs and pods run.
+    pub job: JobOptions,
 }
 
 /// The image that backups run in.
@@ -149,8 +156,19 @@ impl Invalid {
 
 /// Checks a policy.
 pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
-    let BackupPolicySpec { schedule, time_zone, suspend, postgres, dump, storage, retention, verification } =
-        &policy.spec;
+    let BackupPolicySpec {
+        schedule,
+        time_zone,
+        suspend,
+        catch_up,
+        postgres,
+        dump,
+        storage,
+        retention,
+        verification,
+        objectives,
+        job,
+    } = &policy.spec;
     let identity = PolicyIdentity {
         namespace: policy.metadata.namespace.clone().unwrap_or_default(),
         name: policy.metadata.name.clone().unwrap_or_default(),
@@ -178,6 +196,7 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
             .map_err(|source| Invalid::Schedule { field: "timeZone", source })?,
         time_zone: time_zone.clone(),
         suspend: *suspend,
+        catch_up: *catch_up,
         image: valid_image(*version, image.as_deref())?,
         connection: connection::connection(connection)?,
         include: valid_patterns("postgres.databases.include", include, 1)?,
@@ -191,6 +210,8 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         level: *level,
         max_shrink: *max_shrink,
         acknowledged: acknowledged(policy),
+        max_age: max_age(objectives)?,
+        job: job::job(job)?,
     })
 }
 
@@ -199,6 +220,24 @@ fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
     let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(meta::ACKNOWLEDGED));
     let words = annotation.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
     words.filter(|word| name::is_set_id(word)).take(ACKNOWLEDGED_MAX).map(str::to_owned).collect()
+}
+
+/// `90m`, `26h`, `8d`.
+fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
+    let Some(text) = max_age else { return Ok(None) };
+    let parsed = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let minutes = match unit {
+            "m" => 1,
+            "h" => 60,
+            "d" => 24 * 60,
+            _ => return None,
+        };
+        number.parse::<i64>().ok()?.checked_mul(minutes).filter(|minutes| (1..=9999 * 60).contains(minutes))
+    };
+    let minutes = parsed()
+        .ok_or(value("objectives.maxAge", "write a length of time such as 26h, 90m or 8d, at most 399d"))?;
+    Ok(Some(SignedDuration::from_mins(minutes)))
 }
 
 fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {

@@ -317,7 +317,7 @@ impl RunReport {
     }
 
     /// As much of the report as fits into `limit` bytes: artifacts go first, last of them first, then the
-    /// earlier runs, then warnings and stages. Verdict, reason and totals always stay.
+    /// earlier runs, then warnings and stages, then the ends of long texts. Verdict, reason and totals always stay.
     pub fn to_message(&self, limit: usize) -> String {
         let mut report = self.clone();
         cut(&mut report.message, TEXT_LIMIT);
@@ -335,9 +335,28 @@ impl RunReport {
                 && report.warnings.pop().is_none()
                 && report.stages.pop_last().is_none()
             {
-                return text;
+                break;
             }
         }
+        // Control characters take six bytes each in JSON.
+        for least in [256, 64, 16] {
+            report.shorten(least);
+            if report.to_json().len() <= limit {
+                break;
+            }
+        }
+        report.to_json()
+    }
+
+    fn shorten(&mut self, limit: usize) {
+        let Self { message, server_version, client_version, set, prune, .. } = self;
+        let set = set.as_mut().map(|set| &mut set.location);
+        let prune = prune.as_mut().map(|prune| {
+            prune.kept.clear();
+            &mut prune.message
+        });
+        let texts = [Some(message), server_version.as_mut(), client_version.as_mut(), set, prune];
+        texts.into_iter().flatten().for_each(|text| cut(text, limit));
     }
 
     /// The run in one line; `None` while it runs.

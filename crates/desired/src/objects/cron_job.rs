@@ -20,14 +20,9 @@ use kube::Resource;
 use super::{Images, pod};
 use crate::validate::ValidPolicy;
 
-/// A backup that takes longer than this hangs.
-const DEADLINE_SECONDS: i64 = 6 * 60 * 60;
-
-/// How often a failed pod is tried again, ten seconds and more apart.
-const BACKOFF_LIMIT: i32 = 2;
-
-/// How many finished Jobs stay to be looked at.
-const HISTORY: i32 = 3;
+/// Without `catchUp`, a slot that cannot be started within this time is left out. Below ten seconds the controller, which
+/// looks that often, could miss it.
+const START_WITHIN_SECONDS: i64 = 300;
 
 /// Exit codes that say that a retry is of no use before something is changed (`domain::reason`).
 const FINAL_EXIT_CODES: std::ops::RangeInclusive<i32> = 64..=95;
@@ -47,10 +42,10 @@ pub fn cron_job(policy: &ValidPolicy, images: &Images) -> CronJob {
             time_zone: Some(policy.time_zone.clone()),
             suspend: Some(policy.suspend),
             concurrency_policy: Some("Forbid".to_owned()),
-            successful_jobs_history_limit: Some(HISTORY),
-            failed_jobs_history_limit: Some(HISTORY),
+            successful_jobs_history_limit: Some(policy.job.successful_jobs_history_limit),
+            failed_jobs_history_limit: Some(policy.job.failed_jobs_history_limit),
             // Without a starting deadline the controller starts the newest missed slot when it comes back.
-            starting_deadline_seconds: None,
+            starting_deadline_seconds: (!policy.catch_up).then_some(START_WITHIN_SECONDS),
             job_template: JobTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(labels(policy)), ..ObjectMeta::default() }),
                 spec: Some(job_spec(policy, images)),
@@ -62,16 +57,27 @@ pub fn cron_job(policy: &ValidPolicy, images: &Images) -> CronJob {
 
 fn job_spec(policy: &ValidPolicy, images: &Images) -> JobSpec {
     JobSpec {
-        active_deadline_seconds: Some(DEADLINE_SECONDS),
-        backoff_limit: Some(BACKOFF_LIMIT),
+        active_deadline_seconds: Some(policy.job.active_deadline_seconds),
+        backoff_limit: Some(policy.job.backoff_limit),
         pod_failure_policy: Some(PodFailurePolicy {
             rules: vec![disruptions_do_not_count(), final_exit_codes_end_it()],
         }),
         template: PodTemplateSpec {
-            metadata: Some(ObjectMeta { labels: Some(labels(policy)), ..ObjectMeta::default() }),
+            metadata: Some(pod_metadata(policy)),
             spec: Some(pod::spec(policy, images)),
         },
         ..JobSpec::default()
+    }
+}
+
+fn pod_metadata(policy: &ValidPolicy) -> ObjectMeta {
+    let annotations = &policy.job.pod_annotations;
+    let mut all = policy.job.pod_labels.clone();
+    all.extend(labels(policy));
+    ObjectMeta {
+        labels: Some(all),
+        annotations: (!annotations.is_empty()).then(|| annotations.clone()),
+        ..ObjectMeta::default()
     }
 }
 

@@ -7,17 +7,20 @@ use std::collections::BTreeMap;
 
 use api::{
     meta,
-    policy::{Compression, CompressionMethod, Globals, SecretKeyRef, SslMode, VerificationLevel},
+    policy::{
+        Compression, CompressionMethod, Globals, Resources, SecretKeyRef, SecretRef, SslMode,
+        VerificationLevel,
+    },
 };
 use domain::retention::Rules;
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-        ObjectFieldSelector, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec,
+        LocalObjectReference, ObjectFieldSelector, PodAffinityTerm, PodSecurityContext, PodSpec,
         ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector, SecretProjection,
         SecurityContext, Volume, VolumeMount, VolumeProjection,
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
 use super::{Images, cron_job};
@@ -51,7 +54,12 @@ pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        affinity: store::volume(policy).map(|_| same_node_as_others(policy)),
+        affinity: affinity(policy),
+        node_selector: some(&policy.job.node_selector, BTreeMap::is_empty),
+        tolerations: some(&policy.job.tolerations, Vec::is_empty),
+        priority_class_name: policy.job.priority_class_name.clone(),
+        service_account_name: policy.job.service_account_name.clone(),
+        image_pull_secrets: some(&pull_secrets(policy), Vec::is_empty),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -103,8 +111,11 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
         args: Some(arguments(policy)),
         env: Some(environment(policy)),
         security_context: Some(restricted()),
-        // No limits: what a dump needs depends on the database, and a killed backup is worse than a busy node.
-        resources: Some(requests("50m", "64Mi")),
+        resources: Some(policy.job.resources.as_ref().map_or_else(
+            // No limits: what a dump needs depends on the database, and a killed backup is worse than a busy node.
+            || requests("50m", "64Mi"),
+            resources,
+        )),
         termination_message_path: Some("/dev/termination-log".to_owned()),
         termination_message_policy: Some("File".to_owned()),
         volume_mounts: Some(mounts),
@@ -274,19 +285,55 @@ fn from_label(name: &str, label: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
+/// The policy's own, and where there is a volume that of all runs to each other.
+fn affinity(policy: &ValidPolicy) -> Option<Affinity> {
+    let mut affinity = policy.job.affinity.clone();
+    if store::volume(policy).is_some() {
+        let own = affinity.get_or_insert_default().pod_affinity.get_or_insert_default();
+        own.required_during_scheduling_ignored_during_execution
+            .get_or_insert_default()
+            .push(same_node_as_others(policy));
+    }
+    affinity
+}
+
 /// A volume that one node at a time may mount: runs of a policy that overlap must share the node.
-fn same_node_as_others(policy: &ValidPolicy) -> Affinity {
+fn same_node_as_others(policy: &ValidPolicy) -> PodAffinityTerm {
     let selector = LabelSelector { match_labels: Some(cron_job::labels(policy)), match_expressions: None };
-    let term = PodAffinityTerm {
+    PodAffinityTerm {
         label_selector: Some(selector),
         topology_key: "kubernetes.io/hostname".to_owned(),
         ..PodAffinityTerm::default()
+    }
+}
+
+fn pull_secrets(policy: &ValidPolicy) -> Vec<LocalObjectReference> {
+    policy
+        .job
+        .image_pull_secrets
+        .iter()
+        .map(|SecretRef { name }| LocalObjectReference { name: name.clone() })
+        .collect()
+}
+
+/// Nothing is left out, so that what we set and what the API server returns are the same.
+fn some<T: Clone>(all: &T, is_empty: impl Fn(&T) -> bool) -> Option<T> {
+    (!is_empty(all)).then(|| all.clone())
+}
+
+fn resources(Resources { requests, limits }: &Resources) -> ResourceRequirements {
+    let quantities = |all: &BTreeMap<String, IntOrString>| -> BTreeMap<String, Quantity> {
+        let text = |value: &IntOrString| match value {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::String(text) => text.clone(),
+        };
+        all.iter().map(|(name, value)| (name.clone(), Quantity(text(value)))).collect()
     };
-    let pod_affinity = PodAffinity {
-        required_during_scheduling_ignored_during_execution: Some(vec![term]),
-        preferred_during_scheduling_ignored_during_execution: None,
-    };
-    Affinity { pod_affinity: Some(pod_affinity), ..Affinity::default() }
+    ResourceRequirements {
+        requests: some(&quantities(requests), BTreeMap::is_empty),
+        limits: some(&quantities(limits), BTreeMap::is_empty),
+        claims: None,
+    }
 }
 
 fn restricted() -> SecurityContext {

@@ -119,6 +119,9 @@ const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
 struct Due {
     slot: Option<Timestamp>,
     overdue_at: Option<Timestamp>,
+    /// When the newest verified copy, or a policy without any, is older than the policy allows.
+    too_old_at: Option<Timestamp>,
+    max_age: Option<SignedDuration>,
 }
 
 /// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
@@ -130,9 +133,13 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
     let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
     let longest = SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS));
     let overdue_at = schedule::overdue_at(&policy.schedule, &policy.zone, since, longest);
+    let snapshot = success.and_then(|run| run.snapshot_time.as_ref().or(run.start_time.as_ref()));
+    let from = snapshot.map_or(since, |time| time.0);
     Due {
         slot: policy.schedule.after(&policy.zone, since),
         overdue_at: overdue_at.map(|at| api::status::time(at).0),
+        too_old_at: policy.max_age.and_then(|age| from.checked_add(age).ok()),
+        max_age: policy.max_age,
     }
 }
 
@@ -146,12 +153,19 @@ impl Due {
         ended: Option<&RunStatus>,
         now: Timestamp,
     ) -> Health {
-        let Self { slot, overdue_at } = *self;
+        let Self { slot, overdue_at, too_old_at, max_age } = *self;
         let slot_words = slot.map(minute).unwrap_or_default();
         if overdue_at.is_some_and(|at| at <= now) {
             let message = format!("the backup that was due at {slot_words} is overdue; {copy}");
             return fixed(Truth::False, Reason::Overdue, message);
         }
+        if too_old_at.is_some_and(|at| at <= now) {
+            let age = max_age.map(|age| format!("{age:#}")).unwrap_or_default();
+            let message =
+                format!("no verified copy is younger than objectives.maxAge allows ({age}); {copy}");
+            return fixed(Truth::False, Reason::Overdue, message);
+        }
+        let overdue_at = [overdue_at, too_old_at].into_iter().flatten().min();
         let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
             Some(run) => {
                 let message = format!("{}: {}; {copy}", run.id, lost().message);
