@@ -27,8 +27,14 @@ fn pods_run_as_the_policy_says() -> Result<()> {
                 spec.catch_up = false;
                 spec.job = JobOptions {
                     resources: Some(Resources {
-                        requests: BTreeMap::from([("cpu".to_owned(), IntOrString::String("0.02".to_owned()))]),
-                        limits: BTreeMap::from([("memory".to_owned(), IntOrString::String("512Mi".to_owned()))]),
+                        requests: BTreeMap::from([(
+                            "cpu".to_owned(),
+                            IntOrString::String("0.02".to_owned()),
+                        )]),
+                        limits: BTreeMap::from([(
+                            "memory".to_owned(),
+                            IntOrString::String("512Mi".to_owned()),
+                        )]),
                     }),
                     active_deadline_seconds: 600,
                     backoff_limit: 1,
@@ -61,12 +67,15 @@ fn pods_run_as_the_policy_says() -> Result<()> {
         assert_eq!(spec.service_account_name.as_deref(), Some("backup"));
         assert_eq!(spec.automount_service_account_token, Some(false));
         let limits = spec.containers[0].resources.as_ref().and_then(|resources| resources.limits.as_ref());
-        assert_eq!(limits.and_then(|limits| limits.get("memory")).map(|memory| memory.0.as_str()), Some("512Mi"));
+        assert_eq!(
+            limits.and_then(|limits| limits.get("memory")).map(|memory| memory.0.as_str()),
+            Some("512Mi")
+        );
 
         // Kubernetes writes 0.02 as 20m: that is no difference to correct.
-        let version = cron_job.resource_version();
+        assert_eq!(cron_job.metadata.generation, Some(1));
         policy.observed_now().await?;
-        assert_eq!(policy.cron_job().await?.resource_version(), version);
+        assert_eq!(policy.cron_job().await?.metadata.generation, Some(2), "one edit, one write");
         Ok(())
     })
 }

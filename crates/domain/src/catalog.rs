@@ -4,13 +4,16 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     manifest::{Check, CheckResult, Manifest},
     report::Retained,
     suspicion::{self, Suspicion},
 };
+
+/// How far the clocks of a server and of the node may differ.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// One backup set of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,7 @@ pub struct Catalog {
     owners: BTreeSet<String>,
     sets: Vec<CatalogSet>,
     settled: Vec<String>,
+    now: Option<Timestamp>,
 }
 
 impl Catalog {
@@ -82,7 +86,7 @@ impl Catalog {
     /// snapshot, then by name, and names are unique.
     pub fn new(owner: impl Into<String>, mut sets: Vec<CatalogSet>) -> Self {
         sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
-        let mut catalog = Self { owners: [owner.into()].into(), sets, settled: Vec::new() };
+        let mut catalog = Self { owners: [owner.into()].into(), sets, settled: Vec::new(), now: None };
         catalog.settle();
         catalog
     }
@@ -108,6 +112,23 @@ impl Catalog {
                 }
             }
         }
+    }
+
+    /// The same, seen at this moment: a snapshot that is later than that, and some more, was dated by a wrong clock.
+    #[must_use]
+    pub fn seen_at(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// From when windows of time are counted back: the newest verified snapshot. One from the future would leave nothing in
+    /// any window.
+    pub fn newest_snapshot(&self) -> Option<Timestamp> {
+        let latest =
+            self.now.map_or(Timestamp::MAX, |now| now.saturating_add(SKEW).unwrap_or(Timestamp::MAX));
+        let mut times = self.verified().map(|set| set.snapshot_time).peekable();
+        times.peek()?;
+        times.find(|time| *time <= latest).or(Some(latest))
     }
 
     /// The same, with the sets of the policies of these UIDs: the policy has taken their folder over.

@@ -31,11 +31,11 @@ pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     Timestamp::from_second(minutes.checked_mul(60)?).ok()
 }
 
-/// The name of a set: the snapshot's time in UTC to the second, and six digits that tell apart the Jobs of
-/// one second.
-pub fn set_id(snapshot: Timestamp, job_uid: &str) -> String {
+/// The name of a set: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
+/// each of which has a `token` of its own. On a standby whose primary is idle the time stands still.
+pub fn set_id(snapshot: Timestamp, token: &str) -> String {
     let time = snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
-    format!("{time}-{}", hash::short(job_uid, 6))
+    format!("{time}-{}", hash::short(token, 6))
 }
 
 /// Whether `name` has the shape of a set's name. What does not is never listed and never deleted.

@@ -142,8 +142,7 @@ impl PrunePlan {
 /// set of the run that prunes: it stays, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
-    let newest = catalog.verified().next().map(|set| set.snapshot_time);
-    let mut windows = newest.map(|newest| rules.windows(newest, zone)).unwrap_or_default();
+    let mut windows = catalog.newest_snapshot().map(|newest| rules.windows(newest, zone)).unwrap_or_default();
     let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|set| set.id.as_str());
     // What is retired is not missed.

@@ -133,25 +133,27 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         return Err(error.into());
     }
     let listing = repository.list().await?;
+    let mut removals = prune::leftovers(run, &repository, &listing).await;
     let listing = compare::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
-    let mut removals = prune::leftovers(run, &repository, &listing).await;
     let earlier_try = listing.sets.iter().rfind(|set| is_of_this_job(set, config));
     let earlier_try = match earlier_try {
-        Some(set) => repository.manifest(&set.entry.id).await,
+        Some(set) => repository.manifest(&set.entry.id).await.map(|found| (set.entry.state, found)),
         None => None,
     };
 
-    let (message, suspicions) = if let Some((manifest, sha256)) = earlier_try {
+    let (message, suspicions) = if let Some((state, (manifest, sha256))) = earlier_try {
         run.report.warnings.clone_from(&manifest.warnings);
-        let verdict = match manifest.check.level {
-            Level::Checksum => Verdict::Stored,
-            Level::Archive | Level::Counts => Verdict::Verified,
+        let verdict = match (state, manifest.check.level) {
+            (SetState::Suspicious, _) => Verdict::Suspicious,
+            (_, Level::Checksum) => Verdict::Stored,
+            (_, Level::Archive | Level::Counts) => Verdict::Verified,
         };
+        let message = format!("set {} was stored by an earlier try of this run", manifest.id);
         summary_of_stored(run, &manifest, sha256, verdict);
-        (format!("set {} was stored by an earlier try of this run", manifest.id), Vec::new())
+        (message, manifest.suspicions)
     } else {
         take(run, config, fresh, &listing.sets, &mut removals).await?
     };
@@ -174,7 +176,7 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
 fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
     set.job_uid == config.run.job_uid
         && set.entry.policy_uid == config.policy.uid
-        && set.entry.state == SetState::Verified
+        && set.entry.state != SetState::Failed
 }
 
 /// From preflight to manifest. `sets` is what the store has already, `removals` what goes of it.

@@ -3,6 +3,7 @@
 use domain::{
     catalog::{Catalog, CatalogSet, SetState},
     manifest::Manifest,
+    reason::Reason,
     report::Verdict,
     suspicion::{self, Emptied, Suspicion},
 };
@@ -14,8 +15,16 @@ use crate::{
 };
 
 /// What the store holds for the policy, as retention sees it.
-pub fn catalog(repository: &Repository, config: &Config, sets: Vec<CatalogSet>) -> Catalog {
-    Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone())
+pub fn catalog(repository: &Repository, config: &Config, mut sets: Vec<CatalogSet>) -> Catalog {
+    // What a person has settled counts, also where there was no room to write it down.
+    if repository.owner == Owner::Us {
+        for set in &mut sets {
+            if set.state == SetState::Suspicious && config.acknowledged.contains(&set.id) {
+                set.state = SetState::Verified;
+            }
+        }
+    }
+    Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone()).seen_at(run::now())
 }
 
 /// Writes down what a person has settled, and what a row of copies has that the run before could not write down. Gives the
@@ -34,14 +43,24 @@ pub async fn acknowledge(
     if (settled.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
         return Ok(listing);
     }
-    for id in settled {
-        repository.acknowledge(id, "the policy's annotation", run::now()).await?;
-        run.log(format_args!(
-            "{id} counts from now on: the policy's annotation says that it is as it should be"
-        ));
+    let written = async {
+        for id in settled {
+            repository.acknowledge(id, "the policy's annotation", run::now()).await?;
+            run.log(format_args!(
+                "{id} counts from now on: the policy's annotation says that it is as it should be"
+            ));
+        }
+        settle(run, repository, &catalog).await
+    };
+    match written.await {
+        // Room may be made by this very run, which takes them for settled already.
+        Err(error) if error.reason() == Reason::NoSpace => {
+            run.log(format_args!("what is settled could not be written down: {error}"));
+            Ok(listing)
+        }
+        Err(error) => Err(error),
+        Ok(()) => repository.list().await,
     }
-    settle(run, repository, &catalog).await?;
-    repository.list().await
 }
 
 /// What a row of suspicious copies has settled is written down before any other copy comes after it or any of the row goes:

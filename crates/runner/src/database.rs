@@ -115,7 +115,7 @@ async fn try_once(
             stale.abandon().await?;
         }
         let repository = run.repository.as_ref().expect("the store should be open before the first dump");
-        run.set = Some(repository.create_set(&name::set_id(hold.time, &config.run.job_uid)).await?);
+        run.set = Some(repository.create_set(&name::set_id(hold.time, server.tools.session_token())).await?);
     }
     run.stage(Stage::Dump);
     let set = run.set.as_ref().expect("the first database should have made the set");
@@ -176,6 +176,15 @@ async fn try_once(
             return Err(error);
         }
     };
+    let in_archive = |oid: &u32| dumped.contents.as_ref().is_ok_and(|all| all.tables.contains_key(oid));
+    let (there, excluded): (Vec<_>, Vec<_>) =
+        excluded_oids.iter().zip(excluded).partition(|(oid, _)| in_archive(oid));
+    for (_, table) in there {
+        run.warn(format!(
+            "{:?}: the rows of {table} are in the copy though excludeTableData names it: pg_dump does not know it by this name",
+            database.name
+        ));
+    }
     run.stage(Stage::Upload);
     partial.finish().await?;
     failpoint::reach(Stage::Upload).await;
@@ -195,7 +204,7 @@ async fn try_once(
         snapshot_lsn,
         held,
         compression: compression.to_string(),
-        excluded,
+        excluded: excluded.into_iter().map(|(_, table)| table).collect(),
     })
 }
 
@@ -207,7 +216,11 @@ fn outcome(
 ) -> Result<(Dumped, Source), BackupError> {
     match both {
         Ok((Ok(dumped), Attended::Released(mut source))) => {
-            source.without_data(excluded);
+            // pg_dump says nothing of a name that it does not find, in a database of another encoding for one.
+            let in_archive =
+                |oid: &&u32| dumped.contents.as_ref().is_ok_and(|contents| contents.tables.contains_key(oid));
+            let left_out: Vec<u32> = excluded.iter().filter(|oid| !in_archive(oid)).copied().collect();
+            source.without_data(&left_out);
             Ok((dumped, *source))
         }
         Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {

@@ -1,6 +1,6 @@
 //! `list`: what a policy's folder holds, for people and for programs.
 
-use domain::{catalog::SetState, size};
+use domain::{catalog::SetState, manifest::Level, size};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,6 +28,7 @@ impl<'a> Row<'a> {
             snapshot_time: set.entry.snapshot_time,
             size_bytes: set.entry.size_bytes,
             state: match set.entry.state {
+                SetState::Verified if set.level == Level::Checksum => "Stored",
                 SetState::Verified => "Verified",
                 SetState::Suspicious => "Suspicious",
                 SetState::Failed => "Failed",

@@ -135,9 +135,14 @@ async fn expired(
 ) -> Result<PrunePlan, StoreError> {
     let just_made = run.report.set.as_ref().map(|set| set.id.clone());
     let catalog = catalog(repository, config).await?;
-    compare::settle(run, repository, &catalog).await?;
+    // What settles a row must not go before that is written down.
+    let unwritten = match compare::settle(run, repository, &catalog).await {
+        Ok(()) => &[][..],
+        Err(error) if error.reason() == Reason::NoSpace => catalog.settled(),
+        Err(error) => return Err(error),
+    };
     let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
-    for set in &plan.delete {
+    for set in plan.delete.iter().filter(|set| !unwritten.contains(&set.id)) {
         if config.dry_run {
             run.log(format_args!("{} would be removed: {}", set.id, set.reason));
             continue;

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use domain::{
     catalog::CatalogSet,
-    manifest::{self, Check, Content, Manifest, PolicyIdentity},
+    manifest::{self, Check, Content, Level, Manifest, PolicyIdentity},
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -85,6 +85,8 @@ pub struct StoredSet {
     pub sizes: BTreeMap<String, u64>,
     /// When it was checked last.
     pub checked: Timestamp,
+    /// How deep its first check went, and every later one goes.
+    pub level: Level,
 }
 
 impl StoredSet {
@@ -97,6 +99,7 @@ impl StoredSet {
             entry: CatalogSet::new(manifest, later_checks, acknowledged),
             job_uid: manifest.run.job_uid.clone(),
             sizes: sizes.collect(),
+            level: manifest.check.level,
             checked: later_checks.iter().map(|check| check.time).fold(manifest.check.time, Timestamp::max),
         }
     }

@@ -25,7 +25,7 @@ pub struct Dump {
     /// and ? for one, for example audit.* or public.sessions. A partition is a table of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 127)))]
-    #[x_kube(validation = Rule::new("self.all(pattern, pattern.contains('.'))").message("write <schema>.<table>, for example public.sessions or audit.*"))]
+    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message("write <schema>.<table>, for example public.sessions or audit.*"))]
     pub exclude_table_data: Vec<String>,
 
     /// Allows client tools of a newer major version than the server's. Their archives may not restore into a server of

@@ -440,6 +440,25 @@ fn what_the_run_has_just_made_stays_even_when_older_sets_look_newer() {
 }
 
 #[test]
+fn a_snapshot_from_the_future_empties_no_window() {
+    let times =
+        ["2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"];
+    let rules = Rules {
+        keep_within: [(Bucket::Last, "14d".parse().unwrap())].into(),
+        minimum_verified: 1,
+        ..Rules::default()
+    };
+    let seen_at = |now: &str| {
+        let catalog = Catalog::new(OWNER, verified(&times)).seen_at(now.parse().unwrap());
+        plan(&catalog, &rules, &TimeZone::UTC, None).delete.into_iter().map(|set| set.id).collect::<Vec<_>>()
+    };
+    assert_eq!(seen_at("2026-05-04T00:00:00Z"), [times[3]]);
+    assert_eq!(seen_at("2027-05-01T12:00:00Z"), times[1..], "it is the newest by now");
+    // All of them from the future: the node's clock is behind.
+    assert_eq!(seen_at("2026-01-01T00:00:00Z"), Vec::<String>::new());
+}
+
+#[test]
 fn an_empty_store_has_an_empty_plan() {
     let rules = keep(&[(Bucket::Last, 1)]);
     assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC, None), PrunePlan::default());

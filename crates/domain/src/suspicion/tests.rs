@@ -170,3 +170,25 @@ fn another_server_or_one_that_went_back_is_suspicious() {
     assert!(server("1", 2)[0].contains("went back: timeline 2, 3 in"), "{:?}", server("1", 2));
     assert!(server("2", 9)[0].contains("another server: system identifier 2, 1 in"), "{:?}", server("2", 9));
 }
+
+#[test]
+fn a_copy_that_was_only_stored_cannot_be_suspicious_for_its_rows() {
+    let before = [copy(&[("shop", &[("goods", 5000)])])];
+    let mut stored = copy(&[("shop", &[])]);
+    stored.check.level = Level::Checksum;
+    assert_eq!(suspicions(&stored, &before, &[], &BTreeSet::new(), MAX_SHRINK), []);
+    // Nor does it say anything of those after it.
+    let read = copy(&[("shop", &[("goods", 1)])]);
+    assert_eq!(suspicions(&read, &[stored], &[], &BTreeSet::new(), MAX_SHRINK), []);
+}
+
+#[test]
+fn statistics_speak_only_where_no_copy_knows_the_table() {
+    let new = copy(&[("shop", &[("goods", 0)])]);
+    let statistics = [Emptied { database: "shop".into(), oid: 0, rows: 8500 }];
+    let found =
+        |before: &[Manifest]| suspicions(&new, before, &statistics, &BTreeSet::new(), MAX_SHRINK).len();
+    assert_eq!(found(&[]), 1);
+    assert_eq!(found(&[copy(&[("shop", &[("other", 1)])])]), 2, "and it shrank");
+    assert_eq!(found(&[copy(&[("shop", &[("goods", 0)])])]), 0, "it was empty in the last copy, too");
+}

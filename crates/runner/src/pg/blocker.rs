@@ -77,8 +77,21 @@ fn without_values(query: &str) -> String {
     let mut rest = query;
     while let Some(first) = rest.chars().next() {
         let in_word = shown.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
+        // Comments are left out and names shown as they are: an apostrophe in one begins no value.
+        if let Some(length) = comment_length(rest) {
+            rest = &rest[length..];
+            continue;
+        }
+        if first == '"' {
+            let length = name_length(rest);
+            shown.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        }
+        let escapes = shown.ends_with(['E', 'e'])
+            && !shown[..shown.len() - 1].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
         let value = match first {
-            '\'' => Some(text_length(rest, shown.ends_with(['E', 'e']))),
+            '\'' => Some(text_length(rest, escapes)),
             '$' if !in_word => dollar_length(rest),
             '0'..='9' if !in_word => {
                 let end = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
@@ -120,6 +133,32 @@ fn text_length(rest: &str, escapes: bool) -> usize {
     rest.len()
 }
 
+/// The bytes of the comment that `rest` begins with, `-- ...` or `/* ... */` with others in it; all, if it does not end.
+fn comment_length(rest: &str) -> Option<usize> {
+    if rest.starts_with("--") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    rest.starts_with("/*").then_some(())?;
+    let (mut depth, mut at) = (0, 0);
+    while at < rest.len() {
+        let two = rest.as_bytes().get(at..at + 2);
+        (depth, at) = match two {
+            Some(b"/*") => (depth + 1, at + 2),
+            Some(b"*/") => (depth - 1, at + 2),
+            _ => (depth, at + 1),
+        };
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    Some(rest.len())
+}
+
+/// The bytes of the quoted name that `rest` begins with, its quotes included; a doubled one begins another at once.
+fn name_length(rest: &str) -> usize {
+    rest[1..].find('"').map_or(rest.len(), |end| end + 2)
+}
+
 /// The bytes of the dollar-quoted text that `rest` begins with; `None` if it is a parameter such as `$1`.
 fn dollar_length(rest: &str) -> Option<usize> {
     let tag_end = rest[1..].find('$')? + 2;
@@ -151,6 +190,11 @@ mod tests {
             ("SELECT 'cut in the mid", "SELECT ?"),
             ("SELECT $a$ cut", "SELECT ?"),
             ("SELECT 'größe' FROM größe2", "SELECT ? FROM größe2"),
+            ("/* don't /* nest */ */ UPDATE u SET pin='s3cret'", "UPDATE u SET pin=?"),
+            ("SELECT 1 -- it's\n, 's3cret'", "SELECT ? , ?"),
+            ("UPDATE \"o'brien\" SET \"a\"\"b'\" = 's3cret'", "UPDATE \"o'brien\" SET \"a\"\"b'\" = ?"),
+            (r"SELECT a LIKE'x\', 's3cret'", "SELECT a LIKE?, ?"),
+            ("SELECT 1 /* cut", "SELECT ?"),
         ] {
             assert_eq!(without_values(query), wanted, "{query}");
         }

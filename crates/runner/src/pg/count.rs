@@ -11,14 +11,16 @@ use super::{
     tools::Tools,
 };
 
-/// What an extension says of which rows of its tables are the user's, as it is appended to the query that pg_dump makes.
-const CONDITIONS: &str = "SELECT relation::int8 AS oid, condition FROM pg_extension x, \
-     unnest(x.extconfig, x.extcondition) AS c(relation, condition) WHERE condition <> ''";
-
-#[derive(serde::Deserialize)]
-struct Condition {
-    oid: u32,
-    condition: String,
+/// Makes the statement that counts one table's rows, on the server, which also knows what an extension says of which of
+/// them are the user's (pg_dump appends the same text to its own query). psql sends what comes of it as it is: read from
+/// its standard input, a condition could hold commands of psql's, and these can start a shell.
+fn counting(oid: u32) -> String {
+    format!(
+        "SELECT format('SELECT to_json(count(*)) FROM ONLY %I.%I %s', n.nspname, c.relname, \
+             (SELECT condition FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS k(relation, condition) \
+              WHERE k.relation = c.oid)) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid} \\gexec"
+    )
 }
 
 /// The rows of each of `tables`, by OID. A lock that is not to be had at once is a lock timeout: somebody waits for the
@@ -30,9 +32,6 @@ pub async fn count(
     tables: &[&Relation],
 ) -> Result<BTreeMap<u32, u64>, HoldError> {
     let mut session = Session::open(tools, database)?;
-    let conditions: Vec<Condition> = session.rows(CONDITIONS).await?;
-    let conditions: BTreeMap<u32, String> =
-        conditions.into_iter().map(|Condition { oid, condition }| (oid, condition)).collect();
     let mut counts = BTreeMap::new();
     for table in tables {
         let name = &table.quoted;
@@ -50,8 +49,7 @@ pub async fn count(
             }
             begun => begun?,
         }
-        let condition = conditions.get(&table.oid).map(String::as_str).unwrap_or_default();
-        let rows = session.query(&format!("SELECT to_json(count(*)) FROM ONLY {name} {condition}")).await?;
+        let rows = session.long_query(&counting(table.oid)).await?;
         session.execute("COMMIT").await?;
         counts.insert(table.oid, rows);
     }

@@ -194,12 +194,21 @@ async fn extension_rows(
             .enumerate()
             .map(|(n, table)| format!("SELECT {n} AS n WHERE EXISTS (SELECT FROM ONLY {})", table.quoted))
             .collect();
-        let holding: Vec<usize> = session
+        let looked: Result<Vec<usize>, SessionError> = session
             .query(&format!(
                 "SET statement_timeout = {LOOK_TIMEOUT}; SELECT coalesce(json_agg(n), '[]') FROM ({}) q",
                 looks.join(" UNION ALL ")
             ))
-            .await?;
+            .await;
+        let holding = match looked {
+            // A lock, many dead rows, or a table that was dropped meanwhile.
+            Err(error) if error.sqlstate().is_some() => {
+                return Ok(vec![format!(
+                    "whether tables of extensions hold rows is not known, they would be left out: {error}"
+                )]);
+            }
+            looked => looked?,
+        };
         found.extend(holding.into_iter().filter_map(|n| readable.get(n)).map(|table| {
             format!(
                 "the rows of {} are left out: the table belongs to the extension {}, which does not mark it as configuration (pg_extension_config_dump)",

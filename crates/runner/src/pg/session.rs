@@ -101,6 +101,18 @@ impl Session {
         serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(SessionError::Answer)
     }
 
+    /// The same for a statement that reads as much as a table has: it may take hours. A server that went away is noticed
+    /// by the keepalives.
+    pub async fn long_query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
+        let answer = self.exchange(&self.script(sql)).await;
+        match answer {
+            Some(answer) => {
+                serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(SessionError::Answer)
+            }
+            None => Err(self.failure().await),
+        }
+    }
+
     /// Runs `query` and gives all its rows.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: &str) -> Result<Vec<T>, SessionError> {
         self.query(&format!("SELECT coalesce(json_agg(to_json(q)), '[]') FROM ({query}) q")).await
@@ -123,12 +135,16 @@ impl Session {
     }
 
     async fn run(&mut self, sql: &str) -> Result<Vec<u8>, SessionError> {
-        let script = format!("{sql};\n\\echo '{}'\n", self.marker);
+        let script = self.script(sql);
         match tokio::time::timeout(PATIENCE, self.exchange(&script)).await {
             Err(_) => Err(SessionError::Silent),
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(self.failure().await),
         }
+    }
+
+    fn script(&self, sql: &str) -> String {
+        format!("{sql}\n;\n\\echo '{}'\n", self.marker)
     }
 
     /// Everything up to the marker; `None` when psql ended before it.

@@ -114,7 +114,7 @@ impl Source {
 pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     let objects: Vec<SourceObject> = session.rows(OBJECTS).await?;
     let tables: Vec<Table> = session
-        .rows("SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, greatest(c.reltuples, 0)::int8 AS estimate FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
+        .rows("SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, CASE WHEN EXISTS (SELECT FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS k(relation, condition) WHERE k.relation = c.oid AND k.condition <> '') THEN 0 ELSE greatest(c.reltuples, 0) END::int8 AS estimate FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
         .await?;
     let extensions: Vec<Extension> =
         session.rows("SELECT extname AS name, extversion AS version FROM pg_extension").await?;

@@ -24,6 +24,10 @@ const CONNECT_TIMEOUT: &str = "15";
 /// PostgreSQL cuts application names at 63 bytes.
 const APPLICATION_NAME_MAX: usize = 63;
 
+/// What the store's credentials begin with, and our own variables, the connection's URI among them: no client program of
+/// PostgreSQL's has any use for them.
+const NOT_FOR_CLIENTS: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "PGBACKUP_"];
+
 /// Settings that a server refuses to start a session with before this major version.
 pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
     (14, "idle_session_timeout", "0"),
@@ -128,21 +132,25 @@ pub fn offline(program: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .env_remove(URI)
         .env_remove("LC_ALL")
         .env_remove("LANGUAGE")
         .env("LC_MESSAGES", "C");
+    remove_variables(&mut command, &NOT_FOR_CLIENTS);
     command
+}
+
+fn remove_variables(command: &mut Command, beginnings: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        if beginnings.iter().any(|beginning| name.as_encoded_bytes().starts_with(beginning.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// pg_restore without the connection's settings, the password above all.
 pub fn pg_restore() -> Command {
     let mut command = offline("pg_restore");
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"PG") {
-            command.env_remove(name);
-        }
-    }
+    remove_variables(&mut command, &["PG"]);
     command
 }
 

@@ -74,6 +74,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the medium itself gave an error: the bytes there are lost.
+    pub fn is_damage(&self) -> bool {
+        let Self::File { source, .. } = self else { return false };
+        source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    }
+
     /// Whether what it was about is not there.
     pub fn is_not_found(&self) -> bool {
         match self {

@@ -218,7 +218,10 @@ impl Objects {
         let options = self.put_options(PutMode::Create);
         match self.bucket.store.put_opts(&self.path(file), text.to_owned().into(), options).await {
             Ok(_) => Ok(true),
-            Err(Kind::AlreadyExists { .. } | Kind::Precondition { .. }) => Ok(false),
+            // A request whose answer was lost is sent again, and finds what it wrote itself.
+            Err(Kind::AlreadyExists { .. } | Kind::Precondition { .. }) => {
+                Ok(self.read(file).await?.as_deref() == Some(text))
+            }
             // A store of the S3 kind without conditional requests: look, then write.
             Err(error) if lacks_conditions(&error) => {
                 if self.read(file).await?.is_some() {
@@ -296,10 +299,13 @@ impl Objects {
         self.remove_set(id).await.map(|()| true)
     }
 
-    /// Begins a set: nothing is written yet.
-    pub fn begin_set(&self, id: &str) -> Uploads {
-        let _ = self;
-        Uploads::new(id, BTreeMap::new())
+    /// Begins a set: nothing is written yet, and nothing may be there.
+    pub async fn begin_set(&self, id: &str) -> Result<Uploads, StoreError> {
+        if self.entries(id).await?.is_empty() {
+            Ok(Uploads::new(id, BTreeMap::new()))
+        } else {
+            Err(StoreError::AlreadyThere { location: self.location(id) })
+        }
     }
 
     /// Takes away what was needed while a set was made. If it stays, no harm is done.

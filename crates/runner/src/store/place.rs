@@ -136,7 +136,7 @@ impl Place {
     pub async fn begin_set(&self, id: &str) -> Result<Making, StoreError> {
         match self {
             Self::Volume(volume) => volume.begin_set(id).await.map(|lock| Making::Volume { _lock: lock }),
-            Self::Objects(objects) => Ok(Making::Objects(objects.begin_set(id))),
+            Self::Objects(objects) => Ok(Making::Objects(objects.begin_set(id).await?)),
         }
     }
 

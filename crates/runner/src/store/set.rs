@@ -15,6 +15,8 @@ pub struct OpenSet {
     id: String,
     place: Place,
     pub(super) making: Making,
+    /// There was a manifest already: the folder is another run's.
+    taken: bool,
     /// The manifest on its way.
     committing: Option<JoinHandle<Result<bool, StoreError>>>,
 }
@@ -22,7 +24,7 @@ pub struct OpenSet {
 impl OpenSet {
     pub(super) async fn begin(place: Place, id: &str) -> Result<Self, StoreError> {
         let making = place.begin_set(id).await?;
-        Ok(Self { id: id.to_owned(), place, making, committing: None })
+        Ok(Self { id: id.to_owned(), place, making, taken: false, committing: None })
     }
 
     /// The set's name.
@@ -60,7 +62,8 @@ impl OpenSet {
         let writing = self.committing.insert(tokio::spawn(async move { place.create(&file, &text).await }));
         let written = writing.await;
         self.committing = None;
-        if written?? { Ok(sha256) } else { Err(StoreError::AlreadyThere { location }) }
+        self.taken = !written??;
+        if self.taken { Err(StoreError::AlreadyThere { location }) } else { Ok(sha256) }
     }
 
     /// Gives up what was held while the set was made.
@@ -68,8 +71,12 @@ impl OpenSet {
         self.place.end_set(&self.id, self.making).await;
     }
 
-    /// Removes all of it.
+    /// Removes all of it, unless it is not ours.
     pub async fn abandon(self) -> Result<(), StoreError> {
+        if self.taken {
+            self.end().await;
+            return Ok(());
+        }
         if let Some(writing) = self.committing {
             // Whatever comes of it goes.
             let _ = writing.await;

@@ -15,6 +15,9 @@ pub const CA_FILE: &str = "store-ca.crt";
 const VOLUME: &str = "backups";
 const PATH: &str = "/backup";
 
+/// After a day the runner takes what has no manifest for a leftover, if it is not told otherwise.
+const LEFTOVER_SECONDS: i64 = 86_400;
+
 /// Before the names of the clouds' variables: those of removals.
 const PRUNE: &str = "PGBACKUP_PRUNE_";
 
@@ -47,6 +50,16 @@ pub fn path_style(policy: &ValidPolicy) -> bool {
 
 /// The runner's options.
 pub fn options(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
+    let mut options = location(policy);
+    let longest = policy.job.active_deadline_seconds + super::GRACE_SECONDS;
+    // Nobody may take a run at work for one that died. A volume has locks for that.
+    if longest > LEFTOVER_SECONDS && !matches!(policy.storage, ValidStorage::Volume(_)) {
+        options.push(("leftover-age", longest.to_string()));
+    }
+    options
+}
+
+fn location(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
     let url = |scheme: &str, bucket: &str, prefix: Option<&str>| {
         let parts = [Some(bucket), prefix].into_iter().flatten().collect::<Vec<_>>();
         ("store", format!("{scheme}://{}", parts.join("/")))
