@@ -115,7 +115,8 @@ fn copies_of_a_retired_database_go() -> Result<()> {
                 spec.retention.keep_last = Some(1);
             })
             .await?;
-        policy.backup("one").await?;
+        // It is missed.
+        policy.failure("one", Reason::Suspicious).await?;
         assert_eq!(store.set_folders(&policy).await?.len(), 2, "the only copy of legacy stays");
 
         policy.edit(|spec| spec.postgres.databases.retired = vec!["legacy".to_owned()]).await?;

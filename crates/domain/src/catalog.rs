@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     manifest::{Check, CheckResult, Manifest},
     report::Retained,
-    suspicion::{self, Suspicion},
+    suspicion::{self, Suspicion, SuspicionKind},
 };
 
 /// How far the clocks of a server and of the node may differ.
@@ -68,6 +68,21 @@ impl CatalogSet {
             databases: manifest.databases().map(str::to_owned).collect(),
             size_bytes: manifest.size_bytes(),
             suspicions: manifest.suspicions.iter().map(Suspicion::key).collect(),
+        }
+    }
+}
+
+impl CatalogSet {
+    /// Settles a set whose only fault is that it lacks databases which the policy no longer wants.
+    pub fn miss_only(&mut self, wanted: impl Fn(&str) -> bool) {
+        let is_missed = |(kind, database): &suspicion::Key| {
+            *kind != SuspicionKind::DatabaseMissing || database.as_deref().is_none_or(&wanted)
+        };
+        if self.state == SetState::Suspicious
+            && !self.suspicions.is_empty()
+            && !self.suspicions.iter().any(is_missed)
+        {
+            self.state = SetState::Verified;
         }
     }
 }

@@ -3,10 +3,7 @@
 //! A suspicious copy is kept with its manifest. It counts for no rule and no floor until a person acknowledges it, or,
 //! where that can be told from the copies themselves, until [`ALIKE`] in a row say the same: then it is how things are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,21 +86,20 @@ pub struct Emptied {
 }
 
 /// Compares a new copy with the newest verified ones before it, newest first; at most [`COMPARED`] of them count.
-/// `emptied` are its tables without rows that had some by the server's statistics, `retired` the databases that nobody
-/// misses, `max_shrink` a percentage.
+/// `emptied` are its tables without rows that had some by the server's statistics; `wanted` tells which databases the policy
+/// still wants, and so are missed; `max_shrink` is a percentage.
 pub fn suspicions(
     new: &Manifest,
     before: &[Manifest],
     emptied: &[Emptied],
-    retired: &BTreeSet<String>,
+    wanted: impl Fn(&str) -> bool,
     max_shrink: u8,
 ) -> Vec<Suspicion> {
     let mut found = Vec::new();
     let before = &before[..before.len().min(COMPARED)];
     found.extend(before.first().and_then(|last| server_changed(new, last)));
     if let Some(last) = before.first() {
-        let missing =
-            last.databases().filter(|name| !retired.contains(*name) && !new.databases().any(|n| n == *name));
+        let missing = last.databases().filter(|name| wanted(name) && !new.databases().any(|n| n == *name));
         found.extend(missing.map(database_missing));
     }
     // Copies that were only stored know nothing of rows.

@@ -3,6 +3,7 @@
 use domain::{
     catalog::{Catalog, CatalogSet, SetState},
     manifest::Manifest,
+    pattern::matches,
     reason::Reason,
     report::Verdict,
     suspicion::{self, Emptied, Suspicion},
@@ -19,6 +20,7 @@ pub fn catalog(repository: &Repository, config: &Config, mut sets: Vec<CatalogSe
     // What a person has settled counts, also where there was no room to write it down.
     if repository.owner == Owner::Us {
         for set in &mut sets {
+            set.miss_only(|database| is_wanted(config, database));
             if set.state == SetState::Suspicious && config.acknowledged.contains(&set.id) {
                 set.state = SetState::Verified;
             }
@@ -87,7 +89,13 @@ pub async fn suspicions(
         // One that cannot be read any more says nothing.
         before.extend(repository.manifest(&set.id).await.map(|(manifest, _)| manifest));
     }
-    suspicion::suspicions(new, &before, emptied, &config.rules.retired, config.max_shrink)
+    suspicion::suspicions(new, &before, emptied, |database| is_wanted(config, database), config.max_shrink)
+}
+
+/// Whether the policy wants a database: one that it leaves out by now, or calls retired, is not missed.
+fn is_wanted(config: &Config, database: &str) -> bool {
+    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, database));
+    any(&config.include) && !any(&config.exclude) && !config.rules.retired.contains(database)
 }
 
 /// What a new copy is worth, with those before it.

@@ -260,6 +260,21 @@ fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
 }
 
 #[test]
+fn a_database_that_is_not_wanted_any_more_is_not_missed() {
+    let missing = |database: &str| suspicious("1", 1, SuspicionKind::DatabaseMissing, Some(database));
+    let state = |mut set: CatalogSet| {
+        set.miss_only(|database| database != "legacy");
+        set.state
+    };
+    assert_eq!(state(missing("legacy")), SetState::Verified);
+    assert_eq!(state(missing("shop")), SetState::Suspicious);
+    assert_eq!(state(suspicious("1", 1, SuspicionKind::Shrunk, Some("legacy"))), SetState::Suspicious);
+    let mut both = missing("legacy");
+    both.suspicions.extend(missing("shop").suspicions);
+    assert_eq!(state(both), SetState::Suspicious);
+}
+
+#[test]
 fn what_is_suspicious_counts_when_a_person_says_so() {
     let suspicion = Suspicion { kind: SuspicionKind::ServerChanged, database: None, message: "is".into() };
     let manifest = Manifest { suspicions: vec![suspicion], ..manifest() };
