@@ -32,10 +32,10 @@ fn the_next_runs_are_printed_for_programs() {
         "-o",
         "json",
     ];
-    // The clocks go back on 25 October: two o'clock comes twice, and the controller starts at the first.
+    // The clocks go back on 25 October: a quarter past two comes twice, and the controller starts at both.
     assert_eq!(
         printed(&args),
-        "{\"next\":[\"2026-10-24T00:15:00Z\",\"2026-10-25T00:15:00Z\",\"2026-10-26T01:15:00Z\"]}\n"
+        "{\"next\":[\"2026-10-24T00:15:00Z\",\"2026-10-25T00:15:00Z\",\"2026-10-25T01:15:00Z\"]}\n"
     );
 }
 
@@ -57,7 +57,7 @@ fn the_next_runs_are_printed_for_people() {
 EUROPE/BERLIN (15 2 * * *)        UTC
 Sat 2026-10-24 02:15 CEST         2026-10-24 00:15
 Sun 2026-10-25 02:15 CEST         2026-10-25 00:15
-Mon 2026-10-26 02:15 CET          2026-10-26 01:15
+Sun 2026-10-25 02:15 CET          2026-10-25 01:15
 "
     );
 }
