@@ -8,6 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use desired::Images;
 
+use crate::ops::OpsAuth;
+
 /// Watches BackupPolicies and keeps their CronJobs and statuses right. Backups run without it.
 #[derive(Debug, Parser)]
 #[command(name = "pgbackup-operator", version)]
@@ -49,9 +51,12 @@ pub struct RunArgs {
     /// Who this replica is, in the Lease and in events: the pod's name. Default: another one at each start.
     #[arg(long, env = "PGBACKUP_IDENTITY")]
     identity: Option<String>,
-    /// Where health is answered.
+    /// Where health, metrics, the API and the page are.
     #[arg(long, env = "PGBACKUP_OPS_ADDRESS", default_value = "0.0.0.0:8080")]
     pub ops_address: SocketAddr,
+    /// How callers of the ops endpoint prove who they are; health is for everybody.
+    #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, default_value = "token")]
+    pub ops_auth: OpsAuth,
     /// How the log is written.
     #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

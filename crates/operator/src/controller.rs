@@ -19,7 +19,7 @@ use kube::{
     runtime::{
         Controller, PredicateConfig, WatchStreamExt,
         controller::{self, Action},
-        reflector::{ObjectRef, store},
+        reflector::{ObjectRef, Store, store::Writer},
     },
 };
 use tokio::sync::SetOnce;
@@ -86,17 +86,17 @@ impl Context {
     }
 }
 
-/// Works until `stop`, then lets running reconciles end.
+/// Works until `stop`, filling the store of policies, then lets running reconciles end.
 pub async fn run(
     client: Client,
     images: Images,
     identity: &str,
     scope: Scope,
+    (store, writer): (Store<BackupPolicy>, Writer<BackupPolicy>),
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) {
     readiness.syncing();
-    let (store, writer) = store();
     let context = Arc::new(Context {
         events: Events::new(client.clone(), identity),
         client,

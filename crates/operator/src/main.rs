@@ -17,7 +17,12 @@ mod written;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use api::BackupPolicy;
 use clap::Parser as _;
+use kube::{
+    Client,
+    runtime::reflector::{self, Store, store::Writer},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -70,9 +75,12 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
+    let client = client::client().await.context("find the cluster")?;
+    let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    tasks.spawn(ops::serve(args.ops_address, readiness.clone(), stop.clone()));
-    tasks.spawn(operate(args, readiness, stop.clone()));
+    let (address, auth) = (args.ops_address, args.ops_auth);
+    tasks.spawn(ops::serve(address, auth, client.clone(), store.clone(), readiness.clone(), stop.clone()));
+    tasks.spawn(operate(args, client, (store, writer), readiness, stop.clone()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -89,8 +97,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// Waits to be the leader, then works until told to stop or until the Lease is lost.
-async fn operate(args: RunArgs, readiness: Arc<Readiness>, stop: CancellationToken) -> anyhow::Result<()> {
-    let client = client::client().await.context("find the cluster")?;
+async fn operate(
+    args: RunArgs,
+    client: Client,
+    policies: (Store<BackupPolicy>, Writer<BackupPolicy>),
+    readiness: Arc<Readiness>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let identity = args.identity();
     let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &identity);
     let lead = async {
@@ -107,7 +120,8 @@ async fn operate(args: RunArgs, readiness: Arc<Readiness>, stop: CancellationTok
     tracing::info!("leading as {identity}");
     let stop_working = stop.child_token();
     let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
-    let work = controller::run(client, args.images(), &identity, scope, readiness, stop_working.clone());
+    let images = args.images();
+    let work = controller::run(client, images, &identity, scope, policies, readiness, stop_working.clone());
     tokio::pin!(work);
     let ended = tokio::select! {
         () = &mut work => Ok(()),

@@ -1,4 +1,8 @@
-//! Health, for the kubelet.
+//! The ops endpoint: health for the kubelet, metrics, and the policies at a glance for programs and for people.
+
+mod auth;
+mod metrics;
+mod page;
 
 use std::{
     net::SocketAddr,
@@ -9,9 +13,42 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use api::BackupPolicy;
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use desired::overview::{Overview, overview};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use kube::{
+    Client, ResourceExt as _,
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+pub use self::auth::OpsAuth;
+use self::auth::{Caller, Gate, Target};
+
+/// How many questions about one caller's rights are under way at a time.
+const AT_ONCE: usize = 16;
+
+/// Nothing on the page comes from elsewhere, and nothing of it belongs into a cache or a frame.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
 
 /// Whether the operator does what it is there for: it waits to lead, or it leads and has seen everything.
 #[derive(Debug, Default)]
@@ -34,24 +71,160 @@ impl Readiness {
     }
 }
 
-/// Serves until told to stop.
+/// What answers are made of.
+struct Ops {
+    readiness: Arc<Readiness>,
+    policies: Store<BackupPolicy>,
+    gate: Gate,
+}
+
+/// Serves until told to stop. `policies` is what the leader's watch fills.
 pub async fn serve(
     address: SocketAddr,
+    auth: OpsAuth,
+    client: Client,
+    policies: Store<BackupPolicy>,
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(readiness);
+        .route("/metrics", get(scrape))
+        .route("/api/v1/policies", get(list))
+        .route("/api/v1/policies/{namespace}/{name}", get(one))
+        .route("/api/v1/policies/{namespace}/{name}/health", get(health))
+        .route("/", get(glance))
+        .with_state(Arc::new(Ops { readiness, policies, gate: Gate::new(client, auth) }));
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("serve health")
 }
 
-async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static str) {
-    if readiness.0.load(Ordering::Relaxed) {
+async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
+    if ops.readiness.0.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "listing policies and their Jobs\n")
     }
+}
+
+/// No answer, and why: one sentence that says what to do.
+struct Refusal(StatusCode);
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Self(status)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let words = match self.0 {
+            StatusCode::UNAUTHORIZED => {
+                "show a token of this cluster: \"Authorization: Bearer ...\", for example of `kubectl create token <service account>`"
+            }
+            StatusCode::FORBIDDEN => {
+                "this needs the right to get backuppolicies.pgbackup.dev there (for /metrics: the non-resource URL)"
+            }
+            StatusCode::NOT_FOUND => "there is no such policy",
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "this replica does not lead, has not listed the policies yet, or cannot ask the API server who you are"
+            }
+            _ => "something that should never happen; please report it",
+        };
+        let mut response = (self.0, Json(json!({ "error": words }))).into_response();
+        if self.0 == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl Ops {
+    /// The policies are known: this replica leads, and its first list is in.
+    fn known(&self) -> Result<(), Refusal> {
+        match self.policies.wait_until_ready().now_or_never() {
+            Some(Ok(())) => Ok(()),
+            _ => Err(StatusCode::SERVICE_UNAVAILABLE.into()),
+        }
+    }
+
+    /// Those that the caller may see.
+    async fn visible(&self, headers: &HeaderMap) -> Result<Vec<Overview>, Refusal> {
+        let caller = &self.gate.caller(headers).await?;
+        self.known()?;
+        let (all, now) = (self.policies.state(), Timestamp::now());
+        if self.gate.may(caller, Target::All).await? {
+            return Ok(all.iter().map(|policy| overview(policy, now)).collect());
+        }
+        let seen = stream::iter(all).map(async |policy| {
+            let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+            let may = self.may_see(caller, &namespace, &name).await?;
+            Ok::<_, Refusal>(may.then(|| overview(&policy, now)))
+        });
+        let seen = seen.buffered(AT_ONCE).try_filter_map(async |seen| Ok(seen));
+        seen.try_collect().await
+    }
+
+    async fn may_see(&self, caller: &Caller, namespace: &str, name: &str) -> Result<bool, StatusCode> {
+        Ok(self.gate.may(caller, Target::Namespace(namespace.to_owned())).await?
+            || self.gate.may(caller, Target::Policy(namespace.to_owned(), name.to_owned())).await?)
+    }
+
+    /// One policy. Who may not see it is not told whether it is there.
+    async fn one(&self, headers: &HeaderMap, namespace: &str, name: &str) -> Result<Overview, Refusal> {
+        let caller = self.gate.caller(headers).await?;
+        if !self.may_see(&caller, namespace, name).await? {
+            return Err(StatusCode::FORBIDDEN.into());
+        }
+        self.known()?;
+        let policy = self.policies.get(&ObjectRef::new(name).within(namespace));
+        Ok(overview(&*policy.ok_or(StatusCode::NOT_FOUND)?, Timestamp::now()))
+    }
+}
+
+type Answer<T> = Result<T, Refusal>;
+
+async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
+    let caller = ops.gate.caller(&headers).await?;
+    if !ops.gate.may(&caller, Target::Metrics).await? {
+        return Err(StatusCode::FORBIDDEN.into());
+    }
+    // A replica that does not lead has no series of policies: another one has.
+    let now = Timestamp::now();
+    let policies = match ops.known() {
+        Ok(()) => ops.policies.state().iter().map(|policy| overview(policy, now)).collect(),
+        Err(_) => Vec::new(),
+    };
+    let text = metrics::text(policies).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+}
+
+async fn list(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
+    let mut policies = ops.visible(&headers).await?;
+    policies.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok((HEADERS, Json(json!({ "policies": policies }))))
+}
+
+async fn one(
+    State(ops): State<Arc<Ops>>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<impl IntoResponse> {
+    Ok((HEADERS, Json(ops.one(&headers, &namespace, &name).await?)))
+}
+
+/// For uptime probes, which look at the status code and nothing else.
+async fn health(
+    State(ops): State<Arc<Ops>>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<impl IntoResponse> {
+    let Overview { state, reason, message, .. } = ops.one(&headers, &namespace, &name).await?;
+    let status = if state.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, HEADERS, Json(json!({ "state": state, "reason": reason, "message": message }))))
+}
+
+async fn glance(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
+    Ok((HEADERS, Html(page::page(ops.visible(&headers).await?, Timestamp::now()))))
 }
