@@ -55,6 +55,8 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 	cargo test --locked --workspace --exclude pgbackup-tests
 	cargo test --locked -p pgbackup-tests --lib
 	go -C tests/cluster/oci test ./...
+	go -C tests/kstatus test ./...
+	tests/alerts/run
 
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
@@ -115,6 +117,11 @@ images: toolchain ## The images, as OCI archives in out/images
 	@! grep --quiet PGBACKUP_FAILPOINT $(BUILT)/pgbackup-runner || { echo "the runner has failpoints in it" >&2; exit 1; }
 	$(call archive,$(PGBACKUP_OPERATOR_IMAGE),$(BUILT)/pgbackup-operator,$(OUT)/images/operator.tar)
 	$(call archive,$(PGBACKUP_RUNNER_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner.tar)
+
+.PHONY: plugin
+plugin: toolchain ## The kubectl plugin, as out/kubectl-pgbackup
+	$(BUILD) -p pgbackup-kubectl
+	@install -D -m 755 $(BUILT)/kubectl-pgbackup $(OUT)/kubectl-pgbackup && echo "$(OUT)/kubectl-pgbackup: put it on your PATH"
 
 .PHONY: test-images
 test-images: toolchain ## The runner that can be stopped at each stage, for tests only

@@ -44,8 +44,23 @@ pub struct Overview {
     /// Complete copies in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<Copies>,
+    /// Whether old copies are removed as the rules say, as the newest run that could look found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// The newest runs, oldest first.
     pub runs: Vec<Run>,
+}
+
+/// How the removal of old copies stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// Nothing is wrong with it; having no rules is not.
+    pub healthy: bool,
+    /// Why, as a word of `docs/reasons.md`.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
 }
 
 /// How a policy stands.
@@ -144,6 +159,11 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
             suspicious: retained.suspicious,
             size_bytes: retained.size_bytes,
         }),
+        retention: find(status, "RetentionHealthy").map(|condition| Retention {
+            healthy: condition.status != "False",
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }),
         runs: status
             .history
             .iter()
@@ -158,14 +178,17 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
     }
 }
 
+fn find<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
 /// The condition that says the most, and what it makes of the policy.
 fn state(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
-    let find = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
-    let health = find("BackupHealthy");
-    if let Some(stalled) = find("Stalled").filter(|stalled| stalled.status == "True") {
+    let health = find(status, "BackupHealthy");
+    if let Some(stalled) = find(status, "Stalled").filter(|stalled| stalled.status == "True") {
         return (State::Unhealthy, Some(stalled));
     }
-    if let Some(not_ready) = find("Ready").filter(|ready| ready.status == "False") {
+    if let Some(not_ready) = find(status, "Ready").filter(|ready| ready.status == "False") {
         return (State::Unhealthy, Some(not_ready));
     }
     let state = match health.map(|health| (health.status.as_str(), health.reason.as_str())) {

@@ -109,6 +109,26 @@ fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
     Ok(())
 }
 
+/// Who is woken by an alert must find out what to do; and an alert on a metric that nobody exposes never fires.
+#[test]
+fn every_alert_has_a_runbook_and_asks_for_metrics_that_exist() -> Result<()> {
+    let alerts = read("charts/pgbackup/files/alerts.yaml")?;
+    let (ops, metrics) = (read("docs/ops.md")?, read("crates/operator/src/ops/metrics.rs")?);
+    let names: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    ensure!(!names.is_empty(), "there are no alerts");
+    for name in names {
+        ensure!(root().join(format!("docs/runbooks/{name}.md")).exists(), "{name} has no runbook");
+        ensure!(ops.contains(&format!("runbooks/{name}.md")), "docs/ops.md does not name {name}");
+    }
+    let words = alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for metric in words.filter(|word| word.starts_with("pgbackup_")) {
+        ensure!(ops.contains(&format!("`{metric}`")), "docs/ops.md does not name {metric}");
+        let plain = metric.trim_end_matches("_seconds").trim_end_matches("_bytes");
+        ensure!(metrics.contains(&format!("\"{plain}\"")), "{metric} is not exposed");
+    }
+    Ok(())
+}
+
 #[test]
 fn documents_have_no_blanks_to_fill_in() -> Result<()> {
     const BLANKS: [&str; 4] = ["TODO", "TBD", "FIXME", "XXX"];

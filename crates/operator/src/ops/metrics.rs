@@ -4,6 +4,7 @@
 use std::fmt;
 
 use desired::overview::{Overview, State};
+use domain::reason::Reason;
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
@@ -35,7 +36,7 @@ struct Gauge {
     of: fn(&Overview) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 9] = [
+const GAUGES: [Gauge; 11] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
         help: "Recovery point of the newest verified copy, as a Unix time",
@@ -70,7 +71,7 @@ const GAUGES: [Gauge; 9] = [
         name: "pgbackup_policy_overdue",
         help: "1 if a copy that was due is missing",
         unit: None,
-        of: |policy| Some(f64::from(policy.reason == "Overdue")),
+        of: |policy| Some(f64::from(policy.reason == Reason::Overdue.word())),
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
@@ -90,6 +91,20 @@ const GAUGES: [Gauge; 9] = [
         unit: Some(Unit::Bytes),
         of: |policy| policy.copies.map(|copies| real(copies.size_bytes)),
     },
+    Gauge {
+        name: "pgbackup_policy_retention_healthy",
+        help: "0 if old copies are not removed as the rules say",
+        unit: None,
+        of: |policy| policy.retention.as_ref().map(|retention| f64::from(retention.healthy)),
+    },
+    Gauge {
+        name: "pgbackup_policy_repository_owned",
+        help: "0 if the store's folder belongs to another policy, so that nothing is removed",
+        unit: None,
+        of: |policy| {
+            Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.word()))
+        },
+    },
 ];
 
 impl Collector for Policies {
@@ -103,7 +118,11 @@ impl Collector for Policies {
             }
         }
         self.states(&mut encoder)?;
-        self.copies(&mut encoder)
+        self.copies(&mut encoder)?;
+        // Always there, so that its absence means that nobody is scraped.
+        let help = "1; its label is the version of the operator";
+        let mut build = encoder.encode_descriptor("pgbackup_build_info", help, None, MetricType::Gauge)?;
+        ConstGauge::new(1.0).encode(build.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)
     }
 }
 

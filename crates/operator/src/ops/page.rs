@@ -118,6 +118,9 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
                     }
                     None => span.none { "-" }
                 }
+                @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
+                    p.message { strong { (retention.reason) } ": " (retention.message) }
+                }
             }
             td data-label="Next backup" {
                 @match policy.next_schedule_time {
@@ -258,6 +261,7 @@ mod tests {
                 verification: Some("Verified".to_owned()),
             }),
             max_age: Some("26h".to_owned()),
+            retention: None,
             copies: Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
             runs: vec![
                 run(3, RunResult::Succeeded, Some(1_100_000_000)),

@@ -1,0 +1,125 @@
+// Package kstatus asks the library that Flux, kubectl wait's kin and Argo CD's health checks build on what it makes of each
+// status that the golden files of crates/desired have.
+package kstatus
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
+	"sigs.k8s.io/yaml"
+)
+
+const golden = "../../crates/desired/tests/golden"
+
+func TestEachStatusIsWhatItsConditionsSay(t *testing.T) {
+	files, err := filepath.Glob(golden + "/*/status.yaml")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("%d golden statuses: %v", len(files), err)
+	}
+	seen := map[status.Status]int{}
+	for _, file := range files {
+		written := read(t, file)
+		policy := filepath.Join(filepath.Dir(file), "policy.yaml")
+		if _, err := os.Stat(policy); err != nil {
+			policy = golden + "/policy.yaml"
+		}
+		object := read(t, policy)
+		object["status"] = written["status"]
+		wanted := wanted(t, object)
+		result, err := status.Compute(&unstructured.Unstructured{Object: object})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if result.Status != wanted {
+			t.Errorf("%s: kstatus says %s (%s), not %s", file, result.Status, result.Message, wanted)
+		}
+		seen[result.Status]++
+	}
+	for _, one := range []status.Status{status.CurrentStatus, status.FailedStatus} {
+		if seen[one] == 0 {
+			t.Errorf("no golden status is %s", one)
+		}
+	}
+}
+
+// A policy that nobody has looked at yet is not ready, or Flux would call it healthy: the CRD's default status says so.
+func TestAPolicyThatNobodyHasLookedAtIsInProgress(t *testing.T) {
+	crd := read(t, "../../crds/backuppolicies.pgbackup.dev.yaml")
+	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, found, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "status", "default")
+	if err != nil || !found {
+		t.Fatalf("the status has no default: %v", err)
+	}
+	object := read(t, golden+"/policy.yaml")
+	object["status"] = fresh
+	result, err := status.Compute(&unstructured.Unstructured{Object: object})
+	if err != nil || result.Status != status.InProgressStatus {
+		t.Errorf("%v %v", result, err)
+	}
+}
+
+// The table of conditions: Stalled is a failure, Reconciling is progress, and everything else is as it should be, also while
+// backups fail: the policy itself is applied.
+func wanted(t *testing.T, object map[string]any) status.Status {
+	t.Helper()
+	conditions, _, err := unstructured.NestedSlice(object, "status", "conditions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := func(kind, truth string) bool {
+		for _, condition := range conditions {
+			condition := condition.(map[string]any)
+			if condition["type"] == kind && condition["status"] == truth {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is("Stalled", "True"):
+		return status.FailedStatus
+	case is("Reconciling", "True") || is("Ready", "False"):
+		return status.InProgressStatus
+	default:
+		return status.CurrentStatus
+	}
+}
+
+func read(t *testing.T, file string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := yaml.Unmarshal(text, &object); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	// What the API server gives has whole numbers as int64.
+	return whole(object).(map[string]any)
+}
+
+func whole(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, inner := range value {
+			value[key] = whole(inner)
+		}
+	case []any:
+		for at, inner := range value {
+			value[at] = whole(inner)
+		}
+	case float64:
+		if value == float64(int64(value)) {
+			return int64(value)
+		}
+	}
+	return value
+}
