@@ -167,6 +167,8 @@ fn metrics_tell_of_each_policy() -> Result<()> {
         assert_eq!(code, 200);
         assert!(text.ends_with("# EOF"), "{text}");
 
+        assert!(text.contains("\npgbackup_reconciles_total{result=\"success\"} "), "{text}");
+        assert!(text.contains("\npgbackup_build_info{version="), "{text}");
         let value = |metric: &str, labels: &str| -> Result<f64> {
             let series = format!("{metric}{{namespace=\"{}\",policy=\"shop\"{labels}}} ", env.namespace);
             let Some(line) = text.lines().find_map(|line| line.strip_prefix(&series)) else {

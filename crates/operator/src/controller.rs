@@ -6,7 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::{BackupPolicy, meta};
@@ -31,6 +31,7 @@ use crate::{
     events::Events,
     observe::{Children, Relisting},
     ops::Readiness,
+    reconciles::Reconciles,
     watches::Scope,
     written::Written,
 };
@@ -55,6 +56,17 @@ struct Context {
     /// The children's first lists are in: before that, everything would look missing.
     listed: [Arc<SetOnce<()>>; 3],
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
+    reconciles: Reconciles,
+}
+
+/// What a controller shares with the ops endpoint.
+pub struct Work {
+    /// The store of policies that its watch fills.
+    pub policies: (Store<BackupPolicy>, Writer<BackupPolicy>),
+    /// How its reconciles go.
+    pub reconciles: Reconciles,
+    /// Whether it has seen everything.
+    pub readiness: Arc<Readiness>,
 }
 
 /// A reconcile that could not do its I/O, or that panicked.
@@ -92,8 +104,7 @@ pub async fn run(
     images: Images,
     identity: &str,
     scope: Scope,
-    (store, writer): (Store<BackupPolicy>, Writer<BackupPolicy>),
-    readiness: Arc<Readiness>,
+    Work { policies: (store, writer), reconciles, readiness }: Work,
     stop: CancellationToken,
 ) {
     readiness.syncing();
@@ -105,6 +116,7 @@ pub async fn run(
         written: Arc::new(Written::new(store.clone())),
         listed: Default::default(),
         failures: Mutex::default(),
+        reconciles,
     });
     let policies = scope.policies(store.clone(), writer, context.written.clone());
     let policies = policies.predicate_filter(generation_or_annotations, PredicateConfig::default());
@@ -161,8 +173,10 @@ async fn contained_reconcile(
     policy: Arc<BackupPolicy>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    let started = Instant::now();
     let outcome = AssertUnwindSafe(Box::pin(reconcile(&policy, &context))).catch_unwind().await;
     let result = outcome.unwrap_or(Err(ReconcileError::Panic));
+    context.reconciles.note(result.is_ok(), started.elapsed());
     if result.is_ok() {
         context.failures().remove(&ObjectRef::from_obj(&*policy));
     }

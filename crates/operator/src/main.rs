@@ -11,18 +11,15 @@ mod lease;
 mod observe;
 mod ops;
 mod pods;
+mod reconciles;
 mod watches;
 mod written;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use api::BackupPolicy;
 use clap::Parser as _;
-use kube::{
-    Client,
-    runtime::reflector::{self, Store, store::Writer},
-};
+use kube::{Client, runtime::reflector};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -32,8 +29,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Cli, Command, LogFormat, RunArgs},
+    controller::Work,
     lease::Lease,
     ops::Readiness,
+    reconciles::Reconciles,
     watches::Scope,
 };
 
@@ -79,8 +78,12 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let (address, auth) = (args.ops_address, args.ops_auth);
-    tasks.spawn(ops::serve(address, auth, client.clone(), store.clone(), readiness.clone(), stop.clone()));
-    tasks.spawn(operate(args, client, (store, writer), readiness, stop.clone()));
+    let reconciles = Reconciles::default();
+    let shown =
+        ops::Shown { policies: store.clone(), reconciles: reconciles.clone(), readiness: readiness.clone() };
+    tasks.spawn(ops::serve(address, auth, client.clone(), shown, stop.clone()));
+    let work = Work { policies: (store, writer), reconciles, readiness };
+    tasks.spawn(operate(args, client, work, stop.clone()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -97,19 +100,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// Waits to be the leader, then works until told to stop or until the Lease is lost.
-async fn operate(
-    args: RunArgs,
-    client: Client,
-    policies: (Store<BackupPolicy>, Writer<BackupPolicy>),
-    readiness: Arc<Readiness>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+async fn operate(args: RunArgs, client: Client, work: Work, stop: CancellationToken) -> anyhow::Result<()> {
     let identity = args.identity();
     let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &identity);
     let lead = async {
         let version = client::server_minor(&client).await.context("ask the API server for its version")?;
         tracing::info!("pgbackup-operator {} on Kubernetes 1.{version}", env!("CARGO_PKG_VERSION"));
-        readiness.waiting_to_lead();
+        work.readiness.waiting_to_lead();
         lease.acquire().await.context("acquire the Lease")?;
         anyhow::Ok(version)
     };
@@ -121,7 +118,7 @@ async fn operate(
     let stop_working = stop.child_token();
     let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
     let images = args.images();
-    let work = controller::run(client, images, &identity, scope, policies, readiness, stop_working.clone());
+    let work = controller::run(client, images, &identity, scope, work, stop_working.clone());
     tokio::pin!(work);
     let ended = tokio::select! {
         () = &mut work => Ok(()),

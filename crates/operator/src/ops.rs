@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::auth::OpsAuth;
 use self::auth::{Caller, Gate, Target};
+use crate::reconciles::Reconciles;
 
 /// How many questions about one caller's rights are under way at a time.
 const AT_ONCE: usize = 16;
@@ -71,20 +72,28 @@ impl Readiness {
     }
 }
 
+/// What there is to show.
+pub struct Shown {
+    /// The policies, which the leader's watch fills in.
+    pub policies: Store<BackupPolicy>,
+    /// How reconciles go.
+    pub reconciles: Reconciles,
+    /// Whether the operator does what it is there for.
+    pub readiness: Arc<Readiness>,
+}
+
 /// What answers are made of.
 struct Ops {
-    readiness: Arc<Readiness>,
-    policies: Store<BackupPolicy>,
+    shown: Shown,
     gate: Gate,
 }
 
-/// Serves until told to stop. `policies` is what the leader's watch fills.
+/// Serves until told to stop.
 pub async fn serve(
     address: SocketAddr,
     auth: OpsAuth,
     client: Client,
-    policies: Store<BackupPolicy>,
-    readiness: Arc<Readiness>,
+    shown: Shown,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let router = Router::new()
@@ -95,13 +104,13 @@ pub async fn serve(
         .route("/api/v1/policies/{namespace}/{name}", get(one))
         .route("/api/v1/policies/{namespace}/{name}/health", get(health))
         .route("/", get(glance))
-        .with_state(Arc::new(Ops { readiness, policies, gate: Gate::new(client, auth) }));
+        .with_state(Arc::new(Ops { shown, gate: Gate::new(client, auth) }));
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("serve health")
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
-    if ops.readiness.0.load(Ordering::Relaxed) {
+    if ops.shown.readiness.0.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "listing policies and their Jobs\n")
@@ -143,7 +152,7 @@ impl IntoResponse for Refusal {
 impl Ops {
     /// The policies are known: this replica leads, and its first list is in.
     fn known(&self) -> Result<(), Refusal> {
-        match self.policies.wait_until_ready().now_or_never() {
+        match self.shown.policies.wait_until_ready().now_or_never() {
             Some(Ok(())) => Ok(()),
             _ => Err(StatusCode::SERVICE_UNAVAILABLE.into()),
         }
@@ -153,7 +162,7 @@ impl Ops {
     async fn visible(&self, headers: &HeaderMap) -> Result<Vec<Overview>, Refusal> {
         let caller = &self.gate.caller(headers).await?;
         self.known()?;
-        let (all, now) = (self.policies.state(), Timestamp::now());
+        let (all, now) = (self.shown.policies.state(), Timestamp::now());
         if self.gate.may(caller, Target::All).await? {
             return Ok(all.iter().map(|policy| overview(policy, now)).collect());
         }
@@ -178,7 +187,7 @@ impl Ops {
             return Err(StatusCode::FORBIDDEN.into());
         }
         self.known()?;
-        let policy = self.policies.get(&ObjectRef::new(name).within(namespace));
+        let policy = self.shown.policies.get(&ObjectRef::new(name).within(namespace));
         Ok(overview(&*policy.ok_or(StatusCode::NOT_FOUND)?, Timestamp::now()))
     }
 }
@@ -193,10 +202,11 @@ async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl 
     // A replica that does not lead has no series of policies: another one has.
     let now = Timestamp::now();
     let policies = match ops.known() {
-        Ok(()) => ops.policies.state().iter().map(|policy| overview(policy, now)).collect(),
+        Ok(()) => ops.shown.policies.state().iter().map(|policy| overview(policy, now)).collect(),
         Err(_) => Vec::new(),
     };
-    let text = metrics::text(policies).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let text =
+        metrics::text(policies, &ops.shown.reconciles).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }
 

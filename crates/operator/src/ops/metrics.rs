@@ -13,12 +13,15 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::reconciles::Reconciles;
+
 /// The content type of what is written here.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All that a scrape gets.
-pub fn text(policies: Vec<Overview>) -> Result<String, fmt::Error> {
+pub fn text(policies: Vec<Overview>, reconciles: &Reconciles) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
+    reconciles.register(&mut registry);
     registry.register_collector(Box::new(Policies(policies)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
