@@ -199,6 +199,16 @@ fn figures_and_the_newest_verified_set_leave_other_policies_out() {
 }
 
 #[test]
+fn sizes_beyond_any_disk_are_counted_to_the_greatest_number() {
+    let mut damaged = manifest();
+    damaged.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
+    let set = CatalogSet::new(&damaged, &[], false);
+    assert_eq!(set.size_bytes, u64::MAX);
+    let other = CatalogSet { id: "other".into(), ..set.clone() };
+    assert_eq!(Catalog::new("uid-1", vec![set, other]).retained().bytes, u64::MAX);
+}
+
+#[test]
 fn an_empty_store_has_nothing() {
     let catalog = Catalog::new("uid-1", vec![]);
     assert_eq!(catalog.verified().next(), None);
