@@ -4,7 +4,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeSet, str};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str,
+};
 
 use archive::{
     rows::{Contents, CopyParser},
@@ -12,7 +15,7 @@ use archive::{
 };
 use domain::{
     catalog::{Catalog, CatalogSet, SetState},
-    manifest::Manifest,
+    manifest::{Content, Manifest, TABLES_INLINE},
     name,
     report::RunReport,
     retention::{self, Bucket, Rules},
@@ -25,7 +28,8 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 pub type Check = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus`.
-pub const TARGETS: [(&str, Check); 8] = [
+pub const TARGETS: [(&str, Check); 9] = [
+    ("catalog", catalog),
     ("manifest", manifest),
     ("names", names),
     ("report", report),
@@ -39,19 +43,22 @@ pub const TARGETS: [(&str, Check); 8] = [
 /// 2026-11-23 00:00 UTC: any moment will do, but always the same.
 const NOW: Timestamp = Timestamp::constant(1_795_392_000, 0);
 
-/// A schedule, and a time zone on the next line. The next runs come one after the other, and the words of a refusal are one
-/// line.
+/// A schedule; on the next lines a time zone, and a moment. The next runs come one after the other, what goes into the
+/// CronJob says the same, and the words of a refusal are one line.
 pub fn schedule(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let (schedule, zone) = text.split_once('\n').unwrap_or((text, "Europe/Berlin"));
-    let zone = schedule::time_zone(zone).unwrap_or(TimeZone::UTC);
+    let mut lines = text.split('\n');
+    let schedule = lines.next().unwrap_or_default();
+    let zone = schedule::time_zone(lines.next().unwrap_or("Europe/Berlin")).unwrap_or(TimeZone::UTC);
+    let from = lines.next().and_then(|from| from.parse().ok()).unwrap_or(NOW);
     match Schedule::parse(schedule, "shop/nightly") {
         Ok(schedule) => {
-            let mut before = NOW;
-            for run in schedule.upcoming(&zone, NOW, 5) {
+            let mut before = from;
+            for run in schedule.upcoming(&zone, from, 5) {
                 assert!(run > before, "{run} after {before}");
                 before = run;
             }
+            assert_eq!(Schedule::parse(schedule.effective(), "somebody/else").as_ref(), Ok(&schedule));
         }
         Err(error) => assert!(!error.to_string().contains('\n')),
     }
@@ -65,6 +72,11 @@ pub fn retention(data: &[u8]) {
     {
         assert_eq!(within.to_string().parse(), Ok(within));
     }
+    if let Ok(text) = str::from_utf8(data)
+        && let Ok(count) = text.parse::<retention::Count>()
+    {
+        assert_eq!(count.to_string().parse(), Ok(count));
+    }
     let [rule, amount, floor, ref copies @ ..] = *data else { return };
     let buckets =
         [Bucket::Last, Bucket::Hourly, Bucket::Daily, Bucket::Weekly, Bucket::Monthly, Bucket::Yearly];
@@ -76,7 +88,7 @@ pub fn retention(data: &[u8]) {
         rules.keep_within.insert(bucket, within);
     }
     let sets: Vec<CatalogSet> = copies.chunks_exact(3).enumerate().map(|(at, copy)| set(at, copy)).collect();
-    let catalog = Catalog::new("uid", sets.clone());
+    let catalog = Catalog::new("uid", sets.clone()).seen_at(NOW);
     let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
 
     let deleted: BTreeSet<&str> = plan.delete.iter().map(|gone| gone.id.as_str()).collect();
@@ -93,7 +105,7 @@ pub fn retention(data: &[u8]) {
     };
     let kept: Vec<CatalogSet> =
         sets.into_iter().map(settle).filter(|set| !deleted.contains(set.id.as_str())).collect();
-    let again = retention::plan(&Catalog::new("uid", kept), &rules, &TimeZone::UTC, None);
+    let again = retention::plan(&Catalog::new("uid", kept).seen_at(NOW), &rules, &TimeZone::UTC, None);
     assert!(again.delete.is_empty(), "{again:?}");
 }
 
@@ -102,7 +114,8 @@ fn set(at: usize, copy: &[u8]) -> CatalogSet {
     CatalogSet {
         id: format!("set-{at}"),
         policy_uid: if copy[2] & 8 == 0 { "uid".to_owned() } else { "other".to_owned() },
-        snapshot_time: NOW - hours.hours(),
+        // A wrong clock dates copies into the future.
+        snapshot_time: if copy[2] & 32 == 0 { NOW - hours.hours() } else { NOW + hours.hours() },
         state: match copy[2] % 3 {
             0 => SetState::Verified,
             1 => SetState::Suspicious,
@@ -140,14 +153,59 @@ pub fn names(data: &[u8]) {
     assert!(job.len() <= 63 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{job}");
 }
 
-/// A manifest comes back as it was written, also by way of the files for its tables.
+/// A manifest comes back as it was written, and the lists of tables by way of files of their own.
 pub fn manifest(data: &[u8]) {
-    let Some(manifest) = str::from_utf8(data).ok().and_then(Manifest::parse) else { return };
-    assert_eq!(Manifest::parse(&manifest.to_json()), Some(manifest.clone()));
-    let mut moved = manifest;
-    for (file, text) in moved.move_tables_out() {
-        moved.put_tables_back(&file, &text);
+    let Some(mut manifest) = str::from_utf8(data).ok().and_then(Manifest::parse) else { return };
+    assert_eq!(Manifest::parse(&manifest.to_json()).as_ref(), Some(&manifest));
+    // More tables than an input has room for.
+    for artifact in &mut manifest.artifacts {
+        if let Content::Database(facts) = &mut artifact.content {
+            facts.tables = facts.tables.iter().cycle().take(TABLES_INLINE + 1).cloned().collect();
+        }
     }
+    let whole = manifest.clone();
+    for (file, text) in manifest.move_tables_out() {
+        manifest.put_tables_back(&file, &text);
+    }
+    // A server has no two databases of one name.
+    if whole.databases().collect::<BTreeSet<_>>().len() == whole.databases().count() {
+        assert_eq!(&manifest.artifacts[..whole.artifacts.len()], &whole.artifacts[..]);
+    }
+}
+
+/// What is in a folder: on each line a manifest, or what was written into its set later, which is a check or nothing but
+/// `acknowledged`. It makes no difference in which order a store lists it, and the newest verified set stays whatever
+/// the sets say of themselves.
+pub fn catalog(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(manifest) = Manifest::parse(line).filter(|manifest| name::is_set_id(&manifest.id)) {
+            found.push((manifest, Vec::new(), false));
+        } else if let Some((_, checks, acknowledged)) = found.last_mut() {
+            checks.extend(serde_json::from_str::<domain::manifest::Check>(line));
+            *acknowledged |= line == "acknowledged";
+        }
+    }
+    let Some(owner) = found.first().map(|(manifest, ..)| manifest.policy.uid.clone()) else { return };
+    // A set is a folder: there are no two of one name.
+    let sets: BTreeMap<String, CatalogSet> = found
+        .iter()
+        .map(|(manifest, checks, acknowledged)| {
+            (manifest.id.clone(), CatalogSet::new(manifest, checks, *acknowledged))
+        })
+        .collect();
+    let catalog = Catalog::new(&owner, sets.values().cloned().collect()).seen_at(NOW);
+    assert_eq!(Catalog::new(&owner, sets.into_values().rev().collect()).seen_at(NOW), catalog);
+    assert!(catalog.sets().is_sorted_by(|a, b| a.snapshot_time >= b.snapshot_time));
+    let retained = catalog.retained();
+    assert!(retained.verified + retained.suspicious <= retained.sets);
+    assert!(catalog.own().all(|set| set.size_bytes <= retained.bytes));
+
+    let rules = Rules { keep: [(Bucket::Last, retention::Count::Newest(1))].into(), ..Rules::default() };
+    let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
+    let mut stays = catalog.sets().iter().filter(|set| !catalog.owns(set)).chain(catalog.verified().next());
+    assert!(stays.all(|set| plan.delete.iter().all(|gone| gone.id != set.id)), "{plan:?}");
 }
 
 /// A report fits into a termination message, and can be read there.

@@ -187,7 +187,7 @@ impl Catalog {
             sets: count(self.own().count()),
             verified: count(self.verified().count()),
             suspicious: count(self.own().filter(|set| set.state == SetState::Suspicious).count()),
-            bytes: self.own().map(|set| set.size_bytes).sum(),
+            bytes: self.own().map(|set| set.size_bytes).fold(0, u64::saturating_add),
             oldest: self.own().next_back().map(|set| set.snapshot_time),
             newest: self.own().next().map(|set| set.snapshot_time),
         }

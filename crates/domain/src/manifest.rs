@@ -276,9 +276,9 @@ impl Manifest {
         serde_json::to_string_pretty(self).expect("a manifest should always be JSON") + "\n"
     }
 
-    /// The stored bytes of its artifacts.
+    /// The stored bytes of its artifacts. A damaged manifest may say anything of them.
     pub fn size_bytes(&self) -> u64 {
-        self.artifacts.iter().map(|artifact| artifact.size_bytes).sum()
+        self.artifacts.iter().map(|artifact| artifact.size_bytes).fold(0, u64::saturating_add)
     }
 
     /// The names of its databases.

@@ -249,7 +249,7 @@ async fn require_room(
 ) -> Result<(), BackupError> {
     let repository = run.repository.clone().expect("the store should be open before the first dump");
     let last_size = |database: &Database| sets.iter().rev().find_map(|set| set.sizes.get(&database.name));
-    let needed = chosen.iter().filter_map(last_size).sum();
+    let needed = chosen.iter().filter_map(last_size).copied().fold(0, u64::saturating_add);
     let is_short = |free: &u64| *free < needed;
     if repository.free_bytes()?.is_some_and(|free| is_short(&free)) {
         run.log("there is no room for a new copy: old ones that the rules do not keep go before it");

@@ -126,6 +126,17 @@ fn a_long_list_of_tables_goes_into_a_file_of_its_own_and_comes_back() {
     assert!(manifest().move_tables_out().is_empty());
 }
 
+#[test]
+fn a_manifest_comes_back_to_the_last_bit_of_its_numbers() {
+    let text = manifest().to_json();
+    for number in [&format!("{}1.0", "5".repeat(103)), "0.1234567890123456789"] {
+        let text = text.replace("\"heldSeconds\": 1.0", &format!("\"heldSeconds\": {number}"));
+        let read = Manifest::parse(&text).expect("a manifest");
+        assert_ne!(read, manifest(), "{number}");
+        assert_eq!(Manifest::parse(&read.to_json()), Some(read));
+    }
+}
+
 fn set(id: &str, at: &str, owner: &str, state: SetState) -> CatalogSet {
     CatalogSet {
         id: id.into(),
@@ -196,6 +207,16 @@ fn figures_and_the_newest_verified_set_leave_other_policies_out() {
             newest: Some(time("2026-05-04T00:00:00Z")),
         }
     );
+}
+
+#[test]
+fn sizes_beyond_any_disk_are_counted_to_the_greatest_number() {
+    let mut damaged = manifest();
+    damaged.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
+    let set = CatalogSet::new(&damaged, &[], false);
+    assert_eq!(set.size_bytes, u64::MAX);
+    let other = CatalogSet { id: "other".into(), ..set.clone() };
+    assert_eq!(Catalog::new("uid-1", vec![set, other]).retained().bytes, u64::MAX);
 }
 
 #[test]
