@@ -422,6 +422,21 @@ const REFUSED: &[Case] = &[
         "spec.verification.maxShrink",
         "should be less than or equal to 100",
     ),
+    (
+        &[("/spec/verification/scrub", "{\"schedule\": \"@every 6h\"}")],
+        "spec.verification.scrub.schedule",
+        "@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\"",
+    ),
+    (
+        &[("/spec/verification/scrub", "{\"schedule\": \"0 4 * * 0\", \"share\": 0}")],
+        "spec.verification.scrub.share",
+        "should be greater than or equal to 1",
+    ),
+    (
+        &[("/spec/verification/scrub", "{\"share\": 10}")],
+        "spec.verification.scrub.schedule",
+        "Required value",
+    ),
     // What must hold.
     (
         &[("/spec/objectives/maxAge", "\"1w\"")],

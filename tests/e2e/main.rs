@@ -16,6 +16,7 @@ mod another_majors_client_is_refused;
 mod buckets_work;
 mod checks_go_as_deep_as_asked;
 mod connection_failures_are_named;
+mod copies_are_scrubbed;
 mod corruption_is_reported;
 mod databases_are_chosen;
 mod deleting_a_policy_keeps_its_backups;

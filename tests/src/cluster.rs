@@ -29,13 +29,14 @@ pub struct Cluster {
     pub node: String,
 }
 
-static CLUSTER: LazyLock<Result<Cluster, String>> =
-    LazyLock::new(|| Cluster::prepare().map_err(|error| format!("{error:?}")));
+static CLUSTER: LazyLock<Cluster> =
+    LazyLock::new(|| Cluster::prepare().unwrap_or_else(|error| give_up(&error)));
 
 impl Cluster {
-    /// The cluster, ready. The first caller installs the product; all others wait for that.
-    pub fn get() -> Result<&'static Self> {
-        CLUSTER.as_ref().map_err(|error| anyhow!("the cluster is not ready for tests: {error}"))
+    /// The cluster, ready. The first caller installs the product; all others wait for that. Without it no test can
+    /// say anything, so the run ends then.
+    pub fn get() -> &'static Self {
+        &CLUSTER
     }
 
     fn prepare() -> Result<Self> {
@@ -138,6 +139,12 @@ impl Cluster {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// Ends the run with the reason, once and where it is seen: `eprintln` in a test would be kept until the end.
+fn give_up(error: &anyhow::Error) -> ! {
+    let _ = writeln!(std::io::stderr(), "\nno test was run, the cluster is not ready for them: {error:?}");
+    std::process::exit(1)
 }
 
 /// The image of the operator, as the Makefile names it.

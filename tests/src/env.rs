@@ -55,14 +55,14 @@ pub struct Env {
 /// Runs a test in a namespace of its own, side by side with others. When it fails, or panics, what the cluster knows of
 /// it is printed. `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
 pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
-    let cluster = Cluster::get()?;
+    let cluster = Cluster::get();
     outcome(runtime()?.block_on(run(cluster, name, test)))
 }
 
 /// The same for a test that may stop the operator, which is there again when the test has ended. Such tests belong into
 /// `tests/alone`: others wait for what the operator says within a minute.
 pub fn story_alone(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
-    let cluster = Cluster::get()?;
+    let cluster = Cluster::get();
     outcome(runtime()?.block_on(async {
         let _alone = ALONE.lock().await;
         let ended = run(cluster, name, async |env: Env| {

@@ -7,7 +7,10 @@ use api::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, meta,
     status::{BackupStatus, FailureStatus, RunResult, RunStatus},
 };
-use domain::{name, reason::Reason};
+use domain::{
+    name::{self, Operation},
+    reason::Reason,
+};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::Condition,
@@ -51,7 +54,7 @@ impl Policy {
 
     /// Its CronJob's name.
     pub fn cron_job_name(&self) -> String {
-        name::backup_cron_job(&self.name)
+        Operation::Backup.cron_job(&self.name)
     }
 
     /// Its CronJob, waited for.

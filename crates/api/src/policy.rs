@@ -7,6 +7,7 @@ mod dump;
 mod job;
 mod retention;
 mod storage;
+mod verification;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use self::{
         AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
         S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
     },
+    verification::{Scrub, Verification, VerificationLevel},
 };
 use crate::status::BackupPolicyStatus;
 
@@ -97,8 +99,8 @@ pub struct BackupPolicySpec {
     #[x_kube(validation = Rule::new("self != 'Local'").message("write an IANA name such as Europe/Berlin; Local would be the zone of whatever host the controller runs on"))]
     pub time_zone: String,
 
-    /// Stops backups. One that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Copies
-    /// that exist stay; a backup that runs is not stopped. Default: false.
+    /// Stops backups and scrubs. A backup that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Copies
+    /// that exist stay; what runs is not stopped. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -130,7 +132,7 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub objectives: Objectives,
 
-    /// How the Jobs of backups and their pods run.
+    /// How Jobs and their pods run.
     #[serde(default)]
     pub job: JobOptions,
 }
@@ -313,50 +315,6 @@ pub enum Globals {
     WithPasswords,
     /// Nothing beside the databases.
     None,
-}
-
-/// How a copy is checked after it is stored.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Verification {
-    /// How deep the check goes. Checksum: the stored bytes are read back and their size and SHA-256 compared; whether
-    /// they are a readable archive is not known, so such a copy is called Stored and never Verified. Archive: that,
-    /// and the archive is read to its end, the rows of each table counted and fingerprinted, and its table of contents
-    /// compared with the database. Counts: that, and the rows of each table are counted at the server too, in the
-    /// same snapshot, which reads every table a second time. Default: Archive.
-    #[serde(default)]
-    pub level: VerificationLevel,
-
-    /// How much less than before a database may hold, in percent, of rows or of bytes of data, against the median of
-    /// the last five verified copies. A copy that lost more is Suspicious: it is kept, and counts for nothing until the
-    /// annotation pgbackup.dev/acknowledged names it, or until three more in a row say the same. So is a copy of another
-    /// server, one without a database that the last one had, and one in which a table of more than 1000 rows became
-    /// empty. 100: any loss of rows is all right. Default: 50.
-    #[serde(default = "default_max_shrink")]
-    #[schemars(range(min = 1, max = 100))]
-    pub max_shrink: u8,
-}
-
-impl Default for Verification {
-    fn default() -> Self {
-        Self { level: VerificationLevel::default(), max_shrink: default_max_shrink() }
-    }
-}
-
-const fn default_max_shrink() -> u8 {
-    50
-}
-
-/// How deep a check goes.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VerificationLevel {
-    /// The stored bytes.
-    Checksum,
-    /// That, the archive's readability, its rows and its table of contents.
-    #[default]
-    Archive,
-    /// That, and the rows counted at the server.
-    Counts,
 }
 
 const fn default_catch_up() -> bool {

@@ -56,6 +56,14 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<RetainedStatus>,
 
+    /// When stored copies are read again; absent without verification.scrub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub_schedule: Option<ScheduleStatus>,
+
+    /// The newest scrub that ended, however it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_scrub: Option<ScrubStatus>,
+
     /// The value of the annotation pgbackup.dev/requested-at that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
@@ -67,7 +75,7 @@ pub struct BackupPolicyStatus {
 
     /// Ready: the policy is accepted and its CronJob in place. Reconciling and Stalled: as kstatus has them.
     /// BackupHealthy: the newest copy that is due is verified. RetentionHealthy: old copies are removed as the
-    /// rules say.
+    /// rules say. ScrubHealthy, only with verification.scrub: stored copies are read again, and are as they were written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -132,7 +140,8 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 
-    /// What reading it back gave: Verified.
+    /// What reading it back gave: Verified; or Stored, Suspicious, Acknowledged. Damaged: a later scrub found that it is not
+    /// what was written any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
 
@@ -191,9 +200,13 @@ pub struct FailureStatus {
 }
 
 /// What the store holds.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetainedStatus {
+    /// When the run started, a backup or a scrub, that found it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Time>,
+
     /// The sets that are complete.
     pub sets: u32,
 
@@ -225,6 +238,73 @@ pub struct RetainedStatus {
     /// How many sets the last plan removed.
     #[serde(default)]
     pub removed: u32,
+}
+
+/// When something is done.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleStatus {
+    /// The schedule as the CronJob has it: each H replaced by the number chosen for this policy.
+    pub effective_schedule: String,
+
+    /// When it is next; absent when suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<Time>,
+
+    /// Since when the schedule is as it is. Nothing is overdue for a slot before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_since: Option<Time>,
+}
+
+/// A scrub: stored copies were read again.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrubStatus {
+    /// The Job that ran it.
+    pub job: String,
+
+    /// Succeeded: all that was read is as it was written. Failed: some is not, or it could not be read. Unknown: it left
+    /// no report.
+    pub result: RunResult,
+
+    /// Why: a word of docs/reasons.md.
+    pub reason: String,
+
+    /// The same for a person.
+    pub message: String,
+
+    /// The slot of the schedule that it stands for; absent for one that a person started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_time: Option<Time>,
+
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+
+    /// How many copies it read that are as they were written.
+    #[serde(default)]
+    pub passed: u32,
+
+    /// The copies that are not, at most 20 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub damaged: Vec<String>,
+
+    /// How many copies it could not read, for a reason that says nothing of them.
+    #[serde(default)]
+    pub unchecked: u32,
+
+    /// The bytes that it read.
+    #[serde(default)]
+    pub bytes_read: u64,
 }
 
 /// A run in one line.

@@ -16,7 +16,7 @@ pub struct EventDraft {
     pub warning: bool,
     /// The reason word.
     pub reason: String,
-    /// What was done: `Backup` or `Reconcile`.
+    /// What was done: `Backup`, `Scrub` or `Reconcile`.
     pub action: &'static str,
     /// For people.
     pub note: String,
@@ -27,9 +27,30 @@ pub struct EventDraft {
 /// What `after` says that `before` did not.
 pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Vec<EventDraft> {
     let ready = ready(before, after);
-    let (runs, told) = runs(before, after);
-    let health = health(before, after).filter(|event| !told.contains(&event.reason));
-    ready.into_iter().chain(runs).chain(health).collect()
+    let (runs, mut told) = runs(before, after);
+    let scrub = scrub(before, after);
+    told.extend(scrub.iter().map(|event| event.reason.clone()));
+    let turned = [("BackupHealthy", "Backup"), ("ScrubHealthy", "Scrub")]
+        .into_iter()
+        .filter_map(|(condition, action)| turned_bad(before, after, condition, action))
+        .filter(|event| !told.contains(&event.reason));
+    ready.into_iter().chain(runs).chain(scrub).chain(turned).collect()
+}
+
+/// A scrub's end.
+fn scrub(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
+    // What a first look finds is history, not news.
+    let before = before.filter(|status| !status.conditions.is_empty())?;
+    let new = after.last_scrub.as_ref()?;
+    let known =
+        before.last_scrub.as_ref().is_some_and(|old| (&old.job, old.result) == (&new.job, new.result));
+    (!known).then(|| EventDraft {
+        warning: new.result != RunResult::Succeeded,
+        reason: new.reason.clone(),
+        action: "Scrub",
+        note: format!("{}: {}", new.job, new.message),
+        job: Some(new.job.clone()),
+    })
 }
 
 fn condition<'a>(status: Option<&'a BackupPolicyStatus>, type_: &str) -> Option<&'a Condition> {
@@ -91,17 +112,22 @@ pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
 
 /// The reason of a run that the status remembers.
 pub(crate) fn reason(run: &RunStatus) -> Option<Reason> {
-    Reason::ALL.iter().copied().find(|reason| reason.word() == run.reason)
+    Reason::of_word(&run.reason)
 }
 
-/// The health turned bad without a run's end: a pod that cannot start, a copy overdue.
-fn health(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
-    let new = condition(Some(after), "BackupHealthy").filter(|new| new.status == "False")?;
-    let known = condition(before, "BackupHealthy").is_some_and(|old| old.reason == new.reason);
+/// A condition turned bad without a run's end: a pod that cannot start, a copy overdue.
+fn turned_bad(
+    before: Option<&BackupPolicyStatus>,
+    after: &BackupPolicyStatus,
+    type_: &str,
+    action: &'static str,
+) -> Option<EventDraft> {
+    let new = condition(Some(after), type_).filter(|new| new.status == "False")?;
+    let known = condition(before, type_).is_some_and(|old| old.reason == new.reason);
     (!known).then(|| EventDraft {
         warning: true,
         reason: new.reason.clone(),
-        action: "Backup",
+        action,
         note: new.message.clone(),
         job: concerned(&new.message, after),
     })

@@ -4,7 +4,10 @@ mod cron_job;
 mod pod;
 
 use api::{BackupPolicy, meta};
-use domain::{hash, name};
+use domain::{
+    hash,
+    name::{self, Operation},
+};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -29,15 +32,23 @@ pub struct Images {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
     /// Takes the backups.
-    pub cron_job: CronJob,
+    pub backup: CronJob,
+    /// Reads stored copies again, if the policy asks for it.
+    pub scrub: Option<CronJob>,
 }
 
 /// The objects of `policy`.
 pub fn objects(policy: &ValidPolicy, images: &Images) -> Objects {
-    let mut cron_job = cron_job::cron_job(policy, images);
-    let hash = hash::sha256(&json(&cron_job).to_string());
-    cron_job.metadata.annotations.get_or_insert_default().insert(meta::APPLIED_HASH.to_owned(), hash);
-    Objects { cron_job }
+    let cron_job = |operation, schedule| {
+        let mut cron_job = cron_job::cron_job(policy, images, operation, schedule);
+        let hash = hash::sha256(&json(&cron_job).to_string());
+        cron_job.metadata.annotations.get_or_insert_default().insert(meta::APPLIED_HASH.to_owned(), hash);
+        cron_job
+    };
+    Objects {
+        backup: cron_job(Operation::Backup, &policy.schedule),
+        scrub: policy.scrub.as_ref().map(|scrub| cron_job(Operation::Scrub, &scrub.schedule)),
+    }
 }
 
 /// The token of `requested-at` for which no backup was taken yet.

@@ -5,14 +5,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What is seen of one policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observed {
-    /// Its CronJob.
+    /// The CronJob that takes its backups.
     pub cron_job: ObservedCronJob,
-    /// Its Jobs, those that have just vanished included, in any order.
+    /// The CronJob that reads its copies again.
+    #[serde(default)]
+    pub scrub_cron_job: ObservedCronJob,
+    /// The Jobs of its backups, those that have just vanished included, in any order.
     #[serde(default)]
     pub runs: Vec<ObservedRun>,
+    /// The Jobs of its scrubs, likewise.
+    #[serde(default)]
+    pub scrubs: Vec<ObservedRun>,
     /// The `requested-at` token whose Job is known to exist.
     #[serde(default)]
     pub handled_request: Option<String>,
@@ -22,9 +28,10 @@ pub struct Observed {
 }
 
 /// The object of the CronJob's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObservedCronJob {
     /// There is none.
+    #[default]
     Missing,
     /// It is the policy's.
     Ours,

@@ -7,14 +7,17 @@ mod condition;
 mod health;
 mod history;
 mod record;
+mod retained;
 mod run;
+mod scrub;
+mod since;
 mod words;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{RetainedStatus, RunResult, time},
+    status::{RunResult, ScheduleStatus, time},
 };
-use domain::{name, reason::Reason, report::RunReport, size};
+use domain::{name::Operation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -26,7 +29,7 @@ use self::{
 };
 use crate::{
     objects,
-    observed::{JobState, Observed, ObservedCronJob, Problem},
+    observed::{JobState, Observed, ObservedCronJob, ObservedRun, Problem},
     validate::{Invalid, ValidPolicy},
 };
 
@@ -52,14 +55,18 @@ pub fn status(
 ) -> StatusOutcome {
     let previous = policy.status.clone().unwrap_or_default();
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    let cron_job = name::backup_cron_job(policy.metadata.name.as_deref().unwrap_or_default());
+    let name = policy.metadata.name.as_deref().unwrap_or_default();
     let (observed, settles_at) = settled(of_this_policy(observed, created), now);
     let observed = &observed;
-    let runs = judged(&previous, observed, &cron_job);
+    let mut runs = judged(&observed.runs, &Operation::Backup.cron_job(name));
+    runs.retain(|run| !history::knows_more(&previous, run));
+    let scrubs = judged(&observed.scrubs, &Operation::Scrub.cron_job(name));
     let newest_unseen = history::newest_unseen(&previous, observed);
     let current: Vec<&RunReport> =
         runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
     let mut status = facts(&previous, observed, &runs, &current, created);
+    status.retained = retained::retained(&previous, &current, &scrubs);
+    scrub::remember(&mut status, &previous, &scrubs);
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
     }
@@ -68,7 +75,7 @@ pub fn status(
         observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());
 
     let mut conditions = Conditions::new(&previous.conditions, policy.metadata.generation, now);
-    condition::acceptance(&mut conditions, valid, &observed.cron_job);
+    condition::acceptance(&mut conditions, valid, observed);
     let mut next_change = None;
     if let Ok(valid) = valid {
         let in_place = observed.cron_job == ObservedCronJob::Ours;
@@ -86,14 +93,20 @@ pub fn status(
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
         let health = health::health(valid, in_place, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
+        let scrub_in_place = observed.scrub_cron_job == ObservedCronJob::Ours;
+        status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, now);
+        let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
-        next_change = [next_slot, health.overdue_at, settles_at].into_iter().flatten().min();
+        next_change = [next_slot, health.overdue_at, scrub_changes, settles_at].into_iter().flatten().min();
     } else {
         // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
         // announced before would soon be past.
         status.effective_schedule.clone_from(&previous.effective_schedule);
         status.schedule_since.clone_from(&previous.schedule_since);
-        match health::newest_failed(&status) {
+        status.scrub_schedule =
+            previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
+        conditions.keep("ScrubHealthy");
+        match health::newest_failed(&status).or_else(|| health::newest_damaged(&status)) {
             Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
             // As before: a bad edit says nothing about the copies.
             None => conditions.keep("BackupHealthy"),
@@ -108,6 +121,7 @@ pub fn status(
 fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
     observed.runs.retain(|run| run.created >= created);
+    observed.scrubs.retain(|run| run.created >= created);
     observed
 }
 
@@ -118,7 +132,8 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
         since.checked_add(NODE_PATIENCE).ok().filter(|ends| *ends > now)
     };
     let mut settles_at = None;
-    for run in observed.runs.iter_mut().filter(|run| run.state == JobState::Active) {
+    let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
+    for run in runs.filter(|run| run.state == JobState::Active) {
         if let Some(ends) = run.problem.as_ref().and_then(patience_ends) {
             run.problem = None;
             settles_at = settles_at.into_iter().chain([ends]).min();
@@ -127,10 +142,9 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
     (observed, settles_at)
 }
 
-/// The observed runs that have something to say, oldest first.
-fn judged<'a>(previous: &BackupPolicyStatus, observed: &'a Observed, cron_job: &str) -> Vec<Judged<'a>> {
-    let mut runs: Vec<Judged<'_>> = observed.runs.iter().map(|run| judge(run, cron_job)).collect();
-    runs.retain(|run| !history::knows_more(previous, run));
+/// The observed runs, oldest first.
+fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<Judged<'a>> {
+    let mut runs: Vec<Judged<'_>> = observed.iter().map(|run| judge(run, cron_job)).collect();
     runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
     runs
 }
@@ -160,7 +174,6 @@ fn facts(
         last_backup,
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
-        retained: newest_first().find_map(|report| retained(report)).or_else(|| previous.retained.clone()),
         history: history::history(previous, runs, vanished, created),
         ..BackupPolicyStatus::default()
     };
@@ -168,10 +181,7 @@ fn facts(
     status
 }
 
-/// Since when the schedule is as it is: a policy that was suspended for a month, or that ran monthly until now, is
-/// not overdue at once. That it was otherwise shows in the slot that the previous status announced: there was
-/// none and no since either (suspended), or it is not one of this schedule. A policy that was invalid announced none,
-/// and its since goes on: a bad edit must not hide what is overdue.
+/// Since when the policy's backups are scheduled as they are.
 fn schedule_since(policy: &ValidPolicy, previous: &BackupPolicyStatus, now: Timestamp) -> Option<Time> {
     if policy.suspend {
         return None;
@@ -179,28 +189,10 @@ fn schedule_since(policy: &ValidPolicy, previous: &BackupPolicyStatus, now: Time
     if previous.conditions.is_empty() {
         return Some(time(policy.created));
     }
-    let is_slot = |at: Timestamp| {
-        at.checked_sub(SignedDuration::from_secs(1))
-            .is_ok_and(|before| policy.schedule.after(&policy.zone, before) == Some(at))
-    };
-    let unchanged = previous.effective_schedule.as_deref() == Some(policy.schedule.effective())
-        && previous.next_schedule_time.as_ref().is_none_or(|announced| is_slot(announced.0));
-    previous.schedule_since.clone().filter(|_| unchanged).or_else(|| Some(time(now)))
-}
-
-fn retained(report: &RunReport) -> Option<RetainedStatus> {
-    let retained = report.retained.as_ref()?;
-    let (kept, removed) =
-        report.prune.as_ref().map_or_else(Default::default, |prune| (prune.kept.clone(), prune.removed));
-    Some(RetainedStatus {
-        sets: retained.sets,
-        verified: retained.verified,
-        suspicious: retained.suspicious,
-        size_bytes: retained.bytes,
-        size: size::human(retained.bytes),
-        oldest: retained.oldest.map(time),
-        newest: retained.newest.map(time),
-        kept,
-        removed,
-    })
+    let known = previous.effective_schedule.as_deref().and_then(|effective| {
+        let announced = previous.next_schedule_time.as_ref();
+        let since = previous.schedule_since.as_ref();
+        since::kept((&policy.schedule, &policy.zone), effective, announced, since)
+    });
+    Some(known.unwrap_or_else(|| time(now)))
 }

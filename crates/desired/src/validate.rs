@@ -12,7 +12,7 @@ use api::{
     BackupPolicy, BackupPolicySpec, meta,
     policy::{
         Compression, CompressionMethod, Databases, Dump, Globals, JobOptions, Objectives, Postgres,
-        Retention, SecretKeyRef, Verification, VerificationLevel,
+        Retention, Scrub, SecretKeyRef, Verification, VerificationLevel,
     },
 };
 use domain::{
@@ -76,6 +76,8 @@ pub struct ValidPolicy {
     pub level: VerificationLevel,
     /// How much less than before a database may hold, in percent.
     pub max_shrink: u8,
+    /// When stored copies are read again, and how much of them.
+    pub scrub: Option<ValidScrub>,
     /// Suspicious copies that a person has settled.
     pub acknowledged: Vec<String>,
     /// How old the newest verified copy's snapshot may get.
@@ -91,6 +93,15 @@ pub enum PostgresImage {
     Version(u32),
     /// Another one.
     Named(String),
+}
+
+/// When stored copies are read again.
+#[derive(Clone, Debug)]
+pub struct ValidScrub {
+    /// When.
+    pub schedule: Schedule,
+    /// How much of the stored bytes, in percent.
+    pub share: u8,
 }
 
 /// How databases are dumped.
@@ -116,7 +127,7 @@ pub enum Invalid {
     /// The schedule or the time zone.
     #[error("spec.{field}: {source}")]
     Schedule {
-        /// `schedule` or `timeZone`.
+        /// `schedule`, `timeZone` or `verification.scrub.schedule`.
         field: &'static str,
         /// Why.
         source: ScheduleError,
@@ -177,21 +188,18 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     if identity.name.len() > name::POLICY_NAME_MAX {
         return Err(Invalid::NameTooLong);
     }
-    if schedule.len() > SCHEDULE_MAX {
-        return Err(value("schedule", "write at most 100 characters, for example \"15 2 * * *\""));
-    }
-    let scheduled = Schedule::parse(schedule, &format!("{}/{}", identity.namespace, identity.name));
+    let identity_of = |what: &str| format!("{}/{}{what}", identity.namespace, identity.name);
     let Postgres { version, image, connection, databases, globals } = postgres;
     let Databases { include, exclude, retired } = databases;
-    let Verification { level, max_shrink } = verification;
+    let Verification { level, max_shrink, scrub } = verification;
     if !(1..=100).contains(max_shrink) {
         return Err(value("verification.maxShrink", "write a percentage from 1 to 100"));
     }
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     Ok(ValidPolicy {
-        identity,
         created,
-        schedule: scheduled.map_err(|source| Invalid::Schedule { field: "schedule", source })?,
+        schedule: valid_schedule("schedule", schedule, &identity_of(""))?,
+        scrub: scrub.as_ref().map(|scrub| valid_scrub(scrub, &identity_of("/scrub"))).transpose()?,
         zone: schedule::time_zone(time_zone)
             .map_err(|source| Invalid::Schedule { field: "timeZone", source })?,
         time_zone: time_zone.clone(),
@@ -212,7 +220,24 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         acknowledged: acknowledged(policy),
         max_age: max_age(objectives)?,
         job: job::job(job)?,
+        identity,
     })
+}
+
+/// Each `H` in it is chosen by `identity`.
+fn valid_schedule(field: &'static str, schedule: &str, identity: &str) -> Result<Schedule, Invalid> {
+    if schedule.len() > SCHEDULE_MAX {
+        return Err(value(field, "write at most 100 characters, for example \"15 2 * * *\""));
+    }
+    Schedule::parse(schedule, identity).map_err(|source| Invalid::Schedule { field, source })
+}
+
+fn valid_scrub(Scrub { schedule, share }: &Scrub, identity: &str) -> Result<ValidScrub, Invalid> {
+    if !(1..=100).contains(share) {
+        return Err(value("verification.scrub.share", "write a percentage from 1 to 100"));
+    }
+    let schedule = valid_schedule("verification.scrub.schedule", schedule, identity)?;
+    Ok(ValidScrub { schedule, share: *share })
 }
 
 /// Words of the annotation that are no names of copies settle nothing.

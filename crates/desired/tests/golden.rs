@@ -64,7 +64,10 @@ fn objects(policy: &BackupPolicy) -> Value {
         pull_policy: "IfNotPresent".into(),
     };
     match desired::validate(policy) {
-        Ok(valid) => serde_json::to_value(desired::objects(&valid, &images).cron_job).unwrap(),
+        Ok(valid) => {
+            let desired::Objects { backup, scrub } = desired::objects(&valid, &images);
+            scrub.map_or_else(|| json!(backup), |scrub| json!([backup, scrub]))
+        }
         Err(invalid) => json!({ "reason": invalid.reason(), "message": invalid.to_string() }),
     }
 }

@@ -4,7 +4,10 @@ use api::{
     BackupPolicy,
     status::{HISTORY_LIMIT, RunResult},
 };
-use domain::{reason::Reason, report::RunReport};
+use domain::{
+    reason::Reason,
+    report::{RunReport, ScrubOutcome},
+};
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
     Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, events, status,
@@ -27,10 +30,14 @@ fn policy() -> BackupPolicy {
                 "host": "db", "user": "backup", "passwordSecretRef": { "name": "db", "key": "password" },
             }},
             "storage": { "volume": { "claimName": "backups" } },
+            "verification": { "scrub": { "schedule": "5/20 * * * *" } },
         },
     }))
     .expect("a policy should be one")
 }
+
+/// The sets that runs leave and scrubs find damaged.
+const SETS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
 
 /// Within two hours of the policy's creation; few different seconds, so that some meet.
 fn moment() -> impl Strategy<Value = Timestamp> {
@@ -80,6 +87,10 @@ fn words() -> impl Strategy<Value = (Value, Timestamp, u8, Vec<Value>)> {
         Just(json!({ "outcome": "Failed", "reason": "Interrupted" })),
         (0_u32..3).prop_map(|sets| json!({
             "outcome": "Succeeded", "reason": "Verified", "serverVersion": format!("17.{sets}"),
+            "set": {
+                "id": SETS[sets as usize], "snapshotTime": "2026-11-23T00:01:00Z", "sizeBytes": 1, "artifacts": 1,
+                "manifestSha256": "00", "location": "shop/shop/set", "verification": "Verified",
+            },
             "retained": { "sets": sets, "verified": sets, "bytes": 1 },
             "prune": { "reason": "Pruned", "removed": 0, "leftovers": 0 },
         })),
@@ -122,11 +133,32 @@ fn run() -> impl Strategy<Value = ObservedRun> {
 }
 
 fn observed() -> impl Strategy<Value = Observed> {
-    prop::collection::vec(run(), 0..14).prop_map(|mut runs| {
-        runs.sort_by(|a, b| a.job.cmp(&b.job));
-        runs.dedup_by(|a, b| a.job == b.job);
-        Observed { cron_job: ObservedCronJob::Ours, runs, handled_request: None, refused_request: None }
+    (prop::collection::vec(run(), 0..14), prop::collection::vec(scrub(), 0..5)).prop_map(|runs| {
+        let [runs, scrubs] = <[_; 2]>::from(runs).map(|mut runs| {
+            runs.sort_by(|a, b| a.job.cmp(&b.job));
+            runs.dedup_by(|a, b| a.job == b.job);
+            runs
+        });
+        Observed { scrub_cron_job: ObservedCronJob::Ours, runs, scrubs, ..nothing() }
     })
+}
+
+/// The same with another name and other words.
+fn scrub() -> impl Strategy<Value = ObservedRun> {
+    (run(), prop::sample::subsequence(SETS.to_vec(), 0..=1)).prop_map(|(mut run, damaged)| {
+        run.job = run.job.replace("-backup-", "-scrub-");
+        if let Some(report) = &mut run.report {
+            report.run.job.clone_from(&run.job);
+            report.set = None;
+            let damaged = damaged.into_iter().map(str::to_owned).collect();
+            report.scrub = Some(ScrubOutcome { damaged, ..ScrubOutcome::default() });
+        }
+        run
+    })
+}
+
+fn nothing() -> Observed {
+    Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() }
 }
 
 fn look(policy: &BackupPolicy, observed: &Observed, now: Timestamp) -> StatusOutcome {
@@ -166,6 +198,7 @@ proptest! {
     fn the_order_in_which_runs_are_seen_does_not_matter(seen in observed(), rotation in 0_usize..14) {
         let mut other = seen.clone();
         other.runs.reverse();
+        other.scrubs.reverse();
         if !seen.runs.is_empty() {
             other.runs.rotate_left(rotation % seen.runs.len());
         }
@@ -175,8 +208,8 @@ proptest! {
     #[test]
     fn a_run_that_ended_stays_ended_when_its_job_is_gone(seen in observed()) {
         let outcome = look(&policy(), &seen, now());
-        let nothing = Observed { cron_job: ObservedCronJob::Ours, runs: vec![], handled_request: None, refused_request: None };
-        let after = look(&with(&outcome), &nothing, now()).status;
+        let after = look(&with(&outcome), &nothing(), now()).status;
+        prop_assert_eq!(&after.last_scrub, &outcome.status.last_scrub);
         prop_assert_eq!(&after.last_success, &outcome.status.last_success);
         prop_assert_eq!(&after.last_failure, &outcome.status.last_failure);
         let running = |run: &api::status::BackupStatus| run.result == RunResult::Running;

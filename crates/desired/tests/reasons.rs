@@ -49,12 +49,7 @@ fn failed(reason: Reason) -> Observed {
         }),
         problem: None,
     };
-    Observed {
-        cron_job: ObservedCronJob::Ours,
-        runs: vec![run],
-        handled_request: None,
-        refused_request: None,
-    }
+    Observed { cron_job: ObservedCronJob::Ours, runs: vec![run], ..Observed::default() }
 }
 
 #[test]
@@ -62,12 +57,7 @@ fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_
     let now = "2026-11-23T02:15:10Z".parse().unwrap();
     let look =
         |policy: &BackupPolicy, seen: &Observed| status(policy, validate(policy).as_ref(), seen, now).status;
-    let nothing = Observed {
-        cron_job: ObservedCronJob::Ours,
-        runs: vec![],
-        handled_request: None,
-        refused_request: None,
-    };
+    let nothing = Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() };
     let before = look(&policy(), &nothing);
     let known = BackupPolicy { status: Some(before.clone()), ..policy() };
     let failures = Reason::ALL.iter().copied().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));

@@ -8,14 +8,43 @@ use crate::hash;
 /// longest of ours is the policy's name with `-backup` behind it.
 pub const POLICY_NAME_MAX: usize = 45;
 
-/// The CronJob that takes a policy's backups.
-pub fn backup_cron_job(policy: &str) -> String {
-    format!("{policy}-backup")
+/// What is done for a policy on a schedule: each by a CronJob of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// Backups are taken.
+    Backup,
+    /// Stored copies are read again.
+    Scrub,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Backup, Self::Scrub];
+
+    /// The word in names and labels: `backup`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Scrub => "scrub",
+        }
+    }
+
+    /// The name of the CronJob that does it for a policy.
+    pub fn cron_job(self, policy: &str) -> String {
+        format!("{policy}-{}", self.word())
+    }
+
+    /// What a CronJob of this name does, and for which policy.
+    pub fn of_cron_job(name: &str) -> Option<(Self, &str)> {
+        let (policy, word) = name.rsplit_once('-')?;
+        let operation = Self::ALL.into_iter().find(|operation| operation.word() == word)?;
+        Some((operation, policy))
+    }
 }
 
 /// The Job of one `pgbackup.dev/requested-at` token: the same token gives the same name, so that it runs once.
 pub fn requested_job(policy: &str, token: &str) -> String {
-    format!("{}-r{}", backup_cron_job(policy), hash::short(token, 8))
+    format!("{}-r{}", Operation::Backup.cron_job(policy), hash::short(token, 8))
 }
 
 /// The slot that a Job of `cron_job` stands for: the CronJob controller names its Jobs after the scheduled
@@ -30,6 +59,9 @@ pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     let minutes: i64 = digits.parse().ok()?;
     Timestamp::from_second(minutes.checked_mul(60)?).ok()
 }
+
+/// How long the name of a set is.
+pub const SET_ID_LENGTH: usize = 23;
 
 /// The name of a set: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
 /// each of which has a `token` of its own. On a standby whose primary is idle the time stands still.
@@ -47,7 +79,7 @@ pub fn is_set_id(name: &str) -> bool {
         0..=14 => byte.is_ascii_digit(),
         _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
     };
-    name.len() == 23 && name.bytes().enumerate().all(shape)
+    name.len() == SET_ID_LENGTH && name.bytes().enumerate().all(shape)
 }
 
 /// The file of a database's archive. Database names are the attacker's: everything outside `[A-Za-z0-9._-]`
@@ -97,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cron_job_says_what_it_does_and_for_whom() {
+        for operation in Operation::ALL {
+            let name = operation.cron_job("shop-eu");
+            assert!(operation.cron_job(&"p".repeat(POLICY_NAME_MAX)).len() <= 52);
+            assert_eq!(Operation::of_cron_job(&name), Some((operation, "shop-eu")));
+        }
+        assert_eq!(Operation::of_cron_job("shop-eu"), None);
+    }
+
+    #[test]
     fn a_set_is_named_by_its_snapshot_and_its_job() {
         let id = set_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
         assert!(id.starts_with("20261122T021500Z-"), "{id}");
@@ -124,6 +166,6 @@ mod tests {
     fn a_requested_job_has_a_legal_name_whatever_the_token() {
         let name = requested_job(&"p".repeat(POLICY_NAME_MAX), "2026-11-23 02:15 / ops ☎");
         assert!(name.len() <= 63, "{name}");
-        assert_eq!(slot(&backup_cron_job(&"p".repeat(POLICY_NAME_MAX)), &name), None);
+        assert_eq!(slot(&Operation::Backup.cron_job(&"p".repeat(POLICY_NAME_MAX)), &name), None);
     }
 }

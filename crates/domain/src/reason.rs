@@ -116,6 +116,9 @@ reasons! {
     /// missing database. It counts for nothing until that is settled.
     Suspicious = Some(80), "Find out what happened before older copies expire. If all is as it should be: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<set> --overwrite`.";
 
+    /// A copy that was whole when it was stored is not what was written any more: a scrub found it.
+    CopyDamaged = Some(81), "Suspect the storage (its disk, its controller, who else may write there); ask for a new backup now if the copy was the newest, since a damaged one counts for nothing.";
+
     /// The image cannot be pulled.
     ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";
     /// A Secret, or a key in it, does not exist.
@@ -139,6 +142,8 @@ reasons! {
     AwaitingFirstBackup = None, "Nothing; or ask for one now with the annotation `pgbackup.dev/requested-at`.";
     /// A run was due, and no verified copy came of it in time.
     Overdue = None, "Look at the policy's Jobs and events: the CronJob controller did not start one, or it hangs.";
+    /// No scrub was due yet.
+    AwaitingFirstScrub = None, "Nothing.";
     /// The policy is suspended: no backups are taken.
     Suspended = None, "Set `suspend: false` to go on.";
 
@@ -168,6 +173,11 @@ reasons! {
 }
 
 impl Reason {
+    /// The reason of a word, as statuses have it.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.word() == word)
+    }
+
     /// Whether the same run may go well a little later.
     pub const fn retriable(self) -> bool {
         matches!(self.exit_code(), Some(10..=39))

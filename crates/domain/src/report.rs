@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::reason::Reason;
+use crate::{name, reason::Reason};
 
 /// The version of the format. Readers refuse a greater one and ignore fields they do not know.
 pub const VERSION: u32 = 1;
@@ -63,6 +63,9 @@ pub struct RunReport {
     /// What pruning did; absent when the run did not come so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<PruneOutcome>,
+    /// What a scrub found; absent in a backup's report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubOutcome>,
     /// How long each stage took, in seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stages: BTreeMap<Stage, f64>,
@@ -279,6 +282,25 @@ pub struct PruneOutcome {
     pub leftovers: u32,
 }
 
+/// How many names of damaged sets a scrub's report has, at most; they take 26 bytes each.
+pub const DAMAGED_LIMIT: usize = 20;
+
+/// What a scrub found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrubOutcome {
+    /// How many sets were read to their end and are as they were written.
+    pub passed: u32,
+    /// Those that are not, at most [`DAMAGED_LIMIT`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
+    /// How many could not be read for another reason, which says nothing of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchecked: u32,
+    /// The bytes that were read.
+    pub bytes_read: u64,
+}
+
 /// A run in one line, as reports carry those before them and as a status keeps its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -349,8 +371,12 @@ impl RunReport {
     }
 
     fn shorten(&mut self, limit: usize) {
-        let Self { message, server_version, client_version, set, prune, .. } = self;
+        let Self { message, server_version, client_version, set, prune, scrub, .. } = self;
         let set = set.as_mut().map(|set| &mut set.location);
+        if let Some(scrub) = scrub {
+            scrub.damaged.truncate(DAMAGED_LIMIT);
+            scrub.damaged.iter_mut().for_each(|set| cut(set, name::SET_ID_LENGTH));
+        }
         let prune = prune.as_mut().map(|prune| {
             prune.kept.clear();
             &mut prune.message
@@ -416,6 +442,7 @@ mod tests {
             set: None,
             retained: None,
             prune: None,
+            scrub: None,
             stages: Stage::ALL.into_iter().map(|s| (s, 0.123)).collect(),
             warnings: vec![],
             recent: vec![],

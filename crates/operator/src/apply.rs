@@ -1,12 +1,12 @@
 //! Writes to the cluster: only what differs, and never what is somebody else's.
 
 use api::{BackupPolicy, BackupPolicyStatus, meta};
-use desired::{Objects, ObservedCronJob, ValidPolicy};
+use desired::{ObservedCronJob, ValidPolicy};
 use domain::name;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
@@ -23,10 +23,9 @@ use crate::{
 pub async fn cron_job(
     client: &Client,
     policy: &BackupPolicy,
-    wanted: &Objects,
+    wanted: &CronJob,
     observed: (ObservedCronJob, Option<CronJob>),
 ) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
-    let wanted = &wanted.cron_job;
     let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let found = match observed {
         (ObservedCronJob::Missing, _) => match call(api.create(&parameters(), &first(wanted))).await {
@@ -65,6 +64,26 @@ async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Resul
         return Ok(corrected);
     }
     write(json!({"metadata": written_as(&corrected, generation)})).await
+}
+
+/// Removes a CronJob of ours that the policy no longer asks for, and with it its Jobs.
+pub async fn remove(client: &Client, found: &CronJob) -> Result<(), CallError> {
+    let api: Api<CronJob> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
+    // The UID spares one that was made anew by somebody else.
+    let preconditions = Preconditions { uid: found.uid(), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match call(api.delete(&found.name_any(), &parameters)).await {
+        Ok(_) => {
+            tracing::info!(
+                namespace = found.namespace(),
+                "CronJob {} is no longer asked for; removed",
+                found.name_any()
+            );
+            Ok(())
+        }
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A refusal is a fact about the policy, which its status tells; any other error is tried again.

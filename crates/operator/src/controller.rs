@@ -13,7 +13,6 @@ use api::{BackupPolicy, meta};
 use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
 use futures::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::CronJob;
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -29,7 +28,7 @@ use crate::{
     apply::{self, Requested},
     client::CallError,
     events::Events,
-    observe::{Children, Relisting},
+    observe::{Children, CronJobs, Relisting},
     ops::Readiness,
     reconciles::Reconciles,
     watches::Scope,
@@ -189,21 +188,18 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     }
     context.listed().await;
     let policy = &context.written.newest(policy);
-    let (mut observed, cron_job) = context.children.observe(policy);
+    let (mut observed, cron_jobs) = context.children.observe(policy);
     let valid = desired::validate(policy);
     let mut failed = None;
     let mut waits = false;
     if let Ok(valid) = &valid {
-        match Box::pin(carry_out(policy, valid, context, (observed.cron_job.clone(), cron_job))).await {
-            Ok((owner, requested)) => {
-                observed.cron_job = owner;
-                match requested {
-                    Requested::Nothing => {}
-                    Requested::Waits => waits = true,
-                    Requested::Started(token) => observed.handled_request = Some(token),
-                    Requested::Refused(words) => observed.refused_request = Some(words),
-                }
-            }
+        match Box::pin(carry_out(policy, valid, context, &mut observed, cron_jobs)).await {
+            Ok(requested) => match requested {
+                Requested::Nothing => {}
+                Requested::Waits => waits = true,
+                Requested::Started(token) => observed.handled_request = Some(token),
+                Requested::Refused(words) => observed.refused_request = Some(words),
+            },
             // What can be said of the runs is said all the same: an API server that takes no Jobs starts none either.
             Err(error) => failed = Some(error),
         }
@@ -223,27 +219,40 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// Writes the CronJob, and starts what is requested.
+/// Writes the CronJobs, notes how they stand then, and starts what is requested.
 async fn carry_out(
     policy: &BackupPolicy,
     valid: &ValidPolicy,
     context: &Context,
-    seen: (ObservedCronJob, Option<CronJob>),
-) -> Result<(ObservedCronJob, Requested), CallError> {
+    observed: &mut Observed,
+    CronJobs { backup, scrub }: CronJobs,
+) -> Result<Requested, CallError> {
+    let client = &context.client;
     let wanted = desired::objects(valid, &context.images);
-    let (owner, cron_job) = Box::pin(apply::cron_job(&context.client, policy, &wanted, seen)).await?;
-    let requested = match (&owner, &cron_job) {
-        (ObservedCronJob::Ours, Some(cron_job)) => {
-            apply::requested(&context.client, policy, valid, cron_job).await?
+    let seen = (observed.cron_job.clone(), backup);
+    let (owner, backup) = Box::pin(apply::cron_job(client, policy, &wanted.backup, seen)).await?;
+    observed.cron_job = owner;
+    match (&wanted.scrub, scrub) {
+        (Some(wanted), scrub) => {
+            let seen = (observed.scrub_cron_job.clone(), scrub);
+            observed.scrub_cron_job = Box::pin(apply::cron_job(client, policy, wanted, seen)).await?.0;
         }
-        _ => Requested::Nothing,
-    };
-    Ok((owner, requested))
+        (None, Some(scrub)) if observed.scrub_cron_job == ObservedCronJob::Ours => {
+            apply::remove(client, &scrub).await?;
+            observed.scrub_cron_job = ObservedCronJob::Missing;
+        }
+        (None, _) => observed.scrub_cron_job = ObservedCronJob::Missing,
+    }
+    match (&observed.cron_job, &backup) {
+        (ObservedCronJob::Ours, Some(cron_job)) => apply::requested(client, policy, valid, cron_job).await,
+        _ => Ok(Requested::Nothing),
+    }
 }
 
 /// Somebody else must do something that no watch of ours shows.
 fn is_blocked(observed: &Observed) -> bool {
-    !matches!(observed.cron_job, ObservedCronJob::Ours) || observed.refused_request.is_some()
+    let scrub = matches!(observed.scrub_cron_job, ObservedCronJob::Ours | ObservedCronJob::Missing);
+    observed.cron_job != ObservedCronJob::Ours || !scrub || observed.refused_request.is_some()
 }
 
 /// The time until `at`, and a little more, so that it has passed.

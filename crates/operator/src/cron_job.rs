@@ -2,7 +2,7 @@
 
 use api::BackupPolicy;
 use desired::ObservedCronJob;
-use domain::name;
+use domain::name::Operation;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{Resource as _, ResourceExt};
 
@@ -28,10 +28,11 @@ impl SeenCronJob {
     }
 }
 
-/// The policy whose backups a CronJob of this name takes. Not by its label: that one can be edited, and then must be
-/// seen as what it is.
-pub fn policy_of(cron_job: &CronJob) -> Option<String> {
-    Some(cron_job.name_any().strip_suffix(&name::backup_cron_job(""))?.to_owned())
+/// What a CronJob of this name does, and for which policy. Not by its labels: those can be edited, and then must be seen
+/// as what they are.
+pub fn purpose(cron_job: &CronJob) -> Option<(Operation, String)> {
+    let name = cron_job.name_any();
+    Operation::of_cron_job(&name).map(|(operation, policy)| (operation, policy.to_owned()))
 }
 
 /// Whose the CronJob is.
@@ -71,8 +72,8 @@ mod tests {
 
     #[test]
     fn a_cron_job_belongs_to_the_policy_of_its_name() {
-        assert_eq!(policy_of(&cron_job("shop-backup")).as_deref(), Some("shop"));
-        assert_eq!(policy_of(&cron_job("shop")), None);
+        assert_eq!(purpose(&cron_job("shop-backup")), Some((Operation::Backup, "shop".to_owned())));
+        assert_eq!(purpose(&cron_job("shop")), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use api::{BackupPolicy, meta};
 use desired::{JobState, Observed, ObservedCronJob, ObservedRun};
-use domain::name;
+use domain::name::Operation;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
@@ -36,7 +36,8 @@ pub struct Children(Mutex<HashMap<Key, Seen>>);
 /// What is seen of one policy.
 #[derive(Debug, Default)]
 struct Seen {
-    cron_job: Option<SeenCronJob>,
+    /// By their operation.
+    cron_jobs: [Option<SeenCronJob>; Operation::ALL.len()],
     /// By the Job's UID.
     jobs: BTreeMap<String, SeenJob>,
 }
@@ -45,12 +46,29 @@ struct Seen {
 #[derive(Debug, Default)]
 struct SeenJob {
     /// `None` while only a pod of it was seen.
-    job: Option<(String, Timestamp)>,
+    job: Option<JobIdentity>,
     state: Option<JobState>,
     /// It is no longer in the cluster: kept until a status holds what it said.
     deleted: bool,
     /// By the pod's UID.
     pods: BTreeMap<String, SeenPod>,
+}
+
+/// What a Job is.
+#[derive(Clone, Debug)]
+struct JobIdentity {
+    operation: Operation,
+    name: String,
+    created: Timestamp,
+}
+
+/// The CronJobs of a policy, as they are in the cluster.
+#[derive(Debug, Default)]
+pub struct CronJobs {
+    /// The one that takes backups.
+    pub backup: Option<CronJob>,
+    /// The one that reads copies again.
+    pub scrub: Option<CronJob>,
 }
 
 /// The UIDs that a watch lists as it starts anew: what was seen and is not among them vanished meanwhile, and no
@@ -113,26 +131,22 @@ impl Children {
     }
 
     /// What is seen of `policy`.
-    pub fn observe(&self, policy: &BackupPolicy) -> (Observed, Option<CronJob>) {
+    pub fn observe(&self, policy: &BackupPolicy) -> (Observed, CronJobs) {
         let all = self.lock();
-        let Some(seen) = all.get(&key_of(policy)) else {
-            return (
-                Observed {
-                    cron_job: ObservedCronJob::Missing,
-                    runs: Vec::new(),
-                    handled_request: None,
-                    refused_request: None,
-                },
-                None,
-            );
+        let Some(seen) = all.get(&key_of(policy)) else { return Default::default() };
+        let found = |operation| seen.cron_jobs[operation as usize].as_ref().map(SeenCronJob::read);
+        let found = CronJobs { backup: found(Operation::Backup), scrub: found(Operation::Scrub) };
+        let whose = |found: &Option<CronJob>| {
+            found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found))
         };
-        let found = seen.cron_job.as_ref().map(SeenCronJob::read);
-        let cron_job = found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found));
-        let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
-        let runs = seen.jobs.iter().filter_map(|(uid, job)| job.run(uid));
-        // The Jobs of a policy that had the same name before may still be on their way out.
-        let runs = runs.filter(|run| run.created >= born).collect();
-        (Observed { cron_job, runs, handled_request: None, refused_request: None }, found)
+        let observed = Observed {
+            cron_job: whose(&found.backup),
+            scrub_cron_job: whose(&found.scrub),
+            runs: seen.runs(policy, Operation::Backup),
+            scrubs: seen.runs(policy, Operation::Scrub),
+            ..Observed::default()
+        };
+        (observed, found)
     }
 
     /// Forgets the Jobs that are deleted and whose last words are in `observed`, now that the status of `policy`
@@ -141,8 +155,8 @@ impl Children {
         let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
         if let Some(seen) = self.lock().get_mut(&key_of(policy)) {
             seen.jobs.retain(|uid, job| {
-                let is_told =
-                    || job.run(uid).is_none_or(|run| run.created < born || observed.runs.contains(&run));
+                let told = |run: &ObservedRun| observed.runs.contains(run) || observed.scrubs.contains(run);
+                let is_told = || job.run(uid).is_none_or(|run| run.created < born || told(&run));
                 !(job.deleted && !job.is_speaking() && is_told())
             });
         }
@@ -154,22 +168,20 @@ impl Children {
     }
 
     fn cron_job(&self, cron_job: CronJob, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
-        let Some(policy) = cron_job::policy_of(&cron_job) else { return Vec::new() };
+        let Some((operation, policy)) = cron_job::purpose(&cron_job) else { return Vec::new() };
         let key = (cron_job.namespace().unwrap_or_default(), policy);
         let seen_cron_job = (!deleted).then(|| SeenCronJob::new(cron_job));
-        self.change(key, |seen| seen.cron_job = seen_cron_job)
+        self.change(key, |seen| seen.cron_jobs[operation as usize] = seen_cron_job)
     }
 
     fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
-        if !is_of_its_policy(job) {
-            return Vec::new();
-        }
+        let Some(operation) = purpose(job) else { return Vec::new() };
         let uid = job.uid().unwrap_or_default();
         let created = job.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let described = (job.name_any(), created);
+        let identity = JobIdentity { operation, name: job.name_any(), created };
         self.change(key(job), |seen| {
             let seen_job = seen.jobs.entry(uid).or_default();
-            seen_job.job = Some(described);
+            seen_job.job = Some(identity);
             seen_job.state = Some(state(job));
             if deleted {
                 seen_job.delete();
@@ -209,10 +221,24 @@ impl Children {
     }
 }
 
+impl Seen {
+    /// What is seen of an operation's Jobs. Those of a policy that had the same name before may still be on their way out.
+    fn runs(&self, policy: &BackupPolicy, operation: Operation) -> Vec<ObservedRun> {
+        let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
+        let is_of = |job: &JobIdentity| job.operation == operation && job.created >= born;
+        let jobs = self.jobs.iter().filter(|(_, job)| job.job.as_ref().is_some_and(is_of));
+        jobs.filter_map(|(uid, job)| job.run(uid)).collect()
+    }
+}
+
 /// What vanished while a watch was down. Each says whether anything did.
 impl Seen {
     fn lose_cron_job(&mut self, listed: &Relisting) -> bool {
-        self.cron_job.take_if(|cron_job| !listed.has(&cron_job.uid)).is_some()
+        let mut lost = false;
+        for cron_job in &mut self.cron_jobs {
+            lost |= cron_job.take_if(|cron_job| !listed.has(&cron_job.uid)).is_some();
+        }
+        lost
     }
 
     fn lose_jobs(&mut self, listed: &Relisting) -> bool {
@@ -255,7 +281,7 @@ impl SeenJob {
 
     /// The run, once its Job was seen. The newest pod that says something speaks for it.
     fn run(&self, uid: &str) -> Option<ObservedRun> {
-        let (job, created) = self.job.clone()?;
+        let JobIdentity { name: job, created, .. } = self.job.clone()?;
         let state = if self.is_speaking() { JobState::Active } else { self.state.clone()? };
         let mut pods: Vec<&SeenPod> = self.pods.values().collect();
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.created));
@@ -266,11 +292,12 @@ impl SeenJob {
     }
 }
 
-/// Whether a Job was made from the policy's CronJob, by the controller or by hand. A label alone proves nothing.
-fn is_of_its_policy(job: &Job) -> bool {
-    let Some(policy) = job.labels().get(meta::POLICY_LABEL) else { return false };
-    let cron_job = name::backup_cron_job(policy);
-    job.owner_references().iter().any(|owner| owner.kind == "CronJob" && owner.name == cron_job)
+/// What a Job does that was made from a CronJob of its policy, by the controller or by hand. A label alone proves nothing.
+fn purpose(job: &Job) -> Option<Operation> {
+    let policy = job.labels().get(meta::POLICY_LABEL)?;
+    let owners = job.owner_references().iter().filter(|owner| owner.kind == "CronJob");
+    let mut purposes = owners.filter_map(|owner| Operation::of_cron_job(&owner.name));
+    purposes.find(|(_, of)| of == policy).map(|(operation, _)| operation)
 }
 
 fn state(job: &Job) -> JobState {

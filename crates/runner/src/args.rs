@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{
     manifest::{Level, PolicyIdentity},
-    name,
+    name::{self, Operation},
     report::{RunIdentity, Trigger},
     retention::Rules,
     schedule::{self, ScheduleError},
@@ -51,13 +51,7 @@ pub enum Command {
         sets: Vec<String>,
     },
     /// The same for those that were not looked at for longest, up to a share of what is stored.
-    Scrub {
-        #[command(flatten)]
-        stored: StoredArgs,
-        /// How much of the stored bytes to read, in percent; one set at least.
-        #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
-        share: u8,
-    },
+    Scrub(ScrubArgs),
     /// Lists the stored sets, newest first.
     List {
         #[command(flatten)]
@@ -90,15 +84,46 @@ impl StoredArgs {
     }
 }
 
-/// Which stored sets are read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// The newest one.
-    Newest,
-    /// These.
-    Sets(Vec<String>),
-    /// So much of all, in percent.
-    Share(u8),
+/// What a scrub is told.
+#[derive(Debug, Args)]
+pub struct ScrubArgs {
+    #[command(flatten)]
+    pub stored: StoredArgs,
+    /// The policy's UID: then the report says what is left of its sets.
+    #[arg(long)]
+    pub policy_uid: Option<String>,
+    /// How much of the stored bytes to read, in percent; one set at least.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub share: u8,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Which run it is, and where it says how it went.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The name of this run.
+    #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand")]
+    job: String,
+    /// What tells this run from others of the same name.
+    #[arg(long, env = "PGBACKUP_JOB_UID", default_value = "")]
+    job_uid: String,
+    /// Where the report goes, for the kubelet to pick up; nowhere if the file does not exist.
+    #[arg(long, env = "PGBACKUP_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    pub termination_log: PathBuf,
+}
+
+impl RunArgs {
+    /// Which run it is. `fresh` is a text that no other run has.
+    pub fn identity(&self, operation: Operation, policy: &str, fresh: &str) -> RunIdentity {
+        let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
+        RunIdentity {
+            job: self.job.clone(),
+            job_uid: if self.job_uid.is_empty() { fresh } else { &self.job_uid }.to_owned(),
+            trigger: if scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
+            scheduled_time,
+        }
+    }
 }
 
 /// What a plan is told.
@@ -187,15 +212,8 @@ pub struct BackupArgs {
     /// How long to pause after that before the next of five tries, in seconds; up to a third more by chance.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_wait: u64,
-    /// The name of this run.
-    #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand")]
-    job: String,
-    /// What tells this run from others of the same name.
-    #[arg(long, env = "PGBACKUP_JOB_UID", default_value = "")]
-    job_uid: String,
-    /// Where the report goes, for the kubelet to pick up; nowhere if the file does not exist.
-    #[arg(long, env = "PGBACKUP_TERMINATION_LOG", default_value = "/dev/termination-log")]
-    termination_log: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -272,17 +290,9 @@ pub struct DumpConfig {
 impl BackupArgs {
     /// Checks what clap cannot. `fresh` is a text that no other run has.
     pub fn config(self, fresh: &str) -> Result<Config, ScheduleError> {
-        let cron_job = name::backup_cron_job(&self.policy);
-        let scheduled_time = name::slot(&cron_job, &self.job);
-        let job_uid = if self.job_uid.is_empty() { fresh.to_owned() } else { self.job_uid };
         Ok(Config {
+            run: self.run.identity(Operation::Backup, &self.policy, fresh),
             policy: PolicyIdentity { namespace: self.namespace, name: self.policy, uid: self.policy_uid },
-            run: RunIdentity {
-                job: self.job,
-                job_uid,
-                trigger: if scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
-                scheduled_time,
-            },
             store: self.store.target(),
             zone: schedule::time_zone(&self.retention.time_zone)?,
             include: self.include,
@@ -307,7 +317,7 @@ impl BackupArgs {
             rules: self.retention.rules(),
             dry_run: self.dry_run,
             adopt_from: self.adopt_from,
-            termination_log: self.termination_log,
+            termination_log: self.run.termination_log,
         })
     }
 }

@@ -27,13 +27,15 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser as _;
 use domain::{
+    name::Operation,
     reason::Reason,
-    report::{Outcome, Verdict},
+    report::{Outcome, ScrubOutcome, Stage, Verdict},
+    size,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    args::{BackupArgs, Cli, Command, StoredArgs, What},
+    args::{BackupArgs, Cli, Command, ScrubArgs},
     run::Run,
     store::Repository,
 };
@@ -73,11 +75,11 @@ fn main() -> anyhow::Result<ExitCode> {
             }
         }),
         Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
-        Command::Verify { stored, sets } => {
-            let what = if sets.is_empty() { What::Newest } else { What::Sets(sets) };
-            recheck(&stored, &what)
-        }
-        Command::Scrub { stored, share } => recheck(&stored, &What::Share(share)),
+        Command::Verify { stored, sets } => Ok(match in_runtime(recheck::verify(&stored, &sets))? {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed("verify", &error, error.reason()),
+        }),
+        Command::Scrub(args) => Ok(exit_code(in_runtime(scrub(args))??)),
         Command::List { stored, output } => {
             let listing = in_runtime(async {
                 Repository::look(&stored.target(), &stored.namespace, &stored.policy)?.list().await
@@ -91,14 +93,6 @@ fn main() -> anyhow::Result<ExitCode> {
             })
         }
     }
-}
-
-fn recheck(stored: &StoredArgs, what: &What) -> anyhow::Result<ExitCode> {
-    let target = stored.target();
-    Ok(match in_runtime(recheck::recheck(stored, &target, what))? {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed("verify", &error, error.reason()),
-    })
 }
 
 fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
@@ -122,8 +116,13 @@ fn exit_code(reason: Reason) -> ExitCode {
     ExitCode::from(reason.exit_code().unwrap_or(1))
 }
 
+/// A text that no other run has.
+fn fresh() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
-    let fresh = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let fresh = fresh();
     let config = match args.config(&fresh) {
         Ok(config) => config,
         Err(error) => {
@@ -131,14 +130,8 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
             return Ok(Reason::InvalidConfiguration);
         }
     };
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut run = Run::new(&config);
-    let ended = tokio::select! {
-        ended = backup::backup(&mut run, &config, &fresh) => Ok(ended),
-        _ = terminate.recv() => Err("SIGTERM"),
-        _ = interrupt.recv() => Err("SIGINT"),
-    };
+    let mut run = Run::new(config.run.clone(), config.termination_log.clone(), Stage::Preflight);
+    let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &fresh))).await?;
     Ok(match ended {
         Ok(Ok(message)) => {
             let verdict = run.report.set.as_ref().map_or(Verdict::Verified, |set| set.verification);
@@ -158,5 +151,47 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
             let message = format!("stopped by {signal} in stage {stage}; {left}");
             run.finish(Outcome::Failed, Reason::Interrupted, message).await
         }
+    })
+}
+
+async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
+    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &fresh());
+    let mut run = Run::new(identity, args.run.termination_log.clone(), Stage::Verify);
+    let ended = unless_stopped(Box::pin(recheck::scrub(&mut run, &args))).await?;
+    let outcome = run.report.scrub.clone().unwrap_or_default();
+    Ok(match ended {
+        Ok(Ok(())) => {
+            let message = if outcome.passed == 0 {
+                "there is no copy to read again yet".to_owned()
+            } else {
+                format!("{} read again, as written", copies(&outcome))
+            };
+            run.finish(Outcome::Succeeded, Reason::Verified, message).await
+        }
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            run.finish(Outcome::Failed, error.reason(), message).await
+        }
+        Err(signal) => {
+            let message = format!("stopped by {signal} after {}", copies(&outcome));
+            run.finish(Outcome::Failed, Reason::Interrupted, message).await
+        }
+    })
+}
+
+/// `3 copies (1.2 GiB)`.
+fn copies(scrub: &ScrubOutcome) -> String {
+    let copies = if scrub.passed == 1 { "copy" } else { "copies" };
+    format!("{} {copies} ({})", scrub.passed, size::human(scrub.bytes_read))
+}
+
+/// Runs to the end, or to the signal that the kubelet sends first.
+async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(tokio::select! {
+        ended = work => Ok(ended),
+        _ = terminate.recv() => Err("SIGTERM"),
+        _ = interrupt.recv() => Err("SIGINT"),
     })
 }

@@ -4,14 +4,11 @@ use std::{collections::BTreeMap, fmt, fs, io::Write, path::PathBuf, time::Instan
 
 use domain::{
     reason::Reason,
-    report::{self, Outcome, RunReport, Stage},
+    report::{self, Outcome, RunIdentity, RunReport, Stage},
 };
 use jiff::Timestamp;
 
-use crate::{
-    args::Config,
-    store::{OpenSet, Repository, StoreError},
-};
+use crate::store::{OpenSet, Repository, StoreError};
 
 /// What a run has so far.
 #[derive(Debug)]
@@ -29,16 +26,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that has just started.
-    pub fn new(config: &Config) -> Self {
+    /// A run that has just started, in its first stage.
+    pub fn new(identity: RunIdentity, termination_log: PathBuf, stage: Stage) -> Self {
         let mut run = Self {
             report: RunReport {
                 version: report::VERSION,
                 outcome: Outcome::Running,
-                stage: Stage::Preflight,
+                stage,
                 reason: None,
                 message: String::new(),
-                run: config.run.clone(),
+                run: identity,
                 start_time: now(),
                 completion_time: None,
                 server_version: None,
@@ -46,6 +43,7 @@ impl Run {
                 set: None,
                 retained: None,
                 prune: None,
+                scrub: None,
                 stages: BTreeMap::new(),
                 warnings: Vec::new(),
                 recent: Vec::new(),
@@ -57,9 +55,9 @@ impl Run {
             log: Vec::new(),
             stages: BTreeMap::new(),
             stage_since: Instant::now(),
-            termination_log: config.termination_log.clone(),
+            termination_log,
         };
-        run.stage(Stage::Preflight);
+        run.stage(stage);
         run
     }
 

@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the Jobs of backups and their pods run. The names are those of Kubernetes.
+/// How the Jobs of backups and scrubs and their pods run. The names are those of Kubernetes.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobOptions {

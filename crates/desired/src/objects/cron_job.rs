@@ -1,9 +1,9 @@
-//! The CronJob `<policy>-backup`.
+//! The CronJobs of a policy: `<policy>-backup`, `<policy>-scrub`.
 
 use std::collections::BTreeMap;
 
 use api::{BackupPolicy, meta};
-use domain::name;
+use domain::{name::Operation, schedule::Schedule};
 use k8s_openapi::{
     api::{
         batch::v1::{
@@ -27,17 +27,18 @@ const START_WITHIN_SECONDS: i64 = 300;
 /// Exit codes that say that a retry is of no use before something is changed (`domain::reason`).
 const FINAL_EXIT_CODES: std::ops::RangeInclusive<i32> = 64..=95;
 
-pub fn cron_job(policy: &ValidPolicy, images: &Images) -> CronJob {
+/// The CronJob of an operation.
+pub fn cron_job(policy: &ValidPolicy, images: &Images, operation: Operation, schedule: &Schedule) -> CronJob {
     CronJob {
         metadata: ObjectMeta {
-            name: Some(name::backup_cron_job(&policy.identity.name)),
+            name: Some(operation.cron_job(&policy.identity.name)),
             namespace: Some(policy.identity.namespace.clone()),
-            labels: Some(labels(policy)),
+            labels: Some(labels(policy, operation)),
             owner_references: Some(vec![owner(policy)]),
             ..ObjectMeta::default()
         },
         spec: CronJobSpec {
-            schedule: policy.schedule.effective().to_owned(),
+            schedule: schedule.effective().to_owned(),
             // Always written: left out, it would be the zone of the host that the controller runs on.
             time_zone: Some(policy.time_zone.clone()),
             suspend: Some(policy.suspend),
@@ -47,15 +48,18 @@ pub fn cron_job(policy: &ValidPolicy, images: &Images) -> CronJob {
             // Without a starting deadline the controller starts the newest missed slot when it comes back.
             starting_deadline_seconds: (!policy.catch_up).then_some(START_WITHIN_SECONDS),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels(policy)), ..ObjectMeta::default() }),
-                spec: Some(job_spec(policy, images)),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(policy, operation)),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(job_spec(policy, images, operation)),
             },
         },
         status: None,
     }
 }
 
-fn job_spec(policy: &ValidPolicy, images: &Images) -> JobSpec {
+fn job_spec(policy: &ValidPolicy, images: &Images, operation: Operation) -> JobSpec {
     JobSpec {
         active_deadline_seconds: Some(policy.job.active_deadline_seconds),
         backoff_limit: Some(policy.job.backoff_limit),
@@ -63,17 +67,17 @@ fn job_spec(policy: &ValidPolicy, images: &Images) -> JobSpec {
             rules: vec![disruptions_do_not_count(), final_exit_codes_end_it()],
         }),
         template: PodTemplateSpec {
-            metadata: Some(pod_metadata(policy)),
-            spec: Some(pod::spec(policy, images)),
+            metadata: Some(pod_metadata(policy, operation)),
+            spec: Some(pod::spec(policy, images, operation)),
         },
         ..JobSpec::default()
     }
 }
 
-fn pod_metadata(policy: &ValidPolicy) -> ObjectMeta {
+fn pod_metadata(policy: &ValidPolicy, operation: Operation) -> ObjectMeta {
     let annotations = &policy.job.pod_annotations;
     let mut all = policy.job.pod_labels.clone();
-    all.extend(labels(policy));
+    all.extend(labels(policy, operation));
     ObjectMeta {
         labels: Some(all),
         annotations: (!annotations.is_empty()).then(|| annotations.clone()),
@@ -105,15 +109,18 @@ fn final_exit_codes_end_it() -> PodFailurePolicyRule {
 }
 
 /// On the CronJob, its Jobs and their pods: the operator's watches select by them.
-pub fn labels(policy: &ValidPolicy) -> BTreeMap<String, String> {
-    [
-        (meta::MANAGED_BY_LABEL, meta::MANAGED_BY),
-        (meta::POLICY_LABEL, &policy.identity.name),
-        (meta::OPERATION_LABEL, "backup"),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+fn labels(policy: &ValidPolicy, operation: Operation) -> BTreeMap<String, String> {
+    let mut labels = common_labels(policy);
+    labels.insert(meta::OPERATION_LABEL.to_owned(), operation.word().to_owned());
+    labels
+}
+
+/// Those of everything that is made for the policy.
+pub fn common_labels(policy: &ValidPolicy) -> BTreeMap<String, String> {
+    [(meta::MANAGED_BY_LABEL, meta::MANAGED_BY), (meta::POLICY_LABEL, &policy.identity.name)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The garbage collector removes the CronJob with its policy; no finalizer is needed.

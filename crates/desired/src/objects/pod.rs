@@ -1,4 +1,4 @@
-//! The pod of a backup: an init container of ours brings the runner, and the container `runner` runs it in the
+//! The pod of a backup or a scrub: an init container of ours brings the runner, and the container `runner` runs it in the
 //! PostgreSQL image that the policy names. It satisfies the Pod Security Standard `restricted`.
 
 mod store;
@@ -12,7 +12,7 @@ use api::{
         VerificationLevel,
     },
 };
-use domain::retention::Rules;
+use domain::{name::Operation, retention::Rules};
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
@@ -48,7 +48,7 @@ const TLS_PRIVATE_KEY_KEY: &str = "tls.key";
 /// For the volume's group only: libpq refuses a key that others can read.
 const TLS_MODE: i32 = 0o440;
 
-pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
+pub fn spec(policy: &ValidPolicy, images: &Images, operation: Operation) -> PodSpec {
     PodSpec {
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
@@ -73,8 +73,8 @@ pub fn spec(policy: &ValidPolicy, images: &Images) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         init_containers: Some(vec![install(images)]),
-        containers: vec![runner(policy, images)],
-        volumes: Some(volumes(policy)),
+        containers: vec![runner(policy, images, operation)],
+        volumes: Some(volumes(policy, operation)),
         ..PodSpec::default()
     }
 }
@@ -92,7 +92,7 @@ fn install(images: &Images) -> Container {
     }
 }
 
-fn runner(policy: &ValidPolicy, images: &Images) -> Container {
+fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Container {
     let image = match &policy.image {
         PostgresImage::Named(image) => image.clone(),
         PostgresImage::Version(version) => format!("{}:{version}", images.postgres_repository),
@@ -100,7 +100,7 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
     let mut mounts = vec![mount(RUNNER_VOLUME, RUNNER_PATH), mount(SCRATCH_VOLUME, SCRATCH_PATH)];
     mounts[0].read_only = Some(true);
     mounts.extend(store::mount(policy));
-    if has_certificates(policy) {
+    if certificates(policy, operation).is_some() {
         mounts.push(VolumeMount { read_only: Some(true), ..mount(TLS_VOLUME, TLS_PATH) });
     }
     Container {
@@ -108,8 +108,11 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
         image: Some(image),
         image_pull_policy: Some(images.pull_policy.clone()),
         command: Some(vec![format!("{RUNNER_PATH}/pgbackup-runner")]),
-        args: Some(arguments(policy)),
-        env: Some(environment(policy)),
+        args: Some(match operation {
+            Operation::Backup => backup_arguments(policy),
+            Operation::Scrub => scrub_arguments(policy),
+        }),
+        env: Some(environment(policy, operation)),
         security_context: Some(restricted()),
         resources: Some(policy.job.resources.as_ref().map_or_else(
             // No limits: what a dump needs depends on the database, and a killed backup is worse than a busy node.
@@ -125,7 +128,7 @@ fn runner(policy: &ValidPolicy, images: &Images) -> Container {
 
 /// The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with
 /// a dash.
-fn arguments(policy: &ValidPolicy) -> Vec<String> {
+fn backup_arguments(policy: &ValidPolicy) -> Vec<String> {
     let ValidPolicy {
         identity,
         time_zone,
@@ -212,6 +215,23 @@ fn arguments(policy: &ValidPolicy) -> Vec<String> {
     arguments
 }
 
+fn scrub_arguments(policy: &ValidPolicy) -> Vec<String> {
+    let ValidPolicy { identity, scrub, .. } = policy;
+    let mut arguments = vec!["scrub".to_owned()];
+    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
+    option("namespace", &identity.namespace);
+    option("policy", &identity.name);
+    option("policy-uid", &identity.uid);
+    for (name, value) in store::options(policy) {
+        option(name, &value);
+    }
+    if let Some(scrub) = scrub {
+        option("share", &scrub.share.to_string());
+    }
+    arguments.extend(store::path_style(policy).then(|| "--s3-path-style".to_owned()));
+    arguments
+}
+
 /// pg_dump's own way of saying it: `zstd:1`.
 fn compress(Compression { method, level }: &Compression) -> String {
     let method = match method {
@@ -223,8 +243,25 @@ fn compress(Compression { method, level }: &Compression) -> String {
     format!("{method}:{}", level.unwrap_or(1))
 }
 
-/// libpq's usual variables, and which run this is.
-fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
+/// How the server and the store are reached, and which run this is. A scrub has nothing to do with the server, and removes
+/// nothing.
+fn environment(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
+    let mut variables = match operation {
+        Operation::Backup => server(policy),
+        Operation::Scrub => Vec::new(),
+    };
+    variables.extend(store::variables(policy, operation));
+    variables.extend([
+        from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
+        from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
+        plain("HOME", SCRATCH_PATH),
+        plain("TMPDIR", SCRATCH_PATH),
+    ]);
+    variables
+}
+
+/// libpq's usual variables.
+fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
     let connection = &policy.connection;
     let ssl_mode = match connection.ssl_mode {
         SslMode::Disable => "disable",
@@ -251,13 +288,6 @@ fn environment(policy: &ValidPolicy) -> Vec<EnvVar> {
     if connection.client_certificate.is_some() {
         variables.extend([file("PGSSLCERT", TLS_CERT_KEY), file("PGSSLKEY", TLS_PRIVATE_KEY_KEY)]);
     }
-    variables.extend(store::variables(policy));
-    variables.extend([
-        from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
-        from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
-        plain("HOME", SCRATCH_PATH),
-        plain("TMPDIR", SCRATCH_PATH),
-    ]);
     variables
 }
 
@@ -299,7 +329,8 @@ fn affinity(policy: &ValidPolicy) -> Option<Affinity> {
 
 /// A volume that one node at a time may mount: runs of a policy that overlap must share the node.
 fn same_node_as_others(policy: &ValidPolicy) -> PodAffinityTerm {
-    let selector = LabelSelector { match_labels: Some(cron_job::labels(policy)), match_expressions: None };
+    let selector =
+        LabelSelector { match_labels: Some(cron_job::common_labels(policy)), match_expressions: None };
     PodAffinityTerm {
         label_selector: Some(selector),
         topology_key: "kubernetes.io/hostname".to_owned(),
@@ -361,24 +392,16 @@ fn empty_volume(name: &str) -> Volume {
     Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
 }
 
-fn volumes(policy: &ValidPolicy) -> Vec<Volume> {
+fn volumes(policy: &ValidPolicy, operation: Operation) -> Vec<Volume> {
     let mut volumes = vec![empty_volume(RUNNER_VOLUME), empty_volume(SCRATCH_VOLUME)];
     volumes.extend(store::volume(policy));
-    if has_certificates(policy) {
-        volumes.push(certificates(policy));
-    }
+    volumes.extend(certificates(policy, operation));
     volumes
-}
-
-fn has_certificates(policy: &ValidPolicy) -> bool {
-    policy.connection.ca.is_some()
-        || policy.connection.client_certificate.is_some()
-        || store::authority(policy).is_some()
 }
 
 /// A Secret that is not there leaves its files out, and the runner says which. Were it not optional, the pod would wait
 /// for it, and only an event would tell.
-fn certificates(policy: &ValidPolicy) -> Volume {
+fn certificates(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
     let source = |name: &str, items: &[(&str, &str)]| VolumeProjection {
         secret: Some(SecretProjection {
             name: name.to_owned(),
@@ -396,16 +419,23 @@ fn certificates(policy: &ValidPolicy) -> Volume {
         }),
         ..VolumeProjection::default()
     };
-    let ca = policy.connection.ca.as_ref().map(|ca| source(&ca.name, &[(&ca.key, CA_FILE)]));
-    let client = policy.connection.client_certificate.as_ref().map(|client| {
+    let connection = Some(&policy.connection).filter(|_| operation == Operation::Backup);
+    let ca = connection.and_then(|connection| connection.ca.as_ref());
+    let ca = ca.map(|ca| source(&ca.name, &[(&ca.key, CA_FILE)]));
+    let client = connection.and_then(|connection| connection.client_certificate.as_ref());
+    let client = client.map(|client| {
         let files = [(TLS_CERT_KEY, TLS_CERT_KEY), (TLS_PRIVATE_KEY_KEY, TLS_PRIVATE_KEY_KEY)];
         source(&client.name, &files)
     });
     let store = store::authority(policy).map(|ca| source(&ca.name, &[(&ca.key, store::CA_FILE)]));
+    let sources: Vec<_> = [ca, client, store].into_iter().flatten().collect();
+    if sources.is_empty() {
+        return None;
+    }
     let projected = ProjectedVolumeSource {
-        sources: Some(ca.into_iter().chain(client).chain(store).collect()),
+        sources: Some(sources),
         default_mode: Some(TLS_MODE),
         ..ProjectedVolumeSource::default()
     };
-    Volume { name: TLS_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
+    Some(Volume { name: TLS_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() })
 }

@@ -30,7 +30,7 @@ fn wanted() -> CronJob {
         postgres_repository: "postgres".into(),
         pull_policy: "IfNotPresent".into(),
     };
-    objects(&valid(), &images).cron_job
+    objects(&valid(), &images).backup
 }
 
 /// The CronJob as the cluster has it, with `change` made to it.

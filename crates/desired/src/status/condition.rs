@@ -2,13 +2,13 @@
 //!
 //! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
 
-use domain::{name, reason::Reason, report::PruneOutcome};
+use domain::{name::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{run, words::plain};
 use crate::{
-    observed::ObservedCronJob,
+    observed::{Observed, ObservedCronJob},
     validate::{Invalid, ValidPolicy},
 };
 
@@ -74,14 +74,15 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJob in place.
+/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJobs in place.
 pub fn acceptance(
     conditions: &mut Conditions<'_>,
     valid: Result<&ValidPolicy, &Invalid>,
-    cron_job: &ObservedCronJob,
+    observed: &Observed,
 ) {
-    match (valid, cron_job) {
-        (Err(invalid), _) => {
+    let valid = match valid {
+        Ok(valid) => valid,
+        Err(invalid) => {
             conditions.set("Ready", Truth::False, invalid.reason(), invalid.to_string());
             conditions.set(
                 "Stalled",
@@ -89,32 +90,35 @@ pub fn acceptance(
                 invalid.reason(),
                 "its CronJob stays as it is until the policy is corrected",
             );
+            return;
         }
-        (Ok(valid), ObservedCronJob::Foreign { owner }) => {
-            let message = format!(
-                "CronJob {} belongs to {owner}; rename the policy, or delete that CronJob",
-                name::backup_cron_job(&valid.identity.name)
-            );
-            conditions.set("Ready", Truth::False, Reason::NameTaken, message);
-            conditions.set(
-                "Stalled",
-                Truth::True,
-                Reason::NameTaken,
-                "nothing happens until the name is free",
-            );
-        }
-        (Ok(valid), ObservedCronJob::Refused { message }) => {
-            let cron_job = name::backup_cron_job(&valid.identity.name);
+    };
+    let scrub = valid.scrub.as_ref().map(|_| (Operation::Scrub, &observed.scrub_cron_job));
+    let cron_jobs = [(Operation::Backup, &observed.cron_job)].into_iter().chain(scrub);
+    let not_in_place = cron_jobs.into_iter().find(|(_, cron_job)| **cron_job != ObservedCronJob::Ours);
+    let outlook = match not_in_place {
+        Some((Operation::Scrub, _)) => "no copies are read again until the name is free",
+        _ => "nothing happens until the name is free",
+    };
+    let name =
+        not_in_place.map(|(operation, _)| operation.cron_job(&valid.identity.name)).unwrap_or_default();
+    match not_in_place.map_or(&ObservedCronJob::Ours, |(_, cron_job)| cron_job) {
+        ObservedCronJob::Foreign { owner } => {
             let message =
-                format!("the API server refuses CronJob {cron_job}: {}", plain(message, REFUSAL_LIMIT));
+                format!("CronJob {name} belongs to {owner}; rename the policy, or delete that CronJob");
+            conditions.set("Ready", Truth::False, Reason::NameTaken, message);
+            conditions.set("Stalled", Truth::True, Reason::NameTaken, outlook);
+        }
+        ObservedCronJob::Refused { message } => {
+            let message = format!("the API server refuses CronJob {name}: {}", plain(message, REFUSAL_LIMIT));
             conditions.set("Ready", Truth::False, Reason::Refused, message);
             conditions.set("Stalled", Truth::True, Reason::Refused, "nothing changes until it is accepted");
         }
-        (Ok(_), ObservedCronJob::Missing) => {
+        ObservedCronJob::Missing => {
             conditions.set("Ready", Truth::Unknown, Reason::Reconciling, "its CronJob is being made");
             conditions.set("Reconciling", Truth::True, Reason::Reconciling, "its CronJob is being made");
         }
-        (Ok(valid), ObservedCronJob::Ours) => {
+        ObservedCronJob::Ours => {
             let message = if valid.suspend {
                 "accepted; suspended, so no backups are taken"
             } else {

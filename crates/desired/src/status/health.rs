@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{REFUSAL_LIMIT, Truth},
-    run::{Judged, lost},
-    words::{one_line, plain},
+    run::{Judged, lost, with_advice},
+    scrub,
+    words::{minute, one_line, plain},
 };
 use crate::{events, validate::ValidPolicy};
 
@@ -75,8 +76,8 @@ pub fn health(
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    if let Some(failed) = newest_failed(status) {
-        return failed;
+    if let Some(bad) = newest_failed(status).or_else(|| newest_damaged(status)) {
+        return bad;
     }
     let due = due(policy, status);
     let mut health = due.judge(in_place, status, &copy, ended, now);
@@ -103,6 +104,20 @@ pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let reason = events::reason(run).unwrap_or(Reason::InternalError);
     let message = format!("{} failed: {words}; {}", run.id, newest_copy(status));
     Some(fixed(Truth::False, reason, message))
+}
+
+/// The newest copy was good, and is not any more.
+pub fn newest_damaged(status: &BackupPolicyStatus) -> Option<Health> {
+    is_damaged(status).then(|| {
+        let reason = Reason::CopyDamaged;
+        let message = with_advice(reason, &format!("{}, as a scrub found", newest_copy(status)));
+        fixed(Truth::False, reason, message)
+    })
+}
+
+fn is_damaged(status: &BackupPolicyStatus) -> bool {
+    let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
+    verification == Some(scrub::DAMAGED)
 }
 
 /// Somebody asked for a backup and would wait for it in vain.
@@ -214,10 +229,9 @@ fn newest_copy(status: &BackupPolicyStatus) -> String {
         .artifact_count
         .map_or_else(String::new, |count| format!(", {count} file{}", if count == 1 { "" } else { "s" }));
     let size = copy.size.as_ref().map_or_else(String::new, |size| format!(", {size}"));
+    if is_damaged(status) {
+        return format!("the newest copy, {time}{files}{size}, is not what was written any more");
+    }
     let what = if is_stored(status) { "stored copy, its archives not read" } else { "verified copy" };
     format!("newest {what}: {time}{files}{size}")
-}
-
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -4,6 +4,7 @@ use api::policy::{
     AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
     S3EncryptionAlgorithm, S3Storage, SecretKeyRef,
 };
+use domain::name::Operation;
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::{TLS_PATH, from_secret, plain};
@@ -105,20 +106,17 @@ fn encryption_word(algorithm: S3EncryptionAlgorithm) -> String {
     .to_owned()
 }
 
-/// The variables that the clouds' own tools read.
-pub fn variables(policy: &ValidPolicy) -> Vec<EnvVar> {
+/// The variables that the clouds' own tools read. The credentials for removals go to those who remove.
+pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
+    let removes = operation == Operation::Backup;
     match &policy.storage {
         ValidStorage::Volume(_) => Vec::new(),
         ValidStorage::S3(s3) => {
             let S3Storage { endpoint, region, credentials, prune_credentials, .. } = &**s3;
             let mut variables: Vec<_> = endpoint.iter().map(|url| plain("AWS_ENDPOINT_URL", url)).collect();
             variables.extend(region.iter().map(|region| plain("AWS_REGION", region)));
-            for (prefix, credentials) in [("", credentials), (PRUNE, prune_credentials)] {
-                let Some(S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref }) =
-                    credentials
-                else {
-                    continue;
-                };
+            for (prefix, credentials) in both(credentials.as_ref(), prune_credentials.as_ref(), removes) {
+                let S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref } = credentials;
                 variables.extend([
                     from_secret(&format!("{prefix}AWS_ACCESS_KEY_ID"), access_key_id_secret_ref),
                     from_secret(&format!("{prefix}AWS_SECRET_ACCESS_KEY"), secret_access_key_secret_ref),
@@ -127,24 +125,17 @@ pub fn variables(policy: &ValidPolicy) -> Vec<EnvVar> {
             variables
         }
         ValidStorage::Gcs(GcsStorage { credentials, prune_credentials, .. }) => {
-            let both = [("", credentials), (PRUNE, prune_credentials)];
-            let given = both.into_iter().filter_map(|(prefix, credentials)| {
-                let GcsCredentials { service_account_key_secret_ref } = credentials.as_ref()?;
-                Some(from_secret(
-                    &format!("{prefix}GOOGLE_SERVICE_ACCOUNT_KEY"),
-                    service_account_key_secret_ref,
-                ))
+            let both = both(credentials.as_ref(), prune_credentials.as_ref(), removes);
+            let given = both.map(|(prefix, GcsCredentials { service_account_key_secret_ref })| {
+                from_secret(&format!("{prefix}GOOGLE_SERVICE_ACCOUNT_KEY"), service_account_key_secret_ref)
             });
             given.collect()
         }
         ValidStorage::Azure(AzureStorage { account, endpoint, credentials, prune_credentials, .. }) => {
             let mut variables = vec![plain("AZURE_STORAGE_ACCOUNT_NAME", account)];
             variables.extend(endpoint.iter().map(|url| plain("AZURE_STORAGE_ENDPOINT", url)));
-            for (prefix, credentials) in [("", credentials), (PRUNE, prune_credentials)] {
-                let Some(AzureCredentials { account_key_secret_ref, sas_token_secret_ref }) = credentials
-                else {
-                    continue;
-                };
+            for (prefix, credentials) in both(credentials.as_ref(), prune_credentials.as_ref(), removes) {
+                let AzureCredentials { account_key_secret_ref, sas_token_secret_ref } = credentials;
                 let given = [
                     ("AZURE_STORAGE_ACCOUNT_KEY", account_key_secret_ref),
                     ("AZURE_STORAGE_SAS_TOKEN", sas_token_secret_ref),
@@ -156,4 +147,14 @@ pub fn variables(policy: &ValidPolicy) -> Vec<EnvVar> {
             variables
         }
     }
+}
+
+/// The credentials of a store with what their variables begin with.
+fn both<'a, T>(
+    credentials: Option<&'a T>,
+    prune_credentials: Option<&'a T>,
+    removes: bool,
+) -> impl Iterator<Item = (&'static str, &'a T)> {
+    let all = [("", credentials), (PRUNE, prune_credentials.filter(|_| removes))];
+    all.into_iter().filter_map(|(prefix, credentials)| Some((prefix, credentials?)))
 }

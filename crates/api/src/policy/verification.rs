@@ -1,0 +1,79 @@
+//! How copies are checked: when they are stored, and later.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a copy is checked after it is stored.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// How deep the check goes. Checksum: the stored bytes are read back and their size and SHA-256 compared; whether
+    /// they are a readable archive is not known, so such a copy is called Stored and never Verified. Archive: that,
+    /// and the archive is read to its end, the rows of each table counted and fingerprinted, and its table of contents
+    /// compared with the database. Counts: that, and the rows of each table are counted at the server too, in the
+    /// same snapshot, which reads every table a second time. Default: Archive.
+    #[serde(default)]
+    pub level: VerificationLevel,
+
+    /// How much less than before a database may hold, in percent, of rows or of bytes of data, against the median of
+    /// the last five verified copies. A copy that lost more is Suspicious: it is kept, and counts for nothing until the
+    /// annotation pgbackup.dev/acknowledged names it, or until three more in a row say the same. So is a copy of another
+    /// server, one without a database that the last one had, and one in which a table of more than 1000 rows became
+    /// empty. 100: any loss of rows is all right. Default: 50.
+    #[serde(default = "default_max_shrink")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_shrink: u8,
+
+    /// Whether stored copies are read again later, on a schedule of its own: disks and buckets rot. Default: they are
+    /// not, and only a restore would tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Scrub>,
+}
+
+/// Reads stored copies again, those that were not looked at for longest first, and as deep as when they were made. A copy
+/// that is not as it was written is damaged: it counts for no rule from then on.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scrub {
+    /// When: as spec.schedule, in the policy's time zone.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        validation = Rule::new("!self.startsWith('@every')").message("@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""),
+        validation = Rule::new("!self.contains('TZ')").message("write the time zone in spec.timeZone, not in the schedule"),
+        validation = Rule::new(r"self == '' || self.startsWith('@') || self.contains('TZ') || self.matches(r'^\s*\S+(\s+\S+){4}\s*$')").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
+    )]
+    pub schedule: String,
+
+    /// How much of the stored bytes each run reads, in percent; one copy at least. With 10 and a weekly schedule every copy
+    /// is read once in ten weeks. Default: 10.
+    #[serde(default = "default_share")]
+    #[schemars(range(min = 1, max = 100))]
+    pub share: u8,
+}
+
+const fn default_share() -> u8 {
+    10
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { level: VerificationLevel::default(), max_shrink: default_max_shrink(), scrub: None }
+    }
+}
+
+const fn default_max_shrink() -> u8 {
+    50
+}
+
+/// How deep a check goes.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerificationLevel {
+    /// The stored bytes.
+    Checksum,
+    /// That, the archive's readability, its rows and its table of contents.
+    #[default]
+    Archive,
+    /// That, and the rows counted at the server.
+    Counts,
+}

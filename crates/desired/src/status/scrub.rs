@@ -1,0 +1,170 @@
+//! `ScrubHealthy`: whether stored copies are read again when they should be, and are as they were written.
+
+use api::{
+    BackupPolicyStatus,
+    status::{RunResult, ScheduleStatus, ScrubStatus, time},
+};
+use domain::{
+    reason::Reason,
+    report::{Outcome, RunReport, seconds},
+    schedule,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    condition::{Conditions, Truth},
+    run::Judged,
+    since,
+    words::{minute, one_line},
+};
+use crate::validate::{ValidPolicy, ValidScrub};
+
+const TYPE: &str = "ScrubHealthy";
+
+/// What `lastSuccess.verification` says of a copy that a scrub found damaged.
+pub const DAMAGED: &str = "Damaged";
+
+/// Puts what scrubs found among the facts: the newest of them, and that the newest copy is damaged. `runs` are the scrubs
+/// that are seen, oldest first.
+pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, runs: &[Judged<'_>]) {
+    status.last_scrub = last_scrub(previous, runs);
+    let reports = || runs.iter().filter_map(Judged::final_report);
+    let damaged = |set: &String| {
+        let known = previous.last_success.as_ref().is_some_and(|copy| {
+            copy.set.as_ref() == Some(set) && copy.verification.as_deref() == Some(DAMAGED)
+        });
+        let told =
+            |report: &RunReport| report.scrub.as_ref().is_some_and(|scrub| scrub.damaged.contains(set));
+        known || reports().any(told)
+    };
+    if let Some(copy) = &mut status.last_success
+        && copy.set.as_ref().is_some_and(damaged)
+    {
+        copy.verification = Some(DAMAGED.to_owned());
+    }
+}
+
+fn last_scrub(previous: &BackupPolicyStatus, runs: &[Judged<'_>]) -> Option<ScrubStatus> {
+    let known = previous.last_scrub.as_ref();
+    let Some(run) = runs.iter().rfind(|run| run.result != RunResult::Running) else { return known.cloned() };
+    let order = |start: Option<Timestamp>, job: &str| (start, job.to_owned());
+    let is_newer = known.is_some_and(|known| {
+        order(known.start_time.as_ref().map(|time| time.0), &known.job)
+            > order(Some(run.start), &run.observed.job)
+    });
+    // Of a Job whose pods are gone only its end is left to be seen.
+    let knows_more = known.is_some_and(|known| {
+        known.job == run.observed.job && known.result != RunResult::Unknown && run.report.is_none()
+    });
+    if is_newer || knows_more { known.cloned() } else { Some(scrub_status(run)) }
+}
+
+fn scrub_status(run: &Judged<'_>) -> ScrubStatus {
+    let report = run.final_report();
+    let end = report.and_then(|report| report.completion_time);
+    let found = run.report.and_then(|report| report.scrub.clone()).unwrap_or_default();
+    let words = run.failure.as_ref().map(|failure| failure.message.as_str());
+    let told = report.filter(|report| report.outcome == Outcome::Succeeded);
+    ScrubStatus {
+        job: run.observed.job.clone(),
+        result: run.result,
+        reason: run.reason().word().to_owned(),
+        message: one_line(words.or(told.map(|report| report.message.as_str())).unwrap_or_default()),
+        scheduled_time: run.slot.map(time),
+        start_time: Some(time(run.start)),
+        completion_time: end.map(time),
+        duration_seconds: report.and_then(|report| Some(seconds(end?.duration_since(report.start_time)))),
+        passed: found.passed,
+        damaged: found.damaged,
+        unchecked: found.unchecked,
+        bytes_read: found.bytes_read,
+    }
+}
+
+/// When scrubs are due.
+pub fn schedule(
+    policy: &ValidPolicy,
+    in_place: bool,
+    previous: &BackupPolicyStatus,
+    now: Timestamp,
+) -> Option<ScheduleStatus> {
+    let ValidScrub { schedule, .. } = policy.scrub.as_ref()?;
+    let known = previous.scrub_schedule.as_ref();
+    if !in_place && let Some(known) = known {
+        // A CronJob of the policy that is there all the same goes on as it was, but nobody can tell when.
+        return Some(ScheduleStatus { next_schedule_time: None, ..known.clone() });
+    }
+    let next = schedule.after(&policy.zone, now).filter(|_| in_place && !policy.suspend);
+    Some(ScheduleStatus {
+        effective_schedule: schedule.effective().to_owned(),
+        next_schedule_time: next.map(time),
+        schedule_since: (!policy.suspend).then(|| {
+            let known = known.and_then(|known| {
+                since::kept(
+                    (schedule, &policy.zone),
+                    &known.effective_schedule,
+                    known.next_schedule_time.as_ref(),
+                    known.schedule_since.as_ref(),
+                )
+            });
+            known.unwrap_or_else(|| time(now))
+        }),
+    })
+}
+
+/// The condition, and when it or the next slot changes though nothing happens.
+pub fn health(
+    conditions: &mut Conditions<'_>,
+    policy: &ValidPolicy,
+    status: &BackupPolicyStatus,
+    runs: &[Judged<'_>],
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let ValidScrub { schedule, .. } = policy.scrub.as_ref()?;
+    let last = status.last_scrub.as_ref();
+    let next = status.scrub_schedule.as_ref().and_then(|known| known.next_schedule_time.as_ref());
+    let next = next.map(|time| time.0);
+    if policy.suspend {
+        conditions.set(TYPE, Truth::Unknown, Reason::Suspended, "suspended: no copies are read again");
+        return None;
+    }
+    let newest = runs.last().filter(|run| run.result == RunResult::Running);
+    if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?)))
+        && run.observed.problem.is_some()
+    {
+        let message = format!("{} cannot start: {}", run.observed.job, one_line(&failure.message));
+        conditions.set(TYPE, Truth::False, failure.reason, message);
+        return next;
+    }
+    let since = status.scrub_schedule.as_ref().and_then(|known| known.schedule_since.as_ref());
+    let served = last.and_then(|scrub| scrub.scheduled_time.as_ref().or(scrub.start_time.as_ref()));
+    let since = [since, served].into_iter().flatten().map(|time| time.0).max().unwrap_or(now);
+    let longest =
+        last.and_then(|scrub| scrub.duration_seconds).unwrap_or_default().clamp(0.0, LONGEST_SECONDS);
+    let longest = SignedDuration::from_secs_f64(longest);
+    let overdue_at = schedule::overdue_at(schedule, &policy.zone, since, longest);
+    let overdue_at = overdue_at.map(|at| time(at).0);
+    let due = schedule.after(&policy.zone, since).map(minute).unwrap_or_default();
+    let (truth, reason, message) = match last {
+        Some(scrub) if scrub.result == RunResult::Failed => {
+            let reason = Reason::of_word(&scrub.reason).unwrap_or(Reason::InternalError);
+            (Truth::False, reason, format!("{} failed: {}", scrub.job, scrub.message))
+        }
+        _ if overdue_at.is_some_and(|at| at <= now) => {
+            (Truth::False, Reason::Overdue, format!("the scrub that was due at {due} is overdue"))
+        }
+        Some(scrub) if scrub.result == RunResult::Unknown => {
+            (Truth::Unknown, Reason::ReportLost, format!("{}: {}", scrub.job, scrub.message))
+        }
+        Some(scrub) => {
+            let at = scrub.start_time.as_ref().map_or_else(String::new, |at| minute(at.0));
+            (Truth::True, Reason::Verified, format!("{at}: {}", scrub.message))
+        }
+        None => (Truth::Unknown, Reason::AwaitingFirstScrub, format!("the first scrub is due at {due}")),
+    };
+    conditions.set(TYPE, truth, reason, message);
+    [next, overdue_at.filter(|at| *at > now)].into_iter().flatten().min()
+}
+
+/// A report that says more is wrong, and must not put off `Overdue`.
+const LONGEST_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
