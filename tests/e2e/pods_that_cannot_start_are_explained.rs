@@ -5,7 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use api::{BackupPolicySpec, policy::SecretKeyRef};
 use domain::reason::Reason;
-use pgbackup_tests::{condition, env::on_volume, story};
+use pgbackup_tests::{
+    cluster::NODE_VOLUMES,
+    condition,
+    env::on_volume,
+    manifests,
+    policy::Policy,
+    story,
+    wait::{self, DEADLINE},
+};
 
 /// The promise.
 const A_MINUTE: Duration = Duration::from_mins(1);
@@ -59,6 +67,93 @@ fn pods_that_cannot_start_are_explained() -> Result<()> {
                 .await?;
             assert!(message.contains(named), "{message}");
         }
+        Ok(())
+    })
+}
+
+/// A quota of no pods.
+const QUOTA: &str = "
+apiVersion: v1
+kind: ResourceQuota
+metadata:
+  name: no-room
+spec:
+  hard:
+    count/pods: \"0\"
+";
+
+/// A pod that the namespace would admit.
+const POD: &str = r#"{"spec": {
+  "securityContext": {"runAsNonRoot": true, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+  "containers": [{"name": "x", "image": "x", "securityContext": {
+    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}"#;
+
+#[test]
+fn what_only_events_tell_is_explained() -> Result<()> {
+    story("events-tell", async |env| {
+        let cannot_start = async |policy: &Policy, named: &str| {
+            policy
+                .status_with(&format!("PodCannotStart: {named}"), A_MINUTE, |status| {
+                    let healthy = condition(status, "BackupHealthy")?;
+                    let is_named =
+                        healthy.reason == Reason::PodCannotStart.word() && healthy.message.contains(named);
+                    (healthy.status == "False" && is_named).then_some(())
+                })
+                .await
+        };
+        env.node_volume("lost", manifests::HOST_PATH_VOLUME, "0777").await?;
+        env.on_node(&["rmdir", &format!("{NODE_VOLUMES}/{}-lost", env.namespace)]).await?;
+        let lost = env.policy("lost", |spec| spec.storage = on_volume("lost", None)).await?;
+        lost.ready().await?;
+        lost.request("now").await?;
+        cannot_start(&lost, "hostPath type check failed").await?;
+
+        env.create(QUOTA).await?;
+        let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
+        wait::until("the quota counts", DEADLINE, async || {
+            Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains("no-room")).then_some(()))
+        })
+        .await?;
+        let shop = env.policy("shop", |_| ()).await?;
+        shop.ready().await?;
+        shop.request("now").await?;
+        cannot_start(&shop, "exceeded quota: no-room").await
+    })
+}
+
+#[test]
+fn a_pod_that_the_node_evicts_is_called_so_and_tried_again() -> Result<()> {
+    story("evicted", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        let fill = "head -c 50M /dev/zero > /scratch/fill; exec tail -f /dev/null";
+        policy
+            .start("full", |run| {
+                run.disk_limit("8Mi").script(fill);
+            })
+            .await?;
+        policy
+            .status_with("the node evicted the pod", DEADLINE, |status| {
+                let healthy = condition(status, "BackupHealthy")?;
+                healthy
+                    .message
+                    .contains("a try of full failed and is repeated: the node evicted the pod")
+                    .then_some(())
+            })
+            .await
+    })
+}
+
+#[test]
+fn a_pod_that_ends_without_a_word_has_failed() -> Result<()> {
+    story("no-word", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        policy
+            .start("mute", |run| {
+                run.once().script("exit 3");
+            })
+            .await?;
+        let failure = policy.failed("mute", Reason::PodFailed).await?;
+        assert!(failure.message.contains("without a report: Error, exit code 3"), "{}", failure.message);
         Ok(())
     })
 }

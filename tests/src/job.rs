@@ -63,6 +63,14 @@ impl RunnerSpec<'_> {
         self
     }
 
+    /// The pod may have no more on the node's disk than this (`8Mi`).
+    pub fn disk_limit(&mut self, limit: &str) -> &mut Self {
+        let resources = self.runner().resources.get_or_insert_default();
+        let limit = ("ephemeral-storage".to_owned(), Quantity(limit.to_owned()));
+        resources.limits.get_or_insert_default().extend([limit]);
+        self
+    }
+
     /// The Job may take no longer than this, in seconds.
     pub fn deadline(&mut self, seconds: i64) -> &mut Self {
         self.job.active_deadline_seconds = Some(seconds);

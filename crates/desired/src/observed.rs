@@ -1,8 +1,13 @@
 //! What is seen of a policy in the cluster, reduced to what its status needs.
 
 use domain::{reason::Reason, report::RunReport};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// How long a pod may take to start before anybody is told. A new one often waits for a moment: a volume that is made for
+/// its first pod is bound, a node is added, an image comes. Half of the minute within which people are promised to hear of
+/// it.
+pub const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is seen of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,6 +73,31 @@ pub struct ObservedRun {
     /// Why the newest pod cannot start, while that is so.
     #[serde(default)]
     pub problem: Option<Problem>,
+    /// It has not started, and nothing that is seen of it says why.
+    #[serde(default)]
+    pub silence: Option<Silence>,
+}
+
+/// A Job without a pod, or a pod whose containers have not started, that says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Silence {
+    /// The UID of the Job or the pod: events about it may tell.
+    pub uid: String,
+    /// When it was made.
+    pub since: Timestamp,
+}
+
+impl Silence {
+    /// When it has lasted so long that somebody should be told.
+    pub fn ends(&self) -> Timestamp {
+        self.since.saturating_add(PATIENCE).unwrap_or(self.since)
+    }
+
+    /// Whether it has.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.ends() <= now
+    }
 }
 
 /// How far a Job is.

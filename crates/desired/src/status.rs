@@ -18,7 +18,7 @@ use api::{
     status::{RunResult, ScheduleStatus, time},
 };
 use domain::{name::Operation, reason::Reason, report::RunReport};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(crate) use self::run::{lost, meaning};
@@ -29,13 +29,9 @@ use self::{
 };
 use crate::{
     objects,
-    observed::{JobState, Observed, ObservedCronJob, ObservedRun, Problem},
+    observed::{JobState, Observed, ObservedCronJob, ObservedRun, PATIENCE, Problem, Silence},
     validate::{Invalid, ValidPolicy},
 };
-
-/// How long a pod may wait for a node before anybody is told. A new one often does for a moment: a volume that is made
-/// for its first pod is bound, a node is added. Half of the minute within which people are promised to hear of it.
-const NODE_PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A status, and when time alone would change it.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,19 +121,22 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     observed
 }
 
-/// Without what may pass by itself: a pod that has not waited long for its node. And when the first of them has.
+/// Without what may pass by itself: a pod that has not waited long for its node. And when the first of them has, or has
+/// said nothing for long.
 fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let patience_ends = |problem: &Problem| {
         let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
-        since.checked_add(NODE_PATIENCE).ok().filter(|ends| *ends > now)
+        since.checked_add(PATIENCE).ok().filter(|ends| *ends > now)
     };
     let mut settles_at = None;
     let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
     for run in runs.filter(|run| run.state == JobState::Active) {
-        if let Some(ends) = run.problem.as_ref().and_then(patience_ends) {
+        let unscheduled = run.problem.as_ref().and_then(patience_ends);
+        if unscheduled.is_some() {
             run.problem = None;
-            settles_at = settles_at.into_iter().chain([ends]).min();
         }
+        let speaks = run.silence.as_ref().map(Silence::ends).filter(|ends| *ends > now);
+        settles_at = [settles_at, unscheduled, speaks].into_iter().flatten().min();
     }
     (observed, settles_at)
 }

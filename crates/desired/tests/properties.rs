@@ -10,8 +10,8 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
-    Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, events, status,
-    validate,
+    Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, Silence, StatusOutcome, events,
+    status, validate,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -126,6 +126,8 @@ fn run() -> impl Strategy<Value = ObservedRun> {
             }),
             job_uid: format!("uid of {job}"),
             job,
+            silence: (state == JobState::Active)
+                .then(|| Silence { uid: "u".into(), since: created + SignedDuration::from_secs(7000) }),
             created,
             state,
             problem,

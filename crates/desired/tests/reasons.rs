@@ -48,6 +48,7 @@ fn failed(reason: Reason) -> Observed {
             message: None,
         }),
         problem: None,
+        silence: None,
     };
     Observed { cron_job: ObservedCronJob::Ours, runs: vec![run], ..Observed::default() }
 }

@@ -125,8 +125,9 @@ reasons! {
     SecretNotFound = None, "Create the Secret that the message names, in the policy's namespace.";
     /// No node has taken the pod for half a minute.
     Unschedulable = None, "Act on the scheduler's words: most often a volume claim does not exist or is not bound.";
-    /// The container could not be created or started.
-    PodCannotStart = None, "Act on the kubelet's words.";
+    /// The pod could not be made, or its container not be created or started: a quota, an admission policy, a volume that
+    /// cannot be mounted.
+    PodCannotStart = None, "Act on the words of the kubelet or the API server.";
     /// The pod ran out of memory.
     OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace sets, or free memory on the node.";
     /// The run took longer than the Job's deadline.

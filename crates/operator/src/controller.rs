@@ -31,6 +31,7 @@ use crate::{
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
     reconciles::Reconciles,
+    warnings,
     watches::Scope,
     written::Written,
 };
@@ -42,7 +43,8 @@ const CONCURRENCY: u16 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Nothing wakes us when a name becomes free or the API server takes what it refused: look again now and then.
+/// Nothing wakes us when a name becomes free, the API server takes what it refused, or an event tells why a pod does not
+/// start: look again now and then.
 const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
 /// What a reconcile works with.
@@ -205,6 +207,8 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         }
     }
     let now = Timestamp::now();
+    let namespace = policy.namespace().unwrap_or_default();
+    let silent = warnings::explain(&context.client, &namespace, &mut observed, now).await;
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);
     if let Some(written) = apply::status(&context.client, policy, &outcome.status).await? {
         context.written.remember(written);
@@ -214,7 +218,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let blocked = (waits || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
+    let blocked = (waits || silent || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
     let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }

@@ -12,6 +12,7 @@ mod observe;
 mod ops;
 mod pods;
 mod reconciles;
+mod warnings;
 mod watches;
 mod written;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use desired::{JobState, Observed, ObservedCronJob, ObservedRun};
+use desired::{JobState, Observed, ObservedCronJob, ObservedRun, Silence};
 use domain::name::Operation;
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -283,12 +283,29 @@ impl SeenJob {
     fn run(&self, uid: &str) -> Option<ObservedRun> {
         let JobIdentity { name: job, created, .. } = self.job.clone()?;
         let state = if self.is_speaking() { JobState::Active } else { self.state.clone()? };
-        let mut pods: Vec<&SeenPod> = self.pods.values().collect();
-        pods.sort_by_key(|pod| std::cmp::Reverse(pod.created));
-        let speaker = pods.into_iter().find(|pod| pod.says_something()).cloned();
+        let mut pods: Vec<(&String, &SeenPod)> = self.pods.iter().collect();
+        pods.sort_by_key(|(_, pod)| std::cmp::Reverse(pod.created));
+        let silence = match pods.first() {
+            None => Some(Silence { uid: uid.to_owned(), since: created }),
+            Some((pod_uid, pod)) if pod.silent => {
+                Some(Silence { uid: (*pod_uid).clone(), since: pod.created })
+            }
+            Some(_) => None,
+        };
+        let silence = silence.filter(|_| state == JobState::Active);
+        let speaker = pods.into_iter().map(|(_, pod)| pod).find(|pod| pod.says_something()).cloned();
         let (report, container, problem) =
             speaker.map_or((None, None, None), |pod| (pod.report, pod.container, pod.problem));
-        Some(ObservedRun { job, job_uid: uid.to_owned(), created, state, report, container, problem })
+        Some(ObservedRun {
+            job,
+            job_uid: uid.to_owned(),
+            created,
+            state,
+            report,
+            container,
+            problem,
+            silence,
+        })
     }
 }
 

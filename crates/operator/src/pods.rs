@@ -21,6 +21,8 @@ pub struct SeenPod {
     pub container: Option<Container>,
     /// Why it cannot start.
     pub problem: Option<Problem>,
+    /// None of its containers has started, and it does not say why.
+    pub silent: bool,
 }
 
 impl SeenPod {
@@ -46,12 +48,19 @@ pub fn seen(pod: &Pod) -> SeenPod {
         exit_code: -1,
         message: None,
     });
+    let problem = problem(pod, &status);
+    let started = |container: &ContainerStatus| {
+        container.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    };
     SeenPod {
+        silent: problem.is_none()
+            && status.phase.as_deref() == Some("Pending")
+            && !container_statuses(&status).any(started),
         created: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         unfinished: !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         report: message.and_then(RunReport::parse),
         container: evicted.or(ended),
-        problem: problem(pod, &status),
+        problem,
     }
 }
 
