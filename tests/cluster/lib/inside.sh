@@ -69,8 +69,11 @@ until_true() {
 
 api_ready() { curl -sf --max-time 2 --cacert "$NODE_DIR/pki/ca.crt" "$API_SERVER/readyz"; }
 
-start_runtime_and_store() {
+start_runtime() {
   component containerd env "PATH=$NODE_DIR/bin:$PATH" containerd --config "$NODE_DIR/config/containerd.toml" --log-level info
+}
+
+start_etcd() {
   # A test's data need not survive the machine.
   component etcd "$NODE_DIR/bin/etcd" --data-dir "$NODE_DIR/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
@@ -123,14 +126,34 @@ run_inside() {
   export KUBECACHEDIR=/run/kubectl-cache
   set_up_mounts
   set_up_network
-  start_runtime_and_store
+  start_runtime
+  start_etcd
   start_api_server
   start_kubelet
   start_controllers
   start_dns
   # Process 1 also reaps what containerd's shims leave behind; only the end of a
   # component matters.
-  wait -n -p ended "${!COMPONENT_OF_PID[@]}" || true
-  echo "${COMPONENT_OF_PID[$ended]} ended: see $STATE/log/${COMPONENT_OF_PID[$ended]}.log"
-  exit 1
+  while true; do
+    wait -n -p ended "${!COMPONENT_OF_PID[@]}" || true
+    start_anew "$ended" || exit 1
+  done
+}
+
+# start_anew PID: a component that "cluster kill" has ended, as a supervisor would. One that ended by itself ends the
+# node: no test shall go on without it.
+start_anew() {
+  local name=${COMPONENT_OF_PID[$1]}
+  unset "COMPONENT_OF_PID[$1]"
+  if [ ! -e "$NODE_DIR/run/killed-$name" ]; then
+    echo "$name ended: see $STATE/log/$name.log"
+    return 1
+  fi
+  rm "$NODE_DIR/run/killed-$name"
+  echo "$name was killed, and starts anew"
+  mv "$NODE_DIR/log/$name.log" "$NODE_DIR/log/$name.before.log"
+  case $name in
+    etcd) start_etcd ;;
+    kube-apiserver) start_api_server ;;
+  esac
 }
