@@ -62,6 +62,10 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
 	@tests/with-cluster tests/end-to-end $(TEST)
 
+.PHONY: chaos
+chaos: images test-images ## Everything goes wrong for some minutes, on a real Kubernetes (root; CHAOS_SECONDS, CHAOS_SEED)
+	@CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
+
 .PHONY: fuzz
 fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (10 minutes; FUZZ_SECONDS for each)
 	@fuzz/run $(FUZZ) $(FUZZ_SECONDS)

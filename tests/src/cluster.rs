@@ -116,6 +116,11 @@ impl Cluster {
         self.door("kubectl", args, input)
     }
 
+    /// Ends a component of the node, which then starts anew.
+    pub(crate) fn kill(&self, component: &str) -> Result<()> {
+        self.door("kill", &[component], "").map(drop)
+    }
+
     /// Runs a tool of the test cluster, which has its own kubectl and helm; they use any cluster of KUBECONFIG.
     fn door(&self, tool: &str, args: &[&str], input: &str) -> Result<String> {
         let door = self.root.join("tests/cluster/cluster");

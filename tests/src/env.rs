@@ -56,16 +56,25 @@ pub struct Env {
 /// it is printed. `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
 pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
     let cluster = Cluster::get();
-    outcome(runtime()?.block_on(run(cluster, name, test)))
+    outcome(runtime()?.block_on(run(cluster, STORY_LIMIT, name, test)))
 }
 
 /// The same for a test that may stop the operator, which is there again when the test has ended. Such tests belong into
 /// `tests/alone`: others wait for what the operator says within a minute.
 pub fn story_alone(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
+    story_alone_within(STORY_LIMIT, name, test)
+}
+
+/// The same for a test that takes longer than others may.
+pub fn story_alone_within(
+    limit: Duration,
+    name: &str,
+    test: impl AsyncFnOnce(Env, Operator) -> Result<()>,
+) -> Result<()> {
     let cluster = Cluster::get();
     outcome(runtime()?.block_on(async {
         let _alone = ALONE.lock().await;
-        let ended = run(cluster, name, async |env: Env| {
+        let ended = run(cluster, limit, name, async |env: Env| {
             let operator = Operator::new(env.client.clone());
             test(env, operator).await
         })
@@ -80,11 +89,12 @@ type Ended = std::thread::Result<Result<()>>;
 
 async fn run(
     cluster: &'static Cluster,
+    limit: Duration,
     name: &str,
     test: impl AsyncFnOnce(Env) -> Result<()>,
 ) -> Result<Ended> {
     let env = Env::new(cluster, name).await?;
-    let limited = time::timeout(STORY_LIMIT, test(env.clone()));
+    let limited = time::timeout(limit, test(env.clone()));
     let started = Instant::now();
     let ended = AssertUnwindSafe(limited).catch_unwind().await;
     println!("{name} took {:.1} s", started.elapsed().as_secs_f32());
@@ -98,7 +108,7 @@ async fn run(
     } else {
         println!("namespace {} is kept, as PGBACKUP_KEEP asks", env.namespace);
     }
-    let late = |_| Err(anyhow!("the test took longer than {STORY_LIMIT:?}"));
+    let late = |_| Err(anyhow!("the test took longer than {limit:?}"));
     Ok(ended.map(|ended| ended.unwrap_or_else(late)))
 }
 
@@ -208,6 +218,21 @@ impl Env {
     /// Runs kubectl in the test's namespace; returns what it prints.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
+    }
+
+    /// Runs kubectl for the cluster, with this on its standard input; returns what it prints.
+    pub fn cluster_kubectl(&self, args: &[&str], input: &str) -> Result<String> {
+        self.cluster.kubectl(args, input)
+    }
+
+    /// Ends etcd or the API server, which then starts anew.
+    pub fn kill(&self, component: &str) -> Result<()> {
+        self.cluster.kill(component)
+    }
+
+    /// The node.
+    pub fn node(&self) -> &str {
+        &self.cluster.node
     }
 
     /// The lines of the operator's log that are about the test's namespace.

@@ -20,7 +20,7 @@ pub mod wait;
 
 pub use bucket::Bucket;
 pub use cluster::Cluster;
-pub use env::{Env, story, story_alone};
+pub use env::{Env, story, story_alone, story_alone_within};
 pub use job::{Death, RunnerJob, RunnerSpec, Signal};
 pub use operator::Operator;
 pub use policy::{Policy, condition};

@@ -46,12 +46,26 @@ impl Operator {
         Ok(())
     }
 
+    /// Ends its pods at once, whatever they are doing.
+    pub async fn kill(&self) -> Result<()> {
+        let at_once = DeleteParams::default().grace_period(0);
+        for pod in self.pods().list_metadata(&ListParams::default()).await? {
+            self.pods().delete(&pod.name_any(), &at_once).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes the number of its replicas, and does not wait.
+    pub async fn ask_for(&self, replicas: usize) -> Result<()> {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        deployments.patch_scale(NAME, &PatchParams::default(), &patch).await.map(drop).map_err(Into::into)
+    }
+
     /// Changes the number of its replicas and waits until there are so many, all ready, and no others; returns their
     /// names.
     pub async fn scale(&self, replicas: usize) -> Result<Vec<String>> {
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        deployments.patch_scale(NAME, &PatchParams::default(), &patch).await?;
+        self.ask_for(replicas).await?;
         let what = format!("{replicas} replicas of the operator are there, ready, and no others");
         wait::until(&what, DEADLINE, async || {
             let pods = self.pods().list(&ListParams::default()).await?.items;

@@ -28,7 +28,7 @@ pub async fn cron_job(
 ) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
     let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let found = match observed {
-        (ObservedCronJob::Missing, _) => match call(api.create(&parameters(), &first(wanted))).await {
+        (ObservedCronJob::Missing, None) => match call(api.create(&parameters(), &first(wanted))).await {
             Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
             // One that our watch does not select, or has not shown yet.
             Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?,
@@ -38,6 +38,10 @@ pub async fn cron_job(
         (owner, None) => return Ok((owner, None)),
     };
     let owner = cron_job::ownership(policy, &found);
+    if owner == ObservedCronJob::Missing && cron_job::is_of_before(policy, &found) {
+        remove(client, &found, "its policy was made anew").await?;
+        return Ok((owner, None));
+    }
     if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
         return Ok((owner, Some(found)));
     }
@@ -66,19 +70,15 @@ async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Resul
     write(json!({"metadata": written_as(&corrected, generation)})).await
 }
 
-/// Removes a CronJob of ours that the policy no longer asks for, and with it its Jobs.
-pub async fn remove(client: &Client, found: &CronJob) -> Result<(), CallError> {
+/// Removes a CronJob that the policy does not ask for, or not any more, and with it its Jobs.
+pub async fn remove(client: &Client, found: &CronJob, why: &str) -> Result<(), CallError> {
     let api: Api<CronJob> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
     // The UID spares one that was made anew by somebody else.
     let preconditions = Preconditions { uid: found.uid(), resource_version: None };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
     match call(api.delete(&found.name_any(), &parameters)).await {
         Ok(_) => {
-            tracing::info!(
-                namespace = found.namespace(),
-                "CronJob {} is no longer asked for; removed",
-                found.name_any()
-            );
+            tracing::info!(namespace = found.namespace(), "CronJob {} removed: {why}", found.name_any());
             Ok(())
         }
         Err(error) if error.is_not_found() => Ok(()),

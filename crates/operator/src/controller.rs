@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{self, Requested},
     client::CallError,
+    cron_job,
     events::Events,
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
@@ -241,8 +242,12 @@ async fn carry_out(
             let seen = (observed.scrub_cron_job.clone(), scrub);
             observed.scrub_cron_job = Box::pin(apply::cron_job(client, policy, wanted, seen)).await?.0;
         }
-        (None, Some(scrub)) if observed.scrub_cron_job == ObservedCronJob::Ours => {
-            apply::remove(client, &scrub).await?;
+        (None, Some(scrub))
+            if observed.scrub_cron_job == ObservedCronJob::Ours
+                || cron_job::is_of_before(policy, &scrub)
+                    && observed.scrub_cron_job == ObservedCronJob::Missing =>
+        {
+            apply::remove(client, &scrub, "the policy does not ask for scrubs").await?;
             observed.scrub_cron_job = ObservedCronJob::Missing;
         }
         (None, _) => observed.scrub_cron_job = ObservedCronJob::Missing,

@@ -40,13 +40,22 @@ pub fn ownership(policy: &BackupPolicy, cron_job: &CronJob) -> ObservedCronJob {
     let controller = cron_job.owner_references().iter().find(|owner| owner.controller == Some(true));
     match controller {
         Some(owner) if Some(&owner.uid) == policy.uid().as_ref() => ObservedCronJob::Ours,
-        // Of a policy that was deleted and made anew: the garbage collector is about to take it away.
+        // Of a policy that was deleted and made anew, or is about to be: it is on its way out.
         Some(owner) if owner.kind == BackupPolicy::kind(&()) && owner.name == policy.name_any() => {
             ObservedCronJob::Missing
         }
         Some(owner) => ObservedCronJob::Foreign { owner: format!("{} {}", owner.kind, owner.name) },
         None => ObservedCronJob::Foreign { owner: "nobody that Kubernetes knows".to_owned() },
     }
+}
+
+/// Whether a CronJob of another policy of this name was there before this policy was: then its owner is gone for good. The
+/// garbage collector takes it away, unless it has missed that policy's end, and then it never will: seen where the API
+/// server ended and the definition changed at the same time. One that is younger may be of the policy that follows this
+/// one, which we have not seen.
+pub fn is_of_before(policy: &BackupPolicy, cron_job: &CronJob) -> bool {
+    let [policy, cron_job] = [policy.creation_timestamp(), cron_job.creation_timestamp()];
+    cron_job.zip(policy).is_some_and(|(cron_job, policy)| cron_job.0 < policy.0)
 }
 
 #[cfg(test)]
@@ -94,6 +103,14 @@ mod tests {
             ObservedCronJob::Missing,
             "it is on its way out"
         );
+        let mut old = cron_job("shop-backup");
+        let at =
+            |time: &str| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time.parse().unwrap()));
+        policy.metadata.creation_timestamp = at("2026-11-23T02:15:01Z");
+        for (made, is_of_before) in [("2026-11-23T02:15:00Z", true), ("2026-11-23T02:15:01Z", false)] {
+            old.metadata.creation_timestamp = at(made);
+            assert_eq!(super::is_of_before(&policy, &old), is_of_before, "{made}");
+        }
         policy.metadata.name = Some("other".into());
         let foreign = ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() };
         assert_eq!(ownership(&policy, &cron_job("shop-backup")), foreign);

@@ -1,0 +1,272 @@
+//! What goes wrong, one thing at a time, as chance will have it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result};
+use api::{BackupPolicy, policy::Scrub};
+use domain::name::{self, Operation};
+use k8s_openapi::{
+    api::{
+        batch::v1::{CronJob, Job},
+        core::v1::Pod,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
+};
+use pgbackup_tests::{Env, Operator, Policy, env::NEW_YEAR};
+use serde_json::json;
+
+use crate::{chance::Chance, storms::Storm};
+
+/// How many replicas there may be.
+const REPLICAS: [usize; 2] = [1, 2];
+
+/// How long a storm lasts, and a node is drained, in milliseconds.
+const SPELL: usize = 6000;
+
+/// How long it is calm between two faults, at most, in milliseconds.
+const PAUSE: usize = 2000;
+
+/// Schedules that policies get; the second never comes, which only the operator can see.
+const SCHEDULES: [&str; 3] = [NEW_YEAR, "0 0 30 2 *", "H 5 1 1 *"];
+
+/// All that can go wrong.
+const FAULTS: [Fault; 16] = [
+    Fault::KillOperator,
+    Fault::Scale,
+    Fault::KillApiServer,
+    Fault::KillEtcd,
+    Fault::Storm(Storm::TooManyRequests),
+    Fault::Storm(Storm::InternalError),
+    Fault::Conflicts,
+    Fault::DeleteCronJob,
+    Fault::ChangeCronJob,
+    Fault::EditPolicy,
+    Fault::EditPolicy,
+    Fault::RemakePolicy,
+    Fault::Request,
+    Fault::DeleteJob,
+    Fault::Drain,
+    Fault::ChangeDefinition,
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    KillOperator,
+    Scale,
+    KillApiServer,
+    KillEtcd,
+    Storm(Storm),
+    Conflicts,
+    DeleteCronJob,
+    ChangeCronJob,
+    EditPolicy,
+    RemakePolicy,
+    Request,
+    DeleteJob,
+    Drain,
+    ChangeDefinition,
+}
+
+/// What goes wrong, and what was asked for meanwhile.
+pub struct Chaos {
+    env: Env,
+    operator: Operator,
+    /// The policies as they were made last.
+    pub policies: Vec<Policy>,
+    /// The last token that each policy was asked with.
+    pub requests: BTreeMap<String, String>,
+    chance: Chance,
+    struck: BTreeMap<String, u32>,
+    failed: u32,
+}
+
+impl Chaos {
+    /// Nothing has gone wrong yet.
+    pub fn new(env: Env, operator: Operator, policies: Vec<Policy>, chance: Chance) -> Self {
+        let (requests, struck) = Default::default();
+        Self { env, operator, policies, requests, chance, struck, failed: 0 }
+    }
+
+    /// One thing goes wrong, and maybe a pause follows. The API server may be away, so what fails here is no news.
+    pub async fn strike(&mut self) {
+        let fault = *self.chance.one_of(&FAULTS);
+        let words = format!("{fault:?}");
+        match Box::pin(self.bring_about(fault)).await {
+            Ok(()) => *self.struck.entry(words).or_default() += 1,
+            Err(_) => self.failed += 1,
+        }
+        self.pause(PAUSE).await;
+    }
+
+    /// How often each happened.
+    pub fn summary(&self) -> String {
+        let struck: u32 = self.struck.values().sum();
+        format!("{struck} faults ({} more could not be brought about): {:?}", self.failed, self.struck)
+    }
+
+    /// The pace of the chaos; nothing is waited for.
+    async fn pause(&mut self, longest: usize) {
+        let millis = u64::try_from(self.chance.below(longest)).unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    fn policy(&mut self) -> Policy {
+        self.chance.one_of(&self.policies).clone()
+    }
+
+    async fn bring_about(&mut self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::KillOperator => self.operator.kill().await,
+            Fault::Scale => {
+                let replicas = *self.chance.one_of(&REPLICAS);
+                self.operator.ask_for(replicas).await
+            }
+            Fault::KillApiServer => self.env.kill("kube-apiserver"),
+            Fault::KillEtcd => self.env.kill("etcd"),
+            Fault::Storm(storm) => {
+                storm.begin(&self.env)?;
+                self.pause(SPELL).await;
+                storm.end(&self.env)
+            }
+            Fault::Conflicts => self.conflicts().await,
+            Fault::DeleteCronJob => self.delete_cron_job().await,
+            Fault::ChangeCronJob => {
+                let name = self.policy().cron_job_name();
+                let patch = Patch::Merge(json!({"spec": {"schedule": "1 1 1 1 *", "suspend": true}}));
+                let changed = self.env.api::<CronJob>().patch(&name, &PatchParams::default(), &patch).await;
+                changed.map(drop).map_err(Into::into)
+            }
+            Fault::EditPolicy => self.edit().await,
+            Fault::RemakePolicy => self.remake().await,
+            Fault::Request => self.request().await,
+            Fault::DeleteJob => self.delete_job().await,
+            Fault::Drain => self.drain().await,
+            Fault::ChangeDefinition => self.change_definition().await,
+        }
+    }
+
+    /// Writes to CronJobs while the operator has to write to them too.
+    async fn conflicts(&mut self) -> Result<()> {
+        let cron_jobs = self.env.api::<CronJob>();
+        let policies: Vec<Policy> = (0..5).map(|_| self.policy()).collect();
+        for policy in &policies {
+            let minute = self.chance.below(60);
+            policy.edit(|spec| spec.schedule = format!("{minute} 4 1 1 *")).await?;
+            for turn in 0..10 {
+                let patch = Patch::Merge(json!({"metadata": {"annotations": {"chaos": turn.to_string()}}}));
+                cron_jobs.patch(&policy.cron_job_name(), &PatchParams::default(), &patch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_cron_job(&mut self) -> Result<()> {
+        let policy = self.policy().name;
+        let operation = *self.chance.one_of(&Operation::ALL);
+        let name = operation.cron_job(&policy);
+        // Its Jobs stay: a Job that was requested must not come again for this.
+        let deleted = self.env.api::<CronJob>().delete(&name, &DeleteParams::orphan()).await;
+        deleted.map(drop).map_err(Into::into)
+    }
+
+    async fn edit(&mut self) -> Result<()> {
+        let (policy, what) = (self.policy(), self.chance.below(3));
+        let schedule = (*self.chance.one_of(&SCHEDULES)).to_owned();
+        policy
+            .edit(|spec| match what {
+                0 => spec.schedule = schedule,
+                1 => spec.suspend = !spec.suspend,
+                _ => {
+                    let scrub = Scrub { schedule: NEW_YEAR.to_owned(), share: 10 };
+                    spec.verification.scrub =
+                        if spec.verification.scrub.is_some() { None } else { Some(scrub) };
+                }
+            })
+            .await
+    }
+
+    /// Deletes a policy and makes one of the same name at once.
+    async fn remake(&mut self) -> Result<()> {
+        let at = self.chance.below(self.policies.len());
+        let name = self.policies[at].name.clone();
+        self.env.api::<BackupPolicy>().delete(&name, &DeleteParams::default()).await?;
+        self.requests.remove(&name);
+        self.policies[at] = self.env.policy(&name, |_| ()).await?;
+        Ok(())
+    }
+
+    async fn request(&mut self) -> Result<()> {
+        let policy = self.policy();
+        let token = format!("t{}", self.chance.below(1_000_000_000));
+        // Also where the answer is lost: it may have been done.
+        self.requests.insert(policy.name.clone(), token.clone());
+        policy.request(&token).await.map(drop)
+    }
+
+    /// Deletes the Job of a request that was handled: it must not come again.
+    async fn delete_job(&mut self) -> Result<()> {
+        let at = self.chance.below(self.requests.len());
+        let (name, token) = self.requests.iter().nth(at).context("nothing was requested yet")?;
+        let policy = self.env.api::<BackupPolicy>().get(name).await?;
+        let handled = policy.status.and_then(|status| status.last_handled_request);
+        anyhow::ensure!(handled.as_ref() == Some(token), "it was not handled yet");
+        let job = name::requested_job(name, token);
+        let deleted = self.env.api::<Job>().delete(&job, &DeleteParams::background()).await;
+        deleted.map(drop).map_err(Into::into)
+    }
+
+    /// Closes the node for a while, and evicts the pods of backups.
+    async fn drain(&mut self) -> Result<()> {
+        let node = self.env.node().to_owned();
+        self.env.cluster_kubectl(&["cordon", &node], "")?;
+        let pods = self.env.api::<Pod>();
+        let ours = ListParams::default().labels(&format!(
+            "{}={}",
+            api::meta::MANAGED_BY_LABEL,
+            api::meta::MANAGED_BY
+        ));
+        for pod in pods.list_metadata(&ours).await? {
+            pods.evict(&pod.name_any(), &EvictParams::default()).await?;
+        }
+        self.pause(SPELL).await;
+        self.env.cluster_kubectl(&["uncordon", &node], "").map(drop)
+    }
+
+    /// The API server serves the resource anew, which ends every watch of it.
+    async fn change_definition(&mut self) -> Result<()> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.env.client.clone());
+        let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/description";
+        let words = format!("What is wanted ({}).", self.chance.below(1_000_000));
+        let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": words}]))?;
+        let changed = definitions
+            .patch("backuppolicies.pgbackup.dev", &PatchParams::default(), &Patch::<()>::Json(patch))
+            .await;
+        changed.map(drop).map_err(Into::into)
+    }
+
+    /// Takes back what would go on: storms, a closed node, a second replica. Policies that cannot work, or rest, are
+    /// corrected.
+    pub async fn calm(&self) -> Result<()> {
+        for storm in [Storm::TooManyRequests, Storm::InternalError] {
+            storm.end(&self.env)?;
+        }
+        self.env.cluster_kubectl(&["uncordon", self.env.node()], "")?;
+        self.operator.scale(1).await?;
+        for policy in &self.policies {
+            let stands = self.env.api::<BackupPolicy>().get(&policy.name).await?.spec;
+            if stands.suspend || stands.schedule == SCHEDULES[1] {
+                policy
+                    .edit(|spec| {
+                        spec.suspend = false;
+                        NEW_YEAR.clone_into(&mut spec.schedule);
+                    })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! What must hold when all is calm again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::{Result, bail, ensure};
+use api::{BackupPolicy, meta};
+use domain::name::Operation;
+use k8s_openapi::api::batch::v1::CronJob;
+use kube::{ResourceExt as _, api::ListParams};
+use pgbackup_tests::{Env, condition, wait};
+
+use crate::{faults::Chaos, jobs::SeenJobs};
+
+/// Waits until every policy is as it should be, then checks what must never have happened.
+pub async fn hold(env: &Env, chaos: &Chaos, jobs: &SeenJobs, deadline: Duration) -> Result<()> {
+    let mut last = Vec::new();
+    let converged = wait::until("everything is as the policies say", deadline, async || {
+        // Looking is cheap, but not that cheap.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        last = differences(env, chaos).await?;
+        Ok(last.is_empty().then_some(()))
+    })
+    .await;
+    if let Err(error) = converged {
+        bail!("{error}\n{}", last.join("\n"));
+    }
+    let twice = jobs.twice();
+    ensure!(twice.is_empty(), "these ran twice: {twice:?}");
+    statuses_are_true(env, chaos).await?;
+    nothing_is_written(env, chaos).await?;
+    let log = env.operator_log()?;
+    ensure!(!log.contains("panic"), "the operator panicked: {log}");
+    let policy = chaos.policies.last().ok_or_else(|| anyhow::anyhow!("no policies"))?;
+    policy.backup("after-the-storm").await.map(drop)
+}
+
+/// What is not as it should be.
+async fn differences(env: &Env, chaos: &Chaos) -> Result<Vec<String>> {
+    let all = ListParams::default();
+    let policies = env.api::<BackupPolicy>().list(&all).await?.items;
+    let cron_jobs = env.api::<CronJob>().list(&all).await?.items;
+    let cron_jobs: BTreeMap<String, CronJob> =
+        cron_jobs.into_iter().map(|cron_job| (cron_job.name_any(), cron_job)).collect();
+    let mut wrong = Vec::new();
+    let mut wanted = BTreeSet::new();
+    for policy in &policies {
+        let name = policy.name_any();
+        let scrub = policy.spec.verification.scrub.as_ref().map(|scrub| (Operation::Scrub, &scrub.schedule));
+        for (operation, _) in [(Operation::Backup, &policy.spec.schedule)].into_iter().chain(scrub) {
+            let cron_job = operation.cron_job(&name);
+            wrong.extend(cron_job_differs(policy, operation, cron_jobs.get(&cron_job)));
+            wanted.insert(cron_job);
+        }
+        wrong.extend(status_differs(policy, chaos.requests.get(&name)));
+    }
+    wrong.extend(
+        cron_jobs.keys().filter(|name| !wanted.contains(*name)).map(|name| format!("{name} is left over")),
+    );
+    Ok(wrong)
+}
+
+fn cron_job_differs(
+    policy: &BackupPolicy,
+    operation: Operation,
+    cron_job: Option<&CronJob>,
+) -> Option<String> {
+    let name = operation.cron_job(&policy.name_any());
+    let Some(cron_job) = cron_job else { return Some(format!("{name} is missing")) };
+    let is_owned = cron_job.owner_references().iter().any(|owner| Some(&owner.uid) == policy.uid().as_ref());
+    let status = policy.status.as_ref()?;
+    let effective = match operation {
+        Operation::Backup => status.effective_schedule.as_ref(),
+        Operation::Scrub => status.scrub_schedule.as_ref().map(|known| &known.effective_schedule),
+    };
+    let as_wanted = is_owned
+        && Some(&cron_job.spec.schedule) == effective
+        && cron_job.spec.suspend == Some(policy.spec.suspend);
+    (!as_wanted).then(|| format!("{name} is not what its policy says: {:?}", cron_job.spec.schedule))
+}
+
+fn status_differs(policy: &BackupPolicy, token: Option<&String>) -> Option<String> {
+    let name = policy.name_any();
+    let Some(status) = &policy.status else { return Some(format!("{name} has no status")) };
+    if status.observed_generation != policy.metadata.generation {
+        return Some(format!("{name} was not looked at as it is"));
+    }
+    let ready = condition(status, "Ready").map(|ready| ready.status.as_str());
+    if ready != Some("True") {
+        return Some(format!("{name} is not ready: {ready:?}"));
+    }
+    let asked = policy.annotations().get(meta::REQUESTED_AT);
+    let is_open = asked.is_some() && asked == token && asked != status.last_handled_request.as_ref();
+    is_open.then(|| format!("{name} was asked for a backup and did not take it"))
+}
+
+/// Of each policy that claims a copy, the store holds it; and no two sets are of one Job.
+async fn statuses_are_true(env: &Env, chaos: &Chaos) -> Result<()> {
+    let store = env.store().await?;
+    let mut claims = 0;
+    for policy in &chaos.policies {
+        let Some(claimed) = policy.status().await?.last_success else { continue };
+        let sets = store.sets(policy).await?;
+        let there = sets.iter().any(|set| Some(&set.manifest.id) == claimed.set.as_ref());
+        // A run that nobody saw is told of by a later one, which does not name its set.
+        ensure!(
+            there || claimed.set.is_none(),
+            "{} claims {claimed:?}, and the store has {sets:?}",
+            policy.name
+        );
+        let jobs: BTreeSet<&str> = sets.iter().map(|set| set.manifest.run.job_uid.as_str()).collect();
+        ensure!(jobs.len() == sets.len(), "two sets of one Job: {sets:?}");
+        claims += 1;
+    }
+    ensure!(claims > 0, "no backup was taken: the chaos was too short to say anything");
+    eprintln!("{claims} policies claim a copy, and the store holds each");
+    Ok(())
+}
+
+/// Nothing changes any more where nothing happens.
+async fn nothing_is_written(env: &Env, chaos: &Chaos) -> Result<()> {
+    let versions = async || -> Result<BTreeMap<String, Option<String>>> {
+        let policies = env.api::<BackupPolicy>().list_metadata(&ListParams::default()).await?;
+        Ok(policies.into_iter().map(|policy| (policy.name_any(), policy.resource_version())).collect())
+    };
+    let before = versions().await?;
+    // The operator has looked at this one after all that came before it.
+    let marker = chaos.policies.last().ok_or_else(|| anyhow::anyhow!("no policies"))?;
+    marker.observed_now().await?;
+    let busy: BTreeSet<&String> =
+        chaos.policies.iter().take(crate::BUSY).map(|policy| &policy.name).chain([&marker.name]).collect();
+    let after = versions().await?;
+    let changed: Vec<_> = before
+        .iter()
+        .filter(|(name, version)| after.get(*name) != Some(*version))
+        .map(|(name, _)| name)
+        // Their backups go on, and those that were asked for.
+        .filter(|name| !busy.contains(name) && !chaos.requests.contains_key(*name))
+        .collect();
+    ensure!(changed.is_empty(), "written though nothing happened: {changed:?}");
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! For some minutes everything goes wrong that can: the operator dies, its API server and etcd die, its requests are
+//! refused, its objects are changed and deleted, policies come and go. Then all must be as if nothing had happened.
+//!
+//! `make chaos` runs it on a node of its own. `CHAOS_SEED` repeats the choices of a run that failed, though not its timing;
+//! `CHAOS_SECONDS` says how long things go wrong.
+
+mod chance;
+mod faults;
+mod invariants;
+mod jobs;
+mod storms;
+
+use std::{
+    env,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use pgbackup_tests::{Policy, env::NEW_YEAR, story_alone_within};
+
+use crate::{chance::Chance, faults::Chaos, jobs::SeenJobs};
+
+/// Policies, nearly all of which wait for New Year.
+const POLICIES: usize = 200;
+
+/// So many of them take a backup every two minutes.
+const BUSY: usize = 8;
+
+/// Creations at once.
+const AT_ONCE: usize = 16;
+
+/// All must be well so long after the last fault: a reconcile that failed often is tried again after five minutes, and
+/// a third of that more.
+const CALM: Duration = Duration::from_mins(9);
+
+#[test]
+fn whatever_goes_wrong_all_is_well_in_the_end() -> Result<()> {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>()).transpose();
+    let long = Duration::from_secs(number("CHAOS_SECONDS")?.unwrap_or(180));
+    let fresh = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let seed = number("CHAOS_SEED")?.unwrap_or(fresh);
+    eprintln!("CHAOS_SEED={seed}");
+    story_alone_within(2 * (long + CALM), "chaos", async |env, operator| {
+        env.postgres(17).await?;
+        let names = (0..POLICIES).map(|n| format!("p{n}"));
+        let made = stream::iter(names).map(async |name| {
+            let busy = name[1..].parse::<usize>()? < BUSY;
+            env.policy(&name, |spec| {
+                spec.schedule = if busy { "*/2 * * * *" } else { NEW_YEAR }.to_owned();
+            })
+            .await
+        });
+        let policies: Vec<Policy> = made.buffered(AT_ONCE).try_collect().await?;
+        let jobs = SeenJobs::watch(&env);
+        let mut chaos = Chaos::new(env.clone(), operator, policies, Chance::new(seed));
+        let end = Instant::now() + long;
+        while Instant::now() < end {
+            chaos.strike().await;
+        }
+        eprintln!("{}", chaos.summary());
+        chaos.calm().await.context("the chaos should end")?;
+        invariants::hold(&env, &chaos, &jobs, CALM).await
+    })
+}

@@ -1,0 +1,70 @@
+//! What the API server itself refuses for a while: with 429, with 500, and with 409.
+
+use anyhow::Result;
+use pgbackup_tests::Env;
+
+/// No request of the operator is served: 429, as where an API server is short of everything.
+const TOO_MANY_REQUESTS: &str = "
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: pgbackup-chaos}
+spec:
+  type: Limited
+  limited: {nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: pgbackup-chaos}
+spec:
+  matchingPrecedence: 2
+  priorityLevelConfiguration: {name: pgbackup-chaos}
+  rules:
+    - subjects: [{kind: ServiceAccount, serviceAccount: {name: pgbackup-operator, namespace: pgbackup-system}}]
+      resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true}]
+";
+
+/// No write in the test's namespace is served: 500, as where a webhook is down.
+const INTERNAL_ERROR: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: pgbackup-chaos}
+webhooks:
+  - name: nobody.pgbackup.dev
+    clientConfig: {url: 'https://127.0.0.1:1/'}
+    failurePolicy: Fail
+    sideEffects: None
+    admissionReviewVersions: [v1]
+    timeoutSeconds: 1
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+    rules:
+      - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE, DELETE], resources: [cronjobs, jobs]}
+      - {apiGroups: [pgbackup.dev], apiVersions: ['*'], operations: [UPDATE], resources: [backuppolicies/status]}
+";
+
+/// How a storm refuses.
+#[derive(Clone, Copy, Debug)]
+pub enum Storm {
+    /// 429.
+    TooManyRequests,
+    /// 500.
+    InternalError,
+}
+
+impl Storm {
+    fn manifest(self, env: &Env) -> String {
+        match self {
+            Self::TooManyRequests => TOO_MANY_REQUESTS.to_owned(),
+            Self::InternalError => INTERNAL_ERROR.replace("NAMESPACE", &env.namespace),
+        }
+    }
+
+    /// Lets it begin.
+    pub fn begin(self, env: &Env) -> Result<()> {
+        env.cluster_kubectl(&["apply", "-f", "-"], &self.manifest(env)).map(drop)
+    }
+
+    /// Ends it, if it is on.
+    pub fn end(self, env: &Env) -> Result<()> {
+        env.cluster_kubectl(&["delete", "--ignore-not-found", "-f", "-"], &self.manifest(env)).map(drop)
+    }
+}
