@@ -9,10 +9,11 @@ use domain::schedule::{self, Schedule};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A policy at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// Its namespace.
@@ -52,7 +53,7 @@ pub struct Overview {
 }
 
 /// How the removal of old copies stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
     /// Nothing is wrong with it; having no rules is not.
@@ -64,7 +65,7 @@ pub struct Retention {
 }
 
 /// How a policy stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub enum State {
     /// The newest run failed, a copy is missing or suspicious, or the policy cannot work.
     Unhealthy,
@@ -77,7 +78,7 @@ pub enum State {
 }
 
 /// A verified copy.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
     /// Its recovery point.
@@ -97,7 +98,7 @@ pub struct Copy {
 }
 
 /// What the store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copies {
     /// Complete ones.
@@ -111,7 +112,7 @@ pub struct Copies {
 }
 
 /// A run that ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// When it started.

@@ -25,6 +25,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Prints the CustomResourceDefinition.
     Crd,
+    /// Prints the OpenAPI document of the ops endpoint.
+    Openapi,
 }
 
 /// The operator's settings.

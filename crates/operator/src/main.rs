@@ -49,6 +49,10 @@ fn main() -> anyhow::Result<()> {
             print!("{}", serde_saphyr::to_string_with_options(&api::crd(), options)?);
             Ok(())
         }
+        Command::Openapi => {
+            println!("{:#}", ops::openapi::document());
+            Ok(())
+        }
         Command::Run(args) => {
             start_log(args.log_format, &args.log_level)?;
             let runtime =

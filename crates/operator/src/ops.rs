@@ -2,7 +2,10 @@
 
 mod auth;
 mod metrics;
+pub mod openapi;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::SocketAddr,
@@ -21,14 +24,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use desired::overview::{Overview, overview};
+use desired::overview::{self, Overview, overview};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt as _,
     runtime::reflector::{ObjectRef, Store},
 };
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -96,17 +100,25 @@ pub async fn serve(
     shown: Shown,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let router = Router::new()
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+    axum::serve(listener, router(auth, client, shown))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("serve health")
+}
+
+/// All paths. What they answer is in [`openapi`].
+fn router(auth: OpsAuth, client: Client, shown: Shown) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/openapi.json", get(|| async { Json(openapi::document()) }))
         .route("/metrics", get(scrape))
         .route("/api/v1/policies", get(list))
         .route("/api/v1/policies/{namespace}/{name}", get(one))
         .route("/api/v1/policies/{namespace}/{name}/health", get(health))
         .route("/", get(glance))
-        .with_state(Arc::new(Ops { shown, gate: Gate::new(client, auth) }));
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("serve health")
+        .with_state(Arc::new(Ops { shown, gate: Gate::new(client, auth) }))
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
@@ -115,6 +127,31 @@ async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "listing policies and their Jobs\n")
     }
+}
+
+/// The policies that the caller may see.
+#[derive(JsonSchema, Serialize)]
+struct Policies {
+    /// By namespace and name.
+    policies: Vec<Overview>,
+}
+
+/// How a policy stands.
+#[derive(JsonSchema, Serialize)]
+struct Health {
+    /// In a word.
+    state: overview::State,
+    /// Why, as a word of `docs/reasons.md`.
+    reason: String,
+    /// The same for a person.
+    message: String,
+}
+
+/// Why there is no answer.
+#[derive(JsonSchema, Serialize)]
+struct Problem {
+    /// One sentence that says what to do.
+    error: &'static str,
 }
 
 /// No answer, and why: one sentence that says what to do.
@@ -141,7 +178,7 @@ impl IntoResponse for Refusal {
             }
             _ => "something that should never happen; please report it",
         };
-        let mut response = (self.0, Json(json!({ "error": words }))).into_response();
+        let mut response = (self.0, Json(Problem { error: words })).into_response();
         if self.0 == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -213,7 +250,7 @@ async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl 
 async fn list(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
     let mut policies = ops.visible(&headers).await?;
     policies.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    Ok((HEADERS, Json(json!({ "policies": policies }))))
+    Ok((HEADERS, Json(Policies { policies })))
 }
 
 async fn one(
@@ -232,7 +269,7 @@ async fn health(
 ) -> Answer<impl IntoResponse> {
     let Overview { state, reason, message, .. } = ops.one(&headers, &namespace, &name).await?;
     let status = if state.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, HEADERS, Json(json!({ "state": state, "reason": reason, "message": message }))))
+    Ok((status, HEADERS, Json(Health { state, reason, message })))
 }
 
 async fn glance(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {

@@ -46,13 +46,23 @@ fn the_reasons_are_documented_as_they_are() -> Result<()> {
 }
 
 #[test]
-fn the_resource_is_defined_as_the_code_has_it() -> Result<()> {
+fn the_ops_endpoint_is_documented_as_it_is() -> Result<()> {
+    fresh("docs/openapi.json", &operator("openapi")?)
+}
+
+/// What a subcommand of the operator prints.
+fn operator(command: &str) -> Result<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["run", "--locked", "--quiet", "--package", "pgbackup-operator", "--", "crd"])
+        .args(["run", "--locked", "--quiet", "--package", "pgbackup-operator", "--", command])
         .current_dir(root())
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let definition = String::from_utf8(output.stdout)?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn the_resource_is_defined_as_the_code_has_it() -> Result<()> {
+    let definition = operator("crd")?;
     fresh("crds/backuppolicies.pgbackup.dev.yaml", &definition)?;
     fresh("charts/pgbackup/crds/backuppolicies.pgbackup.dev.yaml", &definition)
 }

@@ -1,0 +1,139 @@
+//! Answers to real requests, of policies in every state that the golden files of `desired` have.
+
+use std::{fs, path::Path};
+
+use axum::{
+    body::{Body, to_bytes},
+    http::Request,
+};
+use jsonschema::Validator;
+use kube::{Config, runtime::watcher::Event};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// More than any answer has.
+const LIMIT: usize = 1 << 20;
+
+/// An endpoint that shows these policies, or has not listed any yet.
+fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+    let (store, mut writer) = kube::runtime::reflector::store();
+    if let Some(policies) = policies {
+        writer.apply_watcher_event(&Event::Init);
+        for policy in policies {
+            writer.apply_watcher_event(&Event::InitApply(policy));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+    }
+    let shown = Shown { policies: store, reconciles: Reconciles::default(), readiness: Arc::default() };
+    router(auth, client, shown)
+}
+
+/// Every policy of the golden files, with the status that it gets there.
+fn policies() -> Vec<BackupPolicy> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../desired/tests/golden");
+    let read = |path: &Path| -> Value { serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
+    let cases = fs::read_dir(&golden).unwrap().map(|entry| entry.unwrap().path());
+    let cases = cases.filter(|case| case.join("status.yaml").exists());
+    let policies = cases.map(|case| {
+        let own = case.join("policy.yaml");
+        let mut policy = read(&if own.exists() { own } else { golden.join("policy.yaml") });
+        policy["metadata"]["name"] = json!(case.file_name().unwrap().to_str());
+        policy["status"] = read(&case.join("status.yaml"))["status"].clone();
+        serde_json::from_value(policy).unwrap()
+    });
+    policies.collect()
+}
+
+async fn get(endpoint: &Router, path: &str) -> (u16, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let answer = endpoint.clone().oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    (status, String::from_utf8(to_bytes(answer.into_body(), LIMIT).await.unwrap().to_vec()).unwrap())
+}
+
+/// No object may have a field that is not documented.
+fn strict(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.contains_key("properties") {
+                fields.insert("additionalProperties".to_owned(), json!(false));
+            }
+            fields.values_mut().for_each(strict);
+        }
+        Value::Array(values) => values.iter_mut().for_each(strict),
+        _ => {}
+    }
+}
+
+/// What the document says of an answer.
+fn documented(path: &str, status: u16) -> Validator {
+    let mut document = openapi::document();
+    let answer = &document["paths"][path]["get"]["responses"][status.to_string()];
+    let schema = answer["content"]["application/json"]["schema"].clone();
+    assert!(schema.is_object(), "{path} is not documented to answer {status}");
+    strict(&mut document["components"]);
+    let mut schema = json!({"allOf": [schema], "components": document["components"]});
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+async fn is_as_documented(endpoint: &Router, template: &str, path: &str, wanted: u16) -> Value {
+    let (status, body) = get(endpoint, path).await;
+    assert_eq!(status, wanted, "{path}: {body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let errors: Vec<_> = documented(template, status).iter_errors(&body).map(|e| e.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new(), "{path}: {body:#}");
+    body
+}
+
+const ALL: &str = "/api/v1/policies";
+const ONE: &str = "/api/v1/policies/{namespace}/{name}";
+const HEALTH: &str = "/api/v1/policies/{namespace}/{name}/health";
+
+#[tokio::test]
+async fn every_answer_is_as_the_document_says() {
+    let all = policies();
+    let shown = endpoint(OpsAuth::None, Some(all.clone()));
+    let list = is_as_documented(&shown, ALL, ALL, 200).await;
+    assert_eq!(list["policies"].as_array().unwrap().len(), all.len());
+    let mut answered = [0; 2];
+    for policy in &all {
+        let one = format!("{ALL}/shop/{}", policy.name_any());
+        let seen = is_as_documented(&shown, ONE, &one, 200).await;
+        let wanted = if seen["state"] == "Unhealthy" { 503 } else { 200 };
+        is_as_documented(&shown, HEALTH, &format!("{one}/health"), wanted).await;
+        answered[usize::from(wanted == 503)] += 1;
+    }
+    assert!(answered.iter().all(|count| *count > 10), "{answered:?}");
+
+    let missing = format!("{ALL}/shop/nobody");
+    is_as_documented(&shown, ONE, &missing, 404).await;
+    is_as_documented(&shown, HEALTH, &format!("{missing}/health"), 404).await;
+    let none = endpoint(OpsAuth::None, Some(Vec::new()));
+    is_as_documented(&none, ALL, ALL, 200).await;
+    for (case, wanted) in [(endpoint(OpsAuth::Token, None), 401), (endpoint(OpsAuth::None, None), 503)] {
+        is_as_documented(&case, ALL, ALL, wanted).await;
+        is_as_documented(&case, ONE, &missing, wanted).await;
+        is_as_documented(&case, HEALTH, &format!("{missing}/health"), wanted).await;
+    }
+    assert_eq!(get(&none, "/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get(&none, "/readyz").await.0, 503);
+    assert_eq!(get(&none, "/openapi.json").await, (200, openapi::document().to_string()));
+}
+
+#[test]
+fn a_field_that_is_not_documented_would_be_found() {
+    let answers = documented(HEALTH, 200);
+    let good = json!({"state": "Healthy", "reason": "Verified", "message": "m"});
+    assert!(answers.is_valid(&good));
+    for (field, value) in [("more", json!(1)), ("state", json!("Fine")), ("reason", Value::Null)] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        assert!(!answers.is_valid(&bad), "{bad}");
+    }
+}
