@@ -3,12 +3,13 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     net::SocketAddr,
+    path::PathBuf,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use desired::Images;
 
-use crate::ops::OpsAuth;
+use crate::ops::{Endpoint, Files, OpsAuth};
 
 /// Watches BackupPolicies and keeps their CronJobs and statuses right. Backups run without it.
 #[derive(Debug, Parser)]
@@ -55,10 +56,17 @@ pub struct RunArgs {
     identity: Option<String>,
     /// Where health, metrics, the API and the page are.
     #[arg(long, env = "PGBACKUP_OPS_ADDRESS", default_value = "0.0.0.0:8080")]
-    pub ops_address: SocketAddr,
+    ops_address: SocketAddr,
     /// How callers of the ops endpoint prove who they are; health is for everybody.
     #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, default_value = "token")]
-    pub ops_auth: OpsAuth,
+    ops_auth: OpsAuth,
+    /// The certificate of the ops endpoint, in PEM, with those between it and its authority: then it speaks HTTPS. A new
+    /// one in the same file is used within seconds.
+    #[arg(long, env = "PGBACKUP_OPS_TLS_CERT", value_name = "FILE", requires = "ops_tls_key")]
+    ops_tls_cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM.
+    #[arg(long, env = "PGBACKUP_OPS_TLS_KEY", value_name = "FILE", requires = "ops_tls_cert")]
+    ops_tls_key: Option<PathBuf>,
     /// How the log is written.
     #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -88,6 +96,16 @@ impl RunArgs {
     pub fn identity(&self) -> String {
         let chance = || format!("pgbackup-operator-{:08x}", RandomState::new().hash_one(()) >> 32);
         self.identity.clone().unwrap_or_else(chance)
+    }
+
+    /// Where and how the ops endpoint is served.
+    pub fn ops(&self) -> Endpoint {
+        let files = self.ops_tls_cert.clone().zip(self.ops_tls_key.clone());
+        Endpoint {
+            address: self.ops_address,
+            auth: self.ops_auth,
+            tls: files.map(|(certificate, key)| Files { certificate, key }),
+        }
     }
 
     /// What goes into objects.

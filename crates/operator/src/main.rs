@@ -82,11 +82,11 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let client = client::client().await.context("find the cluster")?;
     let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    let (address, auth) = (args.ops_address, args.ops_auth);
+    let endpoint = args.ops();
     let reconciles = Reconciles::default();
     let shown =
         ops::Shown { policies: store.clone(), reconciles: reconciles.clone(), readiness: readiness.clone() };
-    tasks.spawn(ops::serve(address, auth, client.clone(), shown, stop.clone()));
+    tasks.spawn(ops::serve(endpoint, client.clone(), shown, stop.clone()));
     let work = Work { policies: (store, writer), reconciles, readiness };
     tasks.spawn(operate(args, client, work, stop.clone()));
 

@@ -6,6 +6,7 @@ pub mod openapi;
 mod page;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     net::SocketAddr,
@@ -36,8 +37,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::auth::OpsAuth;
-use self::auth::{Caller, Gate, Target};
+pub use self::{auth::OpsAuth, tls::Files};
+use self::{
+    auth::{Caller, Gate, Target},
+    tls::TlsListener,
+};
 use crate::reconciles::Reconciles;
 
 /// How many questions about one caller's rights are under way at a time.
@@ -92,19 +96,35 @@ struct Ops {
     gate: Gate,
 }
 
+/// Where and how it is served.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where.
+    pub address: SocketAddr,
+    /// How callers prove who they are.
+    pub auth: OpsAuth,
+    /// What makes it HTTPS.
+    pub tls: Option<Files>,
+}
+
 /// Serves until told to stop.
 pub async fn serve(
-    address: SocketAddr,
-    auth: OpsAuth,
+    Endpoint { address, auth, tls }: Endpoint,
     client: Client,
     shown: Shown,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-    axum::serve(listener, router(auth, client, shown))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .context("serve health")
+    let (router, stopped) = (router(auth, client, shown), stop.cancelled_owned());
+    match tls {
+        None => axum::serve(listener, router).with_graceful_shutdown(stopped).await,
+        Some(files) => {
+            let listener =
+                TlsListener::new(listener, files).context("read the ops endpoint's certificate")?;
+            axum::serve(listener, router).with_graceful_shutdown(stopped).await
+        }
+    }
+    .context("serve the ops endpoint")
 }
 
 /// All paths. What they answer is in [`openapi`].
