@@ -74,6 +74,11 @@ fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (1
 bench: images ## Measure against what people run today (root; 25 minutes; BENCH_GB, BENCH_ROUNDS), into docs/benchmarks.md
 	@RUNNER=$(BUILT)/pgbackup-runner bench/run
 
+.PHONY: bench-scale
+bench-scale: images ## Measure the operator with 1,000 and 10,000 policies (root; 15 minutes; SCALE_*), into docs/benchmarks.md
+	$(BUILD) -p pgbackup-bench-scale
+	@CLUSTER_NAME=scale CLUSTER_NET=198.21 BUILT=$(BUILT) bench/scale/run
+
 .PHONY: fmt
 fmt: toolchain ## The format of the code
 	cargo fmt --all --check

@@ -89,7 +89,7 @@ fn main() -> Result<()> {
 
     let measured = Measured { database, large, small, empty };
     let text = report::write(&root, &measured)?;
-    report::insert(&args.document, &text)?;
+    pgbackup_bench::insert(&args.document, report::MARKS, &text)?;
     println!("{text}");
     Ok(())
 }

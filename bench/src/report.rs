@@ -1,9 +1,10 @@
 //! The figures as a table that people read, beside the goals that they were to reach.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Zoned;
+use pgbackup_bench::{Goal, Marks, machine};
 
 use crate::{
     Measured, Runs,
@@ -14,27 +15,8 @@ use crate::{
     },
 };
 
-const BEGIN: &str = "<!-- make bench writes from here -->\n";
-const END: &str = "<!-- to here -->\n";
-
-/// A goal, and the value from which on it is a fault.
-struct Goal {
-    what: &'static str,
-    measured: f64,
-    wanted: f64,
-    limit: f64,
-    unit: &'static str,
-}
-
-impl Goal {
-    fn verdict(&self) -> &'static str {
-        match self.measured {
-            measured if measured <= self.wanted => "reached",
-            measured if measured <= self.limit => "missed, within the limit",
-            _ => "**missed**",
-        }
-    }
-}
+/// Where `make bench` writes in its document.
+pub const MARKS: Marks = Marks { begin: "<!-- make bench writes from here -->\n", end: "<!-- to here -->\n" };
 
 /// The whole text.
 pub fn write(root: &Root, measured: &Measured) -> Result<String> {
@@ -118,24 +100,7 @@ fn goals(text: &mut String, Measured { large, small, empty, .. }: &Measured) -> 
         goal("that memory against a database of a fifteenth, volume", growth(OursToVolume), 1.25, 1.5, ""),
         goal("that memory against a database of a fifteenth, S3", growth(OursToS3), 1.25, 1.5, ""),
     ];
-    text.push_str("| what | measured | goal | fault above | verdict |\n| --- | --- | --- | --- | --- |\n");
-    for goal in goals {
-        let Goal { what, measured, wanted, limit, unit } = goal;
-        writeln!(
-            text,
-            "| {what} | {measured:.2}{unit} | {wanted}{unit} | {limit}{unit} | {} |",
-            goal.verdict()
-        )?;
-    }
-    Ok(())
-}
-
-/// Puts the text between the two marks of a document; what people wrote around them stays.
-pub fn insert(document: &Path, text: &str) -> Result<()> {
-    let was = fs::read_to_string(document).with_context(|| document.display().to_string())?;
-    let (before, rest) = was.split_once(BEGIN).context("the document has no line where figures begin")?;
-    let (_, after) = rest.split_once(END).context("the document has no line where figures end")?;
-    Ok(fs::write(document, format!("{before}{BEGIN}\n{text}\n{END}{after}"))?)
+    Ok(pgbackup_bench::goals(text, &goals)?)
 }
 
 fn wall(run: &Run) -> f64 {
@@ -172,21 +137,4 @@ fn median(runs: &Runs, pipeline: Pipeline, of: impl Fn(&Run) -> f64) -> f64 {
         (middle, 1) => values[middle],
         (middle, _) => f64::midpoint(values[middle - 1], values[middle]),
     }
-}
-
-fn machine() -> Result<String> {
-    let field = |file: &str, name: &str| -> Result<String> {
-        let text = fs::read_to_string(file)?;
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        Ok(line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default())
-    };
-    let kilobytes: f64 = field("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse()?;
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!(
-        "{} cores ({}), {:.0} GiB, Linux {}",
-        std::thread::available_parallelism()?,
-        field("/proc/cpuinfo", "model name")?,
-        kilobytes / f64::from(1 << 20),
-        kernel.trim()
-    ))
 }

@@ -1,0 +1,113 @@
+//! The policies that are made, and a status as ten runs leave it.
+
+use anyhow::{Context as _, Result};
+use api::{BackupPolicy, BackupPolicyStatus};
+use desired::{JobState, Observed, ObservedCronJob, ObservedRun};
+use domain::{
+    name::{self, Operation},
+    report::RunReport,
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use serde_json::json;
+
+/// Never due while a benchmark runs.
+const SCHEDULE: &str = "0 4 1 1 *";
+
+/// Runs before this moment; with the schedule above, none is overdue until the next new year.
+const RUNS: i64 = 10;
+
+/// The claim that the policies store to.
+pub const CLAIM: &str = "backups";
+
+/// A policy like many: a server, a volume, retention by days, weeks and months.
+pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
+    let policy = json!({
+        "apiVersion": "pgbackup.dev/v1alpha1",
+        "kind": "BackupPolicy",
+        "metadata": {"name": format!("policy-{number:05}"), "namespace": namespace, "labels": {"app": "shop"}},
+        "spec": {
+            "schedule": SCHEDULE,
+            "timeZone": "Europe/Berlin",
+            "postgres": {
+                "version": 17,
+                "connection": {
+                    "host": "shop-db.shop.svc",
+                    "user": "backup",
+                    "passwordSecretRef": {"name": "shop-db", "key": "password"}
+                },
+                "databases": {"exclude": ["scratch_*"]}
+            },
+            "storage": {"volume": {"claimName": CLAIM, "subPath": "shop"}},
+            "retention": {"keepDaily": 14, "keepWeekly": 8, "keepMonthly": 12},
+            "job": {"backoffLimit": 0}
+        }
+    });
+    serde_json::from_value(policy).context("a policy should be one")
+}
+
+/// The status that the operator itself gives a policy of which it has seen ten verified runs, the Jobs of which are gone
+/// since: it leaves nothing to be written.
+pub fn full_status(policy: &BackupPolicy, now: Timestamp) -> Result<BackupPolicyStatus> {
+    let runs = (1..=RUNS).map(|back| run(policy, now - SignedDuration::from_hours(24 * back)));
+    let observed = Observed {
+        cron_job: ObservedCronJob::Ours,
+        runs: runs.collect::<Result<_>>()?,
+        ..Observed::default()
+    };
+    // Jobs of before the policy was made are not its own.
+    let mut policy = policy.clone();
+    let uid = policy.uid();
+    policy.metadata.creation_timestamp =
+        Some(api::status::time(now - SignedDuration::from_hours(24 * (RUNS + 1))));
+    policy.status = None;
+    let valid = desired::validate(&policy);
+    let mut status = desired::status(&policy, valid.as_ref(), &observed, now).status;
+    anyhow::ensure!(status.history.len() == 10, "a status should have a full history: {uid:?}");
+    policy.status = Some(status.clone());
+    let settled = Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() };
+    status = desired::status(&policy, valid.as_ref(), &settled, now).status;
+    Ok(status)
+}
+
+fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
+    let policy = policy.name_any();
+    let cron_job = Operation::Backup.cron_job(&policy);
+    let job = format!("{cron_job}-{}", start.as_second() / 60);
+    let scheduled = name::slot(&cron_job, &job).context("a Job's name should tell its slot")?;
+    let set = name::set_id(start, &job);
+    let artifact = |database: &str| {
+        json!({"database": database, "file": format!("{database}.dump"), "sizeBytes": 1_234_567_890_u64,
+               "sha256": "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed"})
+    };
+    let databases = ["crm", "shop", "stock", "billing", "archive", "reports", "sessions"].map(artifact);
+    let report = json!({
+        "version": 1, "outcome": "Succeeded", "stage": "report", "reason": "Verified",
+        "message": format!("set {set} is stored and verified"),
+        "run": {"job": job, "jobUid": job, "trigger": "Schedule", "scheduledTime": scheduled},
+        "startTime": start, "completionTime": start + SignedDuration::from_secs(75),
+        "serverVersion": "17.6 (Debian 17.6-0+deb13u1)", "clientVersion": "17.6",
+        "set": {"id": set, "snapshotTime": start + SignedDuration::from_secs(1), "sizeBytes": 9_876_543_210_u64,
+                "artifacts": 8, "manifestSha256": "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed",
+                "location": format!("shop/{policy}/{set}"), "verification": "Verified"},
+        "retained": {"sets": 34, "verified": 34, "bytes": 335_802_469_140_u64,
+                     "oldest": start - SignedDuration::from_hours(24 * 300), "newest": start},
+        "prune": {"reason": "Pruned", "kept": {"daily": 14, "weekly": 8, "monthly": 12, "minimum verified": 3},
+                  "removed": 1, "leftovers": 0},
+        "stages": {"preflight": 0.2, "hold": 0.1, "dump": 60.0, "upload": 0.5, "verify": 14.0, "manifest": 0.1},
+        "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the copy"],
+        "artifacts": databases,
+    });
+    // As it comes out of a termination message: what does not fit is cut.
+    let text = RunReport::parse(&report.to_string()).context("a report should be one")?.to_message(2048);
+    Ok(ObservedRun {
+        job: job.clone(),
+        job_uid: job,
+        created: start,
+        state: JobState::Succeeded,
+        report: RunReport::parse(&text),
+        container: None,
+        problem: None,
+        silence: None,
+    })
+}

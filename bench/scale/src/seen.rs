@@ -1,0 +1,108 @@
+//! What a bystander sees of policies and pods, with the moment at which it sees it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use api::BackupPolicy;
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use tokio::task::JoinHandle;
+
+/// The label by which the Job controller names a pod's Job.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
+/// All of it.
+#[derive(Debug, Default)]
+struct State {
+    ready: HashSet<String>,
+    told: HashMap<String, Instant>,
+    ended: HashMap<String, Instant>,
+}
+
+/// Watches a namespace until it is dropped.
+#[derive(Debug)]
+pub struct Seen {
+    state: Arc<Mutex<State>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Seen {
+    /// Begins to watch.
+    pub fn watch(client: &Client, namespace: &str) -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let policies =
+            watcher(Api::<BackupPolicy>::namespaced(client.clone(), namespace), watcher::Config::default());
+        let pods = watcher(Api::<Pod>::namespaced(client.clone(), namespace), watcher::Config::default());
+        let of_policies = tokio::spawn({
+            let state = state.clone();
+            policies.default_backoff().applied_objects().into_stream().for_each(move |seen| {
+                if let Ok(policy) = seen {
+                    note_policy(&mut lock(&state), &policy);
+                }
+                futures::future::ready(())
+            })
+        });
+        let of_pods = tokio::spawn({
+            let state = state.clone();
+            pods.default_backoff().applied_objects().into_stream().for_each(move |seen| {
+                if let Ok(pod) = seen {
+                    note_pod(&mut lock(&state), &pod);
+                }
+                futures::future::ready(())
+            })
+        });
+        Self { state, tasks: [of_policies, of_pods] }
+    }
+
+    /// How many policies are ready.
+    pub fn ready(&self) -> usize {
+        lock(&self.state).ready.len()
+    }
+
+    /// How long after its pod ended the run of a Job was in its policy's history, in seconds; `None` before that.
+    pub fn told_after(&self, job: &str) -> Option<f64> {
+        let state = lock(&self.state);
+        let (told, ended) = (state.told.get(job)?, state.ended.get(job)?);
+        // Two watches are not in step: the status may be seen first.
+        Some(told.saturating_duration_since(*ended).as_secs_f64())
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note_policy(state: &mut State, policy: &BackupPolicy) {
+    let Some(status) = &policy.status else { return };
+    let is_ready = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        condition.type_ == "Ready" && condition.status == "True"
+    };
+    if status.conditions.iter().any(|condition| is_ready(&condition)) {
+        state.ready.insert(policy.name_any());
+    }
+    for run in &status.history {
+        state.told.entry(run.id.clone()).or_insert_with(Instant::now);
+    }
+}
+
+fn note_pod(state: &mut State, pod: &Pod) {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    if let (Some("Succeeded" | "Failed"), Some(job)) = (phase, pod.labels().get(JOB_NAME)) {
+        state.ended.entry(job.clone()).or_insert_with(Instant::now);
+    }
+}
