@@ -40,6 +40,7 @@ fn pods_run_as_the_policy_says() -> Result<()> {
                     backoff_limit: 1,
                     successful_jobs_history_limit: 1,
                     failed_jobs_history_limit: 5,
+                    run_as_user: Some(26),
                     node_selector: BTreeMap::from([("kubernetes.io/os".to_owned(), "linux".to_owned())]),
                     tolerations: vec![Toleration {
                         key: Some("backup".to_owned()),
@@ -66,6 +67,8 @@ fn pods_run_as_the_policy_says() -> Result<()> {
         let spec = pod.spec.as_ref().context("a spec")?;
         assert_eq!(spec.service_account_name.as_deref(), Some("backup"));
         assert_eq!(spec.automount_service_account_token, Some(false));
+        let user = spec.security_context.as_ref().and_then(|context| context.run_as_user);
+        assert_eq!(user, Some(26), "and its copy was stored and read back");
         let limits = spec.containers[0].resources.as_ref().and_then(|resources| resources.limits.as_ref());
         assert_eq!(
             limits.and_then(|limits| limits.get("memory")).map(|memory| memory.0.as_str()),

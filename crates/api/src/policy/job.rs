@@ -40,6 +40,13 @@ pub struct JobOptions {
     #[schemars(range(min = 1, max = 100))]
     pub failed_jobs_history_limit: i32,
 
+    /// The user, the group and the volumes' group that the pods run as, instead of 65532: for a volume that keeps its
+    /// directory's owner (hostPath, many NFS servers). Never root. Copies that were written as another user may not be
+    /// readable any more: choose it once. Default: 65532, whatever the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_147_483_647_i64))]
+    pub run_as_user: Option<i64>,
+
     /// Labels that nodes must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
@@ -107,6 +114,7 @@ impl Default for JobOptions {
             backoff_limit: default_backoff_limit(),
             successful_jobs_history_limit: default_history(),
             failed_jobs_history_limit: default_history(),
+            run_as_user: None,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             affinity: None,

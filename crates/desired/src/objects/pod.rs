@@ -26,8 +26,8 @@ use k8s_openapi::{
 use super::{Images, cron_job};
 use crate::validate::{PostgresImage, Server, User, ValidDump, ValidPolicy};
 
-/// The user, group and volume group of every pod, whatever the image: a change of image must not make older
-/// backups unreadable.
+/// The user, group and volume group of every pod, whatever the image, unless the policy names another: a change of image
+/// must not make older backups unreadable.
 const USER: i64 = 65532;
 
 /// Time to abort what runs and to say so.
@@ -49,6 +49,7 @@ const TLS_PRIVATE_KEY_KEY: &str = "tls.key";
 const TLS_MODE: i32 = 0o440;
 
 pub fn spec(policy: &ValidPolicy, images: &Images, operation: Operation) -> PodSpec {
+    let user = Some(policy.job.run_as_user.unwrap_or(USER));
     PodSpec {
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
@@ -62,9 +63,9 @@ pub fn spec(policy: &ValidPolicy, images: &Images, operation: Operation) -> PodS
         image_pull_secrets: some(&pull_secrets(policy), Vec::is_empty),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
+            run_as_user: user,
+            run_as_group: user,
+            fs_group: user,
             fs_group_change_policy: Some("OnRootMismatch".to_owned()),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".to_owned(),

@@ -14,6 +14,7 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
         backoff_limit,
         successful_jobs_history_limit,
         failed_jobs_history_limit,
+        run_as_user,
         node_selector: _,
         tolerations: _,
         affinity: _,
@@ -34,6 +35,12 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     }
     if !(0..=100).contains(successful_jobs_history_limit) || !(1..=100).contains(failed_jobs_history_limit) {
         return Err(value("job", "write history limits up to 100, and at least 1 for Jobs that failed"));
+    }
+    if run_as_user.is_some_and(|user| !(1..=i64::from(i32::MAX)).contains(&user)) {
+        return Err(value(
+            "job.runAsUser",
+            "write the number of a user from 1 to 2147483647; root is never used",
+        ));
     }
     if let Some(Resources { requests, limits }) = resources
         && requests.len().max(limits.len()) > 10
