@@ -74,8 +74,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Creates objects, [`AT_ONCE`] at a time.
-    pub async fn create<K>(&self, objects: Vec<K>) -> Result<()>
+    /// Creates objects, so many at a time.
+    pub async fn create<K>(&self, objects: Vec<K>, at_once: usize) -> Result<()>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
         K::DynamicType: Default,
@@ -83,7 +83,7 @@ impl Cluster {
         let api = self.api::<K>();
         let parameters = PostParams::default();
         let created = stream::iter(&objects).map(|object| api.create(&parameters, object));
-        created.buffer_unordered(AT_ONCE).try_for_each(|_| futures::future::ready(Ok(()))).await?;
+        created.buffer_unordered(at_once).try_for_each(|_| futures::future::ready(Ok(()))).await?;
         Ok(())
     }
 

@@ -64,14 +64,12 @@ impl Program {
         Ok(Operator(child))
     }
 
-    /// Starts it and waits until it has looked at as many policies as there are.
+    /// Starts it and waits until it leads and has looked at as many policies as there are.
     pub async fn start_and_sync(&self, policies: u64) -> Result<Operator> {
         let operator = self.start()?;
         wait::until("the operator has reconciled all policies", Duration::from_mins(5), async || {
-            Ok(operator
-                .reconciles()
-                .await
-                .is_ok_and(|done| done >= policies && policies > 0 || policies == 0))
+            let is_ready = get("/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"));
+            Ok(is_ready && operator.reconciles().await.is_ok_and(|done| done >= policies))
         })
         .await?;
         Ok(operator)
@@ -101,7 +99,7 @@ impl Operator {
 
     /// How many reconciles it has ended well, by its own count.
     pub async fn reconciles(&self) -> Result<u64> {
-        let metrics = metrics().await?;
+        let metrics = get("/metrics").await?;
         let line =
             metrics.lines().find(|line| line.starts_with("pgbackup_reconciles_total{result=\"success\"}"));
         let count = line.and_then(|line| line.rsplit(' ').next()).map(str::parse).transpose()?;
@@ -128,10 +126,11 @@ impl Drop for Operator {
 }
 
 /// What its ops endpoint says, over plain HTTP: a client for one request of six lines would be more than this.
-async fn metrics() -> Result<String> {
+async fn get(path: &str) -> Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(OPS).await?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)

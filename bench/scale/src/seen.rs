@@ -18,6 +18,9 @@ use tokio::task::JoinHandle;
 /// The label by which the Job controller names a pod's Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
+/// What a condition says before the name of a Job whose pod has failed.
+const TRY_FAILED: &str = "a try of ";
+
 /// All of it.
 #[derive(Debug, Default)]
 struct State {
@@ -66,7 +69,7 @@ impl Seen {
         lock(&self.state).ready.len()
     }
 
-    /// How long after its pod ended the run of a Job was in its policy's history, in seconds; `None` before that.
+    /// How long after its pod ended the status of its policy told how the run of a Job went, in seconds; `None` before that.
     pub fn told_after(&self, job: &str) -> Option<f64> {
         let state = lock(&self.state);
         let (told, ended) = (state.told.get(job)?, state.ended.get(job)?);
@@ -95,8 +98,11 @@ fn note_policy(state: &mut State, policy: &BackupPolicy) {
     if status.conditions.iter().any(|condition| is_ready(&condition)) {
         state.ready.insert(policy.name_any());
     }
-    for run in &status.history {
-        state.told.entry(run.id.clone()).or_insert_with(Instant::now);
+    // A pod that failed is told of at once, and is in the history when Kubernetes has given its Job up.
+    let tries = status.conditions.iter().filter_map(|condition| condition.message.split_once(TRY_FAILED));
+    let tries = tries.filter_map(|(_, words)| words.split(' ').next().map(str::to_owned));
+    for job in status.history.iter().map(|run| run.id.clone()).chain(tries) {
+        state.told.entry(job).or_insert_with(Instant::now);
     }
 }
 
