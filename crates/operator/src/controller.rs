@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{self, Requested},
     client::CallError,
-    cron_job,
+    clock, cron_job,
     events::Events,
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
@@ -44,8 +44,7 @@ const CONCURRENCY: u16 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Nothing wakes us when a name becomes free, the API server takes what it refused, or an event tells why a pod does not
-/// start: look again now and then.
+/// Nothing wakes us when a name becomes free, or the API server takes what it refused: look again now and then.
 const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
 /// What a reconcile works with.
@@ -137,6 +136,7 @@ pub async fn run(
             let (context, mut listed) = pods;
             move |event| context.children.note_pod(event, &mut listed)
         }))
+        .reconcile_all_on(clock::jumps())
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());
     let work = pin!(results.for_each(|result| {
@@ -219,8 +219,8 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let blocked = (waits || silent || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
-    let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).min();
+    let blocked = (waits || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
+    let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).chain(silent).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
 

@@ -4,6 +4,7 @@
 mod apply;
 mod args;
 mod client;
+mod clock;
 mod controller;
 mod cron_job;
 mod events;

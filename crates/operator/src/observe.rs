@@ -11,7 +11,7 @@ use std::{
 use api::{BackupPolicy, meta};
 use desired::{JobState, Observed, ObservedCronJob, ObservedRun, Silence};
 use domain::name::Operation;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     core::v1::Pod,
@@ -175,8 +175,11 @@ impl Children {
     }
 
     fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
-        let Some(operation) = purpose(job) else { return Vec::new() };
         let uid = job.uid().unwrap_or_default();
+        // One that lost its owner (`kubectl delete cronjob --cascade=orphan`) is still the run that it was.
+        let Some(operation) = purpose(job).or_else(|| self.known_purpose(job, &uid)) else {
+            return Vec::new();
+        };
         let created = job.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let identity = JobIdentity { operation, name: job.name_any(), created };
         self.change(key(job), |seen| {
@@ -187,6 +190,11 @@ impl Children {
                 seen_job.delete();
             }
         })
+    }
+
+    fn known_purpose(&self, job: &Job, uid: &str) -> Option<Operation> {
+        let all = self.lock();
+        all.get(&key(job))?.jobs.get(uid)?.job.as_ref().map(|job| job.operation)
     }
 
     fn pod(&self, pod: &Pod, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
@@ -290,6 +298,10 @@ impl SeenJob {
             Some((pod_uid, pod)) if pod.silent => {
                 Some(Silence { uid: (*pod_uid).clone(), since: pod.created })
             }
+            // The next try's pod should be there: if it is not, an event of the Job says why.
+            Some((_, pod)) if !pod.unfinished => {
+                Some(Silence { uid: uid.to_owned(), since: next_try(pod, pods.len()) })
+            }
             Some(_) => None,
         };
         let silence = silence.filter(|_| state == JobState::Active);
@@ -315,6 +327,15 @@ fn purpose(job: &Job) -> Option<Operation> {
     let owners = job.owner_references().iter().filter(|owner| owner.kind == "CronJob");
     let mut purposes = owners.filter_map(|owner| Operation::of_cron_job(&owner.name));
     purposes.find(|(_, of)| of == policy).map(|(operation, _)| operation)
+}
+
+/// When the Job controller makes the next pod after so many that ended: 10 s after the first, then twice as long each time,
+/// up to ten minutes (Kubernetes' documentation of Jobs, "Pod backoff failure policy").
+fn next_try(last: &SeenPod, pods: usize) -> Timestamp {
+    let doublings = u32::try_from(pods.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let pause = SignedDuration::from_secs((10 << doublings).min(600));
+    let ended = last.ended.unwrap_or(last.created);
+    ended.saturating_add(pause).unwrap_or(ended)
 }
 
 fn state(job: &Job) -> JobState {

@@ -9,6 +9,7 @@ mod tests;
 mod tls;
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{
         Arc,
@@ -39,13 +40,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{auth::OpsAuth, tls::Files};
 use self::{
-    auth::{Caller, Gate, Target},
+    auth::{AT_ONCE, Caller, Gate, Target},
     tls::TlsListener,
 };
 use crate::reconciles::Reconciles;
-
-/// How many questions about one caller's rights are under way at a time.
-const AT_ONCE: usize = 16;
 
 /// Nothing on the page comes from elsewhere, and nothing of it belongs into a cache or a frame.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
@@ -223,9 +221,18 @@ impl Ops {
         if self.gate.may(caller, Target::All).await? {
             return Ok(all.iter().map(|policy| overview(policy, now)).collect());
         }
+        // Once for each namespace, before its policies are asked about one by one.
+        let namespaces: BTreeSet<String> = all.iter().filter_map(|policy| policy.namespace()).collect();
+        let whole = stream::iter(namespaces).map(async |namespace| {
+            let may = self.gate.may(caller, Target::Namespace(namespace.clone())).await?;
+            Ok::<_, Refusal>(may.then_some(namespace))
+        });
+        let whole = whole.buffered(AT_ONCE).try_filter_map(async |namespace| Ok(namespace));
+        let whole: BTreeSet<String> = whole.try_collect().await?;
         let seen = stream::iter(all).map(async |policy| {
             let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
-            let may = self.may_see(caller, &namespace, &name).await?;
+            let may =
+                whole.contains(&namespace) || self.gate.may(caller, Target::Policy(namespace, name)).await?;
             Ok::<_, Refusal>(may.then(|| overview(&policy, now)))
         });
         let seen = seen.buffered(AT_ONCE).try_filter_map(async |seen| Ok(seen));

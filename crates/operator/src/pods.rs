@@ -23,6 +23,8 @@ pub struct SeenPod {
     pub problem: Option<Problem>,
     /// None of its containers has started, and it does not say why.
     pub silent: bool,
+    /// When its runner ended.
+    pub ended: Option<Timestamp>,
 }
 
 impl SeenPod {
@@ -58,6 +60,7 @@ pub fn seen(pod: &Pod) -> SeenPod {
             && !container_statuses(&status).any(started),
         created: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         unfinished: !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        ended: terminated.and_then(|terminated| terminated.finished_at.as_ref()).map(|time| time.0),
         report: message.and_then(RunReport::parse),
         container: evicted.or(ended),
         problem,

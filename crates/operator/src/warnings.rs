@@ -1,9 +1,11 @@
 //! Why a Job gets no pod, or a pod gets no container, where only events tell: a quota, an admission policy, a volume that
 //! cannot be mounted. They are asked for only when something has not started for a while.
 
-use desired::{Observed, Problem};
+use std::time::Duration;
+
+use desired::{Observed, Problem, Silence};
 use domain::{reason::Reason, report::cut};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::{
     Api, Client,
@@ -21,12 +23,22 @@ const WORDS: usize = 500;
 /// The kubelet's words when it gives up for a moment: those before them say why.
 const SAYS_NOTHING: &str = "timed out waiting for the condition";
 
-/// Puts into `observed` why its runs do not start, and says whether there are any that should have.
-pub async fn explain(client: &Client, namespace: &str, observed: &mut Observed, now: Timestamp) -> bool {
-    let mut any = false;
+/// No watch of ours shows when an event comes: a run that should have started just now is asked about often, so that
+/// people hear within a minute why it did not.
+const YOUNG: SignedDuration = SignedDuration::from_mins(2);
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
+
+/// Puts into `observed` why its runs do not start; says when to ask again, if there are any that should have.
+pub async fn explain(
+    client: &Client,
+    namespace: &str,
+    observed: &mut Observed,
+    now: Timestamp,
+) -> Option<Duration> {
+    let mut again = None;
     for run in observed.runs.iter_mut().chain(&mut observed.scrubs) {
         let Some(silence) = run.silence.as_ref().filter(|silence| silence.is_over(now)) else { continue };
-        any = true;
+        again = again.into_iter().chain([pause(silence, now)]).min();
         match newest(client, namespace, &silence.uid).await {
             Ok(Some(message)) => {
                 run.problem = Some(Problem { reason: Reason::PodCannotStart, message, since: None });
@@ -37,7 +49,12 @@ pub async fn explain(client: &Client, namespace: &str, observed: &mut Observed, 
             }
         }
     }
-    any
+    again
+}
+
+fn pause(silence: &Silence, now: Timestamp) -> Duration {
+    let is_young = now.duration_since(silence.ends()) < YOUNG;
+    LOOK_AGAIN[usize::from(!is_young)]
 }
 
 /// The words of the newest warning about an object.
@@ -66,6 +83,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_should_have_started_just_now_is_asked_about_often() {
+        let since: Timestamp = "2026-11-23T02:15:00Z".parse().unwrap();
+        let silence = Silence { uid: "j".to_owned(), since };
+        let after = |seconds| pause(&silence, since + SignedDuration::from_secs(seconds));
+        assert_eq!([30, 60, 149, 150, 7200].map(after), [10, 10, 10, 60, 60].map(Duration::from_secs));
+    }
 
     #[test]
     fn the_newest_warning_that_says_something_is_told() {

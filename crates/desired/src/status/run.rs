@@ -100,6 +100,10 @@ fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> 
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
     let last_word = report.filter(|report| report.outcome == Outcome::Failed);
+    // What an earlier try said is of less use than why the next one does not begin.
+    if let (JobState::Active, Some(problem)) = (&observed.state, problem(observed)) {
+        return Some(problem);
+    }
     match last_word {
         // The deadline is why it was told to stop.
         Some(report) if !(past_deadline && report.reason == Some(Reason::Interrupted)) => {

@@ -208,3 +208,51 @@ fn a_job_of_an_earlier_policy_of_the_same_name_is_not_a_run() {
     policy.metadata.creation_timestamp = Some(api::status::time("2026-11-23T02:15:01Z".parse().unwrap()));
     assert!(children.children.observe(&policy).0.runs.is_empty());
 }
+
+#[test]
+fn a_job_that_lost_its_owner_is_still_the_run_that_it_was() {
+    let watched = Watched::default();
+    watched.note_cron_job(Event::Apply(cron_job()));
+    watched.note_job(Event::Apply(job(&json!({}))));
+    let mut orphan = job(&json!({"conditions": [
+        {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
+    ]}));
+    orphan.metadata.owner_references = None;
+    assert_eq!(watched.note_job(Event::Apply(orphan.clone())).len(), 1);
+    let failed = JobState::Failed { reason: "BackoffLimitExceeded".to_owned() };
+    assert_eq!(watched.observe().runs[0].state, failed);
+    watched.note_job(Event::Delete(orphan));
+    watched.children.forget_deleted(&policy(), &watched.observe());
+    assert_eq!(watched.observe().runs, []);
+
+    let mut stranger = job(&json!({}));
+    stranger.metadata.owner_references = None;
+    assert_eq!(watched.note_job(Event::Apply(stranger)), [], "one that never was ours");
+}
+
+#[test]
+fn a_job_whose_next_pod_does_not_come_is_silent() {
+    let watched = Watched::default();
+    watched.note_job(Event::Apply(job(&json!({}))));
+    let mut failed = pod("p1", "2026-11-23T02:15:01Z", 10);
+    let ended: k8s_openapi::api::core::v1::PodStatus = serde_json::from_value(json!({
+        "phase": "Failed", "containerStatuses": [{
+            "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 10, "reason": "Error", "finishedAt": "2026-11-23T02:15:30Z"}}
+        }]
+    }))
+    .unwrap();
+    failed.status = Some(ended.clone());
+    watched.note_pod(Event::Apply(failed));
+    let silence = watched.observe().runs[0].silence.clone().unwrap();
+    assert_eq!((silence.uid.as_str(), silence.since), ("j1", "2026-11-23T02:15:40Z".parse().unwrap()));
+
+    let mut second = pod("p2", "2026-11-23T02:15:41Z", 10);
+    second.status = Some(ended);
+    watched.note_pod(Event::Apply(second));
+    let silence = watched.observe().runs[0].silence.clone().unwrap();
+    assert_eq!(silence.since, "2026-11-23T02:15:50Z".parse().unwrap(), "20 s after the second");
+
+    watched.note_job(Event::Apply(job(&json!({"conditions": [{"type": "Failed", "status": "True"}]}))));
+    assert_eq!(watched.observe().runs[0].silence, None, "a Job that was given up gets no pod");
+}

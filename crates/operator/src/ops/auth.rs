@@ -17,11 +17,16 @@ use k8s_openapi::api::{
     },
 };
 use kube::{Api, Client, Resource as _, api::PostParams};
+use tokio::sync::Semaphore;
 
 use crate::client::call;
 
-/// How long an answer of the API server is good: a right that was taken away is gone after this.
-const REMEMBERED: Duration = Duration::from_secs(30);
+/// How long an answer of the API server is good: a right that was taken away is gone after this. Longer than the page takes
+/// to load itself anew, or nothing would ever be remembered for it.
+const REMEMBERED: Duration = Duration::from_secs(90);
+
+/// How many questions to the API server are under way at a time, of all callers.
+pub const AT_ONCE: usize = 16;
 
 /// Answers that are remembered at most; more callers than that are asked for again.
 const MOST: usize = 10_000;
@@ -65,12 +70,20 @@ pub struct Gate {
     auth: OpsAuth,
     callers: Mutex<HashMap<String, (Instant, UserInfo)>>,
     rights: Mutex<HashMap<(String, Target), (Instant, bool)>>,
+    /// Callers wait here, all of them together: nobody makes the operator flood the API server.
+    questions: Semaphore,
 }
 
 impl Gate {
     /// A gate.
     pub fn new(client: Client, auth: OpsAuth) -> Self {
-        Self { client, auth, callers: Mutex::default(), rights: Mutex::default() }
+        Self {
+            client,
+            auth,
+            callers: Mutex::default(),
+            rights: Mutex::default(),
+            questions: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// Who calls. 401: nobody that the cluster knows; 503: the API server cannot say.
@@ -89,7 +102,7 @@ impl Gate {
             ..TokenReview::default()
         };
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
+        let answer = self.ask(reviews.create(&PostParams::default(), &review)).await?;
         let status = answer.status.filter(|status| status.authenticated == Some(true));
         let user = status.and_then(|status| status.user).ok_or(StatusCode::UNAUTHORIZED)?;
         remember(&self.callers, key.clone(), user.clone());
@@ -117,10 +130,15 @@ impl Gate {
             ..SubjectAccessReview::default()
         };
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
+        let answer = self.ask(reviews.create(&PostParams::default(), &review)).await?;
         let may = answer.status.is_some_and(|status| status.allowed);
         remember(&self.rights, question, may);
         Ok(may)
+    }
+
+    async fn ask<T>(&self, question: impl Future<Output = kube::Result<T>>) -> Result<T, StatusCode> {
+        let _turn = self.questions.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        call(question).await.map_err(unavailable)
     }
 }
 

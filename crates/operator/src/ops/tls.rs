@@ -24,11 +24,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// How often the files are looked at, at most. The kubelet itself takes up to a minute and more to bring new ones.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// A client that has not finished its handshake by then is given up.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A client that has not finished its handshake by then is given up. Sooner than the kubelet gives up a probe (5 s): who
+/// connects and says nothing, over and over, must not have the operator restarted.
+const HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// Handshakes under way at a time; others wait in the kernel's queue.
-const AT_ONCE: usize = 64;
+/// Handshakes under way at a time; others wait in the kernel's queue. Each takes some 20 KiB.
+const AT_ONCE: usize = 256;
 
 /// The files of a Secret of the type kubernetes.io/tls.
 #[derive(Clone, Debug)]
