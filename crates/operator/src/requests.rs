@@ -158,10 +158,10 @@ mod tests {
     async fn each_request_is_counted_by_what_it_was_and_how_it_ended() {
         let requests = Requests::default();
         // Answers with the status that its body has; 0: cannot be reached; 1: never answers.
-        let server = service_fn(async |request: Request<u16>| match *request.body() {
-            0 => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
-            1 => future::pending().await,
-            status => Ok(Response::builder().status(status).body(()).unwrap()),
+        let server = service_fn(|request: Request<u16>| match *request.body() {
+            0 => future::ready(Err(io::Error::from(io::ErrorKind::ConnectionRefused))).boxed(),
+            1 => future::pending().boxed(),
+            status => future::ready(Ok(Response::builder().status(status).body(()).unwrap())).boxed(),
         });
         let client = ServiceBuilder::new().layer(requests.clone()).service(server);
         for (operation, body) in [

@@ -1,6 +1,9 @@
 //! Alerts, the dashboard and the documentation ask for what a scrape really gives: names, labels and their values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future,
+};
 
 use tower::{ServiceBuilder, service_fn};
 
@@ -31,9 +34,11 @@ fn file(path: &str) -> String {
 /// What Prometheus gets of an operator that has seen everything: policies in every state, requests with every end.
 async fn scrape() -> Series {
     let requests = Requests::default();
-    let server = service_fn(async |request: Request<u16>| match *request.body() {
-        0 => Err(()),
-        status => Ok(http::Response::builder().status(status).body(()).unwrap()),
+    let server = service_fn(|request: Request<u16>| {
+        future::ready(match *request.body() {
+            0 => Err(()),
+            status => Ok(http::Response::builder().status(status).body(()).unwrap()),
+        })
     });
     let client = ServiceBuilder::new().layer(requests.clone()).service(server);
     for status in [0, 200, 404, 503] {
