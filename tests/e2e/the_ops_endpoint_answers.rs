@@ -148,6 +148,7 @@ fn metrics_tell_of_each_policy() -> Result<()> {
         let policy = env
             .policy("shop", |spec| {
                 spec.schedule = "0 * * * *".to_owned();
+                spec.objectives.max_age = Some("2h".to_owned());
                 spec.postgres.databases.include = vec!["shop".to_owned()];
             })
             .await?;
@@ -169,6 +170,12 @@ fn metrics_tell_of_each_policy() -> Result<()> {
 
         assert!(text.contains("\npgbackup_reconciles_total{result=\"success\"} "), "{text}");
         assert!(text.contains("\npgbackup_build_info{version="), "{text}");
+        assert!(text.contains("\npgbackup_leader 1\n"), "{text}");
+        for operation in ["watch", "create", "patch_status"] {
+            let requests =
+                format!("\npgbackup_api_requests_total{{operation=\"{operation}\",code=\"2xx\"}} ");
+            assert!(text.contains(&requests), "no {operation} in\n{text}");
+        }
         let value = |metric: &str, labels: &str| -> Result<f64> {
             let series = format!("{metric}{{namespace=\"{}\",policy=\"shop\"{labels}}} ", env.namespace);
             let Some(line) = text.lines().find_map(|line| line.strip_prefix(&series)) else {
@@ -181,7 +188,9 @@ fn metrics_tell_of_each_policy() -> Result<()> {
         let (snapshot, size) = (snapshot as f64, success.size_bytes.unwrap_or_default() as f64);
         for (metric, labels, wanted) in [
             ("pgbackup_policy_last_success_timestamp_seconds", "", snapshot),
+            ("pgbackup_policy_last_verified_timestamp_seconds", "", snapshot),
             ("pgbackup_policy_last_success_size_bytes", "", size),
+            ("pgbackup_policy_max_age_seconds", "", 7200.0),
             ("pgbackup_policy_expected_interval_seconds", "", 3600.0),
             ("pgbackup_policy_overdue", "", 0.0),
             ("pgbackup_policy_last_run_failed", "", 0.0),
@@ -192,6 +201,12 @@ fn metrics_tell_of_each_policy() -> Result<()> {
         ] {
             let found = value(metric, labels)?;
             assert!((found - wanted).abs() < 0.5, "{metric}{labels}: {found}, not {wanted}");
+        }
+        for stage in ["preflight", "hold", "dump", "upload", "verify", "manifest", "prune"] {
+            let took =
+                value("pgbackup_policy_last_success_stage_duration_seconds", &format!(",stage=\"{stage}\""))?;
+            assert!(took < 600.0, "{stage}: {took}");
+            assert_eq!(success.stages.get(stage), Some(&took));
         }
         Ok(())
     })

@@ -1,5 +1,7 @@
 //! The status: what the operator has seen. Everything but the conditions comes from the runs' own reports.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -47,6 +49,12 @@ pub struct BackupPolicyStatus {
     /// The newest run that left a verified copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<BackupStatus>,
+
+    /// The recovery point of the newest copy that was read back and found good, or that a person acknowledged. Earlier than
+    /// that of lastSuccess where the newest copy is only Stored; absent where none is known, as after a scrub that found this
+    /// very copy damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified_time: Option<Time>,
 
     /// The newest run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +119,11 @@ pub struct BackupStatus {
     /// The stage it is in, or ended in: preflight, hold, dump, upload, verify, manifest, prune, report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
+
+    /// How long each stage took, in seconds, by the stage's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub stages: BTreeMap<String, f64>,
 
     /// The set's name in the store; absent when it left none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,8 +245,8 @@ pub struct RetainedStatus {
     pub newest: Option<Time>,
 
     /// How many sets each rule keeps, by the rule's name, as the last plan had it.
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub kept: std::collections::BTreeMap<String, u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, u32>,
 
     /// How many sets the last plan removed.
     #[serde(default)]

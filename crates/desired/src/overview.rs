@@ -1,9 +1,11 @@
 //! A policy at a glance: what the ops endpoint shows of it, for people and for programs. Read from its status, which alone
 //! decides; nothing is judged here a second time.
 
+use std::collections::BTreeMap;
+
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{BackupStatus, RunResult},
+    status::{BackupStatus, RunResult, ScrubStatus},
 };
 use domain::schedule::{self, Schedule};
 use jiff::Timestamp;
@@ -11,6 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::validate::length_of_time;
 
 /// A policy at a glance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -39,15 +43,25 @@ pub struct Overview {
     /// The newest verified copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Copy>,
+    /// The recovery point of the newest copy that was read back and found good: that of `lastSuccess`, or an earlier one
+    /// where the newest copy is only stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_verified_time: Option<Timestamp>,
     /// `objectives.maxAge`, as it is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
+    /// The same in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<i64>,
     /// Complete copies in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<Copies>,
     /// Whether old copies are removed as the rules say, as the newest run that could look found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// Whether stored copies are read again, and are as they were written; absent where the policy does not ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<Scrub>,
     /// The newest runs, oldest first.
     pub runs: Vec<Run>,
 }
@@ -62,6 +76,35 @@ pub struct Retention {
     pub reason: String,
     /// The same for a person.
     pub message: String,
+}
+
+/// How the reading again of stored copies stands.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scrub {
+    /// Nothing is wrong with it that is known.
+    pub healthy: bool,
+    /// Why, as a word of `docs/reasons.md`.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
+    /// The newest one that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<ScrubRun>,
+}
+
+/// A scrub that ended, however it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrubRun {
+    /// When it started.
+    pub start_time: Timestamp,
+    /// How many copies are as they were written.
+    pub passed: u32,
+    /// How many are not; 20 stands for more as well.
+    pub damaged: u32,
+    /// How many it could not read.
+    pub unchecked: u32,
 }
 
 /// How a policy stands.
@@ -92,6 +135,8 @@ pub struct Copy {
     /// How long its run took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
+    /// How long each stage of it took, in seconds, by the stage's name; empty where nobody has told.
+    pub stages: BTreeMap<String, f64>,
     /// `Verified`, or `Stored` where the policy asks for no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
@@ -153,7 +198,15 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
         next_schedule_time: status.next_schedule_time.as_ref().map(|time| time.0),
         expected_interval_seconds: interval(effective, &policy.spec.time_zone, now),
         last_success: status.last_success.as_ref().and_then(copy),
+        last_verified_time: status.last_verified_time.as_ref().map(|time| time.0),
         max_age: policy.spec.objectives.max_age.clone(),
+        max_age_seconds: policy
+            .spec
+            .objectives
+            .max_age
+            .as_deref()
+            .and_then(length_of_time)
+            .map(|age| age.as_secs()),
         copies: status.retained.as_ref().map(|retained| Copies {
             all: retained.sets,
             verified: retained.verified,
@@ -164,6 +217,12 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
             healthy: condition.status != "False",
             reason: condition.reason.clone(),
             message: condition.message.clone(),
+        }),
+        scrub: find(status, "ScrubHealthy").map(|condition| Scrub {
+            healthy: condition.status != "False",
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            last: status.last_scrub.as_ref().and_then(scrub_run),
         }),
         runs: status
             .history
@@ -201,6 +260,15 @@ fn state(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
     (state, health)
 }
 
+fn scrub_run(scrub: &ScrubStatus) -> Option<ScrubRun> {
+    Some(ScrubRun {
+        start_time: scrub.start_time.as_ref()?.0,
+        passed: scrub.passed,
+        damaged: u32::try_from(scrub.damaged.len()).unwrap_or(u32::MAX),
+        unchecked: scrub.unchecked,
+    })
+}
+
 fn copy(success: &BackupStatus) -> Option<Copy> {
     let time = success.snapshot_time.as_ref().or(success.start_time.as_ref())?;
     Some(Copy {
@@ -208,6 +276,7 @@ fn copy(success: &BackupStatus) -> Option<Copy> {
         set: success.set.clone(),
         size_bytes: success.size_bytes,
         duration_seconds: success.duration_seconds,
+        stages: success.stages.clone(),
         verification: success.verification.clone(),
     })
 }

@@ -11,6 +11,7 @@ mod retained;
 mod run;
 mod scrub;
 mod since;
+mod verified;
 mod words;
 
 use api::{
@@ -66,6 +67,7 @@ pub fn status(
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
     }
+    status.last_verified_time = verified::last_verified(&previous, &status, &runs, &scrubs);
     status.observed_generation = policy.metadata.generation;
     status.last_handled_request =
         observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());

@@ -250,19 +250,22 @@ fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
 /// `90m`, `26h`, `8d`.
 fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = max_age else { return Ok(None) };
-    let parsed = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let minutes = match unit {
-            "m" => 1,
-            "h" => 60,
-            "d" => 24 * 60,
-            _ => return None,
-        };
-        number.parse::<i64>().ok()?.checked_mul(minutes).filter(|minutes| (1..=9999 * 60).contains(minutes))
-    };
-    let minutes = parsed()
+    let age = length_of_time(text)
         .ok_or(value("objectives.maxAge", "write a length of time such as 26h, 90m or 8d, at most 399d"))?;
-    Ok(Some(SignedDuration::from_mins(minutes)))
+    Ok(Some(age))
+}
+
+/// `None` for what is no length of time, or one that no objective may have.
+pub(crate) fn length_of_time(text: &str) -> Option<SignedDuration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    let minutes = number.parse::<i64>().ok()?.checked_mul(minutes)?;
+    (1..=9999 * 60).contains(&minutes).then(|| SignedDuration::from_mins(minutes))
 }
 
 fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {

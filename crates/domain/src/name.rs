@@ -82,6 +82,12 @@ pub fn is_set_id(name: &str) -> bool {
     name.len() == SET_ID_LENGTH && name.bytes().enumerate().all(shape)
 }
 
+/// Whether a set's name says that its snapshot is this one, to the second.
+pub fn is_of_snapshot(set: &str, snapshot: Timestamp) -> bool {
+    let (time, _) = set.split_once('-').unwrap_or_default();
+    set_id(snapshot, "").split_once('-').is_some_and(|(wanted, _)| wanted == time)
+}
+
 /// The file of a database's archive. Database names are the attacker's: everything outside `[A-Za-z0-9._-]`
 /// is percent-encoded, and so is a leading dot.
 pub fn archive_file(database: &str) -> String {
@@ -143,6 +149,8 @@ mod tests {
         let id = set_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
         assert!(id.starts_with("20261122T021500Z-"), "{id}");
         assert!(is_set_id(&id));
+        assert!(is_of_snapshot(&id, "2026-11-22T02:15:00Z".parse().unwrap()));
+        assert!(!is_of_snapshot(&id, "2026-11-22T02:15:01Z".parse().unwrap()));
         for other in [
             "runs",
             "20261122T021500Z",

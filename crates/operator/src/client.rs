@@ -3,7 +3,9 @@
 use std::{future::Future, time::Duration};
 
 use http::{HeaderValue, header::USER_AGENT};
-use kube::{Client, Config, core::Status};
+use kube::{Client, Config, client::ClientBuilder, core::Status};
+
+use crate::requests::Requests;
 
 /// No call but a watch takes longer on a server that is alive. kube has no time-out of its own for them.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,12 +24,12 @@ pub enum CallError {
     Timeout,
 }
 
-/// Connects with the pod's service account, or with the user's kubeconfig.
-pub async fn client() -> anyhow::Result<Client> {
+/// Connects with the pod's service account, or with the user's kubeconfig. `requests` counts what is asked.
+pub async fn client(requests: &Requests) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     let agent = concat!("pgbackup-operator/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
-    Ok(Client::try_from(config)?)
+    Ok(ClientBuilder::try_from(config)?.with_layer(requests).build())
 }
 
 /// The server's minor version: 37 for 1.37.

@@ -13,6 +13,7 @@ mod observe;
 mod ops;
 mod pods;
 mod reconciles;
+mod requests;
 mod warnings;
 mod watches;
 mod written;
@@ -35,6 +36,7 @@ use crate::{
     lease::Lease,
     ops::Readiness,
     reconciles::Reconciles,
+    requests::Requests,
     watches::Scope,
 };
 
@@ -80,13 +82,18 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
-    let client = client::client().await.context("find the cluster")?;
+    let requests = Requests::default();
+    let client = client::client(&requests).await.context("find the cluster")?;
     let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let endpoint = args.ops();
     let reconciles = Reconciles::default();
-    let shown =
-        ops::Shown { policies: store.clone(), reconciles: reconciles.clone(), readiness: readiness.clone() };
+    let shown = ops::Shown {
+        policies: store.clone(),
+        reconciles: reconciles.clone(),
+        requests,
+        readiness: readiness.clone(),
+    };
     tasks.spawn(ops::serve(endpoint, client.clone(), shown, stop.clone()));
     let work = Work { policies: (store, writer), reconciles, readiness };
     tasks.spawn(operate(args, client, work, stop.clone()));

@@ -41,9 +41,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::{auth::OpsAuth, tls::Files};
 use self::{
     auth::{AT_ONCE, Caller, Gate, Target},
+    metrics::Scraped,
     tls::TlsListener,
 };
-use crate::reconciles::Reconciles;
+use crate::{reconciles::Reconciles, requests::Requests};
 
 /// Nothing on the page comes from elsewhere, and nothing of it belongs into a cache or a frame.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
@@ -59,22 +60,27 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
 
 /// Whether the operator does what it is there for: it waits to lead, or it leads and has seen everything.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicBool);
+pub struct Readiness {
+    ready: AtomicBool,
+    leads: AtomicBool,
+}
 
 impl Readiness {
     /// A replica that waits is ready to take over.
     pub fn waiting_to_lead(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.ready.store(true, Ordering::Relaxed);
     }
 
     /// It leads, and has not yet listed what there is.
     pub fn syncing(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.ready.store(false, Ordering::Relaxed);
+        // Until the process ends: whoever loses the Lease stops.
+        self.leads.store(true, Ordering::Relaxed);
     }
 
     /// It has.
     pub fn synced(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.ready.store(true, Ordering::Relaxed);
     }
 }
 
@@ -84,6 +90,8 @@ pub struct Shown {
     pub policies: Store<BackupPolicy>,
     /// How reconciles go.
     pub reconciles: Reconciles,
+    /// How requests to the API server go.
+    pub requests: Requests,
     /// Whether the operator does what it is there for.
     pub readiness: Arc<Readiness>,
 }
@@ -140,7 +148,7 @@ fn router(auth: OpsAuth, client: Client, shown: Shown) -> Router {
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
-    if ops.shown.readiness.0.load(Ordering::Relaxed) {
+    if ops.shown.readiness.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "listing policies and their Jobs\n")
@@ -263,14 +271,14 @@ async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl 
     if !ops.gate.may(&caller, Target::Metrics).await? {
         return Err(StatusCode::FORBIDDEN.into());
     }
+    let Shown { policies, reconciles, requests, readiness } = &ops.shown;
     // A replica that does not lead has no series of policies: another one has.
     let now = Timestamp::now();
-    let policies = match ops.known() {
-        Ok(()) => ops.shown.policies.state().iter().map(|policy| overview(policy, now)).collect(),
-        Err(_) => Vec::new(),
-    };
-    let text =
-        metrics::text(policies, &ops.shown.reconciles).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let policies =
+        ops.known().ok().map(|()| policies.state().iter().map(|policy| overview(policy, now)).collect());
+    let leads = readiness.leads.load(Ordering::Relaxed);
+    let text = metrics::text(Scraped { policies, leads, reconciles, requests })
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }
 

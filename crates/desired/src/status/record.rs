@@ -1,10 +1,13 @@
 //! A run as the status remembers it.
 
+use std::collections::BTreeMap;
+
 use api::{
     BackupPolicyStatus,
     status::{ArtifactStatus, BackupStatus, FailureStatus, RunResult, RunStatus, time},
 };
 use domain::{
+    name,
     report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, Verdict, seconds},
     size,
 };
@@ -103,7 +106,7 @@ pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
 }
 
 /// What a settled copy is called.
-const ACKNOWLEDGED: &str = "Acknowledged";
+pub const ACKNOWLEDGED: &str = "Acknowledged";
 
 fn is_suspicious(backup: &BackupStatus) -> bool {
     backup.verification.as_deref() == Some(Verdict::Suspicious.word())
@@ -155,6 +158,13 @@ fn duration(report: &RunReport) -> Option<f64> {
     Some(seconds(report.completion_time?.duration_since(report.start_time)))
 }
 
+/// How long each stage took. Of a report's numbers only those that can be durations, to the millisecond.
+fn stages(report: &RunReport) -> BTreeMap<String, f64> {
+    let took = |took: &f64| SignedDuration::try_from_secs_f64(*took).ok().filter(|took| !took.is_negative());
+    let stages = report.stages.iter();
+    stages.filter_map(|(stage, span)| Some((stage.word().to_owned(), seconds(took(span)?)))).collect()
+}
+
 fn backup(run: &Judged<'_>) -> BackupStatus {
     let report = run.report;
     let set = report.and_then(|report| report.set.as_ref());
@@ -167,6 +177,7 @@ fn backup(run: &Judged<'_>) -> BackupStatus {
         completion_time: run.final_report().and_then(|report| report.completion_time).map(time),
         duration_seconds: run.final_report().and_then(duration),
         stage: report.map(|report| report.stage.word().to_owned()),
+        stages: run.final_report().map(stages).unwrap_or_default(),
         artifacts: artifacts.iter().map(artifact).collect(),
         warnings: run.final_report().map(|report| report.warnings.clone()).unwrap_or_default(),
         ..set.map_or_else(BackupStatus::default, stored)
@@ -192,7 +203,7 @@ fn stored(set: &SetSummary) -> BackupStatus {
 /// A success that nobody watched, as a later run's report tells of it.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
     let cron_job = record.id.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule);
-    let slot = cron_job.and_then(|(cron_job, _)| domain::name::slot(cron_job, &record.id));
+    let slot = cron_job.and_then(|(cron_job, _)| name::slot(cron_job, &record.id));
     BackupStatus {
         job: record.id.clone(),
         result: RunResult::Succeeded,

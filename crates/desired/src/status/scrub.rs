@@ -6,7 +6,7 @@ use api::{
 };
 use domain::{
     reason::Reason,
-    report::{Outcome, RunReport, seconds},
+    report::{Outcome, seconds},
     schedule,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -28,20 +28,23 @@ pub const DAMAGED: &str = "Damaged";
 /// that are seen, oldest first.
 pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, runs: &[Judged<'_>]) {
     status.last_scrub = last_scrub(previous, runs);
-    let reports = || runs.iter().filter_map(Judged::final_report);
     let damaged = |set: &String| {
         let known = previous.last_success.as_ref().is_some_and(|copy| {
             copy.set.as_ref() == Some(set) && copy.verification.as_deref() == Some(DAMAGED)
         });
-        let told =
-            |report: &RunReport| report.scrub.as_ref().is_some_and(|scrub| scrub.damaged.contains(set));
-        known || reports().any(told)
+        known || found_damaged(runs).any(|found| found == set)
     };
     if let Some(copy) = &mut status.last_success
         && copy.set.as_ref().is_some_and(damaged)
     {
         copy.verification = Some(DAMAGED.to_owned());
     }
+}
+
+/// The sets that these scrubs found damaged.
+pub fn found_damaged<'a>(runs: &'a [Judged<'_>]) -> impl Iterator<Item = &'a String> {
+    let found = runs.iter().filter_map(|run| run.final_report()?.scrub.as_ref());
+    found.flat_map(|scrub| &scrub.damaged)
 }
 
 fn last_scrub(previous: &BackupPolicyStatus, runs: &[Judged<'_>]) -> Option<ScrubStatus> {

@@ -228,6 +228,8 @@ fn coming(duration: SignedDuration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use desired::overview::{Copies, Copy};
 
     use super::*;
@@ -258,10 +260,14 @@ mod tests {
                 set: None,
                 size_bytes: Some(1_299_227_607),
                 duration_seconds: Some(44.3),
+                stages: BTreeMap::new(),
                 verification: Some("Verified".to_owned()),
             }),
+            last_verified_time: Some(now() - SignedDuration::from_hours(5)),
             max_age: Some("26h".to_owned()),
+            max_age_seconds: Some(93_600),
             retention: None,
+            scrub: None,
             copies: Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
             runs: vec![
                 run(3, RunResult::Succeeded, Some(1_100_000_000)),

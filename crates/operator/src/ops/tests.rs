@@ -1,6 +1,8 @@
 //! Answers to real requests, of policies in every state that the golden files of `desired` have.
 
-use std::{fs, path::Path};
+mod queries;
+
+use std::{fs, path::Path, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -18,6 +20,15 @@ const LIMIT: usize = 1 << 20;
 
 /// An endpoint that shows these policies, or has not listed any yet.
 fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
+    endpoint_with(auth, policies, Requests::default(), Arc::default())
+}
+
+fn endpoint_with(
+    auth: OpsAuth,
+    policies: Option<Vec<BackupPolicy>>,
+    requests: Requests,
+    readiness: Arc<Readiness>,
+) -> Router {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
@@ -29,7 +40,10 @@ fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
         }
         writer.apply_watcher_event(&Event::InitDone);
     }
-    let shown = Shown { policies: store, reconciles: Reconciles::default(), readiness: Arc::default() };
+    let reconciles = Reconciles::default();
+    reconciles.note(true, Duration::from_millis(2));
+    reconciles.note(false, Duration::from_secs(2));
+    let shown = Shown { policies: store, reconciles, requests, readiness };
     router(auth, client, shown)
 }
 

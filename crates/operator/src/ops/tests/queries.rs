@@ -1,0 +1,373 @@
+//! Alerts, the dashboard and the documentation ask for what a scrape really gives: names, labels and their values.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future,
+};
+
+use tower::{ServiceBuilder, service_fn};
+
+use super::*;
+
+/// The series of each name, by the labels that they have.
+type Series = BTreeMap<String, Vec<BTreeMap<String, String>>>;
+
+/// Labels that whoever scrapes adds.
+const SCRAPER: [&str; 2] = ["instance", "pod"];
+
+/// Labels with the names of people's things.
+const NAMES: [&str; 2] = ["namespace", "policy"];
+
+/// Words that no metric is called.
+const KEYWORDS: [&str; 14] = [
+    "and", "or", "unless", "bool", "offset", "sum", "min", "max", "avg", "count", "group", "topk", "bottomk",
+    "inf",
+];
+
+/// Words before a list of labels.
+const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+
+fn file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
+/// What Prometheus gets of an operator that has seen everything: policies in every state, requests with every end.
+async fn scrape() -> Series {
+    let requests = Requests::default();
+    let server = service_fn(|request: Request<u16>| {
+        future::ready(match *request.body() {
+            0 => Err(()),
+            status => Ok(http::Response::builder().status(status).body(()).unwrap()),
+        })
+    });
+    let client = ServiceBuilder::new().layer(requests.clone()).service(server);
+    for status in [0, 200, 404, 503] {
+        let _ = client.clone().oneshot(Request::new(status)).await;
+    }
+    let readiness = Arc::new(Readiness::default());
+    readiness.syncing();
+    let (status, text) =
+        get(&endpoint_with(OpsAuth::None, Some(policies()), requests, readiness), "/metrics").await;
+    assert_eq!(status, 200, "{text}");
+    series(&text)
+}
+
+fn series(text: &str) -> Series {
+    let mut all = Series::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.strip_suffix('}').unwrap().split_terminator("\",");
+        let pair = |label: &str| {
+            let (name, value) = label.split_once("=\"").unwrap();
+            (name.to_owned(), value.trim_end_matches('"').to_owned())
+        };
+        all.entry(name.to_owned()).or_default().push(labels.map(pair).collect());
+    }
+    all
+}
+
+/// A piece of a query.
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Word(String),
+    Text(String),
+    Sign(char),
+}
+
+fn tokens(query: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = query.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '"' => {
+                let end = rest[1..].find('"').expect("a text should have an end") + 2;
+                tokens.push(Token::Text(rest[1..end - 1].to_owned()));
+                end
+            }
+            _ if first.is_ascii_alphanumeric() || "_$".contains(first) => {
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_:$.".contains(c)));
+                let end = end.unwrap_or(rest.len());
+                // Numbers and lengths of time are no words.
+                if !first.is_ascii_digit() {
+                    tokens.push(Token::Word(rest[..end].to_owned()));
+                }
+                end
+            }
+            _ => {
+                tokens.push(Token::Sign(first));
+                first.len_utf8()
+            }
+        };
+        rest = rest[end..].trim_start();
+    }
+    tokens
+}
+
+/// What is between the bracket at `open` and the next `close`.
+fn until(tokens: &[Token], open: usize, close: char) -> &[Token] {
+    let inside = &tokens[open + 1..];
+    let end = inside.iter().position(|token| *token == Token::Sign(close)).expect("a bracket should close");
+    &inside[..end]
+}
+
+/// What is wrong with a query, and which labels what it asks for has.
+fn judge(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
+    let tokens = tokens(query);
+    let (mut wrong, mut grouped, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut inside_labels = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        let Token::Word(word) = token else { continue };
+        let next = tokens.get(at + 1);
+        if at < inside_labels || word.starts_with('$') || KEYWORDS.contains(&word.as_str()) {
+            continue;
+        }
+        if LISTS.contains(&word.as_str()) {
+            let list = until(&tokens, at + 1, ')');
+            inside_labels = at + 2 + list.len();
+            grouped.extend(list.iter().filter_map(|token| match token {
+                Token::Word(label) => Some(label.clone()),
+                _ => None,
+            }));
+            continue;
+        }
+        if next == Some(&Token::Sign('(')) {
+            continue;
+        }
+        let Some(found) = series.get(word) else {
+            wrong.push(format!("{word} is not exposed"));
+            continue;
+        };
+        known.extend(found.iter().flat_map(BTreeMap::keys).cloned());
+        if next == Some(&Token::Sign('{')) {
+            let matchers = until(&tokens, at + 1, '}');
+            inside_labels = at + 2 + matchers.len();
+            wrong.extend(wrong_matchers(word, matchers, found));
+        }
+    }
+    let is_known = |label: &&String| !known.contains(*label) && !SCRAPER.contains(&label.as_str());
+    wrong.extend(grouped.iter().filter(is_known).map(|label| format!("nothing has the label {label}")));
+    (wrong, known)
+}
+
+fn wrong_matchers(metric: &str, matchers: &[Token], found: &[BTreeMap<String, String>]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for matcher in matchers.split(|token| *token == Token::Sign(',')) {
+        let [Token::Word(label), .., Token::Text(text)] = matcher else {
+            wrong.push(format!("{metric}: {matcher:?} is no matcher"));
+            continue;
+        };
+        let values: BTreeSet<&String> = found.iter().filter_map(|labels| labels.get(label)).collect();
+        if values.is_empty() {
+            wrong.push(format!("{metric} has no label {label}"));
+        } else if !NAMES.contains(&label.as_str()) && !text.contains('$') {
+            let missing = text.split('|').filter(|word| !values.iter().any(|value| value == word));
+            wrong.extend(missing.map(|word| format!("{metric} never has {label}={word}")));
+        }
+    }
+    wrong
+}
+
+/// The labels that a text for people shows: `{{ $labels.policy }}`, `{{policy}}`.
+fn shown_labels(text: &str) -> impl Iterator<Item = &str> {
+    let between = text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
+    between.filter_map(|word| word.strip_prefix("$labels.").or((!word.starts_with('$')).then_some(word)))
+}
+
+/// A query, and the texts that show labels of what it gives.
+struct Asked {
+    place: String,
+    query: String,
+    texts: Vec<String>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn alerts() -> Vec<Asked> {
+    let alerts: Value = serde_saphyr::from_str(&file("charts/pgbackup/files/alerts.yaml")).unwrap();
+    let groups = alerts["groups"].as_array().unwrap();
+    let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let query = |rule: &Value| Asked {
+        place: text(&rule["alert"]),
+        query: text(&rule["expr"]),
+        texts: rule["annotations"].as_object().unwrap().values().map(text).collect(),
+    };
+    rules.map(query).collect()
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&file("charts/pgbackup/files/dashboard.json")).unwrap()
+}
+
+fn panels() -> Vec<Value> {
+    dashboard()["panels"].as_array().unwrap().clone()
+}
+
+fn panel_queries() -> Vec<Asked> {
+    let mut queries = Vec::new();
+    for panel in panels() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            queries.push(Asked {
+                place: format!("panel {}", panel["title"]),
+                query: text(&target["expr"]),
+                texts: vec![text(&target["legendFormat"])],
+            });
+        }
+    }
+    for variable in dashboard()["templating"]["list"].as_array().unwrap() {
+        // label_values(<selector>, <label>)
+        let definition = text(&variable["query"]["query"]);
+        if let Some((selector, label)) = definition
+            .strip_prefix("label_values(")
+            .and_then(|rest| rest.strip_suffix(')')?.rsplit_once(", "))
+        {
+            let query = format!("sum by ({label}) ({selector})");
+            queries.push(Asked { place: format!("variable {}", variable["name"]), query, texts: Vec::new() });
+        }
+    }
+    queries
+}
+
+#[tokio::test]
+async fn every_alert_and_panel_asks_for_series_that_exist() {
+    let series = scrape().await;
+    let (alerts, panels) = (alerts(), panel_queries());
+    assert!(alerts.len() >= 10 && panels.len() >= 15, "{} alerts, {} queries", alerts.len(), panels.len());
+    let mut wrong = Vec::new();
+    for Asked { place, query, texts } in alerts.iter().chain(&panels) {
+        let (found, labels) = judge(query, &series);
+        wrong.extend(found.into_iter().map(|words| format!("{place}: {words}: {query}")));
+        let shown = texts.iter().flat_map(|text| shown_labels(text));
+        let shown = shown.filter(|label| !labels.contains(*label));
+        wrong.extend(shown.map(|label| format!("{place}: there is no {label} to show: {query}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_query_for_what_does_not_exist_would_be_found() {
+    let series = scrape().await;
+    let good = r#"sum by (state) (pgbackup_policy_state{namespace=~"$namespace",state=~"Unknown|Healthy"}) and on (policy)
+        rate(pgbackup_reconciles_total{result="error"}[$__rate_interval]) > 0.5 unless max without (pod) (pgbackup_leader offset 5m)"#;
+    assert_eq!(judge(good, &series).0, Vec::<String>::new());
+    for (query, wanted) in [
+        ("pgbackup_policy_status == 1", "pgbackup_policy_status is not exposed"),
+        ("rate(pgbackup_reconciles[5m])", "pgbackup_reconciles is not exposed"),
+        ("up == 0", "up is not exposed"),
+        (r#"pgbackup_policy_state{phase="Healthy"}"#, "pgbackup_policy_state has no label phase"),
+        (r#"pgbackup_policy_state{state="Well"}"#, "pgbackup_policy_state never has state=Well"),
+        (
+            r#"pgbackup_policy_copies{state=~"failed|rotten"}"#,
+            "pgbackup_policy_copies never has state=rotten",
+        ),
+        ("sum by (state) (pgbackup_policy_overdue)", "nothing has the label state"),
+    ] {
+        assert_eq!(judge(query, &series).0, [wanted], "{query}");
+    }
+    assert_eq!(shown_labels("{{ $labels.a }}/{{b}} {{ $value }}").collect::<Vec<_>>(), ["a", "b"]);
+}
+
+/// The table of docs/ops.md has each metric once, by the name that a query asks for; a histogram by its own.
+#[tokio::test]
+async fn the_documented_metrics_are_those_that_are_exposed() {
+    let series = scrape().await;
+    let histogram = |name: &str| {
+        let name = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end))?;
+        series.contains_key(&format!("{name}_bucket")).then(|| name.to_owned())
+    };
+    let exposed: BTreeSet<String> =
+        series.keys().map(|name| histogram(name).unwrap_or_else(|| name.clone())).collect();
+    let ops = file("docs/ops.md");
+    let rows = ops.lines().filter_map(|line| line.strip_prefix("| `pgbackup_")?.split_once('`'));
+    let documented: Vec<String> = rows.map(|(name, _)| format!("pgbackup_{name}")).collect();
+    assert_eq!(documented.len(), exposed.len());
+    assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), exposed);
+}
+
+#[tokio::test]
+async fn a_scrape_tells_of_each_policy_what_its_status_has() {
+    let series = scrape().await;
+    for name in ["pgbackup_policy_overdue", "pgbackup_policy_suspended"] {
+        assert_eq!(series[name].len(), policies().len(), "{name}");
+    }
+    let (status, text) = get(&endpoint(OpsAuth::None, Some(policies())), "/metrics").await;
+    assert_eq!(status, 200);
+    let value = |name: &str, policy: &str, more: &str| -> Option<f64> {
+        let series = format!("{name}{{namespace=\"shop\",policy=\"{policy}\"{more}}} ");
+        Some(text.lines().find_map(|line| line.strip_prefix(&series))?.parse().unwrap())
+    };
+    let unix = |time: &str| {
+        let seconds = time.parse::<Timestamp>().unwrap().as_second();
+        Some(f64::from(u32::try_from(seconds).unwrap()))
+    };
+    let (stage, success, verified) = (
+        "pgbackup_policy_last_success_stage_duration_seconds",
+        "pgbackup_policy_last_success_timestamp_seconds",
+        "pgbackup_policy_last_verified_timestamp_seconds",
+    );
+    for (name, policy, more, wanted) in [
+        (stage, "verified", ",stage=\"dump\"", Some(30.5)),
+        (stage, "verified", ",stage=\"report\"", None),
+        (stage, "overdue", ",stage=\"dump\"", None),
+        (success, "stored-without-reading", "", unix("2026-11-23T02:15:05Z")),
+        (verified, "stored-without-reading", "", unix("2026-11-22T02:15:05Z")),
+        (verified, "verified", "", unix("2026-11-23T02:15:05Z")),
+        (verified, "scrub-finds-the-newest-copy-damaged", "", None),
+        (verified, "scrub-finds-the-last-verified-copy-damaged", "", None),
+        (success, "scrub-finds-the-last-verified-copy-damaged", "", unix("2026-11-23T02:15:05Z")),
+        ("pgbackup_policy_max_age_seconds", "older-than-the-objective", "", Some(12.0 * 3600.0)),
+        ("pgbackup_policy_max_age_seconds", "verified", "", None),
+        ("pgbackup_policy_last_scrub_timestamp_seconds", "scrub-passed", "", unix("2026-11-23T04:30:03Z")),
+        ("pgbackup_policy_scrub_healthy", "scrub-passed", "", Some(1.0)),
+        ("pgbackup_policy_scrub_healthy", "scrub-overdue", "", Some(0.0)),
+        ("pgbackup_policy_scrub_healthy", "verified", "", None),
+        (
+            "pgbackup_policy_last_scrub_copies",
+            "scrub-finds-an-older-copy-damaged",
+            ",result=\"damaged\"",
+            Some(1.0),
+        ),
+    ] {
+        assert_eq!(value(name, policy, more), wanted, "{name} {policy} {more}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_waits_says_so_and_knows_of_no_policy() {
+    let (status, text) = get(&endpoint(OpsAuth::None, None), "/metrics").await;
+    let waiting = series(&text);
+    assert_eq!(status, 200);
+    assert!(text.contains("\npgbackup_leader 0") && text.ends_with("# EOF\n"), "{text}");
+    assert!(!waiting.keys().any(|name| name.starts_with("pgbackup_polic")), "{text}");
+    let all = scrape().await;
+    assert!(all.contains_key("pgbackup_policies") && all.contains_key("pgbackup_leader"));
+}
+
+/// Nobody here has a Grafana to look at it with.
+#[test]
+fn the_dashboard_is_laid_out_and_explained() {
+    let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    for panel in panels() {
+        let title = text(&panel["title"]);
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is another panel's too");
+        let [x, y, w, h] = ["x", "y", "w", "h"].map(|field| panel["gridPos"][field].as_u64().unwrap());
+        assert!(x + w <= 24, "{title} is too wide");
+        for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+            assert!(taken.insert(cell), "{title} lies over another panel");
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(!text(&panel["description"]).is_empty(), "{title} says nothing of itself");
+        let targets = panel["targets"].as_array().unwrap();
+        let names: BTreeSet<String> = targets.iter().map(|target| text(&target["refId"])).collect();
+        assert_eq!(names.len(), targets.len(), "{title}: two queries of one name");
+        for source in targets.iter().chain([&panel]).map(|part| &part["datasource"]) {
+            assert_eq!(source, &json!({"type": "prometheus", "uid": "${datasource}"}), "{title}");
+        }
+    }
+    assert_eq!(dashboard()["uid"], "pgbackup");
+}

@@ -1,0 +1,199 @@
+//! Requests to the API server: how many, how they end, how long they take. For `/metrics`.
+//!
+//! A layer round kube's client, outside of what it repeats by itself: a request that got through at the third try is one.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use http::{Request, Response, StatusCode};
+use prometheus_client::{
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use tower::{Layer, Service};
+
+/// What kube does not name: the question for the server's version.
+const OTHER: &str = "other";
+
+/// No answer: the server could not be reached, or was not waited for any longer.
+const NONE: &str = "error";
+
+type Label = (&'static str, &'static str);
+
+/// Counts. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    ended: Family<[Label; 2], Counter>,
+    duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        // From 2 ms to 33 s: a call is given up after 30 s.
+        let buckets = || Histogram::new(exponential_buckets(0.002, 4.0, 8));
+        Self { ended: Family::default(), duration: Family::new_with_constructor(buckets) }
+    }
+}
+
+impl Requests {
+    /// Puts them among what is scraped.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Requests to the API server, by operation and class of answer";
+        registry.register("pgbackup_api_requests", help, self.ended.clone());
+        let help = "How long requests to the API server took until their answer began";
+        registry.register_with_unit(
+            "pgbackup_api_request_duration",
+            help,
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+    }
+}
+
+/// A request under way; it is counted when this goes, also where nobody waits for it any longer.
+struct UnderWay {
+    requests: Requests,
+    operation: &'static str,
+    since: Instant,
+    code: &'static str,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let operation = ("operation", self.operation);
+        self.requests.ended.get_or_create(&[operation, ("code", self.code)]).inc();
+        self.requests.duration.get_or_create(&[operation]).observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+/// The class of an answer: a closed list, as every label here.
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..=299 => "2xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => OTHER,
+    }
+}
+
+impl<S> Layer<S> for Requests {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted { inner, requests: self.clone() }
+    }
+}
+
+/// A client whose requests are counted.
+#[derive(Clone, Debug)]
+pub struct Counted<S> {
+    inner: S,
+    requests: Requests,
+}
+
+impl<S, Body, Answer> Service<Request<Body>> for Counted<S>
+where
+    S: Service<Request<Body>, Response = Response<Answer>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // kube's word for the operation: "list", "patch_status".
+        let operation = request.extensions().get::<&'static str>().copied().unwrap_or(OTHER);
+        let mut under_way =
+            UnderWay { requests: self.requests.clone(), operation, since: Instant::now(), code: NONE };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            if let Ok(answer) = &answer {
+                under_way.code = class(answer.status());
+            }
+            drop(under_way);
+            answer
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future, io};
+
+    use futures::FutureExt as _;
+    use prometheus_client::encoding::text::encode;
+    use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+
+    use super::*;
+
+    fn request(operation: Option<&'static str>, body: u16) -> Request<u16> {
+        let mut request = Request::new(body);
+        if let Some(operation) = operation {
+            request.extensions_mut().insert(operation);
+        }
+        request
+    }
+
+    fn scraped(requests: &Requests) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        requests.register(&mut registry);
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn each_request_is_counted_by_what_it_was_and_how_it_ended() {
+        let requests = Requests::default();
+        // Answers with the status that its body has; 0: cannot be reached; 1: never answers.
+        let server = service_fn(|request: Request<u16>| match *request.body() {
+            0 => future::ready(Err(io::Error::from(io::ErrorKind::ConnectionRefused))).boxed(),
+            1 => future::pending().boxed(),
+            status => future::ready(Ok(Response::builder().status(status).body(()).unwrap())).boxed(),
+        });
+        let client = ServiceBuilder::new().layer(requests.clone()).service(server);
+        for (operation, body) in [
+            (Some("list"), 200),
+            (Some("list"), 200),
+            (Some("list"), 404),
+            (Some("patch"), 503),
+            (Some("patch"), 0),
+            (None, 200),
+            (None, 302),
+        ] {
+            let answer = client.clone().oneshot(request(operation, body)).await;
+            assert_eq!(answer.is_err(), body == 0, "{operation:?} {body}");
+        }
+        assert!(client.clone().oneshot(request(Some("watch"), 1)).now_or_never().is_none());
+
+        let text = scraped(&requests);
+        for (operation, code, count) in [
+            ("list", "2xx", 2),
+            ("list", "4xx", 1),
+            ("patch", "5xx", 1),
+            ("patch", "error", 1),
+            ("watch", "error", 1),
+            ("other", "2xx", 1),
+            ("other", "other", 1),
+        ] {
+            let line =
+                format!("pgbackup_api_requests_total{{operation=\"{operation}\",code=\"{code}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert_eq!(text.matches("pgbackup_api_requests_total{").count(), 7, "{text}");
+        let durations = "pgbackup_api_request_duration_seconds_count{operation=\"list\"} 3\n";
+        assert!(text.contains(durations), "{text}");
+    }
+}
