@@ -34,6 +34,11 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<Time>,
 
+    /// When the policy becomes, or became, overdue unless a verified copy comes: some time after the first slot that has
+    /// none, or when the newest copy gets older than objectives.maxAge allows. Absent while the policy is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_time: Option<Time>,
+
     /// The server's version, as the last run that reached it found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,

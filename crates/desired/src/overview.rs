@@ -37,6 +37,11 @@ pub struct Overview {
     /// When the next backup starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
+    /// When the policy becomes, or became, overdue unless a verified copy comes; absent while it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_time: Option<Timestamp>,
+    /// Whether that moment is past: a copy that was due is missing, whatever else is wrong.
+    pub overdue: bool,
     /// How far apart its next two backups are, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_interval_seconds: Option<i64>,
@@ -196,6 +201,8 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
         schedule: effective.clone(),
         time_zone: policy.spec.time_zone.clone(),
         next_schedule_time: status.next_schedule_time.as_ref().map(|time| time.0),
+        overdue_time: status.overdue_time.as_ref().map(|time| time.0),
+        overdue: status.overdue_time.as_ref().is_some_and(|at| at.0 <= now),
         expected_interval_seconds: interval(effective, &policy.spec.time_zone, now),
         last_success: status.last_success.as_ref().and_then(copy),
         last_verified_time: status.last_verified_time.as_ref().map(|time| time.0),

@@ -87,6 +87,7 @@ pub fn status(
             status.effective_schedule.clone_from(&previous.effective_schedule);
             status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
         }
+        status.overdue_time = health::overdue_time(valid, &status).map(time);
         let refusal = observed.refused_request.as_deref();
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
         let health = health::health(valid, in_place, &status, &runs, request, now);
@@ -101,6 +102,8 @@ pub fn status(
         // announced before would soon be past.
         status.effective_schedule.clone_from(&previous.effective_schedule);
         status.schedule_since.clone_from(&previous.schedule_since);
+        // A bad edit must not hide that a copy is missing.
+        status.overdue_time.clone_from(&previous.overdue_time);
         status.scrub_schedule =
             previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
         conditions.keep("ScrubHealthy");

@@ -139,6 +139,11 @@ struct Due {
     max_age: Option<SignedDuration>,
 }
 
+/// When a copy is missing, whatever else is wrong by then; never while the policy is suspended.
+pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Option<Timestamp> {
+    due(policy, status).missing_at().filter(|_| !policy.suspend)
+}
+
 /// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
     let success = status.last_success.as_ref();
@@ -159,6 +164,10 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
 }
 
 impl Due {
+    fn missing_at(&self) -> Option<Timestamp> {
+        [self.overdue_at, self.too_old_at].into_iter().flatten().min()
+    }
+
     /// No run failed. Is a copy missing?
     fn judge(
         &self,
@@ -180,7 +189,7 @@ impl Due {
                 format!("no verified copy is younger than objectives.maxAge allows ({age}); {copy}");
             return fixed(Truth::False, Reason::Overdue, message);
         }
-        let overdue_at = [overdue_at, too_old_at].into_iter().flatten().min();
+        let overdue_at = self.missing_at();
         let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
             Some(run) => {
                 let message = format!("{}: {}; {copy}", run.id, lost().message);

@@ -254,6 +254,8 @@ mod tests {
             schedule: "15 2 * * *".to_owned(),
             time_zone: "Europe/Berlin".to_owned(),
             next_schedule_time: Some("2026-11-24T01:15:00Z".parse().unwrap()),
+            overdue_time: None,
+            overdue: false,
             expected_interval_seconds: Some(86_400),
             last_success: Some(Copy {
                 snapshot_time: now() - SignedDuration::from_hours(5),

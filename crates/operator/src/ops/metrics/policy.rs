@@ -19,7 +19,7 @@ struct Gauge {
     of: fn(&Overview) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 15] = [
+const GAUGES: [Gauge; 16] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
         help: "Recovery point of the newest copy that counts, as a Unix time",
@@ -64,15 +64,25 @@ const GAUGES: [Gauge; 15] = [
     },
     Gauge {
         name: "pgbackup_policy_overdue",
-        help: "1 if a copy that was due is missing",
+        help: "1 if a copy that was due is missing, whatever else is wrong",
         unit: None,
-        of: |policy| Some(f64::from(policy.reason == Reason::Overdue.word())),
+        of: |policy| Some(f64::from(policy.overdue)),
+    },
+    Gauge {
+        name: "pgbackup_policy_overdue_timestamp",
+        help: "When the policy becomes, or became, overdue unless a verified copy comes, as a Unix time; absent while it is suspended",
+        unit: Some(Unit::Seconds),
+        of: |policy| policy.overdue_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the newest run that ended has failed",
+        help: "1 if the newest run that ended has failed; a suspicious copy is counted among the copies instead",
         unit: None,
-        of: |policy| Some(f64::from(policy.runs.last()?.result == api::status::RunResult::Failed)),
+        of: |policy| {
+            let newest = policy.runs.last()?;
+            let failed = newest.result == api::status::RunResult::Failed;
+            Some(f64::from(failed && newest.reason != Reason::Suspicious.word()))
+        },
     },
     Gauge {
         name: "pgbackup_policy_suspended",
