@@ -11,12 +11,17 @@ use archive::{
 };
 use bytes::Bytes;
 use domain::reason::Reason;
-use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc, task::JoinHandle};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::ChildStdin,
+    sync::mpsc,
+    task::JoinHandle,
+};
 
 use super::{
     error::ToolError,
     pipe::{self, Output},
-    tools,
+    tools, words,
 };
 
 /// Pieces under way between the stream and pg_restore.
@@ -90,7 +95,7 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let words = async move { errors_only(&tools::words(stderr).await) };
+        let words = words::words(stderr, is_error);
         let outcome = tokio::spawn(async move {
             let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
             refuse(status.ok(), &words)?;
@@ -138,10 +143,20 @@ impl TocReader {
         command.arg("--list").stdin(std::process::Stdio::piped());
         let mut child = command.spawn().map_err(ArchiveError::Start)?;
         let stdin = child.stdin.take();
+        let mut listing = BufReader::new(child.stdout.take().expect("stdout should be piped"));
+        let stderr = child.stderr.take().expect("stderr should be piped");
+        let parse = async move {
+            let (mut toc, mut line) = (Toc::default(), Vec::new());
+            while listing.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+                toc.push(String::from_utf8_lossy(&line).trim_end());
+                line.clear();
+            }
+            toc
+        };
         let outcome = tokio::spawn(async move {
-            let output = child.wait_with_output().await.map_err(ArchiveError::Start)?;
-            refuse(Some(output.status), &String::from_utf8_lossy(&output.stderr))?;
-            Ok(Toc::parse(&String::from_utf8_lossy(&output.stdout)))
+            let (toc, words, status) = tokio::join!(parse, words::words(stderr, words::ALL), child.wait());
+            refuse(status.ok(), &words)?;
+            Ok(toc)
         });
         Ok(Self { stdin, outcome })
     }
@@ -185,8 +200,6 @@ impl Drop for ArchiveReader {
 }
 
 /// `--verbose` says much on the standard error; only errors are worth keeping.
-fn errors_only(stderr: &str) -> String {
-    let errors: Vec<&str> =
-        stderr.lines().filter(|line| line.contains("error:") || line.contains("detail:")).collect();
-    errors.join("\n")
+fn is_error(line: &str) -> bool {
+    line.contains("error:") || line.contains("detail:")
 }

@@ -6,10 +6,7 @@ use std::{
 };
 
 use domain::uri::ConnectionUri;
-use tokio::{
-    io::AsyncReadExt as _,
-    process::{ChildStderr, Command},
-};
+use tokio::process::Command;
 
 /// The environment variable with a connection URI. No program of PostgreSQL's sees it.
 pub const URI: &str = "PGBACKUP_URI";
@@ -152,13 +149,6 @@ pub fn pg_restore() -> Command {
     let mut command = offline("pg_restore");
     remove_variables(&mut command, &["PG"]);
     command
-}
-
-/// Everything that a program wrote to its standard error; what could be read is all there is to say.
-pub async fn words(mut stderr: ChildStderr) -> String {
-    let mut text = Vec::new();
-    let _ = stderr.read_to_end(&mut text).await;
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Whether a program was ended by signal 9: nobody but the kernel, short of memory, sends it to one of ours.
