@@ -119,15 +119,17 @@ struct Replay {
     lsn: Option<String>,
 }
 
-/// A session of another run of the same policy.
+/// A session of another run of the same policy. Anybody can give a session such a name, and everybody sees it: only those
+/// of our own role count.
 #[derive(Deserialize)]
 struct Other {
     pid: i32,
     application: String,
-    since: Timestamp,
+    since: Option<Timestamp>,
 }
 
-/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail.
+/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail. Of other roles'
+/// sessions hardly more is seen than that they exist, unless the role is in pg_read_all_stats.
 const FACTS: &str = r"
 SELECT to_json(q) FROM (
     SELECT current_setting('pgbackup.session', true) AS token,
@@ -148,7 +150,7 @@ SELECT to_json(q) FROM (
                'paused', pg_is_wal_replay_paused(),
                'lsn', pg_last_wal_replay_lsn()::text) END AS replay,
            (SELECT coalesce(json_agg(json_build_object('pid', pid, 'application', application_name, 'since', backend_start)), '[]')
-            FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND split_part(application_name, '/', 1) = 'pgbackup'
+            FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = session_user AND split_part(application_name, '/', 1) = 'pgbackup'
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
 ) q";
 
@@ -246,8 +248,9 @@ impl Facts {
 
     fn warnings(&self, now: Timestamp) -> Vec<String> {
         let others = self.others.iter().map(|Other { pid, application, since }| {
+            let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
             format!(
-                "a session of another run is on the server: process {pid} ({application}) since {since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
+                "a session of another run is on the server: process {pid} ({application}){since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
             )
         });
         others.chain(clocks_apart(self.now, now)).collect()
