@@ -111,6 +111,10 @@ struct Replay {
     receiving: bool,
     /// Whether all that was received is replayed.
     caught_up: bool,
+    /// Whether all is replayed that its sender had when it sent its newest message: what was received may be hours old on
+    /// a slow network. A sender that has more sends it at once; one that sent nothing yet has nothing. Not known where the
+    /// role may not see it.
+    level: Option<bool>,
     /// The age of the newest replayed transaction, in seconds; none was replayed yet.
     seconds: Option<f64>,
     /// Whether replay was paused by hand.
@@ -146,6 +150,8 @@ SELECT to_json(q) FROM (
            CASE WHEN pg_is_in_recovery() THEN json_build_object(
                'receiving', EXISTS (SELECT FROM pg_stat_wal_receiver),
                'caught_up', coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false),
+               'level', (SELECT coalesce(pg_last_wal_replay_lsn() >= latest_end_lsn, clock_timestamp() - last_msg_receipt_time > '5 s')
+                         FROM pg_stat_wal_receiver),
                'seconds', extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()),
                'paused', pg_is_wal_replay_paused(),
                'lsn', pg_last_wal_replay_lsn()::text) END AS replay,
@@ -194,7 +200,9 @@ pub async fn examine(
     } else if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
     }
-    facts.refuse_stale(config.max_replica_lag)?;
+    if let Some(replay) = &facts.replay {
+        replay.refuse_stale(config.max_replica_lag)?;
+    }
     let server = Server {
         tools: tools.for_server(major),
         warnings,
@@ -217,35 +225,6 @@ pub async fn examine(
 }
 
 impl Facts {
-    /// A standby that has replayed all that it was sent, and is still being sent more, is as new as its primary, however
-    /// long ago that wrote something. Any other is as old as the newest transaction that it replayed.
-    fn refuse_stale(&self, most: Duration) -> Result<(), PreflightError> {
-        let Some(Replay { receiving, caught_up, seconds, paused, lsn }) = self.replay.clone() else {
-            return Ok(());
-        };
-        if receiving && caught_up && !paused {
-            return Ok(());
-        }
-        if seconds.is_some_and(|seconds| seconds <= most.as_secs_f64()) {
-            return Ok(());
-        }
-        let why = if paused {
-            "its replay is paused"
-        } else if receiving {
-            "it has not replayed all that it has received"
-        } else {
-            "nothing sends it what its primary writes"
-        };
-        let age = seconds.map_or("it has replayed nothing yet".to_owned(), |seconds| {
-            format!("the newest transaction that it replayed is {seconds:.0} s old")
-        });
-        let at = lsn.map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
-        Err(PreflightError::Stale(format!(
-            "is too far behind its primary: {age}{at}, {why}; the policy allows {} s",
-            most.as_secs()
-        )))
-    }
-
     fn warnings(&self, now: Timestamp) -> Vec<String> {
         let others = self.others.iter().map(|Other { pid, application, since }| {
             let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
@@ -254,6 +233,39 @@ impl Facts {
             )
         });
         others.chain(clocks_apart(self.now, now)).collect()
+    }
+}
+
+impl Replay {
+    /// A standby that has replayed all that its sender has, and is still being sent more, is as new as its primary, however
+    /// long ago that wrote something. Any other is as old as the newest transaction that it replayed.
+    fn refuse_stale(&self, most: Duration) -> Result<(), PreflightError> {
+        let Self { receiving, caught_up, level, seconds, paused, ref lsn } = *self;
+        if receiving && caught_up && level == Some(true) && !paused {
+            return Ok(());
+        }
+        if seconds.is_some_and(|seconds| seconds <= most.as_secs_f64()) {
+            return Ok(());
+        }
+        let why = if paused {
+            "its replay is paused"
+        } else if !receiving {
+            "nothing sends it what its primary writes"
+        } else if !caught_up {
+            "it has not replayed all that it has received"
+        } else if level.is_none() {
+            "whether its primary has written since cannot be seen without pg_read_all_stats (GRANT it to the role)"
+        } else {
+            "it has not received all that its primary has written"
+        };
+        let age = seconds.map_or("it has replayed nothing yet".to_owned(), |seconds| {
+            format!("the newest transaction that it replayed is {seconds:.0} s old")
+        });
+        let at = lsn.as_ref().map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
+        Err(PreflightError::Stale(format!(
+            "is too far behind its primary: {age}{at}, {why}; the policy allows {} s",
+            most.as_secs()
+        )))
     }
 }
 
@@ -367,6 +379,40 @@ mod tests {
         assert!(ahead.contains("60 min ahead of"), "{ahead}");
         let behind = clocks_apart(time("2026-05-01T11:50:00Z"), ours).unwrap();
         assert!(behind.contains("10 min behind"), "{behind}");
+    }
+
+    #[test]
+    fn a_standby_is_as_new_as_its_primary_or_as_old_as_its_newest_transaction() {
+        let level = Replay {
+            receiving: true,
+            caught_up: true,
+            level: Some(true),
+            seconds: Some(7200.0),
+            paused: false,
+            lsn: Some("0/3000060".into()),
+        };
+        for (replay, why) in [
+            (level.clone(), None),
+            (Replay { seconds: None, ..level.clone() }, None),
+            (Replay { paused: true, ..level.clone() }, Some("replay is paused")),
+            (Replay { receiving: false, level: None, ..level.clone() }, Some("nothing sends it")),
+            (Replay { caught_up: false, ..level.clone() }, Some("not replayed all that it has received")),
+            (Replay { level: Some(false), ..level.clone() }, Some("not received all")),
+            (Replay { level: None, ..level.clone() }, Some("pg_read_all_stats")),
+            (Replay { receiving: false, seconds: None, ..level.clone() }, Some("replayed nothing yet")),
+        ] {
+            let told = |replay: &Replay| replay.refuse_stale(Duration::from_mins(5)).err();
+            let refused = told(&replay);
+            assert_eq!(refused.is_some(), why.is_some(), "{replay:?}");
+            if let (Some(refused), Some(why)) = (refused, why) {
+                assert_eq!(refused.reason(), Reason::ReplicaStale);
+                let message = refused.to_string();
+                assert!(message.contains(why) && message.contains("allows 300 s"), "{message}");
+            }
+            // What is young enough is fresh, whatever else is known.
+            assert!(told(&Replay { seconds: Some(300.0), ..replay.clone() }).is_none(), "{replay:?}");
+            assert_eq!(told(&Replay { seconds: Some(300.1), ..replay }).is_some(), why.is_some());
+        }
     }
 
     #[test]
