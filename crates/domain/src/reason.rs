@@ -94,7 +94,7 @@ reasons! {
     /// No database matches.
     NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
     /// A database that `include` names does not exist or cannot be dumped.
-    DatabaseUnavailable = Some(71), "Correct its name, or grant CONNECT; the message says which and why.";
+    DatabaseUnavailable = Some(71), "Correct its name, take it out of `databases.exclude`, or grant CONNECT; the message says which and why.";
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
     EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
     /// A table that belongs to an extension holds rows that pg_dump leaves out, and the policy is strict about it.
