@@ -31,6 +31,8 @@ pub struct Server {
     pub maintenance: String,
     /// Its encoding.
     pub maintenance_encoding: String,
+    /// Whether the role may read password hashes.
+    pub reads_passwords: bool,
     /// What is worth knowing and no obstacle.
     pub warnings: Vec<String>,
 }
@@ -100,6 +102,7 @@ struct Facts {
     roles: Vec<String>,
     now: Timestamp,
     encoding: String,
+    reads_passwords: bool,
     replay: Option<Replay>,
     others: Vec<Other>,
 }
@@ -147,6 +150,7 @@ SELECT to_json(q) FROM (
            (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
            clock_timestamp() AS now,
            current_setting('server_encoding') AS encoding,
+           has_table_privilege('pg_authid', 'SELECT') AS reads_passwords,
            CASE WHEN pg_is_in_recovery() THEN json_build_object(
                'receiving', EXISTS (SELECT FROM pg_stat_wal_receiver),
                'caught_up', coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false),
@@ -220,6 +224,7 @@ pub async fn examine(
         client_major,
         maintenance,
         maintenance_encoding: facts.encoding,
+        reads_passwords: facts.reads_passwords,
     };
     Ok((server, session))
 }
