@@ -192,6 +192,34 @@ fn an_archive_that_cannot_be_read_is_never_kept() -> Result<()> {
     })
 }
 
+/// The first pg_restore takes nothing; those after it are as usual.
+const STUCK: &str = r#"mkdir /scratch/bin
+cat > /scratch/bin/pg_restore << 'EOF'
+#!/bin/bash
+if mkdir /scratch/stuck 2> /dev/null; then exec sleep infinity; fi
+exec /usr/lib/postgresql/17/bin/pg_restore "$@"
+EOF
+chmod +x /scratch/bin/pg_restore
+PATH=/scratch/bin:$PATH exec "$@""#;
+
+#[test]
+fn a_parser_that_stops_reading_stops_no_dump() -> Result<()> {
+    story("stuck", async |env| {
+        let (_, store, policy) = shop(&env, 1000).await?;
+        policy
+            .start("stuck", |run| {
+                run.once().script(STUCK);
+            })
+            .await?;
+
+        policy.succeeded("stuck").await?;
+
+        let set = store.only_set(&policy).await?;
+        assert_eq!(set.rows("shop", "goods")?, 1000, "the stored copy was read instead");
+        Ok(())
+    })
+}
+
 #[test]
 fn two_backups_at_once_are_both_good() -> Result<()> {
     story("at-once", async |env| {

@@ -34,6 +34,7 @@ mod poolers_are_refused;
 mod privileges_are_least;
 mod restore_by_hand;
 mod roles_are_stored_without_passwords;
+mod sessions_of_dead_runs_are_told;
 mod standbys_are_backed_up_while_fresh;
 mod suspicious_copies_wait;
 mod the_ops_endpoint_answers;

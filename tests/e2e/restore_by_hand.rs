@@ -1,13 +1,34 @@
-//! A copy can be checked and restored without us: `sha256sum` and `pg_restore` are enough.
+//! A copy can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/formats.md` says.
 
 use anyhow::Result;
-use pgbackup_tests::story;
+use pgbackup_tests::{Postgres, manifests::fill, story};
+
+/// What stands in `docs/formats.md`, on a server that has nothing.
+const BY_HAND: &str = "export PGHOST=empty PGUSER=postgres PGPASSWORD='${PASSWORD}'
+    cd '${SET}'
+    sha256sum -c SHA256SUMS
+    psql -d postgres -f globals.sql
+    psql -d postgres -c 'CREATE DATABASE shop OWNER shop_owner'
+    pg_restore -d shop --exit-on-error -j 4 shop.dump";
+
+/// Who may do what, and with which settings.
+const RIGHTS: &str = "SELECT (SELECT string_agg(format('%s %s', relname, relowner::regrole), ', ' ORDER BY relname)
+              FROM pg_class WHERE relnamespace = 'public'::regnamespace),
+        (SELECT relacl FROM pg_class WHERE relname = 'goods'),
+        (SELECT rolconfig FROM pg_roles WHERE rolname = 'clerk'), pg_has_role('clerk', 'shop_owner', 'member'),
+        (SELECT datdba::regrole FROM pg_database WHERE datname = 'shop')";
 
 #[test]
 fn a_set_can_be_restored_by_hand() -> Result<()> {
     story("restore", async |env| {
-        let server = env.postgres(17).await?;
-        server.database("shop", "").await?;
+        let (server, empty) = tokio::try_join!(env.postgres(17), Postgres::start(&env, "empty", 17))?;
+        server
+            .sql(
+                "postgres",
+                "CREATE ROLE shop_owner; CREATE ROLE clerk LOGIN IN ROLE shop_owner; ALTER ROLE clerk SET work_mem = '5MB'",
+            )
+            .await?;
+        server.database("shop", "ALTER DATABASE shop OWNER TO shop_owner").await?;
         server.table("shop", "goods", 5000).await?;
         server
             .sql(
@@ -19,7 +40,8 @@ fn a_set_can_be_restored_by_hand() -> Result<()> {
                  CREATE VIEW cheap AS SELECT * FROM goods WHERE price < 100;
                  CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM orders;
                  CREATE INDEX ON orders (good);
-                 SELECT lo_from_bytea(4711, 'a large object');",
+                 SELECT lo_from_bytea(4711, 'a large object');
+                 ALTER TABLE goods OWNER TO shop_owner; GRANT SELECT ON goods TO clerk;",
             )
             .await?;
         let store = env.store().await?;
@@ -28,19 +50,16 @@ fn a_set_can_be_restored_by_hand() -> Result<()> {
         let set = store.only_set(&policy).await?;
         store.check(&set).await?;
 
-        server.sql("postgres", "CREATE DATABASE again").await?;
-        let restore = format!(
-            "export PGHOST=postgres PGUSER=postgres PGPASSWORD='{}'
-             pg_restore --exit-on-error --dbname=again '{}/shop.dump'",
-            env.password, set.path
-        );
-        store.sh(&restore).await?;
+        store.sh(&fill(BY_HAND, &[("PASSWORD", &env.password), ("SET", &set.path)])).await?;
 
         for table in ["goods", "orders", "nothing_at_all", "cheap", "totals", "pg_largeobject"] {
             let (there, here) =
-                (server.fingerprint("shop", table).await?, server.fingerprint("again", table).await?);
+                (server.fingerprint("shop", table).await?, empty.fingerprint("shop", table).await?);
             assert_eq!(there, here, "{table}");
         }
+        let rights = server.sql("shop", RIGHTS).await?;
+        assert!(rights.contains("goods shop_owner") && rights.contains("work_mem=5MB"), "{rights}");
+        assert_eq!(empty.sql("shop", RIGHTS).await?, rights);
         for (table, rows) in [("goods", 5000), ("orders", 7000), ("nothing_at_all", 3)] {
             assert_eq!(set.rows("shop", table)?, rows, "{table}");
         }

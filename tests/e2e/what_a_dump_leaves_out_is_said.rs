@@ -22,6 +22,13 @@ fn what_a_dump_leaves_out_is_said() -> Result<()> {
                  CREATE USER MAPPING FOR postgres SERVER elsewhere OPTIONS (password 'secret');",
             )
             .await?;
+        server.database("elsewhere", "").await?;
+        for (database, name) in [("shop", "\"Feed\""), ("elsewhere", "theirs")] {
+            let subscription = format!(
+                "CREATE SUBSCRIPTION {name} CONNECTION 'host=nowhere password=secret' PUBLICATION p WITH (connect = false)"
+            );
+            server.sql(database, &subscription).await?;
+        }
         server
             .sql(
                 "postgres",
@@ -42,6 +49,14 @@ fn what_a_dump_leaves_out_is_said() -> Result<()> {
         assert!(warnings.contains("public.owned") && warnings.contains("pgcrypto"), "{warnings}");
         assert!(!warnings.contains("public.empty"), "nothing of it is lost: {warnings}");
         assert!(warnings.contains("postgres on elsewhere"), "{warnings}");
+        assert!(
+            warnings.contains("subscriptions are left out") && warnings.contains("\"Feed\""),
+            "{warnings}"
+        );
+        assert!(!warnings.contains("theirs"), "it is another database's: {warnings}");
+        // What pg_dump itself says, with exit status 0.
+        assert!(warnings.contains("pg_dump: warning: subscriptions not dumped"), "{warnings}");
+        assert!(!warnings.contains("secret"), "{warnings}");
         assert_eq!(success.warnings, set.manifest.warnings);
 
         policy.edit(|spec| spec.dump.strict_extensions = true).await?;

@@ -55,7 +55,7 @@ reasons! {
     /// A table's lock was held by another session longer than the lock timeout, at every try.
     LockTimeout = Some(13), "End or move the session that the message names; backups need ACCESS SHARE, which only ACCESS EXCLUSIVE blocks.";
     /// The standby is further behind its primary than the policy allows.
-    ReplicaStale = Some(18), "Look at the standby's replication; or raise `dump.maxReplicaLag`, or back up another server.";
+    ReplicaStale = Some(18), "Look at the standby's replication; grant `pg_read_all_stats` where the message asks for it; or raise `dump.maxReplicaLag`, or back up another server.";
     /// Tables were created or dropped at every try to hold them.
     SchemaChanging = Some(14), "Move the schedule away from migrations or jobs that create and drop tables.";
     /// The session that holds the tables ended before pg_dump had its snapshot and its own locks, at every try.
@@ -94,7 +94,7 @@ reasons! {
     /// No database matches.
     NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
     /// A database that `include` names does not exist or cannot be dumped.
-    DatabaseUnavailable = Some(71), "Correct its name, or grant CONNECT; the message says which and why.";
+    DatabaseUnavailable = Some(71), "Correct its name, take it out of `databases.exclude`, or grant CONNECT; the message says which and why.";
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
     EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
     /// A table that belongs to an extension holds rows that pg_dump leaves out, and the policy is strict about it.

@@ -273,12 +273,19 @@ async fn store_globals(
     server: &Server,
     globals: Globals,
 ) -> Result<Option<StoredGlobals>, BackupError> {
+    run.stage(Stage::Dump);
     let tries: &[bool] = match globals {
+        // Asked for beforehand: pg_dumpall says it in the server's language, which nobody here reads.
+        Globals::WithPasswords if !server.reads_passwords => {
+            run.warn(
+                "password hashes of roles are not in this set: the role may not read pg_authid".to_owned(),
+            );
+            &[false]
+        }
         Globals::WithPasswords => &[true, false],
         Globals::WithoutPasswords => &[false],
         Globals::None => &[],
     };
-    run.stage(Stage::Dump);
     for passwords in tries.iter().copied() {
         let set = run.set.as_ref().expect("the databases should have made the set");
         let mut partial = set.upload(globals::FILE, true, 0).await?;

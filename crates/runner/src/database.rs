@@ -155,14 +155,7 @@ async fn try_once(
                 to_count.iter().filter(|table| source.tables.contains_key(&table.oid)).collect();
             count::count(&server.tools, &database.name, &hold.snapshot, &tables).await.map(Some)
         });
-        tokio::pin!(dumping, attending);
-        tokio::select! {
-            attended = &mut attending => match attended {
-                Ok(attended) => Ok((dumping.await, attended)),
-                Err(error) => Err(error),
-            },
-            dumped = &mut dumping => attending.await.map(|attended| (dumped, attended)),
-        }
+        side_by_side(dumping, attending).await
     };
     let outcome = outcome(config, both, &excluded_oids);
     // pg_dump's own transaction has kept the snapshot until now.
@@ -194,7 +187,9 @@ async fn try_once(
         size::human(dumped.size),
         held.as_secs_f64()
     ));
-    warn(run, &database.name, &dumped, held);
+    for warning in warnings(&dumped.warnings, held) {
+        run.warn(format!("{:?}: {warning}", database.name));
+    }
     Ok(StoredDatabase {
         file,
         dumped,
@@ -206,6 +201,27 @@ async fn try_once(
         compression: compression.to_string(),
         excluded: excluded.into_iter().map(|(_, table)| table).collect(),
     })
+}
+
+/// Waits for both: for the dump no longer than the tables are held, and for the counting beside it no longer than there may
+/// be a dump. Only of a table that pg_dump could not lock the holder tells more.
+async fn side_by_side(
+    dumping: impl Future<Output = Result<Dumped, DumpError>>,
+    attending: impl Future<Output = Result<Attended, HoldError>>,
+) -> Result<(Result<Dumped, DumpError>, Attended), HoldError> {
+    tokio::pin!(dumping, attending);
+    tokio::select! {
+        attended = &mut attending => {
+            let attended = attended?;
+            Ok((dumping.await, attended))
+        }
+        dumped = &mut dumping => match dumped {
+            Err(error) if !matches!(error, DumpError::LockTimeout { .. }) => {
+                Ok((Err(error), Attended::NothingDumped { blocker: None }))
+            }
+            dumped => attending.await.map(|attended| (dumped, attended)),
+        },
+    }
 }
 
 /// What came of a dump and of the hold beside it.
@@ -235,19 +251,18 @@ fn outcome(
 }
 
 /// What of a dump belongs into the report and the manifest.
-fn warn(run: &mut Run, database: &str, dumped: &Dumped, held: Duration) {
-    for line in &dumped.warnings {
-        run.warn(format!("{database:?}: {line}"));
-    }
-    if held > LONG_SNAPSHOT {
-        run.warn(format!(
-            "{database:?}: its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
+fn warnings(lines: &[String], held: Duration) -> Vec<String> {
+    let long = (held > LONG_SNAPSHOT).then(|| {
+        format!(
+            "its snapshot was held for {} min; vacuum could not clean behind it meanwhile",
             held.as_secs() / 60
-        ));
-    }
+        )
+    });
+    lines.iter().cloned().chain(long).collect()
 }
 
 /// How the holder's work ended.
+#[derive(Debug)]
 enum Attended {
     /// pg_dump had its own locks; what the snapshot holds.
     Released(Box<Source>),
@@ -318,5 +333,47 @@ impl StoredDatabase {
         let known = empty.filter_map(|(oid, _)| Some((*oid, *self.source.estimates.get(oid)?)));
         let emptied = known.map(|(oid, rows)| Emptied { database: self.database.name.clone(), oid, rows });
         emptied.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::pg::error::ToolError;
+
+    #[tokio::test]
+    async fn a_dump_that_failed_waits_for_no_count() {
+        let failed = || Err(DumpError::Failed(ToolError::new("pg_dump", "oh no")));
+        let (dumped, _) = side_by_side(ready(failed()), pending()).await.unwrap();
+        assert!(matches!(dumped, Err(DumpError::Failed(_))));
+
+        // Of a lock the holder tells who has it.
+        let error = ToolError::new("pg_dump", "canceling statement");
+        let late = Err(DumpError::LockTimeout { tables: "t".into(), error });
+        let blocker = async {
+            tokio::task::yield_now().await;
+            let blocker = r#"{"who": "process 7", "table": "t", "seconds": 9, "query": null}"#;
+            Ok(Attended::NothingDumped { blocker: Some(serde_json::from_str(blocker).unwrap()) })
+        };
+        let (_, attended) = side_by_side(ready(late), blocker).await.unwrap();
+        assert!(attended.blocker().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_dump_whose_tables_are_not_held_any_more_goes_on_no_longer() {
+        let lost = HoldError::Lost(Box::new(ToolError::new("psql", "FATAL:  57P01: terminating").into()));
+        let error = side_by_side(pending(), ready(Err(lost))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::HoldLost);
+    }
+
+    #[test]
+    fn a_snapshot_that_was_held_for_more_than_an_hour_is_told() {
+        let lines = ["pg_dump: warning: there are circular foreign-key constraints".to_owned()];
+        assert_eq!(warnings(&lines, Duration::from_hours(1)), lines);
+        let told = warnings(&lines, Duration::from_mins(75));
+        assert_eq!(told[..1], lines);
+        assert!(told.len() == 2 && told[1].contains("75 min") && told[1].contains("vacuum"), "{told:?}");
     }
 }

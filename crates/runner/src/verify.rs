@@ -161,13 +161,19 @@ async fn read_back(
     if size == written.size && sha256 == written.sha256 {
         return Ok(ReadBack { size, from_device: reader.bytes_from_device().map(|bytes| bytes.min(size)) });
     }
-    Err(VerifyError::Differs {
+    Err(differs(written, size, &sha256))
+}
+
+fn differs(written: Written<'_>, size: u64, sha256: &str) -> VerifyError {
+    // What was written may be a manifest's word, which holds anything.
+    let short = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
+    VerifyError::Differs {
         file: written.file.to_owned(),
         was: written.size,
-        was_sha256: written.sha256[..12].to_owned(),
+        was_sha256: short(written.sha256),
         is: size,
-        is_sha256: sha256[..12].to_owned(),
-    })
+        is_sha256: short(sha256),
+    }
 }
 
 /// Compares the archive with what the database had in the snapshot.
@@ -235,5 +241,20 @@ impl ReadBack {
     pub fn and(self, other: Self) -> Self {
         let from_device = self.from_device.zip(other.from_device).map(|(a, b)| a + b);
         Self { size: self.size + other.size, from_device }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_manifest_says_of_a_file_is_a_difference_and_no_panic() {
+        for sha256 in ["", "abc", "0123456789äöü", &"0".repeat(64)] {
+            let written = Written { file: "shop.dump", size: 7, sha256 };
+            let error = differs(written, 9, &"f".repeat(64));
+            assert_eq!(error.reason(), Reason::ChecksumMismatch);
+            assert!(error.to_string().contains("ffffffffffff)"), "{error}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     hold::{HoldError, Relation},
-    session::Session,
+    session::{Session, SessionError},
     tools::Tools,
 };
 
@@ -35,24 +35,59 @@ pub async fn count(
     let mut counts = BTreeMap::new();
     for table in tables {
         let name = &table.quoted;
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'; \
-             LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT"
-        );
-        match session.execute(&begin).await {
-            Err(error) if error.sqlstate() == Some("55P03") => {
-                return Err(HoldError::LockTimeout {
-                    what: name.clone(),
-                    wait: Duration::ZERO,
-                    blocker: None,
-                });
-            }
-            begun => begun?,
-        }
-        let rows = session.long_query(&counting(table.oid)).await?;
-        session.execute("COMMIT").await?;
+        let begin =
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
+        session.execute(&begin).await.map_err(snapshot_gone)?;
+        let lock = format!("LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT");
+        session.execute(&lock).await.map_err(|error| not_locked(name, error))?;
+        let rows = session.long_query(&counting(table.oid)).await.map_err(HoldError::while_holding)?;
+        session.execute("COMMIT").await.map_err(HoldError::while_holding)?;
         counts.insert(table.oid, rows);
     }
     session.close().await;
     Ok(counts)
+}
+
+/// A snapshot is there as long as the session that exported it.
+fn snapshot_gone(error: SessionError) -> HoldError {
+    match error.sqlstate() {
+        // "Invalid snapshot identifier", "does not exist" (newer servers), "source process is not running anymore".
+        Some("22023" | "42704" | "55000") => HoldError::Lost(Box::new(error)),
+        _ => HoldError::while_holding(error),
+    }
+}
+
+fn not_locked(table: &str, error: SessionError) -> HoldError {
+    match error.sqlstate() {
+        Some("55P03") => {
+            HoldError::LockTimeout { what: table.to_owned(), wait: Duration::ZERO, blocker: None }
+        }
+        _ => HoldError::while_holding(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::reason::Reason;
+
+    use super::{super::error::ToolError, *};
+
+    #[test]
+    fn a_lost_snapshot_and_a_lock_that_others_await_are_worth_a_new_try() {
+        let said = |stderr: &str| SessionError::from(ToolError::new("psql", stderr));
+        for (stderr, wanted) in [
+            ("ERROR:  22023: invalid snapshot identifier: \"00000003-00000002-1\"", Reason::HoldLost),
+            ("FEHLER:  42704: Snapshot »00000003-00000002-1« existiert nicht", Reason::HoldLost),
+            ("ERROR:  55000: could not import the requested snapshot", Reason::HoldLost),
+            ("FATAL:  57P01: terminating connection due to administrator command", Reason::HoldLost),
+            ("ERROR:  42501: permission denied for table t", Reason::MissingPrivilege),
+            ("ERROR:  XX001: invalid page in block 0", Reason::InternalError),
+        ] {
+            assert_eq!(snapshot_gone(said(stderr)).reason(), wanted, "{stderr}");
+        }
+        let awaited = not_locked("public.t", said("ERROR:  55P03: could not obtain lock on relation \"t\""));
+        assert_eq!(awaited.reason(), Reason::LockTimeout);
+        assert!(awaited.to_string().contains("public.t"), "{awaited}");
+        assert_eq!(not_locked("t", said("FATAL:  57P01: terminating")).reason(), Reason::HoldLost);
+    }
 }

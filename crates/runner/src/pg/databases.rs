@@ -158,9 +158,12 @@ pub async fn exists(tools: &Tools, maintenance: &str, oid: u32) -> Result<bool, 
 }
 
 fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Selection, SelectionError> {
+    let is_excluded = |name: &str| exclude.iter().any(|pattern| matches(pattern, name));
     for name in include.iter().filter(|pattern| !is_pattern(pattern)) {
         let row = rows.iter().find(|row| row.name == *name);
-        if let Some(why) = row.map_or(Some("does not exist"), Row::obstacle) {
+        let obstacle = row.map_or(Some("does not exist"), Row::obstacle);
+        let why = obstacle.or_else(|| is_excluded(name).then_some("is left out by databases.exclude"));
+        if let Some(why) = why {
             return Err(SelectionError::Unavailable { name: name.clone(), why });
         }
     }
@@ -169,7 +172,7 @@ fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Sele
     for row in rows {
         let named = include.contains(&row.name);
         let included = include.iter().any(|pattern| matches(pattern, &row.name));
-        if !included || exclude.iter().any(|pattern| matches(pattern, &row.name)) {
+        if !included || is_excluded(&row.name) {
             continue;
         }
         let of_the_service = !named && SERVICE_DATABASES.contains(&row.name.as_str());
@@ -279,6 +282,29 @@ mod tests {
             selection.left_out.iter().map(|out| (out.name.as_str(), out.missed)).collect::<Vec<_>>(),
             [("caf\u{FFFD}", true), ("rdsadmin", false), ("secret", true), ("template1", false)]
         );
+    }
+
+    #[test]
+    fn a_database_whose_drop_was_interrupted_is_left_out_and_missed() {
+        let invalid = |name: &str| Row { connection_limit: -2, ..row(name) };
+        let selection = choose(vec![invalid("broken"), row("shop")], &["*".to_owned()], &[]).unwrap();
+        assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
+        let [LeftOut { name, why, missed: true }] = &selection.left_out[..] else { panic!("{selection:?}") };
+        assert!(name == "broken" && why.contains("DROP DATABASE was interrupted"), "{why}");
+        let error = choose(vec![invalid("broken")], &["broken".to_owned()], &[]).unwrap_err();
+        assert_eq!(error.reason(), Reason::DatabaseUnavailable);
+    }
+
+    #[test]
+    fn a_database_that_is_named_and_excluded_is_not_left_out_in_silence() {
+        for exclude in ["shop", "sh*"] {
+            let error = chosen(&["postgres", "shop"], &[exclude]).unwrap_err();
+            assert_eq!(error.reason(), Reason::DatabaseUnavailable);
+            assert!(
+                error.to_string().contains("\"shop\"") && error.to_string().contains("databases.exclude")
+            );
+        }
+        assert!(chosen(&["postgres", "sho?"], &["shop"]).is_ok(), "a pattern names nothing");
     }
 
     #[test]

@@ -77,6 +77,7 @@ struct Findings {
     lock_room: u64,
     unlogged: Vec<String>,
     user_mappings: Vec<String>,
+    subscriptions: Vec<String>,
     extension_tables: Vec<ExtensionTable>,
 }
 
@@ -90,7 +91,7 @@ struct ExtensionTable {
 
 /// has_sequence_privilege() fails on what is no sequence, and only CASE keeps an order. A superuser may read everything. A large object is read by its owner, or by whom its ACL or `lo_compat_privileges`
 /// lets; `has_largeobject_privilege()` came with 18 only. pg_user_mappings hides options from those who may not see
-/// them, and pg_dump reads that view.
+/// them, and pg_dump reads that view. Subscriptions only a superuser can dump: their connections have passwords.
 const FINDINGS: &str = r"
 WITH me AS (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
 own_schema AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
@@ -124,6 +125,9 @@ SELECT to_json(q) FROM (SELECT
      WHERE relkind = 'r' AND relpersistence = 'u' AND extname IS NULL AND pg_is_in_recovery()) AS unlogged,
     (SELECT coalesce(json_agg(format('%I on %I', u.usename, u.srvname)), '[]') FROM pg_user_mappings u, me
      WHERE NOT me.rolsuper AND u.umoptions IS NULL) AS user_mappings,
+    (SELECT coalesce(json_agg(format('%I', s.subname) ORDER BY s.subname), '[]') FROM pg_subscription s, me
+     WHERE NOT me.rolsuper
+       AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())) AS subscriptions,
     (SELECT coalesce(json_agg(json_build_object('extension', extname, 'quoted', quoted,
                 'readable', coalesce(reachable AND has_table_privilege(oid, 'SELECT'), true))), '[]')
      FROM relation WHERE relkind = 'r' AND NOT is_config) AS extension_tables
@@ -143,6 +147,12 @@ pub async fn inspect(tools: &Tools, database: &str, strict: bool) -> Result<Vec<
         warnings.push(format!(
             "options of user mappings that the role may not see are left out: {}",
             some(&findings.user_mappings)
+        ));
+    }
+    if !findings.subscriptions.is_empty() {
+        warnings.push(format!(
+            "subscriptions are left out, since the role is no superuser: {}",
+            some(&findings.subscriptions)
         ));
     }
     let rows = extension_rows(&mut session, findings.extension_tables).await?;

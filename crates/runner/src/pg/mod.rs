@@ -19,3 +19,4 @@ pub mod preflight;
 pub mod session;
 pub mod source;
 pub mod tools;
+pub mod words;

@@ -31,6 +31,8 @@ pub struct Server {
     pub maintenance: String,
     /// Its encoding.
     pub maintenance_encoding: String,
+    /// Whether the role may read password hashes.
+    pub reads_passwords: bool,
     /// What is worth knowing and no obstacle.
     pub warnings: Vec<String>,
 }
@@ -100,6 +102,7 @@ struct Facts {
     roles: Vec<String>,
     now: Timestamp,
     encoding: String,
+    reads_passwords: bool,
     replay: Option<Replay>,
     others: Vec<Other>,
 }
@@ -111,6 +114,10 @@ struct Replay {
     receiving: bool,
     /// Whether all that was received is replayed.
     caught_up: bool,
+    /// Whether all is replayed that its sender had when it sent its newest message: what was received may be hours old on
+    /// a slow network. A sender that has more sends it at once; one that sent nothing yet has nothing. Not known where the
+    /// role may not see it.
+    level: Option<bool>,
     /// The age of the newest replayed transaction, in seconds; none was replayed yet.
     seconds: Option<f64>,
     /// Whether replay was paused by hand.
@@ -119,15 +126,17 @@ struct Replay {
     lsn: Option<String>,
 }
 
-/// A session of another run of the same policy.
+/// A session of another run of the same policy. Anybody can give a session such a name, and everybody sees it: only those
+/// of our own role count.
 #[derive(Deserialize)]
 struct Other {
     pid: i32,
     application: String,
-    since: Timestamp,
+    since: Option<Timestamp>,
 }
 
-/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail.
+/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail. Of other roles'
+/// sessions hardly more is seen than that they exist, unless the role is in pg_read_all_stats.
 const FACTS: &str = r"
 SELECT to_json(q) FROM (
     SELECT current_setting('pgbackup.session', true) AS token,
@@ -141,14 +150,17 @@ SELECT to_json(q) FROM (
            (SELECT coalesce(json_agg(rolname ORDER BY rolname), '[]') FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
            clock_timestamp() AS now,
            current_setting('server_encoding') AS encoding,
+           has_table_privilege('pg_authid', 'SELECT') AS reads_passwords,
            CASE WHEN pg_is_in_recovery() THEN json_build_object(
                'receiving', EXISTS (SELECT FROM pg_stat_wal_receiver),
                'caught_up', coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false),
+               'level', (SELECT coalesce(pg_last_wal_replay_lsn() >= latest_end_lsn, clock_timestamp() - last_msg_receipt_time > '5 s')
+                         FROM pg_stat_wal_receiver),
                'seconds', extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()),
                'paused', pg_is_wal_replay_paused(),
                'lsn', pg_last_wal_replay_lsn()::text) END AS replay,
            (SELECT coalesce(json_agg(json_build_object('pid', pid, 'application', application_name, 'since', backend_start)), '[]')
-            FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND split_part(application_name, '/', 1) = 'pgbackup'
+            FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = session_user AND split_part(application_name, '/', 1) = 'pgbackup'
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
 ) q";
 
@@ -192,7 +204,9 @@ pub async fn examine(
     } else if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
     }
-    facts.refuse_stale(config.max_replica_lag)?;
+    if let Some(replay) = &facts.replay {
+        replay.refuse_stale(config.max_replica_lag)?;
+    }
     let server = Server {
         tools: tools.for_server(major),
         warnings,
@@ -210,18 +224,29 @@ pub async fn examine(
         client_major,
         maintenance,
         maintenance_encoding: facts.encoding,
+        reads_passwords: facts.reads_passwords,
     };
     Ok((server, session))
 }
 
 impl Facts {
-    /// A standby that has replayed all that it was sent, and is still being sent more, is as new as its primary, however
+    fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let others = self.others.iter().map(|Other { pid, application, since }| {
+            let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+            format!(
+                "a session of another run is on the server: process {pid} ({application}){since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
+            )
+        });
+        others.chain(clocks_apart(self.now, now)).collect()
+    }
+}
+
+impl Replay {
+    /// A standby that has replayed all that its sender has, and is still being sent more, is as new as its primary, however
     /// long ago that wrote something. Any other is as old as the newest transaction that it replayed.
     fn refuse_stale(&self, most: Duration) -> Result<(), PreflightError> {
-        let Some(Replay { receiving, caught_up, seconds, paused, lsn }) = self.replay.clone() else {
-            return Ok(());
-        };
-        if receiving && caught_up && !paused {
+        let Self { receiving, caught_up, level, seconds, paused, ref lsn } = *self;
+        if receiving && caught_up && level == Some(true) && !paused {
             return Ok(());
         }
         if seconds.is_some_and(|seconds| seconds <= most.as_secs_f64()) {
@@ -229,28 +254,23 @@ impl Facts {
         }
         let why = if paused {
             "its replay is paused"
-        } else if receiving {
-            "it has not replayed all that it has received"
-        } else {
+        } else if !receiving {
             "nothing sends it what its primary writes"
+        } else if !caught_up {
+            "it has not replayed all that it has received"
+        } else if level.is_none() {
+            "whether its primary has written since cannot be seen without pg_read_all_stats (GRANT it to the role)"
+        } else {
+            "it has not received all that its primary has written"
         };
         let age = seconds.map_or("it has replayed nothing yet".to_owned(), |seconds| {
             format!("the newest transaction that it replayed is {seconds:.0} s old")
         });
-        let at = lsn.map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
+        let at = lsn.as_ref().map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
         Err(PreflightError::Stale(format!(
             "is too far behind its primary: {age}{at}, {why}; the policy allows {} s",
             most.as_secs()
         )))
-    }
-
-    fn warnings(&self, now: Timestamp) -> Vec<String> {
-        let others = self.others.iter().map(|Other { pid, application, since }| {
-            format!(
-                "a session of another run is on the server: process {pid} ({application}) since {since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
-            )
-        });
-        others.chain(clocks_apart(self.now, now)).collect()
     }
 }
 
@@ -364,6 +384,40 @@ mod tests {
         assert!(ahead.contains("60 min ahead of"), "{ahead}");
         let behind = clocks_apart(time("2026-05-01T11:50:00Z"), ours).unwrap();
         assert!(behind.contains("10 min behind"), "{behind}");
+    }
+
+    #[test]
+    fn a_standby_is_as_new_as_its_primary_or_as_old_as_its_newest_transaction() {
+        let level = Replay {
+            receiving: true,
+            caught_up: true,
+            level: Some(true),
+            seconds: Some(7200.0),
+            paused: false,
+            lsn: Some("0/3000060".into()),
+        };
+        for (replay, why) in [
+            (level.clone(), None),
+            (Replay { seconds: None, ..level.clone() }, None),
+            (Replay { paused: true, ..level.clone() }, Some("replay is paused")),
+            (Replay { receiving: false, level: None, ..level.clone() }, Some("nothing sends it")),
+            (Replay { caught_up: false, ..level.clone() }, Some("not replayed all that it has received")),
+            (Replay { level: Some(false), ..level.clone() }, Some("not received all")),
+            (Replay { level: None, ..level.clone() }, Some("pg_read_all_stats")),
+            (Replay { receiving: false, seconds: None, ..level.clone() }, Some("replayed nothing yet")),
+        ] {
+            let told = |replay: &Replay| replay.refuse_stale(Duration::from_mins(5)).err();
+            let refused = told(&replay);
+            assert_eq!(refused.is_some(), why.is_some(), "{replay:?}");
+            if let (Some(refused), Some(why)) = (refused, why) {
+                assert_eq!(refused.reason(), Reason::ReplicaStale);
+                let message = refused.to_string();
+                assert!(message.contains(why) && message.contains("allows 300 s"), "{message}");
+            }
+            // What is young enough is fresh, whatever else is known.
+            assert!(told(&Replay { seconds: Some(300.0), ..replay.clone() }).is_none(), "{replay:?}");
+            assert_eq!(told(&Replay { seconds: Some(300.1), ..replay }).is_some(), why.is_some());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     error::ToolError,
     tools::{self, Tools},
+    words,
 };
 
 /// No single statement of ours takes longer on a healthy server; those that wait for locks are bounded by the
@@ -89,7 +90,7 @@ impl Session {
         let stdin = child.stdin.take().expect("stdin should be piped");
         let stdout = child.stdout.take().expect("stdout should be piped");
         let stderr = child.stderr.take().expect("stderr should be piped");
-        let stderr = tokio::spawn(tools::words(stderr));
+        let stderr = tokio::spawn(words::words(stderr, words::ALL));
         let marker = format!("-- end of {} --", tools.session_token());
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }

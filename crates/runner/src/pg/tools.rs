@@ -6,10 +6,7 @@ use std::{
 };
 
 use domain::uri::ConnectionUri;
-use tokio::{
-    io::AsyncReadExt as _,
-    process::{ChildStderr, Command},
-};
+use tokio::process::Command;
 
 /// The environment variable with a connection URI. No program of PostgreSQL's sees it.
 pub const URI: &str = "PGBACKUP_URI";
@@ -154,13 +151,6 @@ pub fn pg_restore() -> Command {
     command
 }
 
-/// Everything that a program wrote to its standard error; what could be read is all there is to say.
-pub async fn words(mut stderr: ChildStderr) -> String {
-    let mut text = Vec::new();
-    let _ = stderr.read_to_end(&mut text).await;
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 /// Whether a program was ended by signal 9: nobody but the kernel, short of memory, sends it to one of ours.
 pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
@@ -207,6 +197,64 @@ mod tests {
     fn a_long_name_is_cut_between_characters() {
         let tools = Tools::new(None, format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
         assert_eq!(tools.application_name, "a".repeat(APPLICATION_NAME_MAX - 1));
+    }
+
+    #[test]
+    fn every_session_has_the_settings_that_keep_it_alive_and_its_words_the_same() {
+        let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into()).for_server(17);
+        let (ours, dumps) = (tools.psql("shop"), tools.dump("pg_dump", Some("shop")));
+        for command in [&ours, &dumps] {
+            let connection = command_line(command).join(" ");
+            for setting in [
+                "--no-password",
+                "keepalives=1",
+                "keepalives_idle=30",
+                "keepalives_interval=10",
+                "keepalives_count=3",
+                "tcp_user_timeout=60000",
+            ] {
+                assert!(
+                    connection.split([' ']).any(|word| word.trim_start_matches("--dbname=") == setting),
+                    "{setting}"
+                );
+            }
+            assert_eq!(variable(command, "PGCONNECT_TIMEOUT").as_deref(), Some("15"));
+            assert_eq!(variable(command, "PGAPPNAME").as_deref(), Some("pgbackup/shop/x"));
+            assert_eq!(variable(command, "LC_MESSAGES").as_deref(), Some("C"));
+            let options = variable(command, "PGOPTIONS").unwrap();
+            let settings: Vec<&str> = options.split("-c ").map(str::trim).collect();
+            for setting in [
+                "statement_timeout=0",
+                "lock_timeout=0",
+                "idle_in_transaction_session_timeout=0",
+                "idle_session_timeout=0",
+                "transaction_timeout=0",
+                "client_connection_check_interval=10s",
+                "tcp_keepalives_idle=30",
+                "tcp_keepalives_interval=10",
+                "tcp_keepalives_count=3",
+                "tcp_user_timeout=60s",
+                "TimeZone=UTC",
+                "bytea_output=hex",
+                "pgbackup.session=token",
+            ] {
+                assert!(settings.contains(&setting), "{setting} is not in {options}");
+            }
+        }
+        // Those of our own queries only.
+        for setting in ["row_security=off", "search_path=pg_catalog"] {
+            let has = |command| variable(command, "PGOPTIONS").unwrap().contains(setting);
+            assert!(has(&ours) && !has(&dumps), "{setting}");
+        }
+        assert_eq!(variable(&ours, "PGCLIENTENCODING").as_deref(), Some("UTF8"));
+        assert_eq!(variable(&dumps, "PGCLIENTENCODING"), None, "the archive's encoding is the database's");
+    }
+
+    /// What a command sets a variable to.
+    fn variable(command: &Command, name: &str) -> Option<String> {
+        let mut variables = command.as_std().get_envs();
+        let (_, value) = variables.find(|(variable, _)| *variable == name)?;
+        Some(value?.to_str()?.to_owned())
     }
 
     #[test]
