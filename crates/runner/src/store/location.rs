@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
     error::StoreError,
-    objects::{Bucket, Cloud},
+    objects::{Bucket, Cloud, LEAST_PART},
 };
 
 /// Before the variables of the clouds' tools: the credentials that only remove.
@@ -23,11 +23,35 @@ const PRUNE_PREFIX: &str = "PGBACKUP_PRUNE_";
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a store may say nothing. A part of 8 MiB needs that long at 70 kB/s.
+/// How long a store may say nothing. It says nothing while a request is sent: a part of 8 MiB needs that long at 70 kB/s.
 const READ_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// What a larger part may need beside that: parts have 1 MB/s each, or the dump of the database that they are of takes
+/// weeks.
+const PART_BYTES_A_SECOND: u64 = 1_000_000;
 
 /// With pauses that double from 0.1 s: about half a minute.
 const RETRIES: usize = 8;
+
+/// After that long no request is sent again. All tries have one signature, and S3 takes one for 15 minutes.
+const LAST_RETRY: Duration = Duration::from_mins(14);
+
+/// How long a client waits for an answer, and how long it sends a request again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    read: Duration,
+    retry: Duration,
+}
+
+impl Patience {
+    /// For requests that carry no more than so many bytes.
+    pub fn with(part: u64) -> Self {
+        let more = Duration::from_secs(part.saturating_sub(LEAST_PART).div_ceil(PART_BYTES_A_SECOND));
+        let read = READ_TIMEOUT + more;
+        // One try that timed out is followed by another one.
+        Self { read, retry: (read + Duration::from_mins(1)).min(LAST_RETRY) }
+    }
+}
 
 /// Where copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,21 +186,28 @@ pub fn bucket(
 ) -> Result<Bucket, StoreError> {
     let Variables(variables) = variables;
     let authorities = authorities(options)?;
-    let client = |variables| client(kind, name, options, &authorities, variables);
-    let store = client(own(kind, variables))?;
+    let http = plain_client(&authorities)?;
+    let (bucket, options) = (name.to_owned(), options.clone());
+    let class = options.storage_class.clone().map(|class| (Attribute::StorageClass, class));
+    let leftover_age = options.leftover_age;
+    let client =
+        move |variables, patience| client(kind, &bucket, &options, &authorities, variables, patience);
+    let own = own(kind, variables);
+    let patience = Patience::with(0);
+    let store = client(own.clone(), patience)?;
     let pruner = match prunes(kind, variables) {
-        Some(variables) => client(variables)?,
+        Some(variables) => client(variables, patience)?,
         None => Arc::clone(&store),
     };
-    let class = options.storage_class.clone().map(|class| (Attribute::StorageClass, class));
     Ok(Bucket {
         url: format!("{}{name}", kind.scheme()),
         prefix,
         store,
+        patient: Arc::new(move |patience| client(own.clone(), patience)),
         pruner,
         attributes: Attributes::from_iter(class),
-        http: plain_client(&authorities)?,
-        leftover_age: options.leftover_age,
+        http,
+        leftover_age,
     })
 }
 
@@ -231,12 +262,13 @@ fn client(
     options: &BucketOptions,
     authorities: &[Vec<u8>],
     variables: Vec<(String, String)>,
+    patience: Patience,
 ) -> Result<Arc<dyn Cloud>, StoreError> {
     // An endpoint stands in a variable of its own or, with Google, in the service account's key.
     let is_plain = |value: &str| value.starts_with("http://") || value.contains("\"http://");
     let plain = variables.iter().any(|(_, value)| is_plain(value));
-    let client = client_options(authorities, plain)?;
-    let retry = RetryConfig { max_retries: RETRIES, ..RetryConfig::default() };
+    let client = client_options(authorities, plain, patience)?;
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: patience.retry, ..RetryConfig::default() };
     let settings = variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     // Variables that are none of a store's settings belong to other tools.
     let built: object_store::Result<Arc<dyn Cloud>> = match kind {
@@ -302,14 +334,18 @@ fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS
     builder
 }
 
-fn client_options(authorities: &[Vec<u8>], plain: bool) -> Result<ClientOptions, StoreError> {
+fn client_options(
+    authorities: &[Vec<u8>],
+    plain: bool,
+    patience: Patience,
+) -> Result<ClientOptions, StoreError> {
     let agent = concat!("pgbackup/", env!("CARGO_PKG_VERSION"));
     let mut options = ClientOptions::new()
         .with_user_agent(agent.parse().expect("a name and a version should make a header"))
         .with_allow_http(plain)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout_disabled()
-        .with_read_timeout(READ_TIMEOUT)
+        .with_read_timeout(patience.read)
         // To choose among a name's addresses it would ask the C library for them: reqwest has a resolver of its own.
         .with_config(ClientConfigKey::RandomizeAddresses, "false")
         .with_no_system_certificates(true);
@@ -356,6 +392,17 @@ mod tests {
         for text in ["s3://", "s3:///a", "ftp://shop", "https://shop/a", "s3://shop/a//b", "s3://shop/../b"] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_large_part_has_the_time_that_it_needs() {
+        let minutes = Duration::from_mins;
+        assert_eq!(Patience::with(LEAST_PART), Patience { read: minutes(2), retry: minutes(3) });
+        // A database of 1 TB.
+        let part = 300 * 1_000_000;
+        let Patience { read, retry } = Patience::with(part);
+        assert!(read > minutes(6) && read < minutes(8) && retry > read, "{read:?}, {retry:?}");
+        assert_eq!(Patience::with(10 * part).retry, LAST_RETRY);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Place {
     ) -> Result<Upload, StoreError> {
         match (self, making) {
             (Self::Objects(objects), Making::Objects(uploads)) => {
-                Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected))))
+                Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected)?)))
             }
             (Self::Volume(volume), _) => volume.upload(file, secret).await.map(Upload::File),
             (Self::Objects(_), Making::Volume { .. }) => unreachable!("a set is made where it was begun"),
