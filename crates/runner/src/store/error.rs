@@ -46,6 +46,12 @@ pub enum StoreError {
         /// What.
         location: String,
     },
+    /// Bytes where a text was written: something has changed them.
+    #[error("{location} is no text any more")]
+    NotText {
+        /// What.
+        location: String,
+    },
     /// Work that was done aside ended without a result.
     #[error("the work was not done to its end: {0}")]
     Ended(#[from] tokio::task::JoinError),
@@ -68,16 +74,38 @@ impl StoreError {
         match self {
             Self::File { source, .. } => reason_of_file(source),
             Self::Object { source, .. } => reason_of_object(source),
-            Self::Locked { .. } | Self::AlreadyThere { .. } => Reason::StoreFailed,
+            Self::Locked { .. } | Self::AlreadyThere { .. } | Self::NotText { .. } => Reason::StoreFailed,
             Self::Ended(_) => Reason::InternalError,
             Self::Configuration(_) | Self::Given { .. } => Reason::InvalidConfiguration,
         }
     }
 
-    /// Whether the medium itself gave an error: the bytes there are lost.
+    /// Whether the medium itself gave an error, or bytes that nobody wrote: what was there is lost.
     pub fn is_damage(&self) -> bool {
-        let Self::File { source, .. } = self else { return false };
-        source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+        match self {
+            Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
+            Self::NotText { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it would come of any file alike, so that to go on with the next one is of no use.
+    pub fn is_of_the_whole_store(&self) -> bool {
+        use Reason::{
+            BucketNotFound, ClockSkew, InternalError, InvalidConfiguration, NoSpace, StoreAccessDenied,
+            StoreNotWritable, StoreUnreachable,
+        };
+        matches!(
+            self.reason(),
+            BucketNotFound
+                | ClockSkew
+                | InternalError
+                | InvalidConfiguration
+                | NoSpace
+                | StoreAccessDenied
+                | StoreNotWritable
+                | StoreUnreachable
+        )
     }
 
     /// Whether what it was about is not there.
@@ -108,12 +136,19 @@ fn reason_of_file(error: &io::Error) -> Reason {
 const NO_BUCKET: [&str; 3] =
     ["<Code>NoSuchBucket<", "specified bucket does not exist", "<Code>ContainerNotFound<"];
 
-/// What they call a clock that differs from theirs: S3; Azure says only that the date is out of range.
-const SKEW: [&str; 2] = ["<Code>RequestTimeTooSkewed<", "Request date header too old"];
+/// What they call a clock that differs from theirs: S3; Azure, whose code is that of a wrong key; Google, where tokens
+/// come from.
+const SKEW: [&str; 3] =
+    ["<Code>RequestTimeTooSkewed<", "Request date header too old", "Token must be a short-lived token"];
 
-/// What they call a store that is full: Ceph and Wasabi; others of the S3 kind.
-const FULL: [&str; 4] =
-    ["<Code>QuotaExceeded<", "<Code>EntityTooLarge<", "<Code>XMinioStorageFull<", "no space left on device"];
+/// What they call a store that is full, `507 Insufficient Storage` apart: Ceph, Wasabi and versitygw; MinIO's quota; what
+/// stores on a file system let through. `EntityTooLarge` is of one object that is too large, however empty the store.
+const FULL: [&str; 4] = [
+    "status code: 507",
+    "<Code>QuotaExceeded<",
+    "<Code>XMinioAdminBucketQuotaExceeded<",
+    "no space left on device",
+];
 
 /// What they call an object that a lock or a retention policy protects: S3 and its kin, GCS, Azure.
 const LOCKED: [&str; 6] = [
@@ -207,7 +242,7 @@ fn server(text: &str) -> Option<&str> {
 
 /// GCS: `{"error": {"code": 403, "message": "..."}}`.
 fn json_message(text: &str) -> Option<String> {
-    let json = &text[text.find('{')?..=text.rfind('}')?];
+    let json = text.get(text.find('{')?..=text.rfind('}')?)?;
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
     value.pointer("/error/message")?.as_str().map(str::to_owned)
 }

@@ -199,9 +199,10 @@ impl Objects {
         let got =
             async { self.bucket.store.get_opts(&path, GetOptions::default()).await?.bytes().await }.await;
         match got {
-            Ok(bytes) => String::from_utf8(bytes.into()).map(Some).map_err(|error| {
-                failed(object_store::Error::Generic { store: "text", source: Box::new(error) })
-            }),
+            Ok(bytes) => match String::from_utf8(bytes.into()) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err(StoreError::NotText { location: self.location(file) }),
+            },
             Err(error) if is_missing_object(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }

@@ -22,7 +22,7 @@ pub struct Entry {
 }
 
 /// The folders of sets and what is in each; or why that cannot be known.
-pub type Inventory = BTreeMap<String, Result<Vec<Entry>, String>>;
+pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;
 
 /// A policy's folder.
 #[derive(Clone, Debug)]

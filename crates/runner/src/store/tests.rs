@@ -104,7 +104,7 @@ async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
     let listing = repository.list().await.unwrap();
 
     assert_eq!((ids(&listing.sets), listing.unreadable.len()), (vec![NEW], 1), "{listing:?}");
-    assert!(listing.unreadable[0].1.contains("manifest.json"), "{listing:?}");
+    assert!(listing.unreadable[0].1.to_string().contains("manifest.json"), "{listing:?}");
 }
 
 #[tokio::test]

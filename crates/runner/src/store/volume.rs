@@ -94,7 +94,7 @@ impl Volume {
         self.aside(|this| {
             let ids = names(&this.folder)?.into_iter().filter(|name| name::is_set_id(name));
             let sets = ids.map(|id| {
-                let files = entries(&this.folder.join(&id)).map_err(|error| error.to_string());
+                let files = entries(&this.folder.join(&id));
                 (id, files)
             });
             Ok(sets.collect())
