@@ -288,6 +288,15 @@ impl Manifest {
         serde_json::from_str::<Format>(text).is_ok_and(|it| it.format > FORMAT)
     }
 
+    /// Whether its artifacts are such as a set can have: each a file in the set's folder, with a SHA-256. What is made of a
+    /// name must not lead elsewhere, whoever wrote it.
+    pub fn is_plausible(&self) -> bool {
+        self.artifacts.iter().all(|Artifact { file, sha256, .. }| {
+            let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '\0']);
+            is_plain && sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    }
+
     /// What `sha256sum -c` reads: a line for each artifact.
     pub fn sums(&self) -> String {
         self.artifacts.iter().map(|artifact| sum(&artifact.sha256, &artifact.file)).collect()

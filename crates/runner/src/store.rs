@@ -25,7 +25,7 @@ use jiff::Timestamp;
 pub use self::{
     error::StoreError,
     location::{BucketOptions, Location, Variables},
-    owner::Owner,
+    owner::{Owner, rewritten},
     place::Upload,
     read::Reader,
     set::OpenSet,
@@ -248,6 +248,9 @@ impl Repository {
             return Ok(None);
         };
         match Manifest::parse(&text) {
+            Some(manifest) if manifest.id == id && !manifest.is_plausible() => {
+                Err(Unreadable::damaged(manifest::FILE, "it names files that no set has"))
+            }
             Some(manifest) if manifest.id == id => Ok(Some((manifest, domain::hash::sha256(&text)))),
             Some(other) => {
                 Err(Unreadable::damaged(manifest::FILE, format_args!("it is that of {:?}", other.id)))

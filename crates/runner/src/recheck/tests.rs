@@ -192,3 +192,22 @@ async fn damage_is_found_beside_a_file_that_cannot_be_read() {
     flip(&stand.file(OLD, "b.sql"), 0);
     assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
 }
+
+#[tokio::test]
+async fn a_manifest_leads_nowhere_else() {
+    let stand = Stand::new(&[OLD]).await;
+    let path = stand.file(OLD, manifest::FILE);
+    let text = fs::read_to_string(&path).unwrap();
+    // A device without an end would be read for ever.
+    let sha256 = hash::sha256("a.sql");
+    for (was, is) in [
+        ("\"a.sql\"", "\"/dev/zero\""),
+        ("\"a.sql\"", "\"../../../secret\""),
+        ("\"a.sql\"", "\"\""),
+        (sha256.as_str(), "e3b0"),
+        (sha256.as_str(), "\u{e4}3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85"),
+    ] {
+        fs::write(&path, text.replacen(was, is, 1)).unwrap();
+        assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]), "{is}");
+    }
+}

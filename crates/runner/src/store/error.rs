@@ -69,6 +69,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// That of an answer, as the clients make it.
+    pub fn answered(status: u16, body: &str) -> Self {
+        use object_store::Error as Kind;
+        let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
+        let told = format!(
+            "Error performing PUT {url} in 1ms - Server returned non-2xx status code: {status}: {body}"
+        );
+        let (path, source) = ("repository.json".to_owned(), told.into());
+        let source = match status {
+            401 => Kind::Unauthenticated { path, source },
+            403 => Kind::PermissionDenied { path, source },
+            404 => Kind::NotFound { path, source },
+            409 => Kind::AlreadyExists { path, source },
+            412 => Kind::Precondition { path, source },
+            _ => Kind::Generic { store: "S3", source },
+        };
+        Self::Object { action: "write", url, source: Box::new(source) }
+    }
+
     /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
@@ -219,6 +238,8 @@ fn words(error: &object_store::Error) -> String {
     if let Some(code) = tag("Code") {
         // Azure puts the request's id and time on lines of their own.
         let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
+        // Of a wrong clock it tells here only. Of a wrong key this has what was signed.
+        let message = tag("AuthenticationErrorDetail").filter(|_| says(error, &SKEW)).unwrap_or(message);
         return if message.is_empty() { code.to_owned() } else { format!("{message} ({code})") };
     }
     if let Some(message) = json_message(&text) {
@@ -240,9 +261,10 @@ fn server(text: &str) -> Option<&str> {
     Some(&url[..end])
 }
 
-/// GCS: `{"error": {"code": 403, "message": "..."}}`.
+/// GCS: `{"error": {"code": 403, "message": "..."}}`. Where its tokens come from: `{"error_description": "..."}`.
 fn json_message(text: &str) -> Option<String> {
     let json = text.get(text.find('{')?..=text.rfind('}')?)?;
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    value.pointer("/error/message")?.as_str().map(str::to_owned)
+    let message = value.pointer("/error/message").or_else(|| value.get("error_description"));
+    message?.as_str().map(str::to_owned)
 }

@@ -369,7 +369,13 @@ fn plain_client(authorities: &[Vec<u8>]) -> Result<reqwest::Client, StoreError> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::store::{
+        objects::{Objects, Uploads},
+        tests::wire::{Answer, Wire},
+    };
 
     #[test]
     fn a_location_is_a_folder_or_a_bucket() {
@@ -403,6 +409,60 @@ mod tests {
         let Patience { read, retry } = Patience::with(part);
         assert!(read > minutes(6) && read < minutes(8) && retry > read, "{read:?}, {retry:?}");
         assert_eq!(Patience::with(10 * part).retry, LAST_RETRY);
+    }
+
+    /// A store that reads slowly, as one behind a slow line does: the answer comes when the part is there.
+    #[tokio::test]
+    async fn the_time_for_an_answer_runs_while_a_part_is_sent() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wire = Wire::start(|_| {
+            std::thread::sleep(Duration::from_secs(2));
+            Answer::Is("200 OK", vec![("etag", "\"1\"".to_owned())], String::new())
+        });
+        let url = wire.url();
+        let Variables(variables) = [
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", url.as_str()),
+        ]
+        .into();
+        let put = async |seconds| {
+            let patience = Patience { read: Duration::from_secs(seconds), retry: Duration::ZERO };
+            let options = BucketOptions { path_style: true, ..BucketOptions::default() };
+            let client = client(
+                Kind::S3,
+                "backups",
+                &options,
+                &authorities(&options).unwrap(),
+                variables.clone(),
+                patience,
+            )
+            .unwrap();
+            client.put_part(&Path::from("shop.dump"), &"u".to_owned(), 0, vec![0; 1 << 20].into()).await
+        };
+        let error = put(1).await.unwrap_err();
+        assert!(format!("{error:?}").contains("Timeout"), "{error:?}");
+        put(30).await.unwrap();
+    }
+
+    /// What an upload asks of its client.
+    #[test]
+    fn an_upload_of_large_parts_is_patient() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let variables = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")].into();
+        let mut bucket =
+            bucket(Kind::S3, "backups", Path::default(), &BucketOptions::default(), &variables).unwrap();
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (patient, heard) = (Arc::clone(&bucket.patient), Arc::clone(&asked));
+        bucket.patient = Arc::new(move |patience| {
+            heard.lock().unwrap().push(patience);
+            patient(patience)
+        });
+        let objects = Objects::new(bucket, "shop/nightly");
+        for database in [0, 1_000_000_000, 1_000_000_000_000] {
+            objects.upload(&Uploads::new("a", BTreeMap::new()), "a/shop.dump", database).unwrap();
+        }
+        assert_eq!(*asked.lock().unwrap(), [Patience::with(300_000_000)]);
     }
 
     #[test]

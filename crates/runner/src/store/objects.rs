@@ -113,7 +113,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    fn new(set: &str, ids: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(set: &str, ids: BTreeMap<String, String>) -> Self {
         Self {
             set: set.to_owned(),
             ids: Arc::new(Mutex::new(ids)),
