@@ -4,10 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+mod runner;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     str,
 };
+
+pub use runner::{answers, copies, marker, query, scrub, words};
 
 use archive::{
     rows::{Contents, CopyParser},
@@ -20,6 +24,7 @@ use domain::{
     report::RunReport,
     retention::{self, Bucket, Rules},
     schedule::{self, Schedule},
+    suspicion::{self, SuspicionKind},
     uri::ConnectionUri,
 };
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
@@ -28,16 +33,23 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 pub type Check = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus`.
-pub const TARGETS: [(&str, Check); 9] = [
+pub const TARGETS: [(&str, Check); 16] = [
+    ("answers", answers),
     ("catalog", catalog),
+    ("copies", copies),
     ("manifest", manifest),
+    ("marker", marker),
     ("names", names),
+    ("query", query),
     ("report", report),
     ("retention", retention),
     ("rows", rows),
     ("schedule", schedule),
+    ("scrub", scrub),
+    ("suspicion", suspicion),
     ("toc", toc),
     ("uri", uri),
+    ("words", words),
 ];
 
 /// 2026-11-23 00:00 UTC: any moment will do, but always the same.
@@ -206,6 +218,22 @@ pub fn catalog(data: &[u8]) {
     let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
     let mut stays = catalog.sets().iter().filter(|set| !catalog.owns(set)).chain(catalog.verified().next());
     assert!(stays.all(|set| plan.delete.iter().all(|gone| gone.id != set.id)), "{plan:?}");
+}
+
+/// Manifests, one on each line: the first is a new copy, the others those before it. A copy like the one before it is not
+/// suspicious, and nothing is said of a database that nobody wants.
+pub fn suspicion(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let manifests: Vec<Manifest> = text.lines().filter_map(Manifest::parse).collect();
+    let Some((new, before)) = manifests.split_first() else { return };
+    let found = suspicion::suspicions(new, before, &[], |_| true, suspicion::MAX_SHRINK);
+    for suspicion in &found {
+        assert!(!suspicion.to_string().contains(char::is_control), "{suspicion}");
+    }
+    let unwanted = suspicion::suspicions(new, before, &[], |_| false, suspicion::MAX_SHRINK);
+    assert!(unwanted.iter().all(|one| one.kind != SuspicionKind::DatabaseMissing), "{unwanted:?}");
+    let again = suspicion::suspicions(new, std::slice::from_ref(new), &[], |_| true, suspicion::MAX_SHRINK);
+    assert!(again.is_empty(), "{again:?}");
 }
 
 /// A report fits into a termination message, and can be read there.

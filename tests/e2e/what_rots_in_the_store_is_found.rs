@@ -18,7 +18,8 @@ found() { # WHAT FILE COMMAND...: a command that does the damage
   "$@"
   words=$(check verify --set="$set" 2>&1 || true)
   echo "$words" >> $said.log
-  if [[ $words == *"FAILED: $file"* ]]; then echo "found: $what of $file" >> $said; else echo "missed: $what of $file" >> $said; fi
+  # Of the manifest and the sums, each tells of the other.
+  if [[ $words == *"FAILED: "*"$file"* ]]; then echo "found: $what of $file" >> $said; else echo "missed: $what of $file" >> $said; fi
   cp -p /scratch/whole "$file"
 }
 flip() { # FILE OFFSET
@@ -26,7 +27,7 @@ flip() { # FILE OFFSET
   byte=$(od -A n -t u1 -j "$2" -N 1 "$1" | tr -d ' ')
   printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
-for file in shop.dump globals.sql shop.tables.json; do
+for file in shop.dump globals.sql shop.tables.json SHA256SUMS manifest.json; do
   size=$(stat -c %s $file)
   for at in 0 7 60 $((size / 4)) $((size / 2)) $((size * 3 / 4)) $((size - 1)); do
     found "a bit at $at" $file flip $file $at
@@ -35,8 +36,13 @@ for file in shop.dump globals.sql shop.tables.json; do
   found "the second half" $file truncate --size=$((size / 2)) $file
   found "everything" $file truncate --size=0 $file
   found "a byte too many" $file sh -c "printf x >> $file"
-  found "the file" $file rm $file
+  # Without its manifest it is no set.
+  [ $file = manifest.json ] || found "the file" $file rm $file
 done
+checked=$(ls check-*.json | head -n 1)
+found "the second half" $checked truncate --size=30 $checked
+found "everything" $checked truncate --size=0 $checked
+found "text" $checked sh -c "printf '\\377' > $checked"
 PATH=/nowhere check verify >> $said.log 2>&1 || echo "not checked: verify without pg_restore" >> $said
 check list >> $said.log
 check verify --set="$set" >> $said.log 2>&1 && echo "whole: verify" >> $said
@@ -76,7 +82,7 @@ fn every_kind_of_damage_is_found() -> Result<()> {
         if !missed.is_empty() {
             bail!("{missed:?}\n{}", store.sh("cat said.log").await?);
         }
-        assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 3 * 12, "{said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 5 * 12 - 1 + 3, "{said}");
         // What cannot be checked is no damage: the copy counts as before.
         for whole in
             ["not checked: verify without pg_restore", "whole: verify", "whole: scrub", "whole: list"]

@@ -144,7 +144,8 @@ impl Store {
         let files = set.manifest.artifacts.iter();
         let lines: String = files.map(|file| format!("{}  {}\n", file.sha256, file.file)).collect();
         let script = format!(
-            "cd '{}'; sha256sum --check --strict --quiet SHA256SUMS; diff <(sort SHA256SUMS) <(sort <<< '{}')",
+            "cd '{}'; sha256sum --check --strict --quiet SHA256SUMS
+             diff <(sort SHA256SUMS) <({{ sha256sum manifest.json; cat <<< '{}'; }} | sort)",
             set.path,
             lines.trim_end()
         );

@@ -92,6 +92,7 @@ impl CatalogSet {
 pub struct Catalog {
     owners: BTreeSet<String>,
     sets: Vec<CatalogSet>,
+    unreadable: Vec<String>,
     settled: Vec<String>,
     now: Option<Timestamp>,
 }
@@ -99,21 +100,35 @@ pub struct Catalog {
 impl Catalog {
     /// The catalog of the policy with the UID `owner`. The order of `sets` does not matter: they are ordered by
     /// snapshot, then by name, and names are unique.
-    pub fn new(owner: impl Into<String>, mut sets: Vec<CatalogSet>) -> Self {
+    pub fn new(owner: impl Into<String>, sets: Vec<CatalogSet>) -> Self {
+        Self::beside(owner, sets, Vec::new())
+    }
+
+    /// The same, where beside these sets there are some that cannot be read, of these names.
+    pub fn beside(owner: impl Into<String>, mut sets: Vec<CatalogSet>, unreadable: Vec<String>) -> Self {
         sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
-        let mut catalog = Self { owners: [owner.into()].into(), sets, settled: Vec::new(), now: None };
+        let owners = [owner.into()].into();
+        let mut catalog = Self { owners, sets, unreadable, settled: Vec::new(), now: None };
         catalog.settle();
         catalog
     }
 
     /// What the newest [`suspicion::ALIKE`] sets and more say alike is how things are: they are verified. Only the newest:
-    /// further back, verified sets that once stood between suspicious ones may have been removed.
+    /// further back, verified sets that once stood between suspicious ones may have been removed, or be those that cannot be
+    /// read.
     fn settle(&mut self) {
         let owners = &self.owners;
+        // A set's name begins with the time of its snapshot.
+        let unreadable = self.unreadable.iter().max();
+        let can_tell = |set: &CatalogSet| {
+            let begins = set.snapshot_time.strftime("%Y%m%dT%H%M%SZ").to_string();
+            unreadable.is_none_or(|id| *id < begins)
+        };
         let mut own: Vec<&mut CatalogSet> = self
             .sets
             .iter_mut()
             .filter(|set| owners.contains(&set.policy_uid) && set.state != SetState::Failed)
+            .filter(|set| can_tell(set))
             .collect();
         let alike = |a: &&mut CatalogSet, b: &&mut CatalogSet| {
             a.state == SetState::Suspicious && b.state == SetState::Suspicious && a.suspicions == b.suspicions

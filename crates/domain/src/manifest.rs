@@ -16,6 +16,9 @@ pub const FORMAT: u32 = 1;
 /// The file's name in the set.
 pub const FILE: &str = "manifest.json";
 
+/// The file in the set with everybody's SHA-256, for `sha256sum -c`.
+pub const SUMS_FILE: &str = "SHA256SUMS";
+
 /// The file in the set that says that a person has settled what is suspicious of it.
 pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
 
@@ -55,6 +58,11 @@ pub struct Manifest {
     /// Things worth knowing before a restore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A line as `sha256sum` writes it.
+pub fn sum(sha256: &str, file: &str) -> String {
+    format!("{sha256}  {file}\n")
 }
 
 /// A policy, told apart from another one of the same name.
@@ -269,6 +277,29 @@ impl Manifest {
     pub fn parse(text: &str) -> Option<Self> {
         let manifest: Self = serde_json::from_str(text).ok()?;
         (manifest.format <= FORMAT).then_some(manifest)
+    }
+
+    /// Whether a text that is no manifest of ours is one of a later format.
+    pub fn is_later(text: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        serde_json::from_str::<Format>(text).is_ok_and(|it| it.format > FORMAT)
+    }
+
+    /// Whether its artifacts are such as a set can have: each a file in the set's folder, with a SHA-256. What is made of a
+    /// name must not lead elsewhere, whoever wrote it.
+    pub fn is_plausible(&self) -> bool {
+        self.artifacts.iter().all(|Artifact { file, sha256, .. }| {
+            let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '\0']);
+            is_plain && sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    }
+
+    /// What `sha256sum -c` reads: a line for each artifact.
+    pub fn sums(&self) -> String {
+        self.artifacts.iter().map(|artifact| sum(&artifact.sha256, &artifact.file)).collect()
     }
 
     /// The manifest as the store keeps it: indented, for people, with a line break at its end.

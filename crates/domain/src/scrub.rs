@@ -13,22 +13,35 @@ pub struct Scrubbable {
     pub checked: Timestamp,
 }
 
-/// Chooses the sets to read, the one checked longest ago first: so many that together they have at least `share` percent
-/// of all bytes, and at least one where there is any. With the same share at each run every set has its turn.
-pub fn choose(mut sets: Vec<Scrubbable>, share: u8) -> Vec<String> {
-    sets.sort_by(|a, b| (a.checked, &a.id).cmp(&(b.checked, &b.id)));
-    let total: u128 = sets.iter().map(|set| u128::from(set.size_bytes)).sum();
-    let wanted = (total * u128::from(share.min(100))).div_ceil(100);
-    let mut taken = 0;
-    let mut chosen = Vec::new();
-    for set in sets {
-        if !chosen.is_empty() && taken >= wanted {
-            break;
-        }
-        taken += u128::from(set.size_bytes);
-        chosen.push(set.id);
+/// The sets to read, the one checked longest ago first: so many that together they have at least `share` percent of all
+/// bytes, and at least one where there is any. With the same share at each run every set has its turn.
+#[derive(Debug)]
+pub struct Queue {
+    /// The one that comes next is the last.
+    sets: Vec<Scrubbable>,
+    wanted: u128,
+    /// The bytes of those that were checked; `None` before the first.
+    checked: Option<u128>,
+}
+
+impl Queue {
+    /// All sets, and the share of a run.
+    pub fn new(mut sets: Vec<Scrubbable>, share: u8) -> Self {
+        sets.sort_by(|a, b| (b.checked, &b.id).cmp(&(a.checked, &a.id)));
+        let total: u128 = sets.iter().map(|set| u128::from(set.size_bytes)).sum();
+        Self { sets, wanted: (total * u128::from(share.min(100))).div_ceil(100), checked: None }
     }
-    chosen
+
+    /// The next one; `None` when enough were checked.
+    pub fn take(&mut self) -> Option<Scrubbable> {
+        if self.checked.is_some_and(|checked| checked >= self.wanted) { None } else { self.sets.pop() }
+    }
+
+    /// Counts one that was checked. One that could not be stays the one checked longest ago: if it counted, a few such sets
+    /// would keep all others from ever having their turn.
+    pub fn count(&mut self, set: &Scrubbable) {
+        self.checked = Some(self.checked.unwrap_or_default() + u128::from(set.size_bytes));
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +57,23 @@ mod tests {
         sizes_and_checks.iter().enumerate().map(set).collect()
     }
 
+    /// Those that a run reads, if each can be checked that `can_be` allows.
+    fn read(sets: Vec<Scrubbable>, share: u8, can_be: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut queue = Queue::new(sets, share);
+        let mut read = Vec::new();
+        while let Some(set) = queue.take() {
+            if can_be(&set.id) {
+                queue.count(&set);
+            }
+            read.push(set.id);
+        }
+        read
+    }
+
+    fn choose(sets: Vec<Scrubbable>, share: u8) -> Vec<String> {
+        read(sets, share, |_| true)
+    }
+
     #[test]
     fn those_checked_longest_ago_come_first_up_to_the_share() {
         let all = [(100, 30), (100, 10), (100, 20), (100, 40)];
@@ -53,6 +83,14 @@ mod tests {
         assert_eq!(choose(sets(&all), 100), ["s1", "s2", "s0", "s3"]);
         assert_eq!(choose(vec![], 100), Vec::<String>::new());
         assert_eq!(choose(sets(&[(0, 2), (0, 1)]), 10), ["s1"], "a set of nothing is one");
+    }
+
+    #[test]
+    fn one_that_cannot_be_checked_takes_no_others_turn() {
+        let all = [(100, 10), (100, 20), (100, 30), (100, 40)];
+        assert_eq!(read(sets(&all), 25, |id| id != "s0"), ["s0", "s1"]);
+        assert_eq!(read(sets(&all), 50, |id| id == "s3"), ["s0", "s1", "s2", "s3"]);
+        assert_eq!(read(sets(&all), 1, |_| false).len(), 4);
     }
 
     #[test]

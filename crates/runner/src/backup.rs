@@ -4,7 +4,7 @@
 
 use archive::rows::Contents;
 use domain::{
-    catalog::{CatalogSet, SetState},
+    catalog::SetState,
     hash,
     manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
     pattern::is_pattern,
@@ -32,7 +32,7 @@ use crate::{
     },
     prune::{self, Removals},
     run::{self, Run},
-    store::{Repository, StoreError, StoredSet},
+    store::{Listing, Repository, StoreError, StoredSet},
     verify::{self, ReadBack, VerifyError, Written},
 };
 
@@ -155,7 +155,7 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
         summary_of_stored(run, &manifest, sha256, verdict);
         (message, manifest.suspicions)
     } else {
-        take(run, config, fresh, &listing.sets, &mut removals).await?
+        take(run, config, fresh, &listing, &mut removals).await?
     };
 
     run.stage(Stage::Prune);
@@ -179,12 +179,12 @@ fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
         && set.entry.state != SetState::Failed
 }
 
-/// From preflight to manifest. `sets` is what the store has already, `removals` what goes of it.
+/// From preflight to manifest. `listing` is what the store has already, `removals` what goes of it.
 async fn take(
     run: &mut Run,
     config: &Config,
     fresh: &str,
-    sets: &[StoredSet],
+    listing: &Listing,
     removals: &mut Removals,
 ) -> Result<(String, Vec<Suspicion>), BackupError> {
     let literals: Vec<&str> =
@@ -206,7 +206,7 @@ async fn take(
         let line = format!("database {name:?} is not in this set: it {why}");
         if *missed { run.warn(line) } else { run.log(line) }
     }
-    require_room(run, config, sets, &selection.chosen, removals).await?;
+    require_room(run, config, &listing.sets, &selection.chosen, removals).await?;
 
     let mut stored = Vec::new();
     for database in selection.chosen {
@@ -229,8 +229,7 @@ async fn take(
     let checked = verify_all(run, config, stored, globals).await?;
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
-    let before: Vec<CatalogSet> = sets.iter().map(|set| set.entry.clone()).collect();
-    commit(run, config, server, checked, before).await
+    commit(run, config, server, checked, listing).await
 }
 
 /// What cannot be known has not happened.
@@ -379,7 +378,7 @@ async fn commit(
     config: &Config,
     server: Server,
     Checked { artifacts, check, emptied }: Checked,
-    before: Vec<CatalogSet>,
+    before: &Listing,
 ) -> Result<(String, Vec<Suspicion>), BackupError> {
     let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Database(facts) => Some(facts.snapshot_time),
@@ -416,7 +415,7 @@ async fn commit(
         suspicions: Vec::new(),
         warnings: Vec::new(),
     };
-    manifest.suspicions = compare::suspicions(&repository, config, before.clone(), &manifest, &emptied).await;
+    manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await;
     for suspicion in &manifest.suspicions {
         run.log(format_args!("suspicious: the copy {suspicion}"));
     }
@@ -430,10 +429,8 @@ async fn commit(
         let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
         verify::file(set.read(&file).await?, written).await?;
     }
-    let artifacts = &manifest.artifacts;
-    let sums: String =
-        artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.file)).collect();
-    set.write("SHA256SUMS", &sums).await?;
+    let own_sum = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
+    set.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
     set.write("run.log", &log).await?;
     let manifest_sha256 = set.commit(&manifest).await?;
     // From here on it is no set in the making, whatever happens.

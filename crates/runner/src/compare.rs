@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// What the store holds for the policy, as retention sees it.
-pub fn catalog(repository: &Repository, config: &Config, mut sets: Vec<CatalogSet>) -> Catalog {
+pub fn catalog(repository: &Repository, config: &Config, listing: &Listing) -> Catalog {
+    with(repository, config, listing, None)
+}
+
+/// The same, with one set more.
+fn with(repository: &Repository, config: &Config, listing: &Listing, new: Option<CatalogSet>) -> Catalog {
+    let mut sets: Vec<CatalogSet> = listing.sets.iter().map(|set| set.entry.clone()).chain(new).collect();
     // What a person has settled counts, also where there was no room to write it down.
     if repository.owner == Owner::Us {
         for set in &mut sets {
@@ -26,7 +32,10 @@ pub fn catalog(repository: &Repository, config: &Config, mut sets: Vec<CatalogSe
             }
         }
     }
-    Catalog::new(&config.policy.uid, sets).adopting(repository.adopted.clone()).seen_at(run::now())
+    let unreadable = listing.unreadable.iter().map(|(id, _)| id.clone()).collect();
+    Catalog::beside(&config.policy.uid, sets, unreadable)
+        .adopting(repository.adopted.clone())
+        .seen_at(run::now())
 }
 
 /// Writes down what a person has settled, and what a row of copies has that the run before could not write down. Gives the
@@ -41,7 +50,7 @@ pub async fn acknowledge(
         listing.sets.iter().any(|set| set.entry.id == **id && set.entry.state == SetState::Suspicious)
     };
     let settled: Vec<&String> = config.acknowledged.iter().filter(waits).collect();
-    let catalog = catalog(repository, config, listing.sets.iter().map(|set| set.entry.clone()).collect());
+    let catalog = catalog(repository, config, &listing);
     if (settled.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
         return Ok(listing);
     }
@@ -75,21 +84,21 @@ pub async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -
     Ok(())
 }
 
-/// What of a new copy is not as it was. `sets` are those before it.
+/// What of a new copy is not as it was in those before it.
 pub async fn suspicions(
     repository: &Repository,
     config: &Config,
-    sets: Vec<CatalogSet>,
+    before: &Listing,
     new: &Manifest,
     emptied: &[Emptied],
 ) -> Vec<Suspicion> {
-    let catalog = catalog(repository, config, sets);
-    let mut before = Vec::new();
+    let catalog = catalog(repository, config, before);
+    let mut verified = Vec::new();
     for set in catalog.verified().take(suspicion::COMPARED) {
         // One that cannot be read any more says nothing.
-        before.extend(repository.manifest(&set.id).await.map(|(manifest, _)| manifest));
+        verified.extend(repository.manifest(&set.id).await.map(|(manifest, _)| manifest));
     }
-    suspicion::suspicions(new, &before, emptied, |database| is_wanted(config, database), config.max_shrink)
+    suspicion::suspicions(new, &verified, emptied, |database| is_wanted(config, database), config.max_shrink)
 }
 
 /// Whether the policy wants a database: one that it leaves out by now, or calls retired, is not missed.
@@ -99,14 +108,8 @@ fn is_wanted(config: &Config, database: &str) -> bool {
 }
 
 /// What a new copy is worth, with those before it.
-pub fn verdict(
-    repository: &Repository,
-    config: &Config,
-    mut sets: Vec<CatalogSet>,
-    new: &Manifest,
-) -> Verdict {
-    sets.push(CatalogSet::new(new, &[], false));
-    let catalog = catalog(repository, config, sets);
+pub fn verdict(repository: &Repository, config: &Config, before: &Listing, new: &Manifest) -> Verdict {
+    let catalog = with(repository, config, before, Some(CatalogSet::new(new, &[], false)));
     let state = catalog.own().find(|set| set.id == new.id).map(|set| set.state);
     match (state, new.check.level) {
         (Some(SetState::Suspicious), _) => Verdict::Suspicious,

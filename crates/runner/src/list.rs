@@ -58,6 +58,7 @@ fn table(rows: &[Row<'_>], listing: &Listing) -> String {
         let checked = row.checked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         line(row.id, row.state, &size::human(row.size_bytes), &checked, &row.databases.join(", "))
     });
-    let unreadable = listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", why));
+    let unreadable =
+        listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", &why.to_string()));
     [line("SET", "STATE", "SIZE", "CHECKED", "DATABASES")].into_iter().chain(sets).chain(unreadable).collect()
 }

@@ -61,7 +61,12 @@ struct Copy {
 /// Reads the copies and plans; gives the text to print.
 pub fn plan(args: &PlanArgs) -> Result<String, PlanError> {
     let text = read(&args.copies).map_err(|source| PlanError::Read { path: args.copies.clone(), source })?;
-    let copies: Vec<Copy> = serde_json::from_str(&text)?;
+    planned(&text, args)
+}
+
+/// The same for copies that were read already.
+pub fn planned(text: &str, args: &PlanArgs) -> Result<String, PlanError> {
+    let copies: Vec<Copy> = serde_json::from_str(text)?;
     let zone = schedule::time_zone(&args.retention.time_zone)?;
     let plan = retention::plan(&catalog(copies)?, &args.retention.rules(), &zone, None);
     Ok(match args.output {
@@ -116,7 +121,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn planned(copies: &str, words: &str) -> Result<String, PlanError> {
+    fn planned_of(copies: &str, words: &str) -> Result<String, PlanError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copies.json");
         std::fs::write(&path, copies).unwrap();
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_printed_as_json() {
-        let text = planned(COPIES, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
+        let text = planned_of(COPIES, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
         let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             plan,
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_printed_for_people() {
-        let text = planned(COPIES, "--keep-last 2 --minimum-verified 1").unwrap();
+        let text = planned_of(COPIES, "--keep-last 2 --minimum-verified 1").unwrap();
         assert_eq!(
             text,
             "keep    d  newest verified, minimum verified, last\n\
@@ -171,12 +176,12 @@ mod tests {
             (r#"[{"id": "a", "time": "2026-05-01T02:00:00Z"}]"#, "verified"),
             (r#"[{"id": "a", "time": "2026-05-01T02:00:00Z", "verified": true, "size": 1}]"#, "size"),
         ] {
-            let error = planned(copies, "--keep-last 1").unwrap_err().to_string();
+            let error = planned_of(copies, "--keep-last 1").unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
         let twice = r#"[{"id": "a", "time": "2026-05-01T02:00:00Z", "verified": true},
                         {"id": "a", "time": "2026-05-02T02:00:00Z", "verified": true}]"#;
-        assert!(matches!(planned(twice, "--keep-last 1"), Err(PlanError::Twice { .. })));
-        assert!(matches!(planned("[]", "--time-zone Mars/North"), Err(PlanError::TimeZone(_))));
+        assert!(matches!(planned_of(twice, "--keep-last 1"), Err(PlanError::Twice { .. })));
+        assert!(matches!(planned_of("[]", "--time-zone Mars/North"), Err(PlanError::TimeZone(_))));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     args::Config,
     compare,
     run::Run,
-    store::{Listing, Owner, Repository, StoreError, StoredSet},
+    store::{Listing, Owner, Repository, StoreError},
 };
 
 /// How many records of runs are kept: a run every hour for more than a month.
@@ -93,9 +93,7 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
 }
 
 async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
-    let sets = repository.list().await?.sets;
-    let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
-    Ok(compare::catalog(repository, config, sets))
+    Ok(compare::catalog(repository, config, &repository.list().await?))
 }
 
 async fn remove(

@@ -4,18 +4,19 @@
 
 use domain::{
     catalog::{Catalog, SetState},
-    manifest::{Artifact, Check, CheckResult, Content, Level, Manifest, PolicyIdentity},
+    manifest::{self, Artifact, Check, CheckResult, Content, Level, Manifest, PolicyIdentity},
     reason::Reason,
     report::{self, ScrubOutcome, Stage},
-    scrub::{self, Scrubbable},
+    scrub::{Queue, Scrubbable},
     size,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     args::{ScrubArgs, StoredArgs},
+    pg::archive::ArchiveError,
     run::{self, Run},
-    store::{Repository, StoreError, StoredSet},
+    store::{Listing, Repository, StoreError, StoredSet, Unreadable},
     verify::{self, ReadBack, VerifyError, Written},
 };
 
@@ -41,7 +42,7 @@ pub enum RecheckError {
         /// The first one.
         set: String,
         /// What is wrong with it.
-        first: Box<VerifyError>,
+        first: Box<Finding>,
     },
     /// Some could not be checked, and all others are what they should be.
     #[error("not checked: {unchecked} of {checked}; {set}: {first}")]
@@ -53,7 +54,7 @@ pub enum RecheckError {
         /// The first one.
         set: String,
         /// Why it could not.
-        first: Box<VerifyError>,
+        first: Box<Finding>,
     },
 }
 
@@ -69,12 +70,62 @@ impl RecheckError {
     }
 }
 
+/// What is wrong with a set, or why that could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum Finding {
+    /// With one of the files that its manifest names.
+    #[error(transparent)]
+    File(#[from] VerifyError),
+    /// With the manifest itself, or with what was written beside it.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+impl Finding {
+    /// The reason word.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::File(error) => error.reason(),
+            Self::Unreadable(error) => error.reason(),
+        }
+    }
+
+    /// Whether the stored bytes themselves are at fault. Where they are those that were written, whatever pg_restore has
+    /// against them is its own (an old version, no memory): nobody may lose a copy for that. Nor for a store that does not
+    /// answer.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::File(VerifyError::Differs { .. } | VerifyError::Gone { .. }) => true,
+            Self::File(VerifyError::Store(error)) => error.is_damage(),
+            Self::File(_) => false,
+            Self::Unreadable(error) => error.is_damage(),
+        }
+    }
+
+    /// Whether it would come of any other set alike.
+    fn is_of_all(&self) -> bool {
+        match self {
+            Self::File(VerifyError::Archive { source: ArchiveError::Start(_), .. }) => true,
+            Self::File(VerifyError::Store(error)) | Self::Unreadable(Unreadable::Store(error)) => {
+                error.is_of_the_whole_store()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<StoreError> for Finding {
+    fn from(error: StoreError) -> Self {
+        VerifyError::from(error).into()
+    }
+}
+
 /// How the sets stand that were read.
 #[derive(Debug, Default)]
 pub struct Tally {
     passed: usize,
-    damaged: Vec<(String, VerifyError)>,
-    unchecked: Vec<(String, VerifyError)>,
+    damaged: Vec<(String, Finding)>,
+    unchecked: Vec<(String, Finding)>,
     bytes_read: u64,
 }
 
@@ -109,17 +160,29 @@ impl Tally {
 /// Checks the sets that a person names, or the newest one.
 pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), RecheckError> {
     let repository = Repository::look(&args.target(), &args.namespace, &args.policy)?;
-    let sets = repository.list().await?.sets;
-    let newest = || sets.iter().rfind(|set| set.entry.state != SetState::Failed);
+    let listing = repository.list().await?;
+    let counting = listing.sets.iter().filter(|set| set.entry.state != SetState::Failed);
+    let unreadable = listing.unreadable.iter().map(|(id, _)| id);
+    let newest = || counting.map(|set| &set.entry.id).chain(unreadable).max();
     let chosen = match ids {
-        [] => newest().map(|set| set.entry.id.clone()).into_iter().collect(),
+        [] => newest().cloned().into_iter().collect(),
         ids => ids.to_vec(),
     };
     if chosen.is_empty() {
         return Err(RecheckError::NoSet { place: repository.location("") });
     }
+    let Listing { sets, mut unreadable, .. } = listing;
     let mut tally = Tally::default();
-    check_all(&repository, &sets, &chosen, &mut tally, |_| ()).await?;
+    for id in chosen {
+        let checked = if let Some(at) = unreadable.iter().position(|(other, _)| *other == id) {
+            Checked::of(unreadable.swap_remove(at).1.into())
+        } else if let Some(set) = sets.iter().find(|set| set.entry.id == id) {
+            check_set(&repository, set).await?
+        } else {
+            return Err(RecheckError::NoSet { place: repository.location(&id) });
+        };
+        tally.add(&id, checked);
+    }
     tally.verdict()
 }
 
@@ -135,57 +198,55 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), RecheckError> 
         }
         None => Repository::look(&target, namespace, policy)?,
     };
-    let sets = repository.list().await?.sets;
-    let scrubbable = |set: &StoredSet| Scrubbable {
-        id: set.entry.id.clone(),
-        size_bytes: set.entry.size_bytes,
-        checked: set.checked,
-    };
-    let chosen = scrub::choose(sets.iter().map(scrubbable).collect(), args.share);
     let mut tally = Tally::default();
     let told = |tally: &Tally| {
         run.report.scrub = Some(tally.outcome());
         run.stage(Stage::Verify);
     };
-    check_all(&repository, &sets, &chosen, &mut tally, told).await?;
+    read_share(&repository, args.share, &mut tally, told).await?;
     if let Some(uid) = &args.policy_uid {
-        let sets = repository.list().await?.sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
-        let catalog = Catalog::new(uid, sets).adopting(repository.adopted).seen_at(run::now());
+        let Listing { sets, unreadable, .. } = repository.list().await?;
+        let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
+        let unreadable = unreadable.into_iter().map(|(id, _)| id).collect();
+        let catalog = Catalog::beside(uid, sets, unreadable).adopting(repository.adopted).seen_at(run::now());
         run.report.retained = Some(catalog.retained());
     }
     tally.verdict()
 }
 
-/// Checks sets, each whatever the others gave. Prints a line for each, and tells, as it goes.
-async fn check_all(
+/// Says which sets cannot be read at all, and reads the others, up to the share. Tells how it stands, as it goes.
+pub async fn read_share(
     repository: &Repository,
-    sets: &[StoredSet],
-    chosen: &[String],
+    share: u8,
     tally: &mut Tally,
     mut tell: impl FnMut(&Tally),
 ) -> Result<(), RecheckError> {
+    let Listing { sets, unreadable, .. } = repository.list().await?;
+    for (id, why) in unreadable {
+        tally.add(&id, Checked::of(why.into()));
+    }
     tell(tally);
-    for id in chosen {
-        let Some(set) = sets.iter().find(|set| set.entry.id == *id) else {
-            return Err(RecheckError::NoSet { place: repository.location(id) });
+    let scrubbable = |set: &StoredSet| Scrubbable {
+        id: set.entry.id.clone(),
+        size_bytes: set.entry.size_bytes,
+        checked: set.checked,
+    };
+    let mut queue = Queue::new(sets.iter().map(scrubbable).collect(), share);
+    while let Some(next) = queue.take() {
+        let set = sets.iter().find(|set| set.entry.id == next.id).expect("the queue should be of these sets");
+        let checked = check_set(repository, set).await?;
+        let goes_on = match &checked {
+            Checked::Unchecked(wrong) => !wrong.is_of_all(),
+            _ => {
+                queue.count(&next);
+                true
+            }
         };
-        match check_set(repository, set).await? {
-            Checked::Passed(read) => {
-                println!("{id}  {}, as it was written", size::human(read.size));
-                tally.passed += 1;
-                tally.bytes_read += read.size;
-            }
-            Checked::Removed => println!("{id}  was removed meanwhile"),
-            Checked::Damaged(wrong) => {
-                println!("{id}  FAILED: {wrong}");
-                tally.damaged.push((id.clone(), wrong));
-            }
-            Checked::Unchecked(wrong) => {
-                println!("{id}  not checked: {wrong}");
-                tally.unchecked.push((id.clone(), wrong));
-            }
-        }
+        tally.add(&next.id, checked);
         tell(tally);
+        if !goes_on {
+            break;
+        }
     }
     Ok(())
 }
@@ -197,72 +258,141 @@ enum Checked {
     /// Another run removed it meanwhile.
     Removed,
     /// Its bytes are not those that were written.
-    Damaged(VerifyError),
+    Damaged(Finding),
     /// That could not be found out.
-    Unchecked(VerifyError),
+    Unchecked(Finding),
+}
+
+impl Checked {
+    fn of(wrong: Finding) -> Self {
+        if wrong.is_damage() { Self::Damaged(wrong) } else { Self::Unchecked(wrong) }
+    }
+}
+
+impl Tally {
+    /// Counts a set, and prints a line for it.
+    fn add(&mut self, id: &str, checked: Checked) {
+        match checked {
+            Checked::Passed(read) => {
+                println!("{id}  {}, as it was written", size::human(read.size));
+                self.passed += 1;
+                self.bytes_read += read.size;
+            }
+            Checked::Removed => println!("{id}  was removed meanwhile"),
+            Checked::Damaged(wrong) => {
+                println!("{id}  FAILED: {wrong}");
+                self.damaged.push((id.to_owned(), wrong));
+            }
+            Checked::Unchecked(wrong) => {
+                println!("{id}  not checked: {wrong}");
+                self.unchecked.push((id.to_owned(), wrong));
+            }
+        }
+    }
 }
 
 /// Reads a set, and writes down what came of it.
 async fn check_set(repository: &Repository, set: &StoredSet) -> Result<Checked, StoreError> {
     let id = &set.entry.id;
-    let Some((manifest, _)) = repository.manifest(id).await else { return Ok(Checked::Removed) };
-    let wrong = match check(repository, &manifest).await {
+    let (manifest, sha256) = match repository.find_manifest(id).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Checked::Removed),
+        // What is damaged of it says so itself: it counts for nothing, with or without a check.
+        Err(why) => return Ok(Checked::of(why.into())),
+    };
+    let wrong = match check(repository, &manifest, &sha256).await {
         Ok(read) => match write(repository, set, CheckResult::Verified, read).await {
             Ok(()) => return Ok(Checked::Passed(read)),
             Err(error) => error.into(),
         },
-        Err(error) => error,
+        Err(wrong) => wrong,
     };
-    if repository.manifest(id).await.is_none() {
-        return Ok(Checked::Removed);
+    // One that was removed meanwhile is no finding. Whether it was must be known for sure.
+    match repository.find_manifest(id).await {
+        Ok(None) => return Ok(Checked::Removed),
+        Err(Unreadable::Store(error)) if !error.is_damage() => return Ok(Checked::Unchecked(error.into())),
+        _ => {}
     }
-    if !is_damage(&wrong) {
-        return Ok(Checked::Unchecked(wrong));
+    if wrong.is_damage() {
+        write(repository, set, CheckResult::Failed, ReadBack::default()).await?;
     }
-    write(repository, set, CheckResult::Failed, ReadBack::default()).await?;
-    Ok(Checked::Damaged(wrong))
+    Ok(Checked::of(wrong))
 }
 
-/// Whether the stored bytes themselves are at fault. Where they are those that were written, whatever pg_restore has against
-/// them is its own (an old version, no memory): nobody may lose a copy for that. Nor for a store that does not answer.
-fn is_damage(error: &VerifyError) -> bool {
-    match error {
-        VerifyError::Differs { .. } | VerifyError::Gone { .. } => true,
-        VerifyError::Store(error) => error.is_damage(),
-        VerifyError::Archive { .. } | VerifyError::Changed { .. } | VerifyError::Lacks { .. } => false,
-    }
-}
-
-/// Reads every file of a set, as deep as its first check went.
-async fn check(repository: &Repository, manifest: &Manifest) -> Result<ReadBack, VerifyError> {
+/// Reads every file of a set, as deep as its first check went. What is wrong with one is no reason not to read the others:
+/// there may be damage among them.
+async fn check(repository: &Repository, manifest: &Manifest, sha256: &str) -> Result<ReadBack, Finding> {
+    check_sums(repository, manifest, sha256).await?;
     let mut all: Option<ReadBack> = None;
+    let mut wrong: Option<Finding> = None;
     for artifact in &manifest.artifacts {
-        let read = check_file(repository, manifest, artifact).await.map_err(|error| match error {
-            VerifyError::Store(error) if error.is_not_found() => {
-                VerifyError::Gone { file: artifact.file.clone() }
+        match check_file(repository, manifest, artifact).await {
+            Ok(read) => all = Some(all.map_or(read, |all| all.and(read))),
+            Err(error) => {
+                let error = Finding::from(gone(error, &artifact.file));
+                if error.is_damage() {
+                    return Err(error);
+                }
+                wrong.get_or_insert(error);
             }
-            error => error,
-        })?;
-        all = Some(all.map_or(read, |all| all.and(read)));
+        }
     }
-    Ok(all.unwrap_or_default())
+    wrong.map_or(Ok(all.unwrap_or_default()), Err)
 }
 
+fn gone(error: VerifyError, file: &str) -> VerifyError {
+    match error {
+        VerifyError::Store(error) if error.is_not_found() => VerifyError::Gone { file: file.to_owned() },
+        error => error,
+    }
+}
+
+/// Compares the manifest and what `sha256sum -c` reads with each other: nothing else tells of a bit in the one that makes
+/// it another manifest.
+async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) -> Result<(), Finding> {
+    let file = manifest::SUMS_FILE;
+    let sums = match repository.read_text(&manifest.id, file).await {
+        Ok(sums) => sums.ok_or(VerifyError::Gone { file: file.to_owned() })?,
+        Err(error) if error.is_damage() => return Err(Unreadable::damaged(file, error).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let own = manifest::sum(sha256, manifest::FILE);
+    if sums == manifest.sums() + &own {
+        return Ok(());
+    }
+    let is_sum = |line: &str| {
+        line.strip_suffix(&format!("  {}", manifest::FILE)).is_some_and(|sum| sum.len() == sha256.len())
+    };
+    let last = sums.lines().last().unwrap_or_default();
+    if is_sum(last) && last != own.trim_end() {
+        let what = format!("{file} has another SHA-256 of it");
+        return Err(Unreadable::damaged(manifest::FILE, what).into());
+    }
+    Err(Unreadable::damaged(file, "it is not what the manifest says").into())
+}
+
+/// Reads a file. Where pg_restore cannot be started its bytes are compared all the same.
 async fn check_file(
     repository: &Repository,
     manifest: &Manifest,
     artifact: &Artifact,
 ) -> Result<ReadBack, VerifyError> {
     let file = artifact.file.as_str();
-    let reader = repository.read(&manifest.id, file).await?;
     let written = Written { file, size: artifact.size_bytes, sha256: &artifact.sha256 };
-    match &artifact.content {
-        Content::Database(facts) if manifest.check.level != Level::Checksum => {
-            let is = verify::archive(reader, written, true).await?;
+    let facts = match &artifact.content {
+        Content::Database(facts) if manifest.check.level != Level::Checksum => facts,
+        _ => return verify::file(repository.read(&manifest.id, file).await?, written).await,
+    };
+    match verify::archive(repository.read(&manifest.id, file).await?, written, true).await {
+        Ok(is) => {
             verify::is_as_it_was(file, facts, &is)?;
             Ok(is.read)
         }
-        _ => verify::file(reader, written).await,
+        Err(error @ VerifyError::Archive { source: ArchiveError::Start(_), .. }) => {
+            verify::file(repository.read(&manifest.id, file).await?, written).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -279,3 +409,6 @@ async fn write(
     let check = Check { time, level: set.level, result, bytes_read, bytes_from_device };
     repository.write_check(&set.entry.id, &check).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, path::Path};
 use domain::{
     catalog::CatalogSet,
     manifest::{self, Check, Content, Level, Manifest, PolicyIdentity},
+    reason::Reason,
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 pub use self::{
     error::StoreError,
     location::{BucketOptions, Location, Variables},
-    owner::Owner,
+    owner::{Owner, rewritten},
     place::Upload,
     read::Reader,
     set::OpenSet,
@@ -70,7 +71,54 @@ pub struct Listing {
     /// Folders that look like sets and have no manifest.
     pub leftovers: Vec<String>,
     /// Sets whose manifest or checks cannot be read, and why. They are left alone and count for nothing.
-    pub unreadable: Vec<(String, String)>,
+    pub unreadable: Vec<(String, Unreadable)>,
+}
+
+/// Why a set's manifest or checks cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The store does not give them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// They are not what was written.
+    #[error("{file} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// What of it.
+        what: String,
+    },
+    /// A later version of this program wrote them.
+    #[error("{file} is of a later version of this program")]
+    Later {
+        /// Which file.
+        file: String,
+    },
+}
+
+impl Unreadable {
+    /// A file that is not what was written, and how that shows.
+    pub fn damaged(file: &str, what: impl ToString) -> Self {
+        Self::Damaged { file: file.to_owned(), what: what.to_string() }
+    }
+
+    /// Whether the stored bytes themselves are at fault.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Damaged { .. } => true,
+            Self::Later { .. } => false,
+        }
+    }
+
+    /// The reason word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Store(error) => error.reason(),
+            Self::Damaged { .. } => Reason::ChecksumMismatch,
+            Self::Later { .. } => Reason::InvalidConfiguration,
+        }
+    }
 }
 
 /// A set that has a manifest, as far as it is needed of every one. Manifests of many tables are large, so they are not
@@ -158,7 +206,7 @@ impl Repository {
         let found = stream::iter(found).map(async |(id, files)| {
             let set = match files {
                 Ok(files) => self.read_set(&id, &files).await,
-                Err(why) => Err(why),
+                Err(why) => Err(why.into()),
             };
             (id, set)
         });
@@ -178,7 +226,7 @@ impl Repository {
     }
 
     /// A set that another run removes meanwhile is one that is not there.
-    async fn read_set(&self, id: &str, files: &[Entry]) -> Result<Option<StoredSet>, String> {
+    async fn read_set(&self, id: &str, files: &[Entry]) -> Result<Option<StoredSet>, Unreadable> {
         if !files.iter().any(|file| file.name == manifest::FILE) {
             return Ok(None);
         }
@@ -187,36 +235,58 @@ impl Repository {
         };
         let mut later_checks = Vec::new();
         for Entry { name, .. } in files.iter().filter(|file| is_check(&file.name)) {
-            let text = self.place.read(&format!("{id}/{name}")).await.map_err(|e| e.to_string())?;
+            let text = self.place.read(&format!("{id}/{name}")).await?;
             let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
-            later_checks.extend(check.map_err(|error| format!("{name} is no check: {error}"))?);
+            later_checks.extend(check.map_err(|error| Unreadable::damaged(name, error))?);
         }
         let acknowledged = files.iter().any(|file| file.name == manifest::ACKNOWLEDGED_FILE);
         Ok(Some(StoredSet::new(&manifest, &later_checks, acknowledged)))
     }
 
-    async fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, String> {
-        let file = format!("{id}/{}", manifest::FILE);
-        let Some(text) = self.place.read(&file).await.map_err(|error| error.to_string())? else {
+    async fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, Unreadable> {
+        let Some(text) = self.place.read(&format!("{id}/{}", manifest::FILE)).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&text).filter(|manifest| manifest.id == id);
-        let manifest =
-            manifest.ok_or("its manifest.json is damaged, or of a later version of this program")?;
-        Ok(Some((manifest, domain::hash::sha256(&text))))
+        match Manifest::parse(&text) {
+            Some(manifest) if manifest.id == id && !manifest.is_plausible() => {
+                Err(Unreadable::damaged(manifest::FILE, "it names files that no set has"))
+            }
+            Some(manifest) if manifest.id == id => Ok(Some((manifest, domain::hash::sha256(&text)))),
+            Some(other) => {
+                Err(Unreadable::damaged(manifest::FILE, format_args!("it is that of {:?}", other.id)))
+            }
+            None if Manifest::is_later(&text) => Err(Unreadable::Later { file: manifest::FILE.to_owned() }),
+            None => Err(Unreadable::damaged(manifest::FILE, "it is no manifest")),
+        }
     }
 
-    /// A set's manifest, with the tables of large databases, and its SHA-256; `None` when it cannot be read any more.
+    /// A set's manifest, with the tables of large databases, and its SHA-256; `None` when there is none, or it cannot be
+    /// read.
     pub async fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
-        let (mut manifest, sha256) = self.read_manifest(id).await.ok().flatten()?;
+        self.find_manifest(id).await.ok().flatten()
+    }
+
+    /// The same for those who must tell the two apart: `None` only where there is none any more. What of its tables is not
+    /// as it was written is left out.
+    pub async fn find_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, Unreadable> {
+        let Some((mut manifest, sha256)) = self.read_manifest(id).await? else { return Ok(None) };
         let lists = manifest.artifacts.iter().filter(|list| matches!(list.content, Content::Tables { .. }));
         let files: Vec<String> = lists.map(|list| list.file.clone()).collect();
         for file in files {
-            if let Ok(Some(text)) = self.place.read(&format!("{id}/{file}")).await {
-                manifest.put_tables_back(&file, &text);
+            match self.place.read(&format!("{id}/{file}")).await {
+                Ok(Some(text)) => manifest.put_tables_back(&file, &text),
+                Ok(None) => {}
+                // Found again, and said, where the file itself is compared.
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Some((manifest, sha256))
+        Ok(Some((manifest, sha256)))
+    }
+
+    /// A small file of a set; `None` when it is not there.
+    pub async fn read_text(&self, id: &str, file: &str) -> Result<Option<String>, StoreError> {
+        self.place.read(&format!("{id}/{file}")).await
     }
 
     /// Begins a set.

@@ -272,6 +272,27 @@ fn four_alike_in_a_row_are_how_things_are() {
 }
 
 #[test]
+fn a_set_that_cannot_be_read_may_be_one_that_breaks_the_row() {
+    let row: Vec<_> = (1..=4)
+        .map(|day| {
+            suspicious(&format!("2026050{day}T000000Z-1a2b3c"), day, SuspicionKind::Shrunk, Some("shop"))
+        })
+        .collect();
+    let settled = |unreadable: &[&str]| {
+        let unreadable = unreadable.iter().map(|id| (*id).to_owned()).collect();
+        Catalog::beside("uid-1", row.clone(), unreadable).settled().len()
+    };
+    assert_eq!(settled(&[]), 4);
+    assert_eq!(settled(&["20260430T235959Z-1a2b3c"]), 4, "it is older than all of them");
+    for between in ["20260501T000000Z-ffffff", "20260502T120000Z-1a2b3c", "20260505T000000Z-1a2b3c"] {
+        assert_eq!(settled(&["20260401T000000Z-1a2b3c", between]), 0, "{between}");
+    }
+    // So does one of a policy that is adopted later.
+    let adopting = Catalog::beside("uid-2", row.clone(), vec!["20260503T120000Z-1a2b3c".into()]);
+    assert_eq!(adopting.adopting(["uid-1".to_owned()]).settled().len(), 0);
+}
+
+#[test]
 fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
     use SuspicionKind::{DatabaseMissing, ServerChanged};
     for (kind, database) in [(ServerChanged, None), (DatabaseMissing, Some("shop"))] {

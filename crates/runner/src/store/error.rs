@@ -46,6 +46,12 @@ pub enum StoreError {
         /// What.
         location: String,
     },
+    /// Bytes where a text was written: something has changed them.
+    #[error("{location} is no text any more")]
+    NotText {
+        /// What.
+        location: String,
+    },
     /// Work that was done aside ended without a result.
     #[error("the work was not done to its end: {0}")]
     Ended(#[from] tokio::task::JoinError),
@@ -63,21 +69,62 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// That of an answer, as the clients make it.
+    pub fn answered(status: u16, body: &str) -> Self {
+        use object_store::Error as Kind;
+        let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
+        let told = format!(
+            "Error performing PUT {url} in 1ms - Server returned non-2xx status code: {status}: {body}"
+        );
+        let (path, source) = ("repository.json".to_owned(), told.into());
+        let source = match status {
+            401 => Kind::Unauthenticated { path, source },
+            403 => Kind::PermissionDenied { path, source },
+            404 => Kind::NotFound { path, source },
+            409 => Kind::AlreadyExists { path, source },
+            412 => Kind::Precondition { path, source },
+            _ => Kind::Generic { store: "S3", source },
+        };
+        Self::Object { action: "write", url, source: Box::new(source) }
+    }
+
     /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
             Self::File { source, .. } => reason_of_file(source),
             Self::Object { source, .. } => reason_of_object(source),
-            Self::Locked { .. } | Self::AlreadyThere { .. } => Reason::StoreFailed,
+            Self::Locked { .. } | Self::AlreadyThere { .. } | Self::NotText { .. } => Reason::StoreFailed,
             Self::Ended(_) => Reason::InternalError,
             Self::Configuration(_) | Self::Given { .. } => Reason::InvalidConfiguration,
         }
     }
 
-    /// Whether the medium itself gave an error: the bytes there are lost.
+    /// Whether the medium itself gave an error, or bytes that nobody wrote: what was there is lost.
     pub fn is_damage(&self) -> bool {
-        let Self::File { source, .. } = self else { return false };
-        source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+        match self {
+            Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
+            Self::NotText { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it would come of any file alike, so that to go on with the next one is of no use.
+    pub fn is_of_the_whole_store(&self) -> bool {
+        use Reason::{
+            BucketNotFound, ClockSkew, InternalError, InvalidConfiguration, NoSpace, StoreAccessDenied,
+            StoreNotWritable, StoreUnreachable,
+        };
+        matches!(
+            self.reason(),
+            BucketNotFound
+                | ClockSkew
+                | InternalError
+                | InvalidConfiguration
+                | NoSpace
+                | StoreAccessDenied
+                | StoreNotWritable
+                | StoreUnreachable
+        )
     }
 
     /// Whether what it was about is not there.
@@ -108,12 +155,19 @@ fn reason_of_file(error: &io::Error) -> Reason {
 const NO_BUCKET: [&str; 3] =
     ["<Code>NoSuchBucket<", "specified bucket does not exist", "<Code>ContainerNotFound<"];
 
-/// What they call a clock that differs from theirs: S3; Azure says only that the date is out of range.
-const SKEW: [&str; 2] = ["<Code>RequestTimeTooSkewed<", "Request date header too old"];
+/// What they call a clock that differs from theirs: S3; Azure, whose code is that of a wrong key; Google, where tokens
+/// come from.
+const SKEW: [&str; 3] =
+    ["<Code>RequestTimeTooSkewed<", "Request date header too old", "Token must be a short-lived token"];
 
-/// What they call a store that is full: Ceph and Wasabi; others of the S3 kind.
-const FULL: [&str; 4] =
-    ["<Code>QuotaExceeded<", "<Code>EntityTooLarge<", "<Code>XMinioStorageFull<", "no space left on device"];
+/// What they call a store that is full, `507 Insufficient Storage` apart: Ceph, Wasabi and versitygw; MinIO's quota; what
+/// stores on a file system let through. `EntityTooLarge` is of one object that is too large, however empty the store.
+const FULL: [&str; 4] = [
+    "status code: 507",
+    "<Code>QuotaExceeded<",
+    "<Code>XMinioAdminBucketQuotaExceeded<",
+    "no space left on device",
+];
 
 /// What they call an object that a lock or a retention policy protects: S3 and its kin, GCS, Azure.
 const LOCKED: [&str; 6] = [
@@ -184,6 +238,8 @@ fn words(error: &object_store::Error) -> String {
     if let Some(code) = tag("Code") {
         // Azure puts the request's id and time on lines of their own.
         let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
+        // Of a wrong clock it tells here only. Of a wrong key this has what was signed.
+        let message = tag("AuthenticationErrorDetail").filter(|_| says(error, &SKEW)).unwrap_or(message);
         return if message.is_empty() { code.to_owned() } else { format!("{message} ({code})") };
     }
     if let Some(message) = json_message(&text) {
@@ -205,9 +261,10 @@ fn server(text: &str) -> Option<&str> {
     Some(&url[..end])
 }
 
-/// GCS: `{"error": {"code": 403, "message": "..."}}`.
+/// GCS: `{"error": {"code": 403, "message": "..."}}`. Where its tokens come from: `{"error_description": "..."}`.
 fn json_message(text: &str) -> Option<String> {
-    let json = &text[text.find('{')?..=text.rfind('}')?];
+    let json = text.get(text.find('{')?..=text.rfind('}')?)?;
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    value.pointer("/error/message")?.as_str().map(str::to_owned)
+    let message = value.pointer("/error/message").or_else(|| value.get("error_description"));
+    message?.as_str().map(str::to_owned)
 }

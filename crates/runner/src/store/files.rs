@@ -46,8 +46,11 @@ pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
 
 /// A file that is not there is `None`; one that cannot be read, or is not UTF-8, is an error.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
-    match fs::read_to_string(path).map_err(failed("read", path)) {
-        Ok(text) => Ok(Some(text)),
+    match fs::read(path).map_err(failed("read", path)) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(StoreError::NotText { location: path.display().to_string() }),
+        },
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }

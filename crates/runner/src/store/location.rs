@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
     error::StoreError,
-    objects::{Bucket, Cloud},
+    objects::{Bucket, Cloud, LEAST_PART},
 };
 
 /// Before the variables of the clouds' tools: the credentials that only remove.
@@ -23,11 +23,35 @@ const PRUNE_PREFIX: &str = "PGBACKUP_PRUNE_";
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a store may say nothing. A part of 8 MiB needs that long at 70 kB/s.
+/// How long a store may say nothing. It says nothing while a request is sent: a part of 8 MiB needs that long at 70 kB/s.
 const READ_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// What a larger part may need beside that: parts have 1 MB/s each, or the dump of the database that they are of takes
+/// weeks.
+const PART_BYTES_A_SECOND: u64 = 1_000_000;
 
 /// With pauses that double from 0.1 s: about half a minute.
 const RETRIES: usize = 8;
+
+/// After that long no request is sent again. All tries have one signature, and S3 takes one for 15 minutes.
+const LAST_RETRY: Duration = Duration::from_mins(14);
+
+/// How long a client waits for an answer, and how long it sends a request again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    read: Duration,
+    retry: Duration,
+}
+
+impl Patience {
+    /// For requests that carry no more than so many bytes.
+    pub fn with(part: u64) -> Self {
+        let more = Duration::from_secs(part.saturating_sub(LEAST_PART).div_ceil(PART_BYTES_A_SECOND));
+        let read = READ_TIMEOUT + more;
+        // One try that timed out is followed by another one.
+        Self { read, retry: (read + Duration::from_mins(1)).min(LAST_RETRY) }
+    }
+}
 
 /// Where copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,21 +186,28 @@ pub fn bucket(
 ) -> Result<Bucket, StoreError> {
     let Variables(variables) = variables;
     let authorities = authorities(options)?;
-    let client = |variables| client(kind, name, options, &authorities, variables);
-    let store = client(own(kind, variables))?;
+    let http = plain_client(&authorities)?;
+    let (bucket, options) = (name.to_owned(), options.clone());
+    let class = options.storage_class.clone().map(|class| (Attribute::StorageClass, class));
+    let leftover_age = options.leftover_age;
+    let client =
+        move |variables, patience| client(kind, &bucket, &options, &authorities, variables, patience);
+    let own = own(kind, variables);
+    let patience = Patience::with(0);
+    let store = client(own.clone(), patience)?;
     let pruner = match prunes(kind, variables) {
-        Some(variables) => client(variables)?,
+        Some(variables) => client(variables, patience)?,
         None => Arc::clone(&store),
     };
-    let class = options.storage_class.clone().map(|class| (Attribute::StorageClass, class));
     Ok(Bucket {
         url: format!("{}{name}", kind.scheme()),
         prefix,
         store,
+        patient: Arc::new(move |patience| client(own.clone(), patience)),
         pruner,
         attributes: Attributes::from_iter(class),
-        http: plain_client(&authorities)?,
-        leftover_age: options.leftover_age,
+        http,
+        leftover_age,
     })
 }
 
@@ -231,12 +262,13 @@ fn client(
     options: &BucketOptions,
     authorities: &[Vec<u8>],
     variables: Vec<(String, String)>,
+    patience: Patience,
 ) -> Result<Arc<dyn Cloud>, StoreError> {
     // An endpoint stands in a variable of its own or, with Google, in the service account's key.
     let is_plain = |value: &str| value.starts_with("http://") || value.contains("\"http://");
     let plain = variables.iter().any(|(_, value)| is_plain(value));
-    let client = client_options(authorities, plain)?;
-    let retry = RetryConfig { max_retries: RETRIES, ..RetryConfig::default() };
+    let client = client_options(authorities, plain, patience)?;
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: patience.retry, ..RetryConfig::default() };
     let settings = variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     // Variables that are none of a store's settings belong to other tools.
     let built: object_store::Result<Arc<dyn Cloud>> = match kind {
@@ -302,14 +334,18 @@ fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS
     builder
 }
 
-fn client_options(authorities: &[Vec<u8>], plain: bool) -> Result<ClientOptions, StoreError> {
+fn client_options(
+    authorities: &[Vec<u8>],
+    plain: bool,
+    patience: Patience,
+) -> Result<ClientOptions, StoreError> {
     let agent = concat!("pgbackup/", env!("CARGO_PKG_VERSION"));
     let mut options = ClientOptions::new()
         .with_user_agent(agent.parse().expect("a name and a version should make a header"))
         .with_allow_http(plain)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout_disabled()
-        .with_read_timeout(READ_TIMEOUT)
+        .with_read_timeout(patience.read)
         // To choose among a name's addresses it would ask the C library for them: reqwest has a resolver of its own.
         .with_config(ClientConfigKey::RandomizeAddresses, "false")
         .with_no_system_certificates(true);
@@ -333,7 +369,13 @@ fn plain_client(authorities: &[Vec<u8>]) -> Result<reqwest::Client, StoreError> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::store::{
+        objects::{Objects, Uploads},
+        tests::wire::{Answer, Wire},
+    };
 
     #[test]
     fn a_location_is_a_folder_or_a_bucket() {
@@ -356,6 +398,71 @@ mod tests {
         for text in ["s3://", "s3:///a", "ftp://shop", "https://shop/a", "s3://shop/a//b", "s3://shop/../b"] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_large_part_has_the_time_that_it_needs() {
+        let minutes = Duration::from_mins;
+        assert_eq!(Patience::with(LEAST_PART), Patience { read: minutes(2), retry: minutes(3) });
+        // A database of 1 TB.
+        let part = 300 * 1_000_000;
+        let Patience { read, retry } = Patience::with(part);
+        assert!(read > minutes(6) && read < minutes(8) && retry > read, "{read:?}, {retry:?}");
+        assert_eq!(Patience::with(10 * part).retry, LAST_RETRY);
+    }
+
+    /// A store that reads slowly, as one behind a slow line does: the answer comes when the part is there.
+    #[tokio::test]
+    async fn the_time_for_an_answer_runs_while_a_part_is_sent() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wire = Wire::start(|_| {
+            std::thread::sleep(Duration::from_secs(2));
+            Answer::Is("200 OK", vec![("etag", "\"1\"".to_owned())], String::new())
+        });
+        let url = wire.url();
+        let Variables(variables) = [
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", url.as_str()),
+        ]
+        .into();
+        let put = async |seconds| {
+            let patience = Patience { read: Duration::from_secs(seconds), retry: Duration::ZERO };
+            let options = BucketOptions { path_style: true, ..BucketOptions::default() };
+            let client = client(
+                Kind::S3,
+                "backups",
+                &options,
+                &authorities(&options).unwrap(),
+                variables.clone(),
+                patience,
+            )
+            .unwrap();
+            client.put_part(&Path::from("shop.dump"), &"u".to_owned(), 0, vec![0; 1 << 20].into()).await
+        };
+        let error = put(1).await.unwrap_err();
+        assert!(format!("{error:?}").contains("Timeout"), "{error:?}");
+        put(30).await.unwrap();
+    }
+
+    /// What an upload asks of its client.
+    #[test]
+    fn an_upload_of_large_parts_is_patient() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let variables = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")].into();
+        let mut bucket =
+            bucket(Kind::S3, "backups", Path::default(), &BucketOptions::default(), &variables).unwrap();
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (patient, heard) = (Arc::clone(&bucket.patient), Arc::clone(&asked));
+        bucket.patient = Arc::new(move |patience| {
+            heard.lock().unwrap().push(patience);
+            patient(patience)
+        });
+        let objects = Objects::new(bucket, "shop/nightly");
+        for database in [0, 1_000_000_000, 1_000_000_000_000] {
+            objects.upload(&Uploads::new("a", BTreeMap::new()), "a/shop.dump", database).unwrap();
+        }
+        assert_eq!(*asked.lock().unwrap(), [Patience::with(300_000_000)]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 pub use self::upload::ObjectUpload;
 use super::{
     error::{StoreError, is_locked, is_missing_object},
+    location::Patience,
     place::{Entry, Inventory},
     read::Reader,
 };
@@ -64,6 +65,9 @@ pub trait Cloud: ObjectStore + MultipartStore + Signer {}
 
 impl<T: ObjectStore + MultipartStore + Signer> Cloud for T {}
 
+/// Makes a client that waits so long.
+pub type Patient = dyn Fn(Patience) -> Result<Arc<dyn Cloud>, StoreError> + Send + Sync;
+
 /// A bucket, as it is used.
 #[derive(Clone)]
 pub struct Bucket {
@@ -73,6 +77,8 @@ pub struct Bucket {
     pub prefix: Path,
     /// For all but removals.
     pub store: Arc<dyn Cloud>,
+    /// Makes clients like `store` for larger parts.
+    pub patient: Arc<Patient>,
     /// For removals: it may have credentials of its own.
     pub pruner: Arc<dyn Cloud>,
     /// Those of all objects: the storage class.
@@ -107,7 +113,7 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    fn new(set: &str, ids: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(set: &str, ids: BTreeMap<String, String>) -> Self {
         Self {
             set: set.to_owned(),
             ids: Arc::new(Mutex::new(ids)),
@@ -193,9 +199,10 @@ impl Objects {
         let got =
             async { self.bucket.store.get_opts(&path, GetOptions::default()).await?.bytes().await }.await;
         match got {
-            Ok(bytes) => String::from_utf8(bytes.into()).map(Some).map_err(|error| {
-                failed(object_store::Error::Generic { store: "text", source: Box::new(error) })
-            }),
+            Ok(bytes) => match String::from_utf8(bytes.into()) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err(StoreError::NotText { location: self.location(file) }),
+            },
             Err(error) if is_missing_object(&error) => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -316,9 +323,15 @@ impl Objects {
     }
 
     /// A new object of a set. One of many parts has all of one size but for the last, as some stores demand.
-    pub fn upload(&self, uploads: &Uploads, file: &str, expected: u64) -> ObjectUpload {
-        let part = LEAST_PART.max((ARCHIVE_TO_DATABASE * expected).div_ceil(MOST_PARTS));
-        ObjectUpload::new(self.clone(), uploads.clone(), file, usize::try_from(part).unwrap_or(usize::MAX))
+    pub fn upload(&self, uploads: &Uploads, file: &str, expected: u64) -> Result<ObjectUpload, StoreError> {
+        let part = LEAST_PART.max(ARCHIVE_TO_DATABASE.saturating_mul(expected).div_ceil(MOST_PARTS));
+        let store = if part > LEAST_PART {
+            (self.bucket.patient)(Patience::with(part))?
+        } else {
+            Arc::clone(&self.bucket.store)
+        };
+        let part = usize::try_from(part).unwrap_or(usize::MAX);
+        Ok(ObjectUpload::new(self.clone(), store, uploads.clone(), file, part))
     }
 
     /// Aborts the uploads that are under way: the store forgets their parts. A part that arrives after that would stay

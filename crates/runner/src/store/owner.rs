@@ -42,6 +42,11 @@ impl Marker {
     }
 }
 
+/// A marker as it would be written again; `None` for what is none.
+pub fn rewritten(text: &str) -> Option<String> {
+    Marker::parse(text).ok().map(|marker| marker.to_json())
+}
+
 /// Whose folder it is, and whose it was before: ours if it was nobody's, or that of `adopt_from`. Of two first runs at
 /// once one wins.
 pub(super) async fn claim(

@@ -22,7 +22,7 @@ pub struct Entry {
 }
 
 /// The folders of sets and what is in each; or why that cannot be known.
-pub type Inventory = BTreeMap<String, Result<Vec<Entry>, String>>;
+pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;
 
 /// A policy's folder.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Place {
     ) -> Result<Upload, StoreError> {
         match (self, making) {
             (Self::Objects(objects), Making::Objects(uploads)) => {
-                Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected))))
+                Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected)?)))
             }
             (Self::Volume(volume), _) => volume.upload(file, secret).await.map(Upload::File),
             (Self::Objects(_), Making::Volume { .. }) => unreachable!("a set is made where it was begun"),

@@ -53,7 +53,7 @@ impl Reader {
         .transpose()
     }
 
-    /// How many bytes the device itself delivered so far, by the kernel's count for this process. `None`: the store is
+    /// How many bytes the device itself delivered so far, by the kernel's count for the thread that reads. `None`: the store is
     /// a service, and what it reads from is its own.
     pub fn bytes_from_device(&self) -> Option<u64> {
         match &self.source {

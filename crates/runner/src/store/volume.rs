@@ -94,7 +94,7 @@ impl Volume {
         self.aside(|this| {
             let ids = names(&this.folder)?.into_iter().filter(|name| name::is_set_id(name));
             let sets = ids.map(|id| {
-                let files = entries(&this.folder.join(&id)).map_err(|error| error.to_string());
+                let files = entries(&this.folder.join(&id));
                 (id, files)
             });
             Ok(sets.collect())
@@ -288,10 +288,10 @@ fn read_pieces(
     }
 }
 
-/// `read_bytes` of /proc/self/io: what this process caused to be read from storage (proc(5)). 0 where the kernel
-/// does not say.
+/// `read_bytes` of /proc/thread-self/io: what this thread caused to be read from storage (proc(5)), whatever others read
+/// meanwhile. 0 where the kernel does not say.
 fn bytes_from_devices() -> u64 {
-    let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("read_bytes: "));
     line.and_then(|number| number.parse().ok()).unwrap_or_default()
 }

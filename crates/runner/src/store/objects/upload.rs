@@ -1,6 +1,6 @@
 //! One object on its way into a store: in one request if it is small, else in parts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, PutMode, PutMultipartOptions, PutPayload, multipart::PartId};
@@ -13,9 +13,10 @@ use crate::store::error::{StoreError, is_missing_object};
 pub const IN_FLIGHT: usize = 4;
 
 /// An object being written.
-#[derive(Debug)]
 pub struct ObjectUpload {
     objects: Objects,
+    /// It waits as long as a part may need.
+    store: Arc<dyn Cloud>,
     uploads: Uploads,
     file: String,
     part_size: usize,
@@ -35,10 +36,23 @@ struct Multipart {
     stored: BTreeMap<usize, PartId>,
 }
 
+/// Clients hold credentials.
+impl fmt::Debug for ObjectUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectUpload({}, {} bytes)", self.file, self.size)
+    }
+}
+
 impl ObjectUpload {
-    pub(super) fn new(objects: Objects, uploads: Uploads, file: &str, part_size: usize) -> Self {
-        let file = file.to_owned();
-        Self { objects, uploads, file, part_size, pending: vec![], pending_size: 0, size: 0, multipart: None }
+    pub(super) fn new(
+        objects: Objects,
+        store: Arc<dyn Cloud>,
+        uploads: Uploads,
+        file: &str,
+        part_size: usize,
+    ) -> Self {
+        let (file, pending) = (file.to_owned(), Vec::new());
+        Self { objects, store, uploads, file, part_size, pending, pending_size: 0, size: 0, multipart: None }
     }
 
     /// Appends. It waits while as many parts are under way as may be.
@@ -72,7 +86,7 @@ impl ObjectUpload {
         if multipart.under_way.len() >= IN_FLIGHT {
             multipart.take_one().await.map_err(failed)?;
         }
-        let store: Arc<dyn Cloud> = Arc::clone(&self.objects.bucket.store);
+        let store = Arc::clone(&self.store);
         let (path, id, index) = (self.objects.path(&self.file), multipart.id.clone(), multipart.next);
         multipart.next += 1;
         let permit = Arc::clone(&self.uploads.parts).try_acquire_owned().ok();
@@ -102,7 +116,7 @@ impl ObjectUpload {
         if self.multipart.is_none() {
             let payload = self.take_pending();
             let options = self.objects.put_options(PutMode::Overwrite);
-            let put = self.objects.bucket.store.put_opts(&path, payload, options).await;
+            let put = self.store.put_opts(&path, payload, options).await;
             return put.map(drop).map_err(self.objects.failed("write", &self.file));
         }
         if !self.pending.is_empty() {

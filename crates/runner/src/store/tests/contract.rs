@@ -70,7 +70,7 @@ pub(super) fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Var
 }
 
 /// Bytes that repeat nowhere near (xorshift64).
-fn noise(size: u64) -> Vec<u8> {
+pub(super) fn noise(size: u64) -> Vec<u8> {
     let next = |state: &u64| {
         let mut state = *state;
         state ^= state << 13;
@@ -82,7 +82,7 @@ fn noise(size: u64) -> Vec<u8> {
 }
 
 /// In pieces as pg_dump's pipe gives them.
-async fn write(set: &OpenSet, file: &str, bytes: &[u8], expected: u64) -> Upload {
+pub(super) async fn write(set: &OpenSet, file: &str, bytes: &[u8], expected: u64) -> Upload {
     let mut upload = set.upload(file, false, expected).await.unwrap();
     for piece in bytes.chunks(131_072 - 7) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -337,11 +337,48 @@ macro_rules! every_rule {
     };
 }
 
+/// A bucket of S3's kind at this URL.
+pub(super) fn s3(url: &str) -> Target {
+    let (user, secret) = S3_USER;
+    let variables =
+        [("AWS_ACCESS_KEY_ID", user), ("AWS_SECRET_ACCESS_KEY", secret), ("AWS_ENDPOINT_URL", url)];
+    target("s3://backups/a/b", true, variables.into())
+}
+
+/// A bucket of Google's kind at this URL.
+pub(super) fn gcs(url: &str) -> Target {
+    let key = serde_json::json!({
+        "gcs_base_url": url, "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": "",
+    });
+    target("gs://backups/a/b", false, [("GOOGLE_SERVICE_ACCOUNT_KEY", key.to_string().as_str())].into())
+}
+
+/// A container of Azure's kind at this URL.
+pub(super) fn azure(url: &str) -> Target {
+    let endpoint = format!("{url}/{}", AZURE_ACCOUNT.0);
+    let variables = [
+        ("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT.0),
+        ("AZURE_STORAGE_ACCOUNT_KEY", AZURE_ACCOUNT.1),
+        ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
+    ];
+    target("az://backups/a/b", false, variables.into())
+}
+
 pub(super) fn target(location: &str, path_style: bool, variables: Variables) -> Target {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let leftover_age = Duration::from_hours(24);
     let options = BucketOptions { path_style, leftover_age, ..BucketOptions::default() };
     Target { location: location.parse().unwrap(), options, variables }
+}
+
+/// A bucket that is not there is called so.
+async fn is_missed(target: &Target) {
+    let mut elsewhere = target.clone();
+    let Location::Bucket { name, .. } = &mut elsewhere.location else { unreachable!("it is a bucket") };
+    *name = "elsewhere".to_owned();
+    let now = time("2026-05-03T00:00:00Z");
+    let error = Repository::open(&elsewhere, &identity(), None, now).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::BucketNotFound, "{error}");
 }
 
 #[tokio::test]
@@ -354,32 +391,22 @@ async fn a_volume_keeps_every_rule() {
 #[tokio::test]
 async fn s3_keeps_every_rule() {
     let server = Server::start("s3", &[]);
-    let target = target("s3://backups/a/b", true, s3_variables(&server, S3_USER));
+    let target = s3(&server.url());
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
 
 #[tokio::test]
 async fn gcs_keeps_every_rule() {
     let server = Server::start("gcs", &[]);
-    let key = serde_json::json!({
-        "gcs_base_url": server.url(), "disable_oauth": true,
-        "client_email": "", "private_key": "", "private_key_id": "",
-    });
-    let variables = [("GOOGLE_SERVICE_ACCOUNT_KEY", key.to_string().as_str())].into();
-    let target = target("gs://backups/a/b", false, variables);
+    let target = gcs(&server.url());
+    is_missed(&target).await;
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
 
 #[tokio::test]
 async fn azure_keeps_every_rule() {
     let server = Server::start("azure", &[]);
-    let endpoint = format!("{}/{}", server.url(), AZURE_ACCOUNT.0);
-    let variables = [
-        ("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT.0),
-        ("AZURE_STORAGE_ACCOUNT_KEY", AZURE_ACCOUNT.1),
-        ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
-    ]
-    .into();
-    let target = target("az://backups/a/b", false, variables);
+    let target = azure(&server.url());
+    is_missed(&target).await;
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }

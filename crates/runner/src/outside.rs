@@ -1,0 +1,63 @@
+//! Doors for the fuzz targets: each takes bytes that come from outside, and gives what becomes of them.
+
+use std::path::Path;
+
+use clap::Parser as _;
+use domain::reason::Reason;
+use serde_json::json;
+
+use crate::{
+    args::{Cli, Command},
+    pg::{blocker::Blocker, error::ToolError},
+    plan,
+    recheck::{self, Tally},
+    store::{self, BucketOptions, Repository, StoreError, Target, Variables},
+};
+
+/// What an object store answers that does not do what it was asked for.
+pub fn store_answer(status: u16, body: &str) -> (Reason, String) {
+    let error = StoreError::answered(status, body);
+    (error.reason(), error.to_string())
+}
+
+/// What a client program writes to its standard error when it fails.
+pub fn tool_words(stderr: &str) -> (Reason, String) {
+    let error = ToolError::new("pg_dump", stderr);
+    (error.reason(Reason::DumpFailed), error.to_string())
+}
+
+/// The query of a session that is in the way, as it is shown.
+pub fn query(query: &str) -> Option<String> {
+    let blocker = json!({"who": "", "table": "", "seconds": 0, "query": query});
+    serde_json::from_value::<Blocker>(blocker).ok().map(|blocker| blocker.to_string())
+}
+
+/// `repository.json`, as it would be written again.
+pub fn owner_marker(text: &str) -> Option<String> {
+    store::rewritten(text)
+}
+
+/// What `plan --copies` prints for these copies.
+pub fn planned(copies: &str, arguments: &[&str]) -> Option<String> {
+    let line = ["pgbackup-runner", "plan", "--copies=-", "--output=json"].iter().chain(arguments);
+    let Ok(Command::Plan(args)) = Cli::try_parse_from(line).map(|cli| cli.command) else { return None };
+    plan::planned(copies, &args).ok()
+}
+
+/// How many sets of the folder `shop/nightly` below this one are as they were written, how many are damaged, and how many
+/// cannot be checked; `None` when the folder itself cannot be read.
+pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
+    let target = Target {
+        location: folder.to_str()?.parse().ok()?,
+        options: BucketOptions::default(),
+        variables: Variables::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let repository = Repository::look(&target, "shop", "nightly").ok()?;
+        let mut tally = Tally::default();
+        recheck::read_share(&repository, 100, &mut tally, |_| ()).await.ok()?;
+        let outcome = tally.outcome();
+        Some((outcome.passed, outcome.damaged.len(), outcome.unchecked))
+    })
+}

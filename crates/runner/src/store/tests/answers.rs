@@ -1,0 +1,176 @@
+//! What stores answer, word for word: the real thing of those that no test can have, through the real clients.
+
+use std::iter;
+
+use domain::reason::Reason;
+
+use super::{
+    contract::{azure, gcs, s3},
+    wire::{Answer, Wire},
+    *,
+};
+
+/// Answers of Amazon and of others that speak the same.
+const S3: [(&str, &str, Reason, &str); 12] = [
+    (
+        "403 Forbidden",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message><RequestTime>20161206T142713Z</RequestTime><ServerTime>2016-12-06T16:27:13Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds><RequestId>5E4A</RequestId><HostId>x</HostId></Error>"#,
+        Reason::ClockSkew,
+        "The difference between the request time and the current time is too large. (RequestTimeTooSkewed)",
+    ),
+    (
+        "403 Forbidden",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/backup is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::backups/repository.json"</Message><RequestId>5E4A</RequestId></Error>"#,
+        Reason::StoreAccessDenied,
+        "user/backup is not authorized to perform: s3:GetObject",
+    ),
+    (
+        "404 Not Found",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message><BucketName>backups</BucketName><RequestId>5E4A</RequestId></Error>"#,
+        Reason::BucketNotFound,
+        "The specified bucket does not exist (NoSuchBucket)",
+    ),
+    // versitygw on a file system with quotas, and on one that is full.
+    (
+        "403 Forbidden",
+        "<Error><Code>QuotaExceeded</Code><Message>Your request was denied due to quota exceeded.</Message></Error>",
+        Reason::NoSpace,
+        "denied due to quota exceeded",
+    ),
+    (
+        "507 Insufficient Storage",
+        "<Error><Code>InsufficientStorage</Code><Message>No space left on device.</Message></Error>",
+        Reason::NoSpace,
+        "No space left on device. (InsufficientStorage)",
+    ),
+    // MinIO.
+    (
+        "507 Insufficient Storage",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free disk threshold. Please delete a few objects to proceed.</Message><Key>repository.json</Key><BucketName>backups</BucketName><RequestId>16695504FE243FD8</RequestId></Error>"#,
+        Reason::NoSpace,
+        "reached its minimum free disk threshold",
+    ),
+    (
+        "400 Bad Request",
+        "<Error><Code>XMinioAdminBucketQuotaExceeded</Code><Message>Bucket quota exceeded</Message></Error>",
+        Reason::NoSpace,
+        "Bucket quota exceeded",
+    ),
+    // Of one object, however empty the store is.
+    (
+        "400 Bad Request",
+        "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum allowed object size.</Message><ProposedSize>6442450944</ProposedSize><MaxSizeAllowed>5368709120</MaxSizeAllowed></Error>",
+        Reason::StoreFailed,
+        "exceeds the maximum allowed object size. (EntityTooLarge)",
+    ),
+    (
+        "503 Slow Down",
+        "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
+        Reason::StoreFailed,
+        "Please reduce your request rate. (SlowDown)",
+    ),
+    (
+        "301 Moved Permanently",
+        "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message></Error>",
+        Reason::StoreFailed,
+        "incorrectly configured region",
+    ),
+    // No store at all.
+    ("404 Not Found", "<html><body>nginx</body></html>", Reason::StoreFailed, "nginx"),
+    ("400 Bad Request", "} what begins after it ends {", Reason::StoreFailed, "what begins after it ends"),
+];
+
+const AZURE: [(&str, &str, Reason, &str); 4] = [
+    (
+        "403 Forbidden",
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.\nRequestId:a7c15331-501e-0094-6847-7d350f000000\nTime:2019-10-07T19:46:36.6469406Z</Message><AuthenticationErrorDetail>Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'</AuthenticationErrorDetail></Error>",
+        Reason::ClockSkew,
+        "Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'",
+    ),
+    (
+        "403 Forbidden",
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.\nRequestId:6a154487-301e-00a4-72f3-a1759b000000\nTime:2020-10-14T06:31:56.5670961Z</Message><AuthenticationErrorDetail>The MAC signature found in the HTTP request 'c2VjcmV0' is not the same as any computed signature. Server used following string to sign: 'GET\n\n\n'</AuthenticationErrorDetail></Error>",
+        Reason::StoreAccessDenied,
+        "including the signature. (AuthenticationFailed)",
+    ),
+    (
+        "403 Forbidden",
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthorizationPermissionMismatch</Code><Message>This request is not authorized to perform this operation using this permission.\nRequestId:1\nTime:2020-10-14T06:31:56.5670961Z</Message></Error>",
+        Reason::StoreAccessDenied,
+        "using this permission. (AuthorizationPermissionMismatch)",
+    ),
+    (
+        "404 Not Found",
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>ContainerNotFound</Code><Message>The specified container does not exist.\nRequestId:1\nTime:2020-10-14T06:31:56.5670961Z</Message></Error>",
+        Reason::BucketNotFound,
+        "The specified container does not exist. (ContainerNotFound)",
+    ),
+];
+
+const GCS: [(&str, &str, Reason, &str); 5] = [
+    (
+        "403 Forbidden",
+        "<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>backup@shop.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.</Details></Error>",
+        Reason::StoreAccessDenied,
+        "Access denied. (AccessDenied)",
+    ),
+    (
+        "404 Not Found",
+        "<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist.</Message></Error>",
+        Reason::BucketNotFound,
+        "The specified bucket does not exist. (NoSuchBucket)",
+    ),
+    (
+        "403 Forbidden",
+        r#"{"error": {"code": 403, "message": "backup@shop.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.", "errors": [{"message": "x", "domain": "global", "reason": "forbidden"}]}}"#,
+        Reason::StoreAccessDenied,
+        "does not have storage.objects.get access",
+    ),
+    (
+        "404 Not Found",
+        r#"{"error": {"code": 404, "message": "The specified bucket does not exist.", "errors": [{"message": "The specified bucket does not exist.", "domain": "global", "reason": "notFound"}]}}"#,
+        Reason::BucketNotFound,
+        "The specified bucket does not exist.",
+    ),
+    // Where its tokens come from.
+    (
+        "400 Bad Request",
+        r#"{"error":"invalid_grant","error_description":"Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#,
+        Reason::ClockSkew,
+        "Check your iat and exp values in the JWT claim.",
+    ),
+];
+
+/// What a client makes of an answer, whatever it is that it asked for.
+async fn becomes(target: Target, status: &str, reason: Reason, words: &str) {
+    let now = time("2026-05-03T00:00:00Z");
+    let opened = match Repository::open(&target, &identity(), None, now).await {
+        // A marker that is not there is made; one that cannot be read makes nobody an owner, and no run fail.
+        Ok(repository) => repository.write_record("job", "{}").await,
+        Err(error) => Err(error),
+    };
+    let error = opened.unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.reason(), reason, "{status}: {text}");
+    assert!(text.contains(words), "{status}: {text}");
+    for secret in ["c2VjcmV0", "string to sign"] {
+        assert!(!text.contains(secret), "what was signed is nobody's business: {text}");
+    }
+}
+
+/// At once: what a store may have said by mistake is asked again for half a minute.
+#[tokio::test]
+async fn every_answer_has_its_reason_and_keeps_its_words() {
+    let kinds: [(fn(&str) -> Target, &[(&'static str, &'static str, Reason, &'static str)]); 3] =
+        [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
+    let all = kinds.into_iter().flat_map(|(target, answers)| iter::repeat(target).zip(answers));
+    let all = all.map(|(target, (status, body, reason, words))| async move {
+        let wire = Wire::start(move |_| Answer::Is(status, vec![], (*body).to_owned()));
+        becomes(target(&wire.url()), status, *reason, words).await;
+    });
+    futures::future::join_all(all).await;
+}

@@ -1,0 +1,320 @@
+//! Stores that fail in the middle, and runs that do. Whatever happens, nothing looks complete that is not.
+
+use std::{
+    env,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::reason::Reason;
+use rustix::{
+    fs::inotify,
+    process::{Pid, Signal, kill_process},
+};
+
+use super::{
+    super::objects::LEAST_PART,
+    contract::{commit, noise, s3, write},
+    server::Server,
+    wire::{Answer, Wire},
+    *,
+};
+
+/// The part at which it happens: one of the second wave, of which four are under way.
+const PART: usize = 6;
+
+async fn open(target: &Target) -> Repository {
+    Repository::open(target, &identity(), None, time("2026-05-03T00:00:00Z")).await.unwrap()
+}
+
+/// Where versitygw keeps the parts of uploads that are not completed.
+fn parts(server: &Server) -> usize {
+    let folder = server.folder.path().to_str().unwrap();
+    let found = Command::new("find").args([folder, "-path", "*/.sgwtmp/multipart/*", "-type", "f"]).output();
+    String::from_utf8(found.unwrap().stdout).unwrap().lines().count()
+}
+
+/// Nothing is complete, and a later run leaves nothing of it.
+async fn is_cleaned_up(server: &Server, parts_are_left: bool) {
+    let mut target = s3(&server.url());
+    let repository = open(&target).await;
+    let listing = repository.list().await.unwrap();
+    assert_eq!((listing.sets.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
+    let files = repository.place.entries(OLD).await.unwrap();
+    assert!(files.iter().all(|file| !file.name.ends_with(".dump")), "{files:?}");
+    assert_eq!(parts(server) > 0, parts_are_left);
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
+
+    target.options.leftover_age = Duration::ZERO;
+    assert!(open(&target).await.remove_leftover(OLD).await.unwrap());
+    assert_eq!(parts(server), 0, "parts are left");
+    assert_eq!(repository.place.entries(OLD).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_complete() {
+    let server = Server::start("s3", &[]);
+    let (address, sent) = (server.address, AtomicUsize::new(0));
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = Arc::clone(&gone);
+    let wire = Wire::start(move |request| {
+        if request.is_part() && sent.fetch_add(1, Ordering::Relaxed) + 1 == PART {
+            gone.store(true, Ordering::Relaxed);
+        }
+        if gone.load(Ordering::Relaxed) { Answer::HangUp } else { Answer::Of(address) }
+    });
+    let repository = open(&s3(&wire.url())).await;
+    let set = repository.create_set(OLD).await.unwrap();
+    let mut upload = set.upload("shop.dump", false, 0).await.unwrap();
+
+    let sending = async {
+        for piece in noise(12 * LEAST_PART).chunks(1 << 20) {
+            upload.write(piece.to_vec().into()).await?;
+        }
+        upload.finish().await
+    };
+    let error = sending.await.unwrap_err();
+
+    assert!(is_gone.load(Ordering::Relaxed));
+    assert_eq!(error.reason(), Reason::StoreUnreachable, "{error}");
+    assert!(error.to_string().contains(&format!("{OLD}/shop.dump")), "{error}");
+    set.abandon().await.expect_err("there is nobody to tell");
+    is_cleaned_up(&server, true).await;
+}
+
+/// Tells the process below where the store is.
+const UPLOAD_TO: &str = "PGBACKUP_TEST_UPLOAD_TO";
+
+/// This very test, in a process of its own that is killed.
+#[tokio::test]
+async fn a_run_that_is_killed_between_parts_leaves_nothing_complete() {
+    const NAME: &str = "store::tests::faults::a_run_that_is_killed_between_parts_leaves_nothing_complete";
+    if let Ok(url) = env::var(UPLOAD_TO) {
+        let repository = open(&s3(&url)).await;
+        let mut set = repository.create_set(OLD).await.unwrap();
+        write(&set, "shop.dump", &noise(12 * LEAST_PART), 0).await.finish().await.unwrap();
+        set.commit(&manifest(OLD)).await.unwrap();
+        return;
+    }
+    let server = Server::start("s3", &[]);
+    let (address, sent) = (server.address, AtomicUsize::new(0));
+    let child = Arc::new(AtomicU32::new(0));
+    let uploader = Arc::clone(&child);
+    let wire = Wire::start(move |request| {
+        if request.is_part() && sent.fetch_add(1, Ordering::Relaxed) + 1 == PART {
+            let id = i32::try_from(uploader.load(Ordering::Relaxed)).ok().and_then(Pid::from_raw);
+            kill_process(id.expect("it should have been started"), Signal::KILL).unwrap();
+        }
+        Answer::Of(address)
+    });
+    let mut run = Command::new(env::current_exe().unwrap());
+    run.args(["--exact", NAME]).env(UPLOAD_TO, wire.url()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = run.spawn().unwrap();
+    child.store(run.id(), Ordering::Relaxed);
+
+    let ended = tokio::task::spawn_blocking(move || run.wait().unwrap()).await.unwrap();
+
+    use std::os::unix::process::ExitStatusExt as _;
+    assert_eq!(ended.signal(), Some(9), "{ended}");
+    // What was on its way arrives.
+    drop(wire);
+    is_cleaned_up(&server, true).await;
+}
+
+/// Tells a process which folder is a small file system.
+const SMALL: &str = "PGBACKUP_TEST_SMALL";
+
+/// Runs a test of this file again, in a process that sees a file system of this size: also one of those who are not root.
+fn again_on_a_small_file_system(test: &str, size: &str) {
+    let root = tempfile::tempdir().unwrap();
+    let script = format!("mount -t tmpfs -o size={size} none \"$TMPDIR\" && exec \"$@\"");
+    let done = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-euc", &script, "sh"])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", &format!("store::tests::faults::{test}"), "--nocapture"])
+        .env(SMALL, root.path())
+        .env("TMPDIR", root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_volume_that_fills_up_at_any_step_is_named_and_leaves_nothing() {
+    match env::var(SMALL) {
+        Ok(folder) => fill_at_each_step(&folder).await,
+        Err(_) => again_on_a_small_file_system(
+            "a_volume_that_fills_up_at_any_step_is_named_and_leaves_nothing",
+            "1m",
+        ),
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
+    if env::var(SMALL).is_err() {
+        let test = "a_bucket_that_is_full_is_named_and_nothing_is_complete";
+        return again_on_a_small_file_system(test, "20m");
+    }
+    let server = Server::start("s3", &[]);
+    let target = s3(&server.url());
+    let repository = open(&target).await;
+    let set = repository.create_set(OLD).await.unwrap();
+    let mut upload = set.upload("shop.dump", false, 0).await.unwrap();
+    let sending = async {
+        for piece in noise(4 * LEAST_PART).chunks(1 << 20) {
+            upload.write(piece.to_vec().into()).await?;
+        }
+        upload.finish().await
+    };
+    let error = sending.await.unwrap_err();
+    assert_eq!(error.reason(), Reason::NoSpace, "{error}");
+    assert!(error.to_string().contains("No space left on device. (InsufficientStorage)"), "{error}");
+    set.abandon().await.unwrap();
+    assert_eq!(parts(&server), 0, "parts are left");
+    // So there is room again.
+    commit(&repository, NEW).await;
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [NEW]);
+}
+
+/// Each time there is room for one page more, until all fits.
+async fn fill_at_each_step(folder: &str) {
+    let target = Target {
+        location: folder.parse().unwrap(),
+        options: BucketOptions::default(),
+        variables: Variables::default(),
+    };
+    let repository = open(&target).await;
+    let filler = format!("{folder}/filler");
+    let mut failed = std::collections::BTreeSet::new();
+    for pages in 0.. {
+        let free = repository.free_bytes().unwrap().unwrap();
+        let fills = usize::try_from(free - pages * 4096).unwrap();
+        fs::write(&filler, vec![1; fills]).unwrap();
+
+        let mut step = "begin";
+        let done = match repository.create_set(OLD).await {
+            Ok(mut set) => {
+                let done = store(&mut set, &mut step).await;
+                assert_eq!(done.is_ok(), repository.list().await.unwrap().sets.len() == 1, "{step}");
+                if done.is_err() {
+                    set.abandon().await.unwrap();
+                } else {
+                    set.end().await;
+                }
+                done
+            }
+            Err(error) => Err(error),
+        };
+
+        fs::remove_file(&filler).unwrap();
+        match done {
+            Ok(()) => break,
+            Err(error) => {
+                assert_eq!(error.reason(), Reason::NoSpace, "{step}: {error}");
+                let listing = repository.list().await.unwrap();
+                for id in &listing.leftovers {
+                    assert_eq!(step, "begin", "{listing:?}");
+                    assert!(repository.remove_leftover(id).await.unwrap());
+                }
+                assert_eq!(listing.sets.len() + listing.unreadable.len(), 0, "{step}: {listing:?}");
+                failed.insert(step);
+            }
+        }
+    }
+    let all = ["dump", "tables", "sums", "log", "manifest"];
+    assert!(all.iter().all(|step| failed.contains(step)), "{failed:?}");
+}
+
+/// What a run stores, in its order.
+async fn store(set: &mut OpenSet, step: &mut &str) -> Result<(), StoreError> {
+    *step = "dump";
+    let mut upload = set.upload("shop.dump", false, 0).await?;
+    for piece in noise(20_000).chunks(3000) {
+        upload.write(piece.to_vec().into()).await?;
+    }
+    upload.finish().await?;
+    for (name, file) in [("tables", "shop.tables.json"), ("sums", "SHA256SUMS"), ("log", "run.log")] {
+        *step = name;
+        set.write(file, &"x".repeat(5000)).await?;
+    }
+    *step = "manifest";
+    set.commit(&manifest(OLD)).await.map(drop)
+}
+
+/// The names of what goes from a folder, in order. The kernel tells.
+fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 16384];
+    let mut events = inotify::Reader::new(watch, &mut buffer);
+    let mut names = Vec::new();
+    while let Ok(event) = events.next() {
+        names.extend(event.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    names
+}
+
+#[tokio::test]
+async fn of_a_set_on_a_volume_the_manifest_goes_first() {
+    let (root, repository) = repository().await;
+    let folder = folder(&root).join(OLD);
+    for n in 0..50 {
+        fs::write(folder.join(format!("{n}.dump")), "rows").unwrap();
+    }
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, &folder, inotify::WatchFlags::DELETE).unwrap();
+
+    repository.remove_set(OLD).await.unwrap();
+
+    let removed = removed_from(&watch);
+    assert_eq!((removed.len(), removed[0].as_str()), (51, "manifest.json"), "{removed:?}");
+}
+
+#[tokio::test]
+async fn of_a_set_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
+    let server = Server::start("s3", &[]);
+    let address = server.address;
+    let wire = Wire::start(move |request| {
+        if request.method == "DELETE" && !request.target.contains("manifest.json") {
+            let body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+            return Answer::Is("403 Forbidden", vec![], body.to_owned());
+        }
+        Answer::Of(address)
+    });
+    commit(&open(&s3(&server.url())).await, OLD).await;
+    let repository = open(&s3(&wire.url())).await;
+
+    let error = repository.remove_set(OLD).await.unwrap_err();
+
+    assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
+    let removals = wire.requests(|request| request.method == "DELETE");
+    assert!(removals[0].target.contains("manifest.json"), "{removals:?}");
+    let listing = repository.list().await.unwrap();
+    assert_eq!((listing.sets.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
+}
+
+#[tokio::test]
+async fn a_set_whose_manifest_stays_is_whole() {
+    let server = Server::start("s3", &[]);
+    let address = server.address;
+    let wire = Wire::start(move |request| {
+        if request.method == "DELETE" && request.target.contains("manifest.json") {
+            let body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+            return Answer::Is("403 Forbidden", vec![], body.to_owned());
+        }
+        Answer::Of(address)
+    });
+    let repository = open(&s3(&wire.url())).await;
+    commit(&repository, OLD).await;
+    let files = repository.place.entries(OLD).await.unwrap().len();
+
+    repository.remove_set(OLD).await.unwrap_err();
+
+    assert_eq!(repository.place.entries(OLD).await.unwrap().len(), files);
+    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD]);
+}

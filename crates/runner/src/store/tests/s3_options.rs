@@ -1,0 +1,111 @@
+//! What a policy says of its bucket, as the store hears it.
+
+use super::{
+    super::objects::LEAST_PART,
+    contract::{noise, target, write},
+    wire::{Answer, Request, Wire},
+    *,
+};
+
+/// The least that a store of the S3 kind can say to be believed.
+fn accommodating(request: &Request) -> Answer {
+    let is = |query: &str| request.target.contains(query);
+    let etag = vec![("etag", "\"1\"".to_owned())];
+    let body = match request.method.as_str() {
+        "POST" if is("uploads") => {
+            "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        }
+        "POST" => "<CompleteMultipartUploadResult><ETag>\"1\"</ETag></CompleteMultipartUploadResult>",
+        "GET" if is("list-type=2") => {
+            "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
+        }
+        "GET" | "HEAD" => {
+            let body = "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>";
+            return Answer::Is("404 Not Found", vec![], body.to_owned());
+        }
+        _ => "",
+    };
+    Answer::Is("200 OK", etag, body.to_owned())
+}
+
+/// The requests that store a small object, begin a large one, and send a part of it.
+async fn heard(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Request; 3] {
+    let wire = Wire::start(accommodating);
+    let url = wire.url();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+    let mut target = target("s3://backups", path_style, variables.into());
+    change(&mut target.options);
+    let now = time("2026-05-03T00:00:00Z");
+    let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
+    let set = repository.create_set(OLD).await.unwrap();
+    set.write("SHA256SUMS", "sums\n").await.unwrap();
+    write(&set, "shop.dump", &noise(LEAST_PART + 1), 0).await.finish().await.unwrap();
+    let one = |wanted: fn(&Request) -> bool| wire.requests(wanted).into_iter().next().unwrap();
+    [
+        one(|request| request.method == "PUT" && request.target.contains("SHA256SUMS")),
+        one(|request| request.method == "POST" && request.target.contains("uploads")),
+        one(Request::is_part),
+    ]
+}
+
+#[tokio::test]
+async fn encryption_by_the_store_is_asked_for_with_each_object() {
+    let [small, large, _] = heard(|options| options.encryption = Some("AES256".into()), true).await;
+    for request in [&small, &large] {
+        assert_eq!(request.header("x-amz-server-side-encryption"), Some("AES256"), "{request:?}");
+        assert_eq!(request.header("x-amz-server-side-encryption-aws-kms-key-id"), None);
+    }
+    let kms = |options: &mut BucketOptions| {
+        options.encryption = Some("aws:kms".into());
+        options.kms_key = Some("arn:aws:kms:eu-central-1:1:key/2".into());
+    };
+    let [small, large, _] = heard(kms, true).await;
+    for request in [&small, &large] {
+        assert_eq!(request.header("x-amz-server-side-encryption"), Some("aws:kms"), "{request:?}");
+        let key = request.header("x-amz-server-side-encryption-aws-kms-key-id");
+        assert_eq!(key, Some("arn:aws:kms:eu-central-1:1:key/2"), "{request:?}");
+    }
+    let [small, large, _] = heard(|_| (), true).await;
+    for request in [&small, &large] {
+        assert_eq!(request.header("x-amz-server-side-encryption"), None, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_storage_class_is_asked_for_with_each_object() {
+    let [small, large, _] = heard(|options| options.storage_class = Some("STANDARD_IA".into()), true).await;
+    for request in [&small, &large] {
+        assert_eq!(request.header("x-amz-storage-class"), Some("STANDARD_IA"), "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn checksums_are_told_as_the_policy_says() {
+    for (checksum, header, length) in
+        [("sha256", "x-amz-checksum-sha256", 44), ("crc64nvme", "x-amz-checksum-crc64nvme", 12)]
+    {
+        let [small, large, part] = heard(|options| options.checksum = Some(checksum.into()), true).await;
+        for request in [&small, &part] {
+            let told = request.header(header).map(str::len);
+            assert_eq!(told, Some(length), "in base64: {request:?}");
+        }
+        let algorithm = large.header("x-amz-checksum-algorithm").map(str::to_ascii_lowercase);
+        assert_eq!(algorithm.as_deref(), Some(checksum), "{large:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_region_is_signed_and_the_path_is_of_the_style_that_is_asked_for() {
+    for (path_style, path) in [(true, "/backups/shop/nightly/"), (false, "/shop/nightly/")] {
+        for request in heard(|_| (), path_style).await {
+            let signature = request.header("authorization").unwrap();
+            assert!(signature.contains("/eu-central-1/s3/aws4_request"), "{signature}");
+            assert!(request.target.starts_with(path), "{}", request.target);
+        }
+    }
+}
