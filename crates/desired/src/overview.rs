@@ -12,6 +12,8 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::validate::max_age;
+
 /// A policy at a glance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +44,9 @@ pub struct Overview {
     /// `objectives.maxAge`, as it is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
+    /// The same in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<i64>,
     /// Complete copies in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<Copies>,
@@ -154,6 +159,7 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
         expected_interval_seconds: interval(effective, &policy.spec.time_zone, now),
         last_success: status.last_success.as_ref().and_then(copy),
         max_age: policy.spec.objectives.max_age.clone(),
+        max_age_seconds: max_age(&policy.spec.objectives).ok().flatten().map(|age| age.as_secs()),
         copies: status.retained.as_ref().map(|retained| Copies {
             all: retained.sets,
             verified: retained.verified,

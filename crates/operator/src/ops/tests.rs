@@ -1,5 +1,8 @@
 //! Answers to real requests, of policies in every state that the golden files of `desired` have.
 
+#[cfg(feature = "browser")]
+mod browser;
+
 use std::{fs, path::Path};
 
 use axum::{
