@@ -13,7 +13,7 @@ const SHOTS = 'out/screenshots';
 const SCHEMES = ['light', 'dark'];
 // A desktop, a tablet, a phone; between them where cards become a table; and the width of WCAG's reflow.
 const WIDTHS = [1280, 768, 360];
-const MORE_WIDTHS = [1920, 1024, 961, 960, 320];
+const MORE_WIDTHS = [1920, 1121, 1120, 1024, 480, 320];
 // A picture of 300 policies on a phone is taller than what a GPU, or a person, takes.
 const TALLEST = 4000;
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
@@ -43,8 +43,8 @@ async function open(browser, address, options, where) {
 async function looks(browser, count, address, scheme) {
   for (const width of WIDTHS) {
     const where = `${count} policies, ${scheme}, ${width} px`;
-    const viewport = { width, height: 900 };
-    const page = await open(browser, address, { colorScheme: scheme, viewport, isMobile: width < 500 }, where);
+    const options = { colorScheme: scheme, viewport: { width, height: 900 }, isMobile: width < 500 };
+    const page = await open(browser, address, options, where);
     for (const fits of await page.evaluate(() => inPage.sticksOut())) fault(where, fits);
     const { faults: pale, texts } = await page.evaluate(() => inPage.pale());
     for (const text of pale) fault(where, text);
@@ -53,23 +53,25 @@ async function looks(browser, count, address, scheme) {
     await page.screenshot({
       path: `${SHOTS}/${count}-${scheme}-${width}.png`, fullPage: true, clip: { x: 0, y: 0, width, height },
     });
-    for (const violation of await violations(page)) fault(where, violation);
     await page.context().close();
+    // The rules take seconds for each of 300 rows: there the table and the cards are enough, each once.
+    if (count < 300 || (scheme === 'light') === (width === 1280) && width !== 768) {
+      await violations(browser, address, options, where);
+    }
   }
 }
 
-// axe waits by timers, which a page without scripts has not: they are let in when the page is there.
-async function violations(page) {
-  const session = await page.context().newCDPSession(page);
-  await session.send('Emulation.setScriptExecutionDisabled', { value: false });
+// axe waits by timers, which a page without scripts does not have: it gets the same page once more, where scripts run.
+async function violations(browser, address, options, where) {
+  const page = await open(browser, address, { ...options, javaScriptEnabled: true }, where);
+  expect(where, await page.locator('script').count() === 0, 'the page has a script, so it is not the same page');
   await page.evaluate(axe);
-  const found = await page.evaluate(async (values) => {
-    const { violations, passes } = await axe.run({ runOnly: { type: 'tag', values } });
-    const named = violations.map(({ id, help, nodes }) =>
-      `axe: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' ... ')}`);
-    return passes.length > 10 ? named : [...named, `axe: only ${passes.length} rules found anything to look at`];
-  }, RULES);
-  return found;
+  const { violations, passes } = await page.evaluate((values) => axe.run({ runOnly: { type: 'tag', values } }), RULES);
+  for (const { id, help, nodes } of violations) {
+    fault(where, `axe: ${id}: ${help}:`, nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' ... '));
+  }
+  expect(where, passes.some(({ id }) => id === 'color-contrast'), 'axe looked at nothing');
+  await page.context().close();
 }
 
 async function narrowAndWide(browser, count, address) {
@@ -166,13 +168,15 @@ async function live(browser, address) {
   const page = await open(browser, address, {}, where);
   const refresh = () => page.evaluate(() => document.querySelector('meta[http-equiv=refresh]')?.content);
   expect(where, await refresh() === undefined, 'the page loads itself anew unasked');
-  await Promise.all([page.waitForURL('**/?live'), page.getByRole('link', { name: 'each minute' }).click()]);
+  await Promise.all([page.waitForURL('**/?live'), page.getByRole('link', { name: 'Load anew each minute' }).click()]);
   expect(where, await refresh() === '60', 'it does not load itself anew');
-  await Promise.all([page.waitForURL('**/?'), page.getByRole('link', { name: 'stop that' }).click()]);
+  await Promise.all([page.waitForURL('**/?'), page.getByRole('link', { name: 'Stop that' }).click()]);
   expect(where, await refresh() === undefined, 'it cannot be stopped');
   await page.context().close();
 }
 
+// Minutes more than it takes on a busy machine.
+setTimeout(() => { console.error('the browser hangs'); process.exit(1); }, 600_000).unref();
 mkdirSync(SHOTS, { recursive: true });
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: ARGS });
 try {
@@ -184,7 +188,7 @@ try {
   expect('the test', places.length === 3, 'has', places.length, 'pages');
   for (const [number, address] of places) {
     const count = Number(number);
-    const started = Date.now();
+    const started = performance.now();
     for (const scheme of SCHEMES) await looks(browser, count, address, scheme);
     await narrowAndWide(browser, count, address);
     for (const width of [1280, 360]) {
@@ -192,7 +196,7 @@ try {
       await tabbed(browser, count, address, width);
     }
     await told(browser, count, address);
-    console.log(`${count} policies: looked at in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+    console.log(`${count} policies: looked at in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   }
   await live(browser, places[1][1]);
 } finally {

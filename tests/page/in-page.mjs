@@ -35,9 +35,11 @@ function body() {
     const below = element.parentElement ? behind(element.parentElement) : dark ? [0.07, 0.07, 0.07] : [1, 1, 1];
     return over(own, below);
   };
+  // Only for those who listen.
+  const clipped = (element) => element !== null
+    && (getComputedStyle(element).clipPath !== 'none' || clipped(element.parentElement));
   const seen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
-    && !element.closest('.unseen, caption')
-    && getComputedStyle(element).clipPath === 'none' && !element.closest('thead[style]');
+    && !clipped(element);
 
   return {
     // What is wider than the window, and text that is cut off.
@@ -48,7 +50,7 @@ function body() {
         faults.push(`the page is ${document.documentElement.scrollWidth} px wide`);
       }
       for (const element of document.querySelectorAll('body *')) {
-        if (!seen(element) || element.closest('svg, thead')) continue;
+        if (!seen(element) || element.closest('svg')) continue;
         const { left, right, width: wide } = element.getBoundingClientRect();
         if (wide && (left < -0.5 || right > width + 0.5)) faults.push(`sticks out: ${name(element)}`);
         if (getComputedStyle(element).overflow !== 'visible' && element.scrollWidth > element.clientWidth) {

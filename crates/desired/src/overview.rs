@@ -192,11 +192,12 @@ fn find<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition>
 /// The condition that says the most, and what it makes of the policy.
 fn state(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
     let health = find(status, "BackupHealthy");
-    if let Some(stalled) = find(status, "Stalled").filter(|stalled| stalled.status == "True") {
-        return (State::Unhealthy, Some(stalled));
-    }
+    // What is wrong, before what comes of it.
     if let Some(not_ready) = find(status, "Ready").filter(|ready| ready.status == "False") {
         return (State::Unhealthy, Some(not_ready));
+    }
+    if let Some(stalled) = find(status, "Stalled").filter(|stalled| stalled.status == "True") {
+        return (State::Unhealthy, Some(stalled));
     }
     let state = match health.map(|health| (health.status.as_str(), health.reason.as_str())) {
         Some(("True", _)) => State::Healthy,

@@ -43,9 +43,9 @@ pub fn page(mut policies: Vec<Overview>, now: Timestamp, live: bool) -> String {
                     p.when {
                         "As of " time datetime=(now) { (moment(now)) } " UTC. "
                         @if live {
-                            "Loaded anew each minute: " a href="?" { "stop that" }
+                            "It is loaded anew each minute. " a href="?" { "Stop that" }
                         } @else {
-                            a href="?" { "Load anew" } ", or " a href="?live" { "each minute" }
+                            a href="?" { "Load anew" } " " a href="?live" { "Load anew each minute" }
                         }
                     }
                     @if !policies.is_empty() { (counts(&policies)) }
@@ -123,7 +123,7 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
         html! { td role="cell" data-label=(COLUMNS[column]) { div { (content) } } }
     };
     html! {
-        tr.policy role="row" class=(class(policy.state)) {
+        tr class=(format!("policy {}", class(policy.state))) role="row" {
             th scope="row" role="rowheader" {
                 span.name { (policy.name) }
                 " " span.namespace { (policy.namespace) }
@@ -148,7 +148,7 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
                     Some(next) => time datetime=(next) { (coming(next.duration_since(now))) },
                     None => span.none { "none" },
                 }
-                span.fine { (policy.schedule) " " span.zone { (policy.time_zone) } }
+                span.schedule { (policy.schedule) " " span.zone { (policy.time_zone) } }
             }))
             (cell(6, runs(&policy.runs)))
         }
@@ -162,6 +162,9 @@ fn standing(policy: &Overview) -> Markup {
             " " span.reason { (policy.reason) }
         }
         @if policy.state != State::Healthy { p.message { (policy.message) } }
+        @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
+            p.message { strong.waiting { "Old copies stay: " (retention.reason) } " " (retention.message) }
+        }
     }
 }
 
@@ -169,7 +172,8 @@ fn standing(policy: &Overview) -> Markup {
 fn verified(copy: &Copy, policy: &Overview, now: Timestamp) -> Markup {
     let old = now.duration_since(copy.snapshot_time);
     let objective = policy.max_age.as_deref().zip(policy.max_age_seconds);
-    let words = html! { time datetime=(copy.snapshot_time) { (age(old)) " ago" } };
+    let words =
+        html! { time datetime=(copy.snapshot_time) title=(moment(copy.snapshot_time)) { (age(old)) " ago" } };
     html! {
         @match objective {
             Some((most, seconds)) if old.as_secs() > seconds => {
@@ -184,7 +188,6 @@ fn verified(copy: &Copy, policy: &Overview, now: Timestamp) -> Markup {
             }
             None => (words),
         }
-        span.fine { (moment(copy.snapshot_time)) }
     }
 }
 
@@ -193,13 +196,10 @@ fn copies(policy: &Overview) -> Markup {
         @match policy.copies {
             Some(copies) => {
                 (copies.verified) " verified"
-                @if copies.suspicious > 0 { strong.waiting { (copies.suspicious) " suspicious" } }
+                @if copies.suspicious > 0 { " " strong.waiting { (copies.suspicious) " suspicious" } }
                 span.fine { (size::human(copies.size_bytes)) " in all" }
             }
             None => span.none { "not known yet" },
-        }
-        @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
-            p.message { strong.waiting { (retention.reason) } (retention.message) }
         }
     }
 }

@@ -90,6 +90,10 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
         run.size_bytes = run.size_bytes.map(|_| size(age));
     }
     let newest = status.history.iter().find_map(|run| run.size_bytes);
+    let words = domain::size::human(newest.unwrap_or_default());
+    for condition in &mut status.conditions {
+        condition.message = condition.message.replace("1.21 GiB", &words);
+    }
     if let Some(success) = &mut status.last_success {
         success.size_bytes = newest;
     }
