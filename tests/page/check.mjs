@@ -49,7 +49,7 @@ async function looks(browser, count, address, scheme) {
     const { faults: pale, texts } = await page.evaluate(() => inPage.pale());
     for (const text of pale) fault(where, text);
     expect(where, texts >= (count ? count * 8 : 4), 'only', texts, 'texts were looked at');
-    const height = Math.min(TALLEST, await page.evaluate(() => document.documentElement.scrollHeight));
+    const height = Math.min(TALLEST, await page.evaluate(() => Math.ceil(document.body.getBoundingClientRect().bottom)));
     await page.screenshot({
       path: `${SHOTS}/${count}-${scheme}-${width}.png`, fullPage: true, clip: { x: 0, y: 0, width, height },
     });
@@ -126,6 +126,7 @@ async function told(browser, count, address) {
     if (!row) { fault(here, 'is missing'); continue; }
     const words = { Unhealthy: 0, Unknown: 1, Suspended: 2, Healthy: 3 }[policy.state];
     expect(here, row.state === rank[words], 'is', policy.state, 'but shown as', row.state);
+    expect(here, row.loud === (words === 0), row.loud ? 'cries for nothing' : 'does not stand out');
     expect(here, policy.state === 'Healthy' || row.text.includes(policy.message.replace(/\s+/g, ' ')), 'no message in', row.text);
     if (!policy.maxAgeSeconds || !policy.lastSuccess) continue;
     const old = (Date.now() - Date.parse(policy.lastSuccess.snapshotTime)) / 1000 > policy.maxAgeSeconds;

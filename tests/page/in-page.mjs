@@ -92,6 +92,7 @@ function body() {
         name: row.querySelector('.name').textContent,
         namespace: row.querySelector('.namespace').textContent,
         state: row.querySelector('.state').textContent,
+        loud: colour(getComputedStyle(row.querySelector('.state')).backgroundColor)[3] === 1,
         text: squeeze(row.innerText),
       }));
     },

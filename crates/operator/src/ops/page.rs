@@ -41,9 +41,9 @@ pub fn page(mut policies: Vec<Overview>, now: Timestamp, live: bool) -> String {
                 header {
                     h1 { (title) }
                     p.when {
-                        "As of " time datetime=(now) { (moment(now)) } " UTC. "
+                        span { "As of " time datetime=(now) { (moment(now)) } " UTC" } " "
                         @if live {
-                            "It is loaded anew each minute. " a href="?" { "Stop that" }
+                            span { "Loaded anew each minute" } " " a href="?" { "Stop that" }
                         } @else {
                             a href="?" { "Load anew" } " " a href="?live" { "Load anew each minute" }
                         }

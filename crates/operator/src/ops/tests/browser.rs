@@ -119,14 +119,19 @@ fn three(now: Timestamp) -> Vec<BackupPolicy> {
 /// Four of five are well, and the fifth is each of the golden files in turn.
 fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
     let cases = policies();
-    let well: Vec<_> = ["verified", "stored-without-reading", "scrub-passed"].into_iter().collect();
-    let well: Vec<_> = cases.iter().filter(|case| well.contains(&case.name_any().as_str())).collect();
+    let is_well = |case: &&BackupPolicy| {
+        ["verified", "stored-without-reading", "scrub-passed"].contains(&case.name_any().as_str())
+    };
+    let well: Vec<_> = cases.iter().filter(is_well).collect();
     let made = |at: usize| {
         let case = if at.is_multiple_of(5) { &cases[at / 5 % cases.len()] } else { well[at % well.len()] };
-        let base = NAMES[at % NAMES.len()];
+        // So that the fifths have all names and all pasts, too.
+        let turn = at + at / 5;
+        let base = NAMES[turn % NAMES.len()];
         // Each once, and the longest as long as a name may be.
         let name = if base.len() > 40 { format!("{}-{at:03}", &base[..41]) } else { format!("{base}-{at}") };
-        let mut policy = with_a_past(as_of_today(case, NAMESPACES[at % NAMESPACES.len()], &name, now), at);
+        let mut policy =
+            with_a_past(as_of_today(case, NAMESPACES[turn % NAMESPACES.len()], &name, now), turn);
         if at.is_multiple_of(3) {
             policy.spec.objectives.max_age = Some("26h".to_owned());
         }
