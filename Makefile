@@ -57,6 +57,7 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 	go -C tests/cluster/oci test ./...
 	go -C tests/kstatus test ./...
 	tests/alerts/run
+	tests/page/run
 
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
@@ -85,7 +86,7 @@ fmt: toolchain ## The format of the code
 
 .PHONY: lint
 lint: toolchain ## Clippy on everything, warnings are errors
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features pgbackup-operator/browser -- -D warnings
 	cargo clippy --locked -p pgbackup-runner --features failpoints -- -D warnings
 
 # A workspace build unifies features, so that a crate can lean on what only another one asked for.

@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::validate::length_of_time;
+use crate::validate::max_age;
 
 /// A policy at a glance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -207,13 +207,7 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
         last_success: status.last_success.as_ref().and_then(copy),
         last_verified_time: status.last_verified_time.as_ref().map(|time| time.0),
         max_age: policy.spec.objectives.max_age.clone(),
-        max_age_seconds: policy
-            .spec
-            .objectives
-            .max_age
-            .as_deref()
-            .and_then(length_of_time)
-            .map(|age| age.as_secs()),
+        max_age_seconds: max_age(&policy.spec.objectives).ok().flatten().map(|age| age.as_secs()),
         copies: status.retained.as_ref().map(|retained| Copies {
             all: retained.sets,
             verified: retained.verified,
@@ -252,11 +246,12 @@ fn find<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition>
 /// The condition that says the most, and what it makes of the policy.
 fn state(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
     let health = find(status, "BackupHealthy");
-    if let Some(stalled) = find(status, "Stalled").filter(|stalled| stalled.status == "True") {
-        return (State::Unhealthy, Some(stalled));
-    }
+    // What is wrong, before what comes of it.
     if let Some(not_ready) = find(status, "Ready").filter(|ready| ready.status == "False") {
         return (State::Unhealthy, Some(not_ready));
+    }
+    if let Some(stalled) = find(status, "Stalled").filter(|stalled| stalled.status == "True") {
+        return (State::Unhealthy, Some(stalled));
     }
     let state = match health.map(|health| (health.status.as_str(), health.reason.as_str())) {
         Some(("True", _)) => State::Healthy,

@@ -248,7 +248,7 @@ fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
 }
 
 /// `90m`, `26h`, `8d`.
-fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
+pub(crate) fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = max_age else { return Ok(None) };
     let age = length_of_time(text)
         .ok_or(value("objectives.maxAge", "write a length of time such as 26h, 90m or 8d, at most 399d"))?;

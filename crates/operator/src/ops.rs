@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use api::BackupPolicy;
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -307,6 +307,11 @@ async fn health(
     Ok((status, HEADERS, Json(Health { state, reason, message })))
 }
 
-async fn glance(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
-    Ok((HEADERS, Html(page::page(ops.visible(&headers).await?, Timestamp::now()))))
+async fn glance(
+    State(ops): State<Arc<Ops>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Answer<impl IntoResponse> {
+    let live = query.as_deref() == Some("live");
+    Ok((HEADERS, Html(page::page(ops.visible(&headers).await?, Timestamp::now(), live))))
 }

@@ -1,28 +1,31 @@
 //! The page: all policies at a glance. Plain HTML with a style and no script, for tired people on phones; everything that
-//! colour says is said in words too.
+//! colour says is said in words too. `tests/page` holds it against a real browser.
+
+mod drawing;
+#[cfg(test)]
+mod tests;
 
 use api::status::RunResult;
-use desired::overview::{Overview, Run, State};
+use desired::overview::{Copy, Overview, Run, State};
 use domain::size;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// What one policy's plot measures, in its own units.
-const PLOT: (f64, f64) = (96.0, 24.0);
-
 const STYLE: &str = include_str!("page.css");
 
-/// The page of these policies at this moment.
-pub fn page(mut policies: Vec<Overview>, now: Timestamp) -> String {
-    // Who needs somebody comes first.
-    policies.sort_by(|a, b| (a.state, &a.namespace, &a.name).cmp(&(b.state, &b.namespace, &b.name)));
-    let count = |state: State| policies.iter().filter(|policy| policy.state == state).count();
-    let unhealthy = count(State::Unhealthy);
-    let title = match (policies.len(), unhealthy) {
-        (0, _) => "No backup policies".to_owned(),
-        (all, 0) => format!("{all} backup {}, none unhealthy", plural(all)),
-        (all, bad) => format!("{bad} of {all} backup {} unhealthy", plural(all)),
-    };
+/// Who needs somebody comes first.
+const STATES: [State; 4] = [State::Unhealthy, State::Unknown, State::Suspended, State::Healthy];
+
+const COLUMNS: [&str; 7] = ["Policy", "State", "Last verified", "Size", "Copies", "Next backup", "Last runs"];
+
+/// The page of these policies at this moment; a live one loads itself anew each minute. That is for those who ask for it: it
+/// takes away the place where somebody reads, or listens.
+pub fn page(mut policies: Vec<Overview>, now: Timestamp, live: bool) -> String {
+    policies.sort_by(|a, b| {
+        let key = |policy: &Overview| (policy.state, !needs_a_look(policy));
+        (key(a), &a.namespace, &a.name).cmp(&(key(b), &b.namespace, &b.name))
+    });
+    let title = title(&policies);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,25 +33,27 @@ pub fn page(mut policies: Vec<Overview>, now: Timestamp) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta http-equiv="refresh" content="60";
+                @if live { meta http-equiv="refresh" content="60"; }
                 title { (title) " - pgbackup" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
                     h1 { (title) }
-                    p.when { "as of " (moment(now, &TimeZone::UTC)) " UTC" }
-                    @if !policies.is_empty() {
-                        ul.counts {
-                            @for state in [State::Unhealthy, State::Unknown, State::Suspended, State::Healthy] {
-                                @if count(state) > 0 { li class=(class(state)) { (count(state)) " " (word(state)) } }
-                            }
+                    p.when {
+                        span { "As of " time datetime=(now) { (moment(now)) } " UTC" } " "
+                        @if live {
+                            span { "Loaded anew each minute" } " " a href="?" { "Stop that" }
+                        } @else {
+                            a href="?" { "Load anew" } " " a href="?live" { "Load anew each minute" }
                         }
                     }
+                    @if !policies.is_empty() { (counts(&policies)) }
                 }
                 main {
                     @if policies.is_empty() {
-                        p { "There is no BackupPolicy that you may see. The README's first example is one." }
+                        p { "There is no BackupPolicy, or none that you may see." }
+                        p { "To look for yourself: " code { "kubectl get backuppolicies --all-namespaces" } }
                     } @else {
                         (table(&policies, now))
                     }
@@ -59,21 +64,54 @@ pub fn page(mut policies: Vec<Overview>, now: Timestamp) -> String {
     markup.into_string()
 }
 
+fn title(policies: &[Overview]) -> String {
+    let (all, bad) = (policies.len(), of(policies, State::Unhealthy).count());
+    let noun = if all == 1 { "policy" } else { "policies" };
+    match (all, bad) {
+        (0, _) => "No backup policies".to_owned(),
+        (_, 0) => format!("{all} backup {noun}, none unhealthy"),
+        _ => format!("{bad} of {all} backup {noun} unhealthy"),
+    }
+}
+
+fn of(policies: &[Overview], state: State) -> impl Iterator<Item = &Overview> {
+    policies.iter().filter(move |policy| policy.state == state)
+}
+
+/// Old copies are not removed as the rules say, however the backups are.
+fn needs_a_look(policy: &Overview) -> bool {
+    policy.retention.as_ref().is_some_and(|retention| !retention.healthy)
+}
+
+/// How many there are in each state, with the way to them.
+fn counts(policies: &[Overview]) -> Markup {
+    html! {
+        nav aria-label="Policies by state" {
+            ul.counts {
+                @for (state, count) in STATES.map(|state| (state, of(policies, state).count())) {
+                    @if count > 0 {
+                        li { a class=(class(state)) href=(format!("#{}", class(state))) { (count) " " (word(state)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The roles are those that the elements have already. A browser forgets them where the style makes cards of the rows.
 fn table(policies: &[Overview], now: Timestamp) -> Markup {
     html! {
-        table {
+        table role="table" {
             caption { "Backup policies, those that need somebody first" }
-            thead { tr {
-                th scope="col" { "Policy" }
-                th scope="col" { "State" }
-                th scope="col" { "Last verified" }
-                th scope="col" { "Size" }
-                th scope="col" { "Copies" }
-                th scope="col" { "Next backup" }
-                th scope="col" { "Runs" }
+            thead role="rowgroup" { tr role="row" {
+                @for column in COLUMNS { th scope="col" role="columnheader" { (column) } }
             } }
-            tbody {
-                @for policy in policies { (row(policy, now)) }
+            @for state in STATES {
+                @if of(policies, state).next().is_some() {
+                    tbody role="rowgroup" id=(class(state)) {
+                        @for policy in of(policies, state) { (row(policy, now)) }
+                    }
+                }
             }
         }
     }
@@ -81,57 +119,87 @@ fn table(policies: &[Overview], now: Timestamp) -> Markup {
 
 fn row(policy: &Overview, now: Timestamp) -> Markup {
     let copy = policy.last_success.as_ref();
+    let cell = |column: usize, content: Markup| {
+        html! { td role="cell" data-label=(COLUMNS[column]) { div { (content) } } }
+    };
     html! {
-        tr class=(class(policy.state)) {
-            th scope="row" data-label="Policy" {
+        tr class=(format!("policy {}", class(policy.state))) role="row" {
+            th scope="row" role="rowheader" {
                 span.name { (policy.name) }
                 " " span.namespace { (policy.namespace) }
             }
-            td data-label="State" {
-                strong.state { (word(policy.state)) }
-                @if !policy.reason.eq_ignore_ascii_case(word(policy.state)) {
-                    " " span.reason { (policy.reason) }
-                }
-                @if policy.state != State::Healthy { p.message { (policy.message) } }
-            }
-            td data-label="Last verified" {
+            (cell(1, standing(policy)))
+            (cell(2, html! {
                 @match copy {
-                    Some(copy) => {
-                        time datetime=(copy.snapshot_time) { (age(now.duration_since(copy.snapshot_time))) " ago" }
-                        @if let Some(most) = &policy.max_age { span.objective { " of at most " (most) } }
-                    }
-                    None => span.none { "never" }
+                    Some(copy) => (verified(copy, policy, now)),
+                    None => strong.none { "never" },
                 }
-            }
-            td data-label="Size" {
+            }))
+            (cell(3, html! {
                 @match copy.and_then(|copy| copy.size_bytes) {
                     Some(bytes) => (size::human(bytes)),
-                    None => span.none { "-" }
+                    None => span.none { "none" },
                 }
-                (plot(&policy.runs))
-            }
-            td data-label="Copies" {
-                @match policy.copies {
-                    Some(copies) => {
-                        (copies.verified) " verified"
-                        @if copies.suspicious > 0 { ", " (copies.suspicious) " suspicious" }
-                    }
-                    None => span.none { "-" }
-                }
-                @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
-                    p.message { strong { (retention.reason) } ": " (retention.message) }
-                }
-            }
-            td data-label="Next backup" {
+                (drawing::sizes(&policy.runs))
+            }))
+            (cell(4, copies(policy)))
+            (cell(5, html! {
                 @match policy.next_schedule_time {
-                    Some(next) => {
-                        time datetime=(next) { (coming(next.duration_since(now))) }
-                        span.schedule { " " (policy.schedule) " " (policy.time_zone) }
-                    }
-                    None => span.none { "none" }
+                    Some(next) => time datetime=(next) { (coming(next.duration_since(now))) },
+                    None => span.none { "none" },
                 }
+                span.schedule { (policy.schedule) " " span.zone { (policy.time_zone) } }
+            }))
+            (cell(6, runs(&policy.runs)))
+        }
+    }
+}
+
+fn standing(policy: &Overview) -> Markup {
+    html! {
+        strong.state { (word(policy.state)) }
+        @if !policy.reason.eq_ignore_ascii_case(word(policy.state)) {
+            " " span.reason { (policy.reason) }
+        }
+        @if policy.state != State::Healthy { p.message { (policy.message) } }
+        @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
+            p.message { strong.waiting { "Old copies stay: " (retention.reason) } " " (retention.message) }
+        }
+    }
+}
+
+/// The newest verified copy's age, against the objective if there is one.
+fn verified(copy: &Copy, policy: &Overview, now: Timestamp) -> Markup {
+    let old = now.duration_since(copy.snapshot_time);
+    let objective = policy.max_age.as_deref().zip(policy.max_age_seconds);
+    let words =
+        html! { time datetime=(copy.snapshot_time) title=(moment(copy.snapshot_time)) { (age(old)) " ago" } };
+    html! {
+        @match objective {
+            Some((most, seconds)) if old.as_secs() > seconds => {
+                strong.exceeded { (words) }
+                (drawing::share(old.as_secs(), seconds))
+                span.fine { strong.exceeded { "too old:" } " at most " (most) }
             }
-            td data-label="Runs" { (runs(&policy.runs)) }
+            Some((most, seconds)) => {
+                (words)
+                (drawing::share(old.as_secs(), seconds))
+                span.fine { "of at most " (most) }
+            }
+            None => (words),
+        }
+    }
+}
+
+fn copies(policy: &Overview) -> Markup {
+    html! {
+        @match policy.copies {
+            Some(copies) => {
+                (copies.verified) " verified"
+                @if copies.suspicious > 0 { " " strong.waiting { (copies.suspicious) " suspicious" } }
+                span.fine { (size::human(copies.size_bytes)) " in all" }
+            }
+            None => span.none { "not known yet" },
         }
     }
 }
@@ -141,48 +209,23 @@ fn runs(runs: &[Run]) -> Markup {
     if runs.is_empty() {
         return html! { span.none { "none yet" } };
     }
+    let good = runs.iter().filter(|run| run.result == RunResult::Succeeded).count();
     html! {
         ol.runs {
             @for run in runs {
-                li class=(format!("{:?}", run.result).to_lowercase())
-                    title=(format!("{} {}", moment(run.start_time, &TimeZone::UTC), run.reason)) {
-                    span.mark aria-hidden="true" {
+                li class=(format!("{:?}", run.result).to_lowercase()) title=(format!("{} {}", moment(run.start_time), run.reason)) {
+                    span aria-hidden="true" {
                         (match run.result {
                             RunResult::Succeeded => "●",
                             RunResult::Failed => "✕",
                             RunResult::Running | RunResult::Unknown => "?",
                         })
                     }
-                    span.words { (run.reason) }
+                    span.unseen { (moment(run.start_time)) " " (run.reason) }
                 }
             }
         }
-    }
-}
-
-/// The sizes of the newest runs as a line from nothing up: whether they grow, shrink or fell to nothing.
-fn plot(runs: &[Run]) -> Markup {
-    let sizes: Vec<u64> = runs.iter().filter_map(|run| run.size_bytes).collect();
-    let (Some(most), 2..) = (sizes.iter().copied().max().filter(|most| *most > 0), sizes.len()) else {
-        return html! {};
-    };
-    let (width, height) = PLOT;
-    #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
-    let points: Vec<String> = sizes
-        .iter()
-        .enumerate()
-        .map(|(at, bytes)| {
-            let x = at as f64 / (sizes.len() - 1) as f64 * width;
-            let y = height - *bytes as f64 / most as f64 * (height - 2.0) - 1.0;
-            format!("{x:.1},{y:.1}")
-        })
-        .collect();
-    let (first, last) = (size::human(sizes[0]), size::human(sizes[sizes.len() - 1]));
-    html! {
-        svg viewBox=(format!("0 0 {width} {height}")) role="img" preserveAspectRatio="none"
-            aria-label=(format!("size of the last {} copies: from {first} to {last}", sizes.len())) {
-            polyline points=(points.join(" ")) {}
-        }
+        span.fine { (good) " of " (runs.len()) " good" }
     }
 }
 
@@ -204,12 +247,8 @@ const fn word(state: State) -> &'static str {
     }
 }
 
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "policy" } else { "policies" }
-}
-
-fn moment(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+fn moment(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Two units at most: `3 d 4 h`, `12 min`.
@@ -224,107 +263,4 @@ fn age(duration: SignedDuration) -> String {
 
 fn coming(duration: SignedDuration) -> String {
     if duration.is_negative() { "due now".to_owned() } else { format!("in {}", age(duration)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use desired::overview::{Copies, Copy};
-
-    use super::*;
-
-    fn now() -> Timestamp {
-        "2026-11-23T06:30:00Z".parse().unwrap()
-    }
-
-    fn policy(name: &str, state: State, reason: &str) -> Overview {
-        let run = |day: i64, result, bytes| Run {
-            start_time: now() - SignedDuration::from_hours(24 * day + 4),
-            result,
-            reason: reason.to_owned(),
-            size_bytes: bytes,
-        };
-        Overview {
-            namespace: "shop".to_owned(),
-            name: name.to_owned(),
-            state,
-            reason: reason.to_owned(),
-            message: format!("{name} says <why> & what to do"),
-            schedule: "15 2 * * *".to_owned(),
-            time_zone: "Europe/Berlin".to_owned(),
-            next_schedule_time: Some("2026-11-24T01:15:00Z".parse().unwrap()),
-            overdue_time: None,
-            overdue: false,
-            expected_interval_seconds: Some(86_400),
-            last_success: Some(Copy {
-                snapshot_time: now() - SignedDuration::from_hours(5),
-                set: None,
-                size_bytes: Some(1_299_227_607),
-                duration_seconds: Some(44.3),
-                stages: BTreeMap::new(),
-                verification: Some("Verified".to_owned()),
-            }),
-            last_verified_time: Some(now() - SignedDuration::from_hours(5)),
-            max_age: Some("26h".to_owned()),
-            max_age_seconds: Some(93_600),
-            retention: None,
-            scrub: None,
-            copies: Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
-            runs: vec![
-                run(3, RunResult::Succeeded, Some(1_100_000_000)),
-                run(2, RunResult::Failed, None),
-                run(1, RunResult::Unknown, None),
-                run(0, RunResult::Succeeded, Some(1_299_227_607)),
-            ],
-        }
-    }
-
-    #[test]
-    fn who_needs_somebody_comes_first_and_everything_is_said_in_words() {
-        let page = page(
-            vec![
-                policy("fine", State::Healthy, "Verified"),
-                policy("resting", State::Suspended, "Suspended"),
-                policy("broken", State::Unhealthy, "Overdue"),
-            ],
-            now(),
-        );
-        let at = |name: &str| page.find(&format!("<span class=\"name\">{name}</span>")).unwrap();
-        assert!(at("broken") < at("resting") && at("resting") < at("fine"));
-        for words in [
-            "<title>1 of 3 backup policies unhealthy - pgbackup</title>",
-            "broken says &lt;why&gt; &amp; what to do",
-            "5 h ago",
-            "of at most 26h",
-            "in 18 h 45 min",
-            "size of the last 2 copies: from 1.02 GiB to 1.21 GiB",
-            "14 verified, 1 suspicious",
-        ] {
-            assert!(page.contains(words), "{words}: {page}");
-        }
-        assert!(!page.contains("fine says"), "nobody needs to read about what is well");
-        assert!(!page.contains("<script"));
-    }
-
-    #[test]
-    fn a_page_of_nothing_says_so() {
-        let page = page(Vec::new(), now());
-        assert!(page.contains("<h1>No backup policies</h1>"), "{page}");
-        assert!(!page.contains("<table"));
-    }
-
-    #[test]
-    fn an_age_has_two_units_at_most() {
-        for (minutes, wanted) in [
-            (0, "less than a minute"),
-            (7, "7 min"),
-            (61, "1 h 1 min"),
-            (120, "2 h"),
-            (1445, "1 d"),
-            (4500, "3 d 3 h"),
-        ] {
-            assert_eq!(age(SignedDuration::from_mins(minutes)), wanted, "{minutes}");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Answers to real requests, of policies in every state that the golden files of `desired` have.
 
+#[cfg(feature = "browser")]
+mod browser;
 mod queries;
 
 use std::{fs, path::Path, time::Duration};

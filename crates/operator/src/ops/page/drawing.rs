@@ -1,0 +1,51 @@
+//! The page's two drawings. What they say is in words beside them, or in their names.
+
+use desired::overview::Run;
+use domain::size;
+use maud::{Markup, html};
+
+/// Their width, in units of their own.
+const WIDTH: f64 = 96.0;
+
+/// The height of the sizes.
+const HEIGHT: f64 = 24.0;
+
+/// The sizes of the newest runs as a line from nothing up: whether they grow, shrink or fell to nothing.
+pub fn sizes(runs: &[Run]) -> Markup {
+    let sizes: Vec<u64> = runs.iter().filter_map(|run| run.size_bytes).collect();
+    let (Some(most), 2..) = (sizes.iter().copied().max().filter(|most| *most > 0), sizes.len()) else {
+        return html! {};
+    };
+    #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
+    let points: Vec<(f64, f64)> = sizes
+        .iter()
+        .enumerate()
+        .map(|(at, bytes)| {
+            let x = at as f64 / (sizes.len() - 1) as f64 * (WIDTH - 4.0) + 2.0;
+            (x, HEIGHT - 2.0 - *bytes as f64 / most as f64 * (HEIGHT - 4.0))
+        })
+        .collect();
+    let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let (first, last) = (size::human(sizes[0]), size::human(sizes[sizes.len() - 1]));
+    let (x, y) = points[points.len() - 1];
+    html! {
+        svg.sizes viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
+            aria-label=(format!("size of the last {} copies: from {first} to {last}", sizes.len())) {
+            line x1="0" y1=(HEIGHT - 0.5) x2=(WIDTH) y2=(HEIGHT - 0.5) {}
+            polyline points=(line.join(" ")) {}
+            circle cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="2" {}
+        }
+    }
+}
+
+/// How much of what is allowed is used up.
+pub fn share(used: i64, allowed: i64) -> Markup {
+    #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
+    let share = (used as f64 / allowed.max(1) as f64).clamp(0.0, 1.0);
+    html! {
+        svg.share viewBox=(format!("0 0 {WIDTH} 4")) aria-hidden="true" {
+            rect width=(WIDTH) height="4" rx="2" {}
+            rect.used width=(format!("{:.1}", share * WIDTH)) height="4" rx="2" {}
+        }
+    }
+}

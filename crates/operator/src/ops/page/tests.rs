@@ -1,0 +1,131 @@
+use std::collections::BTreeMap;
+
+use desired::overview::{Copies, Retention};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-23T06:30:00Z".parse().unwrap()
+}
+
+fn policy(name: &str, state: State, reason: &str) -> Overview {
+    let run = |day: i64, result, bytes| Run {
+        start_time: now() - SignedDuration::from_hours(24 * day + 4),
+        result,
+        reason: reason.to_owned(),
+        size_bytes: bytes,
+    };
+    Overview {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        state,
+        reason: reason.to_owned(),
+        message: format!("{name} says <why> & what to do"),
+        schedule: "15 2 * * *".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        next_schedule_time: Some("2026-11-24T01:15:00Z".parse().unwrap()),
+        overdue_time: None,
+        overdue: false,
+        expected_interval_seconds: Some(86_400),
+        last_success: Some(Copy {
+            snapshot_time: now() - SignedDuration::from_hours(5),
+            set: None,
+            size_bytes: Some(1_299_227_607),
+            duration_seconds: Some(44.3),
+            stages: BTreeMap::new(),
+            verification: Some("Verified".to_owned()),
+        }),
+        last_verified_time: Some(now() - SignedDuration::from_hours(5)),
+        max_age: Some("26h".to_owned()),
+        max_age_seconds: Some(26 * 3600),
+        retention: None,
+        scrub: None,
+        copies: Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
+        runs: vec![
+            run(3, RunResult::Succeeded, Some(1_100_000_000)),
+            run(2, RunResult::Failed, None),
+            run(1, RunResult::Unknown, None),
+            run(0, RunResult::Succeeded, Some(1_299_227_607)),
+        ],
+    }
+}
+
+#[test]
+fn who_needs_somebody_comes_first_and_everything_is_said_in_words() {
+    let page = page(
+        vec![
+            policy("fine", State::Healthy, "Verified"),
+            policy("resting", State::Suspended, "Suspended"),
+            policy("broken", State::Unhealthy, "Overdue"),
+        ],
+        now(),
+        false,
+    );
+    let at = |name: &str| page.find(&format!("<span class=\"name\">{name}</span>")).unwrap();
+    assert!(at("broken") < at("resting") && at("resting") < at("fine"));
+    for words in [
+        "<title>1 of 3 backup policies unhealthy - pgbackup</title>",
+        "broken says &lt;why&gt; &amp; what to do",
+        "5 h ago",
+        "of at most 26h",
+        "in 18 h 45 min",
+        "size of the last 2 copies: from 1.02 GiB to 1.21 GiB",
+        "14 verified",
+        "1 suspicious",
+        "2 of 4 good",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("fine says"), "nobody needs to read about what is well");
+    assert!(!page.contains("<script"));
+}
+
+#[test]
+fn a_page_of_nothing_says_so() {
+    let page = page(Vec::new(), now(), false);
+    assert!(page.contains("<h1>No backup policies</h1>"), "{page}");
+    assert!(!page.contains("<table"));
+}
+
+#[test]
+fn a_healthy_policy_whose_old_copies_stay_comes_before_those_that_are_well() {
+    let mut keeping = policy("zzz", State::Healthy, "Verified");
+    let message = "Permission denied".to_owned();
+    keeping.retention = Some(Retention { healthy: false, reason: "PruneFailed".to_owned(), message });
+    let page = page(vec![policy("fine", State::Healthy, "Verified"), keeping], now(), false);
+    assert!(page.find(">zzz<").unwrap() < page.find(">fine<").unwrap(), "{page}");
+    assert!(page.contains("PruneFailed") && page.contains("Permission denied"), "{page}");
+}
+
+#[test]
+fn an_age_beyond_the_objective_is_said_to_be_so() {
+    let aged = |minutes: i64| {
+        let mut aged = policy("shop", State::Unhealthy, "Overdue");
+        aged.last_success.as_mut().unwrap().snapshot_time = now() - SignedDuration::from_mins(minutes);
+        page(vec![aged], now(), false)
+    };
+    let (just, over) = (aged(26 * 60), aged(26 * 60 + 1));
+    assert!(just.contains("of at most 26h") && !just.contains("too old"), "{just}");
+    assert!(over.contains("too old:</strong> at most 26h"), "{over}");
+}
+
+#[test]
+fn only_who_asks_for_it_gets_a_page_that_loads_itself_anew() {
+    let refresh = "http-equiv=\"refresh\"";
+    assert!(!page(Vec::new(), now(), false).contains(refresh));
+    assert!(page(Vec::new(), now(), true).contains(refresh));
+}
+
+#[test]
+fn an_age_has_two_units_at_most() {
+    for (minutes, wanted) in [
+        (0, "less than a minute"),
+        (7, "7 min"),
+        (61, "1 h 1 min"),
+        (120, "2 h"),
+        (1445, "1 d"),
+        (4500, "3 d 3 h"),
+    ] {
+        assert_eq!(age(SignedDuration::from_mins(minutes)), wanted, "{minutes}");
+    }
+}

@@ -1,0 +1,161 @@
+//! The page in a real browser: none, three and 300 policies, served over HTTP as the operator serves them.
+//! `tests/page/run` brings the browser and starts this.
+
+use std::{env, process::Command};
+
+use jiff::SignedDuration;
+
+use super::*;
+
+/// Three that a morning may have: a failure, one that rests, one that is well.
+const THREE: [(&str, &str, &str); 3] = [
+    ("billing", "finance", "older-than-the-objective"),
+    ("shop", "shop", "verified"),
+    ("old-shop", "shop", "suspended"),
+];
+
+/// What people call databases and namespaces, up to the longest names that there may be.
+const NAMES: [&str; 10] = [
+    "orders",
+    "billing",
+    "crm",
+    "customer-relationship-management-reporting-eu",
+    "keycloak",
+    "gitlab",
+    "inventory-replica",
+    "nextcloud",
+    "warehouse",
+    "w",
+];
+const NAMESPACES: [&str; 7] = [
+    "shop",
+    "finance",
+    "a-team-with-a-very-long-namespace-name-for-its-staging-databases",
+    "identity",
+    "tools",
+    "de",
+    "production-eu-central-1",
+];
+
+/// The day of the golden files: what they hold is moved by whole days, so that it is of today and times of day stay.
+const GOLDEN: &str = "2026-11-23T02:30:00Z";
+
+/// A policy of the golden files under another name, as if it were of today.
+fn as_of_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timestamp) -> BackupPolicy {
+    let golden: Timestamp = GOLDEN.parse().unwrap();
+    let days = now.duration_since(golden).as_secs().div_euclid(86_400);
+    let mut text = serde_json::to_string(case).unwrap().replace("shop-backup-", &format!("{name}-backup-"));
+    for day in (-40..=10).rev() {
+        let from = golden + SignedDuration::from_hours(24 * day);
+        // Written with a mark, so that no day is moved twice.
+        let to = from + SignedDuration::from_hours(24 * days);
+        for form in ["%Y-%m-%d", "%Y%m%dT"] {
+            let to = to.strftime(form).to_string().replacen("20", "\u{1}", 1);
+            text = text.replace(&from.strftime(form).to_string(), &to);
+        }
+    }
+    let mut policy: BackupPolicy = serde_json::from_str(&text.replace('\u{1}', "20")).unwrap();
+    policy.metadata.namespace = Some(namespace.to_owned());
+    policy.metadata.name = Some(name.to_owned());
+    policy
+}
+
+/// Ten runs, the golden file's own the newest, with sizes that grow, shrink, swing or stay as `kind` says.
+fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
+    let status = policy.status.as_mut().unwrap();
+    let Some(oldest) = status.history.last().cloned().filter(|run| run.size_bytes.is_some()) else {
+        return policy;
+    };
+    for day in 1.. {
+        if status.history.len() == api::status::HISTORY_LIMIT {
+            break;
+        }
+        let mut run = oldest.clone();
+        run.start_time = api::status::time(run.start_time.0 - SignedDuration::from_hours(24 * day));
+        status.history.push(run);
+    }
+    let unit = 3_u64.pow(u32::try_from(kind % 17).unwrap()) * 100_000;
+    let size = |age: usize| {
+        let age = u64::try_from(age).unwrap();
+        let percent = match kind % 5 {
+            0 => 130 - 4 * age,
+            1 => 60 + 6 * age,
+            2 => 100 + [0, 17, 4, 26, 9][usize::try_from(age).unwrap() % 5],
+            3 if age < 3 => 30,
+            _ => 100,
+        };
+        unit * percent / 100
+    };
+    for (age, run) in status.history.iter_mut().enumerate() {
+        run.size_bytes = run.size_bytes.map(|_| size(age));
+    }
+    let newest = status.history.iter().find_map(|run| run.size_bytes);
+    let words = domain::size::human(newest.unwrap_or_default());
+    for condition in &mut status.conditions {
+        condition.message = condition.message.replace("1.21 GiB", &words);
+    }
+    if let Some(success) = &mut status.last_success {
+        success.size_bytes = newest;
+    }
+    if let Some(retained) = &mut status.retained {
+        retained.size_bytes = newest.unwrap_or_default() * u64::from(retained.sets);
+    }
+    policy
+}
+
+fn three(now: Timestamp) -> Vec<BackupPolicy> {
+    let cases = policies();
+    let case = |wanted: &str| cases.iter().find(|case| case.name_any() == wanted).unwrap();
+    let objective = |(at, (name, namespace, wanted)): (usize, &(&str, &str, &str))| {
+        let mut policy = with_a_past(as_of_today(case(wanted), namespace, name, now), 9 + at);
+        if *wanted == "verified" {
+            policy.spec.objectives.max_age = Some("26h".to_owned());
+        }
+        policy
+    };
+    THREE.iter().enumerate().map(objective).collect()
+}
+
+/// Four of five are well, and the fifth is each of the golden files in turn.
+fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
+    let cases = policies();
+    let is_well = |case: &&BackupPolicy| {
+        ["verified", "stored-without-reading", "scrub-passed"].contains(&case.name_any().as_str())
+    };
+    let well: Vec<_> = cases.iter().filter(is_well).collect();
+    let made = |at: usize| {
+        let case = if at.is_multiple_of(5) { &cases[at / 5 % cases.len()] } else { well[at % well.len()] };
+        // So that the fifths have all names and all pasts, too.
+        let turn = at + at / 5;
+        let base = NAMES[turn % NAMES.len()];
+        // Each once, and the longest as long as a name may be.
+        let name = if base.len() > 40 { format!("{}-{at:03}", &base[..41]) } else { format!("{base}-{at}") };
+        let mut policy =
+            with_a_past(as_of_today(case, NAMESPACES[turn % NAMESPACES.len()], &name, now), turn);
+        if at.is_multiple_of(3) {
+            policy.spec.objectives.max_age = Some("26h".to_owned());
+        }
+        policy
+    };
+    (0..300).map(made).collect()
+}
+
+#[tokio::test]
+async fn the_page_is_good_in_a_real_browser() {
+    let now = Timestamp::now();
+    let (three, many) = (three(now), three_hundred(now));
+    assert!(many.iter().any(|policy| policy.name_any().len() == 45));
+    let mut places = Vec::new();
+    for policies in [Vec::new(), three, many] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        places.push(format!("{}=http://{}/", policies.len(), listener.local_addr().unwrap()));
+        let router = endpoint(OpsAuth::None, Some(policies));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    assert!(env::var_os("PAGE_TOOLS").is_some(), "tests/page/run installs what this needs, and starts it");
+    let mut check = Command::new("node");
+    check.arg("tests/page/check.mjs").args(places).current_dir(root);
+    let ended = tokio::task::spawn_blocking(move || check.status()).await.unwrap().unwrap();
+    assert!(ended.success(), "what is wrong with the page is above");
+}
