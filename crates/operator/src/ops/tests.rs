@@ -153,3 +153,10 @@ fn a_field_that_is_not_documented_would_be_found() {
         assert!(!answers.is_valid(&bad), "{bad}");
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_is_said_and_not_what_comes_of_it() {
+    let shown = endpoint(OpsAuth::None, Some(policies()));
+    let (_, body) = get(&shown, &format!("{ALL}/shop/invalid-spec/health")).await;
+    assert!(body.contains("write either version (17) or image"), "{body}");
+}
