@@ -36,6 +36,7 @@ mod restore_by_hand;
 mod roles_are_stored_without_passwords;
 mod standbys_are_backed_up_while_fresh;
 mod suspicious_copies_wait;
+mod the_next_run_is_the_controllers;
 mod the_ops_endpoint_answers;
 mod volumes_of_both_kinds_work;
 mod what_a_dump_leaves_out_is_said;
