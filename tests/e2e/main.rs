@@ -37,6 +37,7 @@ mod roles_are_stored_without_passwords;
 mod sessions_of_dead_runs_are_told;
 mod standbys_are_backed_up_while_fresh;
 mod suspicious_copies_wait;
+mod the_next_run_is_the_controllers;
 mod the_ops_endpoint_answers;
 mod volumes_of_both_kinds_work;
 mod what_a_dump_leaves_out_is_said;

@@ -4,6 +4,7 @@ pub mod crd;
 pub mod meta;
 pub mod policy;
 pub mod status;
+pub mod words;
 
 pub use crd::crd;
 pub use policy::{BackupPolicy, BackupPolicySpec};

@@ -23,7 +23,7 @@ pub use self::{
     },
     verification::{Scrub, Verification, VerificationLevel},
 };
-use crate::status::BackupPolicyStatus;
+use crate::{status::BackupPolicyStatus, words};
 
 /// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,9 +73,7 @@ use crate::status::BackupPolicyStatus;
         priority = "1"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("size(self.metadata.name) <= 45").message(
-        "metadata.name: write at most 45 characters; the policy's CronJob is named <policy>-backup, and Kubernetes allows 52 there"
-    )
+    validation = Rule::new("size(self.metadata.name) <= 45").message(words::POLICY_NAME)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackupPolicySpec {
@@ -84,19 +82,23 @@ pub struct BackupPolicySpec {
     /// that is chosen once for each policy, so that many policies do not start at the same moment: "H 2 * * *"
     /// is some minute after two, always the same. The times are exactly those of the CronJob controller, daylight
     /// saving included.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(max = 100))]
     #[x_kube(
-        validation = Rule::new("!self.startsWith('@every')").message("@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""),
-        validation = Rule::new("!self.contains('TZ')").message("write the time zone in spec.timeZone, not in the schedule"),
-        validation = Rule::new(r"self == '' || self.startsWith('@') || self.contains('TZ') || self.matches(r'^\s*\S+(\s+\S+){4}\s*$')").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
+        validation = Rule::new("!self.startsWith('@every')").message(words::EVERY),
+        validation = Rule::new("self.startsWith('@') || !self.contains('TZ')").message(words::ZONE_IN_SCHEDULE),
+        validation = Rule::new(words::IS_NICKNAME).message(words::NICKNAME),
+        validation = Rule::new(words::HAS_FIVE_FIELDS).message(words::FIVE_FIELDS)
     )]
     pub schedule: String,
 
     /// The IANA name of the time zone of the schedule and of the retention rules' days, weeks and months, for
     /// example Europe/Berlin.
     #[serde(default = "default_time_zone")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"))]
-    #[x_kube(validation = Rule::new("self != 'Local'").message("write an IANA name such as Europe/Berlin; Local would be the zone of whatever host the controller runs on"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = Rule::new(words::IS_ZONE).message(words::ZONE),
+        validation = Rule::new("self != 'Local'").message(words::ZONE_LOCAL)
+    )]
     pub time_zone: String,
 
     /// Stops backups and scrubs. A backup that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Copies
@@ -145,14 +147,14 @@ pub struct Objectives {
     /// older, the policy is Overdue even though no scheduled backup is: a bound on what a recovery would lose. Default: none,
     /// only the schedule counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 8))]
-    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,4}m|[1-9][0-9]{0,3}h|([1-9][0-9]?|[1-3][0-9]{2})d)$')").message("write a length of time such as 26h, 90m or 8d"))]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new(words::IS_MAX_AGE).message(words::MAX_AGE))]
     pub max_age: Option<String>,
 }
 
 /// The PostgreSQL server, and what of it is backed up.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message("write either version (17) or image (docker.io/library/postgres:17), not both"))]
+#[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message(words::VERSION_OR_IMAGE))]
 #[serde(rename_all = "camelCase")]
 pub struct Postgres {
     /// The server's major version, for example 17. Backups run in the official PostgreSQL image of this version,
@@ -166,7 +168,8 @@ pub struct Postgres {
     /// pg_restore of the server's major version on its PATH. Write the image that the server runs if it has
     /// extensions of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), pattern("^[^\\s]+$"))]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new(words::IS_IMAGE).message(words::IMAGE))]
     pub image: Option<String>,
 
     /// How the server is reached. Give the server's own address, never a connection pooler's.
@@ -186,19 +189,20 @@ pub struct Postgres {
 /// How the server is reached.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message("write either host or uriSecretRef, not both"),
-    validation = Rule::new("has(self.uriSecretRef) && !has(self.host) ? !(has(self.user) || has(self.userSecretRef) || has(self.passwordSecretRef)) && self.port == 5432 : true").message("with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them"),
-    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.user) != has(self.userSecretRef)").message("write either user or userSecretRef, not both"),
-    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message("write passwordSecretRef, or clientCertificateSecretRef, or both"),
-    validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message("sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's"),
-    validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message("caSecretRef has a meaning with sslMode verify-ca or verify-full only"),
-    validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message("a client certificate needs an encrypted connection: write another sslMode than disable")
+    validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message(words::HOST_OR_URI),
+    validation = Rule::new("has(self.uriSecretRef) && !has(self.host) ? !(has(self.user) || has(self.userSecretRef) || has(self.passwordSecretRef)) && self.port == 5432 : true").message(words::URI_HAS_THEM),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.user) != has(self.userSecretRef)").message(words::USER_OR_SECRET),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message(words::PASSWORD_OR_CERTIFICATE),
+    validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message(words::CA_MISSING),
+    validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message(words::CA_UNUSED),
+    validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message(words::CERTIFICATE_UNUSED)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server's host name or address, for example shop-db or shop-db.shop.svc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), pattern("^[A-Za-z0-9._:-]+$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_HOST).message(words::HOST))]
     pub host: Option<String>,
 
     /// The key of a Secret that holds a connection URI (postgresql://user:password@host:5432/...), instead of host,
@@ -243,25 +247,28 @@ pub struct Connection {
 }
 
 /// A Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's pod.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
     pub name: String,
 }
 
 /// A key of a Secret in the policy's namespace. The operator never reads it: the kubelet gives it to the backup's
 /// pod.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
     pub name: String,
 
     /// The key in it.
-    #[schemars(length(min = 1, max = 253), pattern("^[A-Za-z0-9._-]+$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_KEY).message(words::KEY))]
     pub key: String,
 }
 
@@ -283,7 +290,11 @@ pub enum SslMode {
 }
 
 /// Which databases are backed up.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.exclude) || self.include.all(name, !(name in self.exclude))").message(words::INCLUDED_AND_EXCLUDED),
+    validation = Rule::new("!has(self.retired) || self.include.all(name, !(name in self.retired))").message(words::INCLUDED_AND_RETIRED)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Databases {
     /// Names, or patterns in which * stands for any characters and ? for one. A name without them must exist, or

@@ -14,6 +14,7 @@ use api::{
         Compression, CompressionMethod, Databases, Dump, Globals, JobOptions, Objectives, Postgres,
         Retention, Scrub, SecretKeyRef, Verification, VerificationLevel,
     },
+    words,
 };
 use domain::{
     manifest::PolicyIdentity,
@@ -133,18 +134,8 @@ pub enum Invalid {
         source: ScheduleError,
     },
     /// The policy's own name.
-    #[error("metadata.name: write at most {max} characters; the policy's CronJob is named <policy>-backup, and Kubernetes allows 52 there", max = name::POLICY_NAME_MAX)]
+    #[error("{}", words::POLICY_NAME)]
     NameTooLong,
-    /// Two fields that exclude each other, or neither of them.
-    #[error("spec.{at}: write either {one} or {other}, not both")]
-    OneOf {
-        /// Where.
-        at: &'static str,
-        /// One field.
-        one: &'static str,
-        /// The other.
-        other: &'static str,
-    },
     /// A value that the schema would have refused.
     #[error("spec.{field}: {wanted}")]
     Value {
@@ -190,7 +181,7 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     }
     let identity_of = |what: &str| format!("{}/{}{what}", identity.namespace, identity.name);
     let Postgres { version, image, connection, databases, globals } = postgres;
-    let Databases { include, exclude, retired } = databases;
+    let Databases { include: _, exclude, retired } = databases;
     let Verification { level, max_shrink, scrub } = verification;
     if !(1..=100).contains(max_shrink) {
         return Err(value("verification.maxShrink", "write a percentage from 1 to 100"));
@@ -207,7 +198,7 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         catch_up: *catch_up,
         image: valid_image(*version, image.as_deref())?,
         connection: connection::connection(connection)?,
-        include: valid_patterns("postgres.databases.include", include, 1)?,
+        include: valid_include(databases)?,
         exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
         globals: *globals,
         dump: valid_dump(dump)?,
@@ -250,22 +241,18 @@ fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
 /// `90m`, `26h`, `8d`.
 pub(crate) fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = max_age else { return Ok(None) };
-    let age = length_of_time(text)
-        .ok_or(value("objectives.maxAge", "write a length of time such as 26h, 90m or 8d, at most 399d"))?;
-    Ok(Some(age))
-}
-
-/// `None` for what is no length of time, or one that no objective may have.
-pub(crate) fn length_of_time(text: &str) -> Option<SignedDuration> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let minutes = match unit {
-        "m" => 1,
-        "h" => 60,
-        "d" => 24 * 60,
-        _ => return None,
+    let parsed = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let minutes = match unit {
+            "m" => 1,
+            "h" => 60,
+            "d" => 24 * 60,
+            _ => return None,
+        };
+        number.parse::<i64>().ok()?.checked_mul(minutes).filter(|minutes| (1..=9999 * 60).contains(minutes))
     };
-    let minutes = number.parse::<i64>().ok()?.checked_mul(minutes)?;
-    (1..=9999 * 60).contains(&minutes).then(|| SignedDuration::from_mins(minutes))
+    let minutes = parsed().ok_or(value("objectives.maxAge", words::MAX_AGE))?;
+    Ok(Some(SignedDuration::from_mins(minutes)))
 }
 
 fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {
@@ -275,14 +262,8 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
         (None, Some(image)) if (1..=512).contains(&image.len()) && !image.contains(char::is_whitespace) => {
             Ok(PostgresImage::Named(image.to_owned()))
         }
-        (None, Some(_)) => {
-            Err(value("postgres.image", "write an image's name, for example docker.io/library/postgres:17"))
-        }
-        _ => Err(Invalid::OneOf {
-            at: "postgres",
-            one: "version (17)",
-            other: "image (docker.io/library/postgres:17)",
-        }),
+        (None, Some(_)) => Err(value("postgres.image", words::IMAGE)),
+        _ => Err(value("postgres", words::VERSION_OR_IMAGE)),
     }
 }
 
@@ -295,13 +276,14 @@ fn optional_secret(
 
 fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {
     let SecretKeyRef { name, key } = secret;
-    if is_object_name(name)
-        && (1..=253).contains(&key.len())
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    {
-        return Ok(secret.clone());
+    if !is_object_name(name) {
+        return Err(value(field, words::OBJECT_NAME));
     }
-    Err(value(field, "write the name of a Secret and of a key in it"))
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !(1..=253).contains(&key.len()) || !key.chars().all(plain) {
+        return Err(value(field, words::KEY));
+    }
+    Ok(secret.clone())
 }
 
 fn valid_patterns(field: &'static str, patterns: &[String], least: usize) -> Result<Vec<String>, Invalid> {
@@ -316,6 +298,16 @@ fn valid_patterns(field: &'static str, patterns: &[String], least: usize) -> Res
     ))
 }
 
+fn valid_include(Databases { include, exclude, retired }: &Databases) -> Result<Vec<String>, Invalid> {
+    if include.iter().any(|name| exclude.contains(name)) {
+        return Err(value("postgres.databases", words::INCLUDED_AND_EXCLUDED));
+    }
+    if include.iter().any(|name| retired.contains(name)) {
+        return Err(value("postgres.databases", words::INCLUDED_AND_RETIRED));
+    }
+    valid_patterns("postgres.databases.include", include, 1)
+}
+
 fn valid_dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     let Dump {
         compression,
@@ -328,36 +320,28 @@ fn valid_dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     if exclude_table_data.len() > 100
         || exclude_table_data.iter().any(|p| !(1..=127).contains(&p.chars().count()) || !p.contains('.'))
     {
-        return Err(value(
-            "dump.excludeTableData",
-            "write at most 100 times <schema>.<table>, for example public.sessions or audit.*",
-        ));
+        return Err(value("dump.excludeTableData", words::TABLE));
     }
     if let Some(Compression { method, level }) = compression {
-        let most = match method {
-            CompressionMethod::Zstd => 22,
-            CompressionMethod::Gzip => 9,
-            CompressionMethod::Lz4 => 12,
-            CompressionMethod::None => 0,
+        let (most, wanted) = match method {
+            CompressionMethod::Zstd => (22, words::ZSTD_LEVEL),
+            CompressionMethod::Gzip => (9, words::GZIP_LEVEL),
+            CompressionMethod::Lz4 => (12, words::LZ4_LEVEL),
+            CompressionMethod::None => (0, words::NO_LEVEL),
         };
         if level.is_some_and(|level| !(1..=most).contains(&level)) {
-            return Err(value(
-                "dump.compression.level",
-                "write 1 to 22 for Zstd, 1 to 9 for Gzip, 1 to 12 for Lz4, and none for None",
-            ));
+            return Err(value("dump.compression", wanted));
         }
     }
     let lock_timeout = seconds(lock_timeout).filter(|time| (1..=240).contains(time));
     let max_replica_lag = seconds(max_replica_lag).filter(|time| (1..=86_400).contains(time));
     Ok(ValidDump {
         compression: compression.clone(),
-        lock_timeout: lock_timeout
-            .ok_or(value("dump.lockTimeout", "write a time from 1s to 4m, for example 5s"))?,
+        lock_timeout: lock_timeout.ok_or(value("dump.lockTimeout", words::LOCK_TIMEOUT))?,
         exclude_table_data: exclude_table_data.clone(),
         allow_newer_client: *allow_newer_client,
         strict_extensions: *strict_extensions,
-        max_replica_lag: max_replica_lag
-            .ok_or(value("dump.maxReplicaLag", "write a time from 1s to 24h, for example 5m"))?,
+        max_replica_lag: max_replica_lag.ok_or(value("dump.maxReplicaLag", words::REPLICA_LAG))?,
     })
 }
 
@@ -427,20 +411,15 @@ fn valid_count(count: i32) -> Result<Count, Invalid> {
     match u32::try_from(count) {
         Ok(n @ 1..=10_000) => Ok(Count::Newest(n)),
         Err(_) if count == -1 => Ok(Count::All),
-        _ => Err(value(
-            "retention",
-            "write counts from 1 to 10000, or -1 for all; leave a rule out to not have it",
-        )),
+        _ => Err(value("retention", words::COUNT)),
     }
 }
 
 fn valid_length(text: &str) -> Result<Within, Invalid> {
-    text.parse().ok().filter(|within| *within != Within::default()).ok_or_else(|| {
-        value(
-            "retention",
-            "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once",
-        )
-    })
+    text.parse()
+        .ok()
+        .filter(|within| *within != Within::default())
+        .ok_or_else(|| value("retention", words::LENGTH))
 }
 
 fn is_object_name(name: &str) -> bool {

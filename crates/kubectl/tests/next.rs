@@ -92,6 +92,7 @@ fn a_refused_schedule_says_why() {
         assert_eq!(output.status.code(), Some(1));
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(words.starts_with(why), "{words}");
+        assert_eq!(words.lines().count(), 1, "{words}");
         assert!(output.stdout.is_empty());
     }
     let output = next(&["--schedule", "@daily", "--time-zone", "Mars/Olympus"]);

@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// How databases are dumped.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,15 +19,15 @@ pub struct Dump {
     /// of that table waits for the same time, so it is short; the backup tries again half a minute later, five times in
     /// all. Default: 5s.
     #[serde(default = "default_lock_timeout")]
-    #[schemars(length(max = 8))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,4}[smh]$') && duration(self) >= duration('1s') && duration(self) <= duration('4m')").message("write a time from 1s to 4m, for example 5s"))]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new(words::IS_LOCK_TIMEOUT).message(words::LOCK_TIMEOUT))]
     pub lock_timeout: String,
 
     /// Tables whose rows are left out; their definitions are not. Write <schema>.<table>, with * for any characters
     /// and ? for one, for example audit.* or public.sessions. A partition is a table of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 127)))]
-    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message("write <schema>.<table>, for example public.sessions or audit.*"))]
+    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message(words::TABLE))]
     pub exclude_table_data: Vec<String>,
 
     /// Allows client tools of a newer major version than the server's. Their archives may not restore into a server of
@@ -41,17 +43,18 @@ pub struct Dump {
     /// How far a standby may be behind its primary, for example 5m; at most 24h. A backup from one that is further behind
     /// is refused. Default: 5m.
     #[serde(default = "default_max_replica_lag")]
-    #[schemars(length(max = 8))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{1,5}[smh]$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("write a time from 1s to 24h, for example 5m"))]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new(words::IS_REPLICA_LAG).message(words::REPLICA_LAG))]
     pub max_replica_lag: String,
 }
 
 /// How archives are compressed.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("self.method == 'None' ? !has(self.level) : true").message("leave level out: without compression there is none"),
-    validation = Rule::new("self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true").message("level: gzip has 1 to 9"),
-    validation = Rule::new("self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true").message("level: lz4 has 1 to 12")
+    validation = Rule::new("self.method == 'None' ? !has(self.level) || self.level < 1 : true").message(words::NO_LEVEL),
+    validation = Rule::new("self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true").message(words::GZIP_LEVEL),
+    validation = Rule::new("self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true").message(words::LZ4_LEVEL),
+    validation = Rule::new("self.method == 'Zstd' && has(self.level) ? self.level <= 22 : true").message(words::ZSTD_LEVEL)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Compression {
@@ -60,7 +63,7 @@ pub struct Compression {
 
     /// The level: 1 to 22 for Zstd, 1 to 9 for Gzip, 1 to 12 for Lz4. Default: 1, the fastest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 22))]
+    #[schemars(range(min = 1))]
     pub level: Option<u32>,
 }
 

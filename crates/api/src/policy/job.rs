@@ -9,6 +9,8 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// How the Jobs of backups and scrubs and their pods run. The names are those of Kubernetes.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,30 +66,33 @@ pub struct JobOptions {
 
     /// The PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
     pub priority_class_name: Option<String>,
 
     /// Labels of the pods, for network policies or an identity of the cloud. Those of pgbackup stay as they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/') && key != 'app.kubernetes.io/managed-by')").message("labels under pgbackup.dev/ and app.kubernetes.io/managed-by are pgbackup's own; choose other keys"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/') && key != 'app.kubernetes.io/managed-by')").message(words::OWN_LABEL))]
     pub pod_labels: BTreeMap<String, String>,
 
     /// Annotations of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/'))").message("annotations under pgbackup.dev/ are pgbackup's own; choose other keys"))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/'))").message(words::OWN_ANNOTATION))]
     pub pod_annotations: BTreeMap<String, String>,
 
     /// The ServiceAccount of the pods, for an identity of the cloud that may use the bucket. Its token for the Kubernetes API
     /// is never mounted. Default: the namespace's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
     pub service_account_name: Option<String>,
 
     /// Secrets with the credentials of image registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))").message(words::SECRETS_TWICE))]
     pub image_pull_secrets: Vec<super::SecretRef>,
 }
 
@@ -98,11 +103,13 @@ pub struct Resources {
     /// What the scheduler sets aside, for example cpu: 100m and memory: 256Mi.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
+    #[x_kube(validation = Rule::new(words::ARE_QUANTITIES).message(words::QUANTITY))]
     pub requests: BTreeMap<String, IntOrString>,
 
     /// What the container may not go beyond.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
+    #[x_kube(validation = Rule::new(words::ARE_QUANTITIES).message(words::QUANTITY))]
     pub limits: BTreeMap<String, IntOrString>,
 }
 

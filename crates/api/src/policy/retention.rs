@@ -3,15 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What to write for a count that the schema lets through and that means nothing.
-const NO_RULE: &str = "write how many to keep, or -1 for all; leave a rule out to not have it";
-
-/// The form of a length of time, in CEL.
-const IS_LENGTH: &str = "self.matches('^([0-9]{1,4}[ymdh]){1,4}$') && !self.matches('(y.*y|m.*m|d.*d|h.*h)') && self.matches('[1-9]')";
-
-/// What to write for a length of time.
-const LENGTH: &str =
-    "write a length of time such as 14d, 1y6m or 2d12h: years, months, days and hours, each at most once";
+use crate::words;
 
 /// Which copies are kept: the rules of restic's forget, over verified copies only.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,75 +11,75 @@ const LENGTH: &str =
 pub struct Retention {
     /// Keep the newest n copies; -1 keeps all, as in the other rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_last: Option<i32>,
 
     /// Keep the newest copy of each of the last n hours that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_hourly: Option<i32>,
 
     /// Keep the newest copy of each of the last n days that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_daily: Option<i32>,
 
     /// Keep the newest copy of each of the last n ISO weeks that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_weekly: Option<i32>,
 
     /// Keep the newest copy of each of the last n months that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_monthly: Option<i32>,
 
     /// Keep the newest copy of each of the last n years that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -1, max = 10000))]
-    #[x_kube(validation = Rule::new("self != 0").message(NO_RULE))]
+    #[schemars(range(max = 10000))]
+    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
     pub keep_yearly: Option<i32>,
 
     /// Keep all copies that are younger than this, counted back from the newest verified copy: years, months, days
     /// and hours, for example 14d, 1y6m or 2d12h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within: Option<String>,
 
     /// Keep the newest copy of each hour, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within_hourly: Option<String>,
 
     /// Keep the newest copy of each day, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within_daily: Option<String>,
 
     /// Keep the newest copy of each ISO week, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within_weekly: Option<String>,
 
     /// Keep the newest copy of each month, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within_monthly: Option<String>,
 
     /// Keep the newest copy of each year, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(IS_LENGTH).message(LENGTH))]
+    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
     pub keep_within_yearly: Option<String>,
 
     /// The newest n verified copies of each database that was ever stored stay whatever the rules say, until the

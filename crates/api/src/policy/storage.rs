@@ -5,10 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretKeyRef;
+use crate::words;
 
 /// Where the copies go. Write one of volume, s3, gcs and azure.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message("write exactly one of volume, s3, gcs and azure"))]
+#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message(words::ONE_STORAGE))]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// A volume of the cluster.
@@ -31,57 +32,55 @@ pub struct Storage {
     /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
     /// the folder is taken over this does nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(words::IS_OWNER).message(words::OWNER))]
     pub adopt_from: Option<String>,
 }
 
 /// A volume of the cluster.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStorage {
     /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
-    #[schemars(length(min = 1, max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
     pub claim_name: String,
 
     /// A folder in the volume, made if it is not there. Default: the volume's root. Copies go to
     /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
-    )]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
     pub sub_path: Option<String>,
 }
 
 /// A bucket of Amazon S3, or of a store that speaks the same.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && self.endpoint.startsWith('https://') : true").message("caSecretRef has a meaning with an endpoint that begins with https:// only"))]
+#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && !self.endpoint.startsWith('http://') : true").message(words::S3_CA_UNUSED))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Storage {
     /// The bucket. It must exist.
-    #[schemars(length(min = 1, max = 255), pattern("^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    #[schemars(length(max = 255))]
+    #[x_kube(validation = Rule::new(words::IS_S3_BUCKET).message(words::S3_BUCKET))]
     pub bucket: String,
 
     /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/, so many
     /// policies, of many clusters if each has its own prefix, can share a bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
-    )]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
     pub prefix: Option<String>,
 
     /// The store's address, for example https://s3.example.org:9000. Default: Amazon's, of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 500),
-        pattern("^https?://[A-Za-z0-9._:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$")
-    )]
+    #[schemars(length(max = 500))]
+    #[x_kube(validation = Rule::new(words::IS_ENDPOINT).message(words::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The region, for example eu-central-1. Default: us-east-1, which stores other than Amazon's mostly ignore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9-]+$"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(words::IS_REGION).message(words::REGION))]
     pub region: Option<String>,
 
     /// Whether the bucket is in the path of a URL (https://host/bucket) and not in its host name
@@ -111,8 +110,11 @@ pub struct S3Storage {
     /// The storage class of the copies, for example STANDARD_IA. Default: the bucket's. Copies are read back after they
     /// are stored, so classes that cannot be read at once are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Za-z0-9_-]+$"))]
-    #[x_kube(validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message("copies are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = Rule::new(words::IS_S3_CLASS).message(words::S3_CLASS),
+        validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message(words::ARCHIVE_CLASS)
+    )]
     pub storage_class: Option<String>,
 
     /// A checksum that goes with each request, for the store to compare: SHA256 or CRC64NVME. Buckets with object lock
@@ -134,7 +136,7 @@ pub struct S3Credentials {
 
 /// How S3 encrypts what it stores.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message("kmsKeyId has a meaning with the algorithm aws:kms only"))]
+#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message(words::KMS_KEY_UNUSED))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Encryption {
     /// AES256 (the store's own keys) or aws:kms (a key of the key management service).
@@ -142,7 +144,8 @@ pub struct S3Encryption {
 
     /// The key's id or ARN. Default: the account's key for S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048), pattern("^[A-Za-z0-9:/_-]+$"))]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new(words::IS_KMS_KEY).message(words::KMS_KEY))]
     pub kms_key_id: Option<String>,
 }
 
@@ -173,15 +176,14 @@ pub enum S3Checksum {
 #[serde(rename_all = "camelCase")]
 pub struct GcsStorage {
     /// The bucket. It must exist.
-    #[schemars(length(min = 3, max = 222), pattern("^[a-z0-9][a-z0-9._-]*$"))]
+    #[schemars(length(max = 222))]
+    #[x_kube(validation = Rule::new(words::IS_GCS_BUCKET).message(words::GCS_BUCKET))]
     pub bucket: String,
 
     /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
-    )]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
     pub prefix: Option<String>,
 
     /// The service account. It needs to list, read, create and delete objects. Default: what the cluster gives to the
@@ -195,7 +197,8 @@ pub struct GcsStorage {
 
     /// The storage class of the copies, for example NEARLINE. Default: the bucket's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), pattern("^[A-Z_]+$"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(words::IS_GCS_CLASS).message(words::GCS_CLASS))]
     pub storage_class: Option<String>,
 }
 
@@ -208,31 +211,29 @@ pub struct GcsCredentials {
 }
 
 /// A container of Azure Blob Storage.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureStorage {
     /// The storage account.
-    #[schemars(length(min = 3, max = 24), pattern("^[a-z0-9]+$"))]
+    #[schemars(length(max = 100))]
+    #[x_kube(validation = Rule::new(words::IS_ACCOUNT).message(words::ACCOUNT))]
     pub account: String,
 
     /// The container. It must exist.
-    #[schemars(length(min = 3, max = 63), pattern("^[a-z0-9][a-z0-9-]*$"))]
+    #[schemars(length(max = 100))]
+    #[x_kube(validation = Rule::new(words::IS_CONTAINER).message(words::CONTAINER))]
     pub container: String,
 
     /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        pattern("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
-    )]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
     pub prefix: Option<String>,
 
     /// The address of the account's blobs, where it is not https://<account>.blob.core.windows.net.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 500),
-        pattern("^https?://[A-Za-z0-9._:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$")
-    )]
+    #[schemars(length(max = 500))]
+    #[x_kube(validation = Rule::new(words::IS_ENDPOINT).message(words::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The account's key, or a shared access signature that allows to list, read, create, write and delete. Default:
@@ -247,7 +248,7 @@ pub struct AzureStorage {
 
 /// An account key or a shared access signature of Azure Storage.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message("write either accountKeySecretRef or sasTokenSecretRef, not both"))]
+#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message(words::KEY_OR_TOKEN))]
 #[serde(rename_all = "camelCase")]
 pub struct AzureCredentials {
     /// The key of a Secret that holds a key of the storage account.

@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// How a copy is checked after it is stored.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,11 +39,12 @@ pub struct Verification {
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
     /// When: as spec.schedule, in the policy's time zone.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(max = 100))]
     #[x_kube(
-        validation = Rule::new("!self.startsWith('@every')").message("@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""),
-        validation = Rule::new("!self.contains('TZ')").message("write the time zone in spec.timeZone, not in the schedule"),
-        validation = Rule::new(r"self == '' || self.startsWith('@') || self.contains('TZ') || self.matches(r'^\s*\S+(\s+\S+){4}\s*$')").message("write five fields (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds")
+        validation = Rule::new("!self.startsWith('@every')").message(words::EVERY),
+        validation = Rule::new("self.startsWith('@') || !self.contains('TZ')").message(words::ZONE_IN_SCHEDULE),
+        validation = Rule::new(words::IS_NICKNAME).message(words::NICKNAME),
+        validation = Rule::new(words::HAS_FIVE_FIELDS).message(words::FIVE_FIELDS)
     )]
     pub schedule: String,
 

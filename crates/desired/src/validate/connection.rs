@@ -1,6 +1,11 @@
 //! How the server is reached.
 
-use api::policy::{Connection, SecretKeyRef, SecretRef, SslMode};
+use std::net::Ipv6Addr;
+
+use api::{
+    policy::{Connection, SecretKeyRef, SecretRef, SslMode},
+    words,
+};
 
 use super::{Invalid, is_object_name, optional_secret, valid_secret, value};
 
@@ -59,29 +64,20 @@ pub(super) fn connection(given: &Connection) -> Result<ValidConnection, Invalid>
     let server = match (host, uri_secret_ref) {
         (Some(host), None) => address(host, given)?,
         (None, Some(uri)) => by_uri(uri, given)?,
-        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "host", other: "uriSecretRef" }),
+        _ => return Err(value("postgres.connection", words::HOST_OR_URI)),
     };
     let ca = optional_secret("postgres.connection.caSecretRef", ca_secret_ref.as_ref())?;
     let client_certificate = client_certificate_secret_ref.clone();
     if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
-        return Err(value("postgres.connection.clientCertificateSecretRef", "write the name of a Secret"));
+        return Err(value("postgres.connection.clientCertificateSecretRef", words::OBJECT_NAME));
     }
     if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
-        return Err(value(
-            "postgres.connection",
-            "a client certificate needs an encrypted connection: write another sslMode than disable",
-        ));
+        return Err(value("postgres.connection", words::CERTIFICATE_UNUSED));
     }
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
     match &ca {
-        None if verifies => Err(value(
-            "postgres.connection",
-            "sslMode verify-ca and verify-full need caSecretRef: the certificate of the CA that signed the server's",
-        )),
-        Some(_) if !verifies => Err(value(
-            "postgres.connection",
-            "caSecretRef has a meaning with sslMode verify-ca or verify-full only",
-        )),
+        None if verifies => Err(value("postgres.connection", words::CA_MISSING)),
+        Some(_) if !verifies => Err(value("postgres.connection", words::CA_UNUSED)),
         _ => Ok(ValidConnection { server, ssl_mode: *ssl_mode, ca, client_certificate }),
     }
 }
@@ -90,12 +86,10 @@ fn address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
     let Connection {
         port, user, user_secret_ref, password_secret_ref, client_certificate_secret_ref, ..
     } = connection;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-    if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
-        return Err(value(
-            "postgres.connection.host",
-            "write one host name or address, for example shop-db.shop.svc",
-        ));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_name = (1..=253).contains(&host.len()) && host.chars().all(plain);
+    if !is_name && host.parse::<Ipv6Addr>().is_err() {
+        return Err(value("postgres.connection.host", words::HOST));
     }
     if *port == 0 {
         return Err(value("postgres.connection.port", "write a port from 1 to 65535, for example 5432"));
@@ -106,14 +100,11 @@ fn address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
             return Err(value("postgres.connection.user", "write a role's name of 1 to 63 bytes"));
         }
         (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
-        _ => return Err(Invalid::OneOf { at: "postgres.connection", one: "user", other: "userSecretRef" }),
+        _ => return Err(value("postgres.connection", words::USER_OR_SECRET)),
     };
     let password = optional_secret("postgres.connection.passwordSecretRef", password_secret_ref.as_ref())?;
     if password.is_none() && client_certificate_secret_ref.is_none() {
-        return Err(value(
-            "postgres.connection",
-            "write passwordSecretRef, or clientCertificateSecretRef, or both",
-        ));
+        return Err(value("postgres.connection", words::PASSWORD_OR_CERTIFICATE));
     }
     Ok(Server::Address { host: host.to_owned(), port: *port, user, password })
 }
@@ -121,10 +112,7 @@ fn address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
 fn by_uri(uri: &SecretKeyRef, connection: &Connection) -> Result<Server, Invalid> {
     let Connection { port, user, user_secret_ref, password_secret_ref, .. } = connection;
     if *port != 5432 || user.is_some() || user_secret_ref.is_some() || password_secret_ref.is_some() {
-        return Err(value(
-            "postgres.connection",
-            "with uriSecretRef leave out port, user, userSecretRef and passwordSecretRef: the URI has them",
-        ));
+        return Err(value("postgres.connection", words::URI_HAS_THEM));
     }
     Ok(Server::Uri(valid_secret("postgres.connection.uriSecretRef", uri)?))
 }

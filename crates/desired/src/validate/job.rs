@@ -1,11 +1,19 @@
 //! How Jobs and pods run. What Kubernetes itself checks when the CronJob is made is left to it: its words are in `Ready`.
 
+use std::collections::BTreeSet;
+
 use api::{
     meta,
     policy::{JobOptions, Resources, SecretRef},
+    words,
 };
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Invalid, is_object_name, value};
+
+/// What may stand behind the number of a quantity.
+const UNITS: [&str; 16] =
+    ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     let JobOptions {
@@ -15,10 +23,10 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
         successful_jobs_history_limit,
         failed_jobs_history_limit,
         run_as_user,
-        node_selector: _,
-        tolerations: _,
+        node_selector,
+        tolerations,
         affinity: _,
-        priority_class_name: _,
+        priority_class_name,
         pod_labels,
         pod_annotations,
         service_account_name,
@@ -47,24 +55,53 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     {
         return Err(value("job.resources", "write at most 10 resources"));
     }
+    let amounts =
+        resources.iter().flat_map(|Resources { requests, limits }| requests.values().chain(limits.values()));
+    if !amounts.clone().all(is_quantity) {
+        return Err(value("job.resources", words::QUANTITY));
+    }
+    for (field, count, most) in [
+        ("job.nodeSelector", node_selector.len(), 20),
+        ("job.tolerations", tolerations.len(), 20),
+        ("job.podLabels", pod_labels.len(), 20),
+        ("job.podAnnotations", pod_annotations.len(), 20),
+        ("job.imagePullSecrets", image_pull_secrets.len(), 10),
+    ] {
+        if count > most {
+            return Err(value(field, "write fewer: 20 at most, and 10 Secrets"));
+        }
+    }
     let ours = |key: &String| key.starts_with(meta::OWN_KEYS) || key == meta::MANAGED_BY_LABEL;
     if pod_labels.keys().any(ours) {
-        return Err(value(
-            "job.podLabels",
-            "labels under pgbackup.dev/ and app.kubernetes.io/managed-by are pgbackup's own; choose other keys",
-        ));
+        return Err(value("job.podLabels", words::OWN_LABEL));
     }
     if pod_annotations.keys().any(|key| key.starts_with(meta::OWN_KEYS)) {
-        return Err(value(
-            "job.podAnnotations",
-            "annotations under pgbackup.dev/ are pgbackup's own; choose other keys",
-        ));
+        return Err(value("job.podAnnotations", words::OWN_ANNOTATION));
     }
-    if service_account_name.as_ref().is_some_and(|name| !is_object_name(name)) {
-        return Err(value("job.serviceAccountName", "write the name of a ServiceAccount"));
+    for (field, name) in
+        [("job.serviceAccountName", service_account_name), ("job.priorityClassName", priority_class_name)]
+    {
+        if name.as_ref().is_some_and(|name| !is_object_name(name)) {
+            return Err(value(field, words::OBJECT_NAME));
+        }
     }
     if image_pull_secrets.iter().any(|SecretRef { name }| !is_object_name(name)) {
-        return Err(value("job.imagePullSecrets", "write the names of Secrets"));
+        return Err(value("job.imagePullSecrets", words::OBJECT_NAME));
+    }
+    let names: BTreeSet<&str> = image_pull_secrets.iter().map(|SecretRef { name }| name.as_str()).collect();
+    if names.len() < image_pull_secrets.len() {
+        return Err(value("job.imagePullSecrets", words::SECRETS_TWICE));
     }
     Ok(job.clone())
+}
+
+/// A number, and what stands behind it: `100m`, `1.5Gi`, `2e3`.
+fn is_quantity(amount: &IntOrString) -> bool {
+    let IntOrString::String(text) = amount else { return true };
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, unit) = unsigned.split_at(end);
+    let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
+    let exponent = |unit: &str| unit.strip_prefix(['e', 'E']).is_some_and(|rest| rest.parse::<i32>().is_ok());
+    digits(number) > 0 && number.matches('.').count() <= 1 && (UNITS.contains(&unit) || exponent(unit))
 }

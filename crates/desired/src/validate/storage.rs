@@ -1,8 +1,13 @@
 //! Where the copies go.
 
-use api::policy::{
-    AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Credentials, S3Encryption,
-    S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
+use std::ops::RangeInclusive;
+
+use api::{
+    policy::{
+        AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Credentials, S3Encryption,
+        S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
+    },
+    words,
 };
 
 use super::{Invalid, is_object_name, optional_secret, valid_secret, value};
@@ -30,7 +35,7 @@ pub(super) fn storage(given: &Storage) -> Result<ValidStorage, Invalid> {
         (None, Some(s3), None, None) => valid_s3(s3).map(|s3| ValidStorage::S3(Box::new(s3))),
         (None, None, Some(gcs), None) => valid_gcs(gcs).map(ValidStorage::Gcs),
         (None, None, None, Some(azure)) => valid_azure(azure).map(ValidStorage::Azure),
-        _ => Err(value("storage", "write exactly one of volume, s3, gcs and azure")),
+        _ => Err(value("storage", words::ONE_STORAGE)),
     }
 }
 
@@ -38,7 +43,7 @@ pub(super) fn owner(given: &Storage) -> Result<Option<String>, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let uid = given.adopt_from.as_deref();
     if uid.is_some_and(|uid| uid.is_empty() || uid.len() > 64 || !uid.chars().all(plain)) {
-        return Err(value("storage.adoptFrom", "write the UID that the condition RetentionHealthy names"));
+        return Err(value("storage.adoptFrom", words::OWNER));
     }
     Ok(uid.map(str::to_owned))
 }
@@ -46,7 +51,7 @@ pub(super) fn owner(given: &Storage) -> Result<Option<String>, Invalid> {
 fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {
     let VolumeStorage { claim_name, sub_path } = volume;
     if !is_object_name(claim_name) {
-        return Err(value("storage.volume.claimName", "write the name of a PersistentVolumeClaim"));
+        return Err(value("storage.volume.claimName", words::OBJECT_NAME));
     }
     valid_path("storage.volume.subPath", sub_path.as_deref())?;
     Ok(volume.clone())
@@ -66,36 +71,36 @@ fn valid_s3(s3: &S3Storage) -> Result<S3Storage, Invalid> {
         storage_class,
         checksum_algorithm: _,
     } = s3;
-    valid_word("storage.s3.bucket", Some(bucket), 255, "._-")?;
+    if !starts_with(bucket, letter) || !is_word(bucket, 1..=255, letter, "._-") {
+        return Err(value("storage.s3.bucket", words::S3_BUCKET));
+    }
     valid_path("storage.s3.prefix", prefix.as_deref())?;
     valid_endpoint("storage.s3.endpoint", endpoint.as_deref())?;
-    valid_word("storage.s3.region", region.as_deref(), 64, "-")?;
-    valid_word("storage.s3.storageClass", storage_class.as_deref(), 64, "_-")?;
-    if storage_class.as_deref().is_some_and(|class| ARCHIVES.contains(&class)) {
-        return Err(value(
-            "storage.s3.storageClass",
-            "copies are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR",
-        ));
+    if !region.as_deref().is_none_or(|region| is_word(region, 1..=64, letter, "-")) {
+        return Err(value("storage.s3.region", words::REGION));
     }
-    for credentials in [credentials, prune_credentials].into_iter().flatten() {
+    if !storage_class.as_deref().is_none_or(|class| is_word(class, 1..=64, letter, "_-")) {
+        return Err(value("storage.s3.storageClass", words::S3_CLASS));
+    }
+    if storage_class.as_deref().is_some_and(|class| ARCHIVES.contains(&class)) {
+        return Err(value("storage.s3.storageClass", words::ARCHIVE_CLASS));
+    }
+    let both = [("storage.s3.credentials", credentials), ("storage.s3.pruneCredentials", prune_credentials)];
+    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
         let S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref } = credentials;
-        valid_secret("storage.s3.credentials", access_key_id_secret_ref)?;
-        valid_secret("storage.s3.credentials", secret_access_key_secret_ref)?;
+        valid_secret(field, access_key_id_secret_ref)?;
+        valid_secret(field, secret_access_key_secret_ref)?;
     }
     optional_secret("storage.s3.caSecretRef", ca_secret_ref.as_ref())?;
     if ca_secret_ref.is_some() && !endpoint.as_ref().is_some_and(|url| url.starts_with("https://")) {
-        return Err(value(
-            "storage.s3",
-            "caSecretRef has a meaning with an endpoint that begins with https:// only",
-        ));
+        return Err(value("storage.s3", words::S3_CA_UNUSED));
     }
     if let Some(S3Encryption { algorithm, kms_key_id }) = server_side_encryption {
-        valid_word("storage.s3.serverSideEncryption.kmsKeyId", kms_key_id.as_deref(), 2048, ":/_-")?;
+        if !kms_key_id.as_deref().is_none_or(|key| is_word(key, 1..=2048, letter, ":/_-")) {
+            return Err(value("storage.s3.serverSideEncryption.kmsKeyId", words::KMS_KEY));
+        }
         if kms_key_id.is_some() && *algorithm != S3EncryptionAlgorithm::Kms {
-            return Err(value(
-                "storage.s3.serverSideEncryption",
-                "kmsKeyId has a meaning with the algorithm aws:kms only",
-            ));
+            return Err(value("storage.s3.serverSideEncryption", words::KMS_KEY_UNUSED));
         }
     }
     Ok(s3.clone())
@@ -103,33 +108,42 @@ fn valid_s3(s3: &S3Storage) -> Result<S3Storage, Invalid> {
 
 fn valid_gcs(gcs: &GcsStorage) -> Result<GcsStorage, Invalid> {
     let GcsStorage { bucket, prefix, credentials, prune_credentials, storage_class } = gcs;
-    valid_word("storage.gcs.bucket", Some(bucket), 222, "._-")?;
+    if !starts_with(bucket, lower) || !is_word(bucket, 3..=222, lower, "._-") {
+        return Err(value("storage.gcs.bucket", words::GCS_BUCKET));
+    }
     valid_path("storage.gcs.prefix", prefix.as_deref())?;
-    valid_word("storage.gcs.storageClass", storage_class.as_deref(), 64, "_")?;
-    for credentials in [credentials, prune_credentials].into_iter().flatten() {
+    let upper = |c: char| c.is_ascii_uppercase();
+    if !storage_class.as_deref().is_none_or(|class| is_word(class, 1..=64, upper, "_")) {
+        return Err(value("storage.gcs.storageClass", words::GCS_CLASS));
+    }
+    let both =
+        [("storage.gcs.credentials", credentials), ("storage.gcs.pruneCredentials", prune_credentials)];
+    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
         let GcsCredentials { service_account_key_secret_ref } = credentials;
-        valid_secret("storage.gcs.credentials", service_account_key_secret_ref)?;
+        valid_secret(field, service_account_key_secret_ref)?;
     }
     Ok(gcs.clone())
 }
 
 fn valid_azure(azure: &AzureStorage) -> Result<AzureStorage, Invalid> {
     let AzureStorage { account, container, prefix, endpoint, credentials, prune_credentials } = azure;
-    valid_word("storage.azure.account", Some(account), 24, "")?;
-    valid_word("storage.azure.container", Some(container), 63, "-")?;
+    if !is_word(account, 3..=24, lower, "") {
+        return Err(value("storage.azure.account", words::ACCOUNT));
+    }
+    if !starts_with(container, lower) || !is_word(container, 3..=63, lower, "-") {
+        return Err(value("storage.azure.container", words::CONTAINER));
+    }
     valid_path("storage.azure.prefix", prefix.as_deref())?;
     valid_endpoint("storage.azure.endpoint", endpoint.as_deref())?;
-    for credentials in [credentials, prune_credentials].into_iter().flatten() {
+    let both =
+        [("storage.azure.credentials", credentials), ("storage.azure.pruneCredentials", prune_credentials)];
+    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
         let AzureCredentials { account_key_secret_ref, sas_token_secret_ref } = credentials;
         if account_key_secret_ref.is_some() == sas_token_secret_ref.is_some() {
-            return Err(Invalid::OneOf {
-                at: "storage.azure.credentials",
-                one: "accountKeySecretRef",
-                other: "sasTokenSecretRef",
-            });
+            return Err(value(field, words::KEY_OR_TOKEN));
         }
-        optional_secret("storage.azure.credentials", account_key_secret_ref.as_ref())?;
-        optional_secret("storage.azure.credentials", sas_token_secret_ref.as_ref())?;
+        optional_secret(field, account_key_secret_ref.as_ref())?;
+        optional_secret(field, sas_token_secret_ref.as_ref())?;
     }
     Ok(azure.clone())
 }
@@ -141,17 +155,26 @@ fn valid_path(field: &'static str, path: Option<&str>) -> Result<(), Invalid> {
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
     if path.is_some_and(|path| path.len() > 200 || !path.split('/').all(is_part)) {
-        return Err(value(field, "write a relative path of plain names, for example backups/shop"));
+        return Err(value(field, words::PATH));
     }
     Ok(())
 }
 
-fn valid_word(field: &'static str, word: Option<&str>, most: usize, beside: &str) -> Result<(), Invalid> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || beside.contains(c);
-    if word.is_some_and(|word| word.is_empty() || word.len() > most || !word.chars().all(plain)) {
-        return Err(value(field, "write the name that the store knows: plain letters and digits"));
-    }
-    Ok(())
+fn letter(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+}
+
+fn lower(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+fn starts_with(word: &str, is: impl Fn(char) -> bool) -> bool {
+    word.chars().next().is_some_and(is)
+}
+
+/// Whether a word has such a length, and such characters or one of those `beside` them.
+fn is_word(word: &str, lengths: RangeInclusive<usize>, is: impl Fn(char) -> bool, beside: &str) -> bool {
+    lengths.contains(&word.len()) && word.chars().all(|c| is(c) || beside.contains(c))
 }
 
 fn valid_endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
@@ -165,7 +188,7 @@ fn valid_endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid>
         url.len() <= 500 && rest.is_some_and(is_plain)
     };
     if url.is_some_and(|url| !is_url(url)) {
-        return Err(value(field, "write a URL such as https://s3.example.org:9000"));
+        return Err(value(field, words::ENDPOINT));
     }
     Ok(())
 }
