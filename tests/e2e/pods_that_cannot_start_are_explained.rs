@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use api::{BackupPolicySpec, policy::SecretKeyRef};
 use domain::{reason::Reason, report::Stage};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::EvictParams;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::api::{DeleteParams, EvictParams};
 use pgbackup_tests::{
     cluster::NODE_VOLUMES,
     condition,
     env::on_volume,
-    manifests,
+    manifests::{self, fill},
     policy::Policy,
     story,
     wait::{self, DEADLINE},
@@ -110,16 +110,31 @@ fn what_only_events_tell_is_explained() -> Result<()> {
         lost.request("now").await?;
         cannot_start(&lost, "hostPath type check failed").await?;
 
+        let no_pod_is_let_in = async |because: &str| {
+            let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
+            wait::until(because, DEADLINE, async || {
+                Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains(because)).then_some(()))
+            })
+            .await
+        };
         env.create(QUOTA).await?;
-        let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
-        wait::until("the quota counts", DEADLINE, async || {
-            Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains("no-room")).then_some(()))
-        })
-        .await?;
+        no_pod_is_let_in("no-room").await?;
         let shop = env.policy("shop", |_| ()).await?;
         shop.ready().await?;
         shop.request("now").await?;
-        cannot_start(&shop, "exceeded quota: no-room").await
+        cannot_start(&shop, "exceeded quota: no-room").await?;
+
+        env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;
+        env.create(&fill(manifests::REFUSAL, &[("NAMESPACE", &env.namespace)])).await?;
+        no_pod_is_let_in("images come from registry.example only").await?;
+        let refused = env.policy("refused", |_| ()).await?;
+        refused.ready().await?;
+        refused.request("now").await?;
+        cannot_start(&refused, "images come from registry.example only").await?;
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            env.kubectl(&["delete", kind, &env.namespace])?;
+        }
+        Ok(())
     })
 }
 
