@@ -4,3 +4,4 @@
 mod a_request_runs_exactly_once;
 mod a_second_replica_takes_over;
 mod an_absence_of_the_operator_is_made_good;
+mod one_namespace_is_enough;

@@ -231,6 +231,17 @@ impl Env {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
+    /// Installs the chart once more, in the test's namespace and with its name, and waits until the operator is ready.
+    /// The operator that all tests share must be stopped before.
+    pub fn install(&self, settings: &[&str]) -> Result<()> {
+        self.cluster.install_release(&self.namespace, &self.namespace, settings)
+    }
+
+    /// Removes what [`Env::install`] installed.
+    pub fn uninstall(&self) -> Result<()> {
+        self.cluster.uninstall_release(&self.namespace, &self.namespace)
+    }
+
     /// Runs kubectl for the cluster, with this on its standard input; returns what it prints.
     pub fn cluster_kubectl(&self, args: &[&str], input: &str) -> Result<String> {
         self.cluster.kubectl(args, input)
