@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use api::{BackupPolicySpec, policy::SecretKeyRef};
-use domain::reason::Reason;
+use domain::{reason::Reason, report::Stage};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::api::{DeleteParams, EvictParams};
 use pgbackup_tests::{
     cluster::NODE_VOLUMES,
     condition,
     env::on_volume,
-    manifests,
+    manifests::{self, fill},
     policy::Policy,
     story,
     wait::{self, DEADLINE},
@@ -108,16 +110,31 @@ fn what_only_events_tell_is_explained() -> Result<()> {
         lost.request("now").await?;
         cannot_start(&lost, "hostPath type check failed").await?;
 
+        let no_pod_is_let_in = async |because: &str| {
+            let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
+            wait::until(because, DEADLINE, async || {
+                Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains(because)).then_some(()))
+            })
+            .await
+        };
         env.create(QUOTA).await?;
-        let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
-        wait::until("the quota counts", DEADLINE, async || {
-            Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains("no-room")).then_some(()))
-        })
-        .await?;
+        no_pod_is_let_in("no-room").await?;
         let shop = env.policy("shop", |_| ()).await?;
         shop.ready().await?;
         shop.request("now").await?;
-        cannot_start(&shop, "exceeded quota: no-room").await
+        cannot_start(&shop, "exceeded quota: no-room").await?;
+
+        env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;
+        env.create(&fill(manifests::REFUSAL, &[("NAMESPACE", &env.namespace)])).await?;
+        no_pod_is_let_in("images come from registry.example only").await?;
+        let refused = env.policy("refused", |_| ()).await?;
+        refused.ready().await?;
+        refused.request("now").await?;
+        cannot_start(&refused, "images come from registry.example only").await?;
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            env.kubectl(&["delete", kind, &env.namespace])?;
+        }
+        Ok(())
     })
 }
 
@@ -132,14 +149,59 @@ fn a_pod_that_the_node_evicts_is_called_so_and_tried_again() -> Result<()> {
             })
             .await?;
         policy
-            .status_with("the node evicted the pod", DEADLINE, |status| {
-                let healthy = condition(status, "BackupHealthy")?;
-                healthy
-                    .message
-                    .contains("a try of full failed and is repeated: the node evicted the pod")
-                    .then_some(())
+            .status_with("the node evicted the pod, and why", DEADLINE, |status| {
+                let message = &condition(status, "BackupHealthy")?.message;
+                let evicted = message.contains("a try of full failed and is repeated: the pod was evicted: ");
+                (evicted && message.contains("8Mi")).then_some(())
             })
             .await
+    })
+}
+
+/// As `kubectl drain` does it. The runner says that it was told to stop; why, only the pod's condition does.
+#[test]
+fn a_pod_that_is_drained_is_called_evicted() -> Result<()> {
+    story("drained", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        let job = policy
+            .start("drained", |run| {
+                run.stop_at(Stage::Dump);
+            })
+            .await?;
+        let pod = job.stopped_at(Stage::Dump).await?;
+        env.api::<Pod>().evict(&pod, &EvictParams::default()).await?;
+        assert_eq!(job.death().await?.report.reason, Some(Reason::Interrupted));
+        policy
+            .status_with("the pod was evicted", DEADLINE, |status| {
+                let message = &condition(status, "BackupHealthy")?.message;
+                let said = "a try of drained failed and is repeated: the pod was evicted in stage dump: Eviction API";
+                message.contains(said).then_some(())
+            })
+            .await
+    })
+}
+
+/// The node is one that does not exist any more: the garbage collector of pods sees no difference to one that was deleted
+/// under its pods.
+#[test]
+fn a_pod_whose_node_is_gone_is_called_so_and_tried_again() -> Result<()> {
+    story("node-lost", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        policy
+            .start("lost", |run| {
+                run.on_node("a-node-that-was-deleted");
+            })
+            .await?;
+        let said =
+            "a try of lost failed and is repeated: the pod's node was lost: PodGC: node no longer exists";
+        policy
+            .status_with(said, DEADLINE, |status| {
+                condition(status, "BackupHealthy")?.message.contains(said).then_some(())
+            })
+            .await?;
+        assert_eq!(policy.jobs().await?, ["lost"], "the Job goes on");
+        Ok(())
     })
 }
 

@@ -4,33 +4,26 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    authorization::v1::SubjectAccessReview,
     core::v1::{Pod, PodSpec},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject},
 };
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
+use kube::{Api, api::ListParams};
+use pgbackup_tests::{
+    Env,
+    cluster::SYSTEM,
+    story,
+    wait::{self, DEADLINE},
 };
-use pgbackup_tests::{cluster::SYSTEM, story};
 use serde_json::json;
 
 #[test]
 fn the_operator_may_not_read_secrets() -> Result<()> {
     story("rights", async |env| {
-        let deployments: Api<Deployment> = Api::namespaced(env.client.clone(), SYSTEM);
-        let deployments = deployments.list(&ListParams::default()).await?;
-        let pod = deployments.items.first().and_then(|operator| operator.spec.template.spec.as_ref());
-        let account =
-            pod.and_then(|pod| pod.service_account_name.clone()).context("the operator's account")?;
-        let user = format!("system:serviceaccount:{SYSTEM}:{account}");
-        let reviews: Api<SubjectAccessReview> = Api::all(env.client.clone());
+        let user = format!("system:serviceaccount:{SYSTEM}:{}", operators_account(&env).await?);
         let may = async |verb: &str, group: &str, resource: &str, subresource: &str| {
-            let review = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": {
-                "namespace": env.namespace, "verb": verb, "group": group, "resource": resource,
-                "subresource": subresource,
-            }}}))?;
-            let answer = reviews.create(&PostParams::default(), &review).await?;
-            anyhow::Ok(answer.status.is_some_and(|status| status.allowed))
+            let namespace = &env.namespace;
+            let asked = json!({"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource});
+            env.may(&user, &asked).await
         };
 
         assert!(may("create", "batch", "jobs", "").await?, "the question is asked rightly");
@@ -51,6 +44,93 @@ fn the_operator_may_not_read_secrets() -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Whatever is bound to it, by whatever name.
+#[test]
+fn the_operators_roles_name_all_they_allow_and_no_secrets() -> Result<()> {
+    story("roles", async |env| {
+        let account = operators_account(&env).await?;
+        let is_the_operator = |subjects: &Option<Vec<Subject>>| {
+            subjects.iter().flatten().any(|subject| {
+                subject.kind == "ServiceAccount"
+                    && subject.name == account
+                    && subject.namespace.as_deref() == Some(SYSTEM)
+            })
+        };
+        let client = || env.client.clone();
+        let mut rules = Vec::new();
+        for binding in Api::<ClusterRoleBinding>::all(client()).list(&ListParams::default()).await? {
+            if is_the_operator(&binding.subjects) {
+                let roles: Api<ClusterRole> = Api::all(client());
+                rules.extend(roles.get(&binding.role_ref.name).await?.rules.unwrap_or_default());
+            }
+        }
+        let of_the_cluster = rules.len();
+        for binding in Api::<RoleBinding>::all(client()).list(&ListParams::default()).await? {
+            if is_the_operator(&binding.subjects) {
+                let namespace = binding.metadata.namespace.unwrap_or_default();
+                let roles: Api<Role> = Api::namespaced(client(), &namespace);
+                rules.extend(roles.get(&binding.role_ref.name).await?.rules.unwrap_or_default());
+            }
+        }
+        assert!(0 < of_the_cluster && of_the_cluster < rules.len(), "both kinds of roles: {rules:?}");
+        for rule in &rules {
+            let groups = rule.api_groups.iter().flatten();
+            let named = groups.chain(rule.resources.iter().flatten()).chain(&rule.verbs);
+            for name in named.chain(rule.non_resource_urls.iter().flatten()) {
+                assert!(!name.contains('*') && !name.starts_with("secrets"), "{rule:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The roles that Kubernetes gives to people include the chart's.
+#[test]
+fn people_may_do_with_policies_what_their_role_says() -> Result<()> {
+    const READ: [&str; 3] = ["get", "list", "watch"];
+    const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+    story("people", async |env| {
+        for (role, may_write) in [("view", false), ("edit", true), ("admin", true)] {
+            let user = format!("{role}-of-{}", env.namespace);
+            let may = async |verb: &str, namespace: &str, subresource: &str| {
+                let asked = json!({
+                    "namespace": namespace, "verb": verb, "group": "pgbackup.dev",
+                    "resource": "backuppolicies", "subresource": subresource,
+                });
+                env.may(&user, &asked).await
+            };
+            assert!(!may("get", &env.namespace, "").await?, "nobody may before it is bound to {role}");
+            let bind = ["create", "rolebinding", role];
+            env.kubectl(
+                &[&bind[..], &[&format!("--clusterrole={role}"), &format!("--user={user}")]].concat(),
+            )?;
+            wait::until(&format!("{role} is bound"), DEADLINE, async || {
+                Ok(may("get", &env.namespace, "").await?.then_some(()))
+            })
+            .await?;
+            for verb in READ {
+                assert!(may(verb, &env.namespace, "").await?, "{role} may {verb} policies");
+            }
+            for verb in WRITE {
+                assert_eq!(may(verb, &env.namespace, "").await?, may_write, "{role}: {verb} policies");
+                assert!(!may(verb, &env.namespace, "status").await?, "{role}: {verb} what the operator says");
+            }
+            for verb in READ.into_iter().chain(WRITE) {
+                assert!(!may(verb, SYSTEM, "").await?, "{role} may {verb} policies of another namespace");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The operator's service account.
+async fn operators_account(env: &Env) -> Result<String> {
+    let deployments: Api<Deployment> = Api::namespaced(env.client.clone(), SYSTEM);
+    let deployments = deployments.list(&ListParams::default()).await?;
+    let pod = deployments.items.first().and_then(|operator| operator.spec.template.spec.as_ref());
+    pod.and_then(|pod| pod.service_account_name.clone()).context("the operator's account")
 }
 
 #[test]

@@ -65,36 +65,38 @@ impl Cluster {
     }
 
     fn install(&self) -> Result<()> {
-        let (operator, runner) = (operator_image(), runner_image());
-        let chart = self.root.join("charts/pgbackup");
-        let chart = chart.to_string_lossy();
+        let chart = self.chart();
         // Helm does not upgrade what it finds, so the chart's README says to do this first.
         let crds = self.door("helm", &["show", "crds", &chart], "")?;
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds)?;
-        self.door(
-            "helm",
-            &[
-                "upgrade",
-                "--install",
-                "pgbackup",
-                &chart,
-                "--namespace",
-                SYSTEM,
-                "--create-namespace",
-                "--set",
-                &format!("image.operator={operator}"),
-                "--set",
-                &format!("image.runner={runner}"),
-                "--set",
-                &format!("postgresImage={}", postgres_repository()),
-                "--wait",
-                "--timeout",
-                "2m",
-            ],
-            "",
-        )
-        .map(drop)
-        .with_context(|| format!("the chart cannot be installed{}", diagnosis::of_operator(self, SYSTEM)))
+        self.install_release("pgbackup", SYSTEM, &[])
+            .with_context(|| format!("the chart cannot be installed{}", diagnosis::of_operator(self, SYSTEM)))
+    }
+
+    fn chart(&self) -> String {
+        self.root.join("charts/pgbackup").to_string_lossy().into_owned()
+    }
+
+    /// Installs a release of the chart, with these settings (`name=value`), and waits until its operator is ready.
+    pub(crate) fn install_release(&self, release: &str, namespace: &str, settings: &[&str]) -> Result<()> {
+        let images = [
+            format!("image.operator={}", operator_image()),
+            format!("image.runner={}", runner_image()),
+            format!("postgresImage={}", postgres_repository()),
+        ];
+        let chart = self.chart();
+        let mut args = vec!["upgrade", "--install", release, &chart, "--namespace", namespace];
+        args.extend(["--create-namespace", "--wait", "--timeout", "2m"]);
+        for setting in images.iter().map(String::as_str).chain(settings.iter().copied()) {
+            args.extend(["--set", setting]);
+        }
+        self.door("helm", &args, "").map(drop)
+    }
+
+    /// Removes it, and waits until it is gone.
+    pub(crate) fn uninstall_release(&self, release: &str, namespace: &str) -> Result<()> {
+        let args = ["uninstall", release, "--namespace", namespace, "--wait", "--timeout", "2m"];
+        self.door("helm", &args, "").map(drop)
     }
 
     fn start_node_shell(&mut self) -> Result<()> {

@@ -11,13 +11,16 @@ use api::policy::{
     Retention, SecretKeyRef, SslMode, Storage, Verification, VolumeStorage,
 };
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
+use k8s_openapi::api::{
+    authorization::v1::SubjectAccessReview,
+    core::v1::{Namespace, PersistentVolume, Pod},
+};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
     core::NamespaceResourceScope,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{runtime::Runtime, time};
 
 use crate::{
@@ -218,6 +221,25 @@ impl Env {
     /// Runs kubectl in the test's namespace; returns what it prints.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
+    }
+
+    /// Whether a user may do what is asked, in the words of a SubjectAccessReview's `resourceAttributes`.
+    pub async fn may(&self, user: &str, asked: &Value) -> Result<bool> {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let review = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": asked}}))?;
+        let answer = reviews.create(&PostParams::default(), &review).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Installs the chart once more, in the test's namespace and with its name, and waits until the operator is ready.
+    /// The operator that all tests share must be stopped before.
+    pub fn install(&self, settings: &[&str]) -> Result<()> {
+        self.cluster.install_release(&self.namespace, &self.namespace, settings)
+    }
+
+    /// Removes what [`Env::install`] installed.
+    pub fn uninstall(&self) -> Result<()> {
+        self.cluster.uninstall_release(&self.namespace, &self.namespace)
     }
 
     /// Runs kubectl for the cluster, with this on its standard input; returns what it prints.

@@ -77,6 +77,13 @@ impl RunnerSpec<'_> {
         self
     }
 
+    /// The pod is bound to this node, whatever the scheduler would say.
+    pub fn on_node(&mut self, node: &str) -> &mut Self {
+        let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
+        pod.node_name = Some(node.to_owned());
+        self
+    }
+
     /// The run is not tried again when it fails.
     pub fn once(&mut self) -> &mut Self {
         self.job.backoff_limit = Some(0);

@@ -28,6 +28,8 @@ pub const NODE: &str = include_str!("manifests/node.yaml");
 
 /// An admission policy that changes every CronJob of a namespace.
 pub const MUTATION: &str = include_str!("manifests/mutation.yaml");
+/// An admission policy that refuses every pod of a namespace.
+pub const REFUSAL: &str = include_str!("manifests/refusal.yaml");
 
 /// Writes the values in the places of their names: `${NAME}`.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
@@ -43,9 +45,11 @@ pub async fn create(client: &Client, namespace: &str, manifest: &str) -> Result<
         let types: TypeMeta = object.types.clone().context("a manifest should have a kind")?;
         let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
         let objects: Api<DynamicObject> = match resource.kind.as_str() {
-            "PersistentVolume" | "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding" => {
-                Api::all_with(client.clone(), &resource)
-            }
+            "PersistentVolume"
+            | "MutatingAdmissionPolicy"
+            | "MutatingAdmissionPolicyBinding"
+            | "ValidatingAdmissionPolicy"
+            | "ValidatingAdmissionPolicyBinding" => Api::all_with(client.clone(), &resource),
             _ => Api::namespaced_with(client.clone(), namespace, &resource),
         };
         objects

@@ -120,13 +120,20 @@ pub enum JobState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
-    /// The kubelet's word: `Error`, `OOMKilled`, or the pod's own: `Evicted`.
+    /// The kubelet's word: `Error`, `OOMKilled`; or, if the pod was taken away, `Evicted` or `NodeLost`.
     pub reason: String,
     /// Its exit code.
     pub exit_code: i32,
-    /// The words of the kubelet, if it could not even start it.
+    /// The words of the kubelet, if it could not even start it; or of who took the pod away.
     #[serde(default)]
     pub message: Option<String>,
+}
+
+impl Container {
+    /// The pod was taken away from it: by its node, or with its node.
+    pub fn was_taken_away(&self) -> bool {
+        [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.word() == self.reason)
+    }
 }
 
 /// Why a pod cannot start.

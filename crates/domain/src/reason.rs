@@ -132,8 +132,10 @@ reasons! {
     OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace sets, or free memory on the node.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
-    /// The node evicted the pod.
-    Evicted = None, "Look at the node: it ran short of memory or disk.";
+    /// The pod was evicted: by its node, by somebody who drained it, or for a pod of higher priority.
+    Evicted = None, "Nothing, if the node was drained; else act on the words: most often the node ran short of memory or disk.";
+    /// The pod's node is gone, does not answer, or was given a taint that drives pods away.
+    NodeLost = None, "Look at the node; if it does not come back, delete its Node object: only then is the run tried on another one.";
     /// The pod failed and said nothing of use.
     PodFailed = None, "Look at the pod, if it is still there, and at the events of its namespace.";
     /// The Job ended or vanished and left no report: what it did is not known.

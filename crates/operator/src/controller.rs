@@ -287,3 +287,6 @@ fn pause_after_failure(policy: Arc<BackupPolicy>, error: &ReconcileError, contex
     );
     Action::requeue(pause)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,11 +45,8 @@ pub fn seen(pod: &Pod) -> SeenPod {
         exit_code: terminated.exit_code,
         message: start_error(terminated).map(str::to_owned),
     });
-    let evicted = (status.reason.as_deref() == Some("Evicted")).then(|| Container {
-        reason: "Evicted".to_owned(),
-        exit_code: -1,
-        message: None,
-    });
+    let ended_well = ended.as_ref().is_some_and(|ended| ended.exit_code == 0);
+    let taken = taken_away(&status).filter(|_| !ended_well);
     let problem = problem(pod, &status);
     let started = |container: &ContainerStatus| {
         container.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
@@ -62,13 +59,35 @@ pub fn seen(pod: &Pod) -> SeenPod {
         unfinished: !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         ended: terminated.and_then(|terminated| terminated.finished_at.as_ref()).map(|time| time.0),
         report: message.and_then(RunReport::parse),
-        container: evicted.or(ended),
+        container: taken.or(ended),
         problem,
     }
 }
 
 fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
     status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
+}
+
+/// That the pod was taken away from its run. Where its node is gone, nobody is left to say how its containers ended: this
+/// condition is all there is.
+fn taken_away(status: &PodStatus) -> Option<Container> {
+    let disruption = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
+    let by = disruption.and_then(|condition| condition.reason.as_deref());
+    let (reason, words) = match (by, status.reason.as_deref()) {
+        // The kubelet's condition says the same in fewer words.
+        (_, Some("Evicted")) => (Reason::Evicted, status.message.as_deref()),
+        (Some("DeletionByPodGC" | "DeletionByTaintManager"), _) => (Reason::NodeLost, None),
+        (Some(_), _) => (Reason::Evicted, None),
+        (None, _) => return None,
+    };
+    let words = words.or_else(|| disruption?.message.as_deref());
+    let words = words.map(|words| words.trim().trim_end_matches('.'));
+    let message = words.filter(|words| !words.is_empty()).map(str::to_owned);
+    Some(Container { reason: reason.word().to_owned(), exit_code: -1, message })
 }
 
 /// Why the pod cannot start. The kubelet and the scheduler try for ever; when people are told is not decided
@@ -236,9 +255,57 @@ mod tests {
 
     #[test]
     fn an_evicted_pod_is_evicted_whatever_its_container_says() {
-        assert_eq!(
-            pod(&json!({"reason": "Evicted", "phase": "Failed"})).container.unwrap().reason,
-            "Evicted"
-        );
+        let evicted = pod(&json!({
+            "reason": "Evicted", "phase": "Failed", "message": "The node was low on resource: memory. ",
+            "conditions": [disruption("TerminationByKubelet", "The node was low")],
+            "containerStatuses": [runner_ended(137)]
+        }));
+        let container = evicted.container.unwrap();
+        assert_eq!((container.reason.as_str(), container.exit_code), ("Evicted", -1));
+        assert_eq!(container.message.as_deref(), Some("The node was low on resource: memory"));
+    }
+
+    #[test]
+    fn a_pod_that_is_taken_away_says_by_whom() {
+        for (by, reason) in [
+            ("DeletionByPodGC", Reason::NodeLost),
+            ("DeletionByTaintManager", Reason::NodeLost),
+            ("EvictionByEvictionAPI", Reason::Evicted),
+            ("PreemptionByScheduler", Reason::Evicted),
+            ("TerminationByKubelet", Reason::Evicted),
+            ("SomethingOfTomorrow", Reason::Evicted),
+        ] {
+            // Its node is gone: the last that was heard of its runner is that it runs.
+            let running = json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}});
+            for runner in [running, runner_ended(137)] {
+                let seen =
+                    pod(&json!({"conditions": [disruption(by, "words")], "containerStatuses": [runner]}));
+                let container = seen.container.unwrap();
+                assert_eq!(container.reason, reason.word(), "{by}");
+                assert_eq!(container.message.as_deref(), Some("words"), "{by}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_that_was_spared_or_had_ended_well_was_not_taken_away() {
+        let mut spared = disruption("EvictionByEvictionAPI", "words");
+        spared["status"] = json!("False");
+        assert_eq!(pod(&json!({"conditions": [spared]})).container, None);
+        let ended_before = pod(&json!({
+            "conditions": [disruption("DeletionByPodGC", "words")], "containerStatuses": [runner_ended(0)]
+        }));
+        assert_eq!(ended_before.container.unwrap().exit_code, 0);
+    }
+
+    fn disruption(by: &str, words: &str) -> Value {
+        json!({"type": "DisruptionTarget", "status": "True", "reason": by, "message": words})
+    }
+
+    fn runner_ended(exit_code: i32) -> Value {
+        json!({
+            "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}
+        })
     }
 }

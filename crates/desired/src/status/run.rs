@@ -99,14 +99,15 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
 fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
+    let told_to_stop = past_deadline || observed.container.as_ref().is_some_and(Container::was_taken_away);
     let last_word = report.filter(|report| report.outcome == Outcome::Failed);
     // What an earlier try said is of less use than why the next one does not begin.
     if let (JobState::Active, Some(problem)) = (&observed.state, problem(observed)) {
         return Some(problem);
     }
     match last_word {
-        // The deadline is why it was told to stop.
-        Some(report) if !(past_deadline && report.reason == Some(Reason::Interrupted)) => {
+        // Why it was told to stop says more than that it was.
+        Some(report) if !(told_to_stop && report.reason == Some(Reason::Interrupted)) => {
             let reason = report.reason.unwrap_or(Reason::InternalError);
             let message = if report.message.is_empty() { meaning(reason) } else { report.message.clone() };
             Some(Failure { reason, message })
@@ -150,6 +151,12 @@ fn in_stage(report: Option<&RunReport>) -> String {
     report.map_or_else(String::new, |report| format!(" in stage {}", report.stage.word()))
 }
 
+/// In which stage the pod was taken away, and the words of who did.
+fn in_stage_by(report: Option<&RunReport>, container: &Container) -> String {
+    let words = container.message.as_ref().map_or_else(String::new, |words| format!(": {words}"));
+    format!("{}{words}", in_stage(report))
+}
+
 /// Why its pod cannot start.
 fn problem(observed: &ObservedRun) -> Option<Failure> {
     let problem = observed.problem.as_ref()?;
@@ -161,7 +168,10 @@ fn pod_failure(container: &Container, report: Option<&RunReport>) -> Option<Fail
     let (reason, message) = match container.reason.as_str() {
         _ if container.exit_code == 0 => return None,
         "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),
-        "Evicted" => (Reason::Evicted, format!("the node evicted the pod{}", in_stage(report))),
+        "Evicted" => (Reason::Evicted, format!("the pod was evicted{}", in_stage_by(report, container))),
+        "NodeLost" => {
+            (Reason::NodeLost, format!("the pod's node was lost{}", in_stage_by(report, container)))
+        }
         word if let Some(words) = &container.message => {
             (Reason::PodCannotStart, format!("the runner could not be started: {word}: {words}"))
         }

@@ -1,0 +1,87 @@
+//! Reconciles on an API server that answers whatever a test wants, even with a panic.
+
+use std::convert::Infallible;
+
+use http::{Method, Request, Response};
+use kube::{client::Body, runtime::reflector};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn policy(name: &str) -> Arc<BackupPolicy> {
+    let policy = json!({
+        "apiVersion": "pgbackup.dev/v1alpha1", "kind": "BackupPolicy",
+        "metadata": {"name": name, "namespace": "n", "uid": name, "creationTimestamp": "2026-11-20T12:00:00Z", "generation": 1},
+        "spec": {
+            "schedule": "15 2 * * *",
+            "postgres": {"version": 17, "connection": {"host": "h", "user": "u", "passwordSecretRef": {"name": "s", "key": "k"}}},
+            "storage": {"volume": {"claimName": "c"}}
+        }
+    });
+    Arc::new(serde_json::from_value(policy).unwrap())
+}
+
+/// What is created is there; a policy is as it was. What is about the policy `cursed` panics, as a bug of ours would.
+async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let sent = request.into_body().collect_bytes().await.unwrap();
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    let name = sent["metadata"]["name"].as_str().unwrap_or_default();
+    assert!(!name.starts_with("cursed"), "a bug");
+    let answer = match method {
+        Method::POST => sent,
+        _ => json!(*policy(path.trim_end_matches("/status").rsplit('/').next().unwrap())),
+    };
+    Ok(Response::new(Body::from(answer.to_string().into_bytes())))
+}
+
+fn context() -> Arc<Context> {
+    let client = Client::new(tower::service_fn(answer), "n");
+    let listed: [Arc<SetOnce<()>>; 3] = Default::default();
+    for listed in &listed {
+        listed.set(()).unwrap();
+    }
+    let (store, _) = reflector::store();
+    Arc::new(Context {
+        events: Events::new(client.clone(), "operator"),
+        client,
+        images: Images {
+            runner: "runner".into(),
+            postgres_repository: "postgres".into(),
+            pull_policy: "Always".into(),
+        },
+        children: Children::default(),
+        written: Arc::new(Written::new(store)),
+        listed,
+        failures: Mutex::default(),
+        reconciles: Reconciles::default(),
+    })
+}
+
+/// How many reconciles ended well, and how many did not.
+fn ended(context: &Context) -> [bool; 2] {
+    let mut registry = Registry::default();
+    context.reconciles.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    ["success", "error"].map(|result| text.contains(&format!("{{result=\"{result}\"}} 1")))
+}
+
+#[tokio::test]
+async fn a_panic_is_the_error_of_its_policy_and_of_no_other() {
+    let context = context();
+    let cursed = policy("cursed");
+    let error = contained_reconcile(cursed.clone(), context.clone()).await.unwrap_err();
+    assert!(matches!(error, ReconcileError::Panic), "{error}");
+    assert_eq!(ended(&context), [false, true]);
+    pause_after_failure(cursed.clone(), &error, context.clone());
+    assert_eq!(context.failures().get(&ObjectRef::from_obj(&*cursed)), Some(&1));
+
+    let good = policy("good");
+    contained_reconcile(good.clone(), context.clone()).await.unwrap();
+    assert_eq!(ended(&context), [true, true]);
+    assert!(!context.failures().contains_key(&ObjectRef::from_obj(&*good)));
+    let again = contained_reconcile(cursed, context.clone()).await.unwrap_err();
+    assert!(matches!(again, ReconcileError::Panic), "{again}");
+}
