@@ -304,16 +304,22 @@ async fn check_set(repository: &Repository, set: &StoredSet) -> Result<Checked, 
         },
         Err(wrong) => wrong,
     };
-    // One that was removed meanwhile is no finding. Whether it was must be known for sure.
-    match repository.find_manifest(id).await {
-        Ok(None) => return Ok(Checked::Removed),
-        Err(Unreadable::Store(error)) if !error.is_damage() => return Ok(Checked::Unchecked(error.into())),
-        _ => {}
-    }
-    if wrong.is_damage() {
+    let is_there = repository.find_manifest(id).await.map(|found| found.is_some());
+    let checked = judged(wrong, is_there);
+    if let Checked::Damaged(_) = &checked {
         write(repository, set, CheckResult::Failed, ReadBack::default()).await?;
     }
-    Ok(Checked::of(wrong))
+    Ok(checked)
+}
+
+/// What is wrong with a set, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
+/// be known for sure.
+fn judged(wrong: Finding, is_there: Result<bool, Unreadable>) -> Checked {
+    match is_there {
+        Ok(false) => Checked::Removed,
+        Err(Unreadable::Store(error)) if !error.is_damage() => Checked::Unchecked(error.into()),
+        _ => Checked::of(wrong),
+    }
 }
 
 /// Reads every file of a set, as deep as its first check went. What is wrong with one is no reason not to read the others:

@@ -286,7 +286,11 @@ async fn of_a_set_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
         }
         Answer::Of(address)
     });
-    commit(&open(&s3(&server.url())).await, OLD).await;
+    let direct = open(&s3(&server.url())).await;
+    commit(&direct, OLD).await;
+    for n in 0..20 {
+        direct.place.write(&format!("{OLD}/{n}.dump"), "rows").await.unwrap();
+    }
     let repository = open(&s3(&wire.url())).await;
 
     let error = repository.remove_set(OLD).await.unwrap_err();
