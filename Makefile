@@ -70,7 +70,7 @@ chaos: images test-images ## Everything goes wrong for some minutes, on a real K
 	@CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
 
 .PHONY: fuzz
-fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (10 minutes; FUZZ_SECONDS for each)
+fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (20 minutes; FUZZ_SECONDS for each)
 	@fuzz/run $(FUZZ) $(FUZZ_SECONDS)
 
 .PHONY: bench

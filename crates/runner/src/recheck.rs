@@ -235,16 +235,13 @@ pub async fn read_share(
     while let Some(next) = queue.take() {
         let set = sets.iter().find(|set| set.entry.id == next.id).expect("the queue should be of these sets");
         let checked = check_set(repository, set).await?;
-        let goes_on = match &checked {
-            Checked::Unchecked(wrong) => !wrong.is_of_all(),
-            _ => {
-                queue.count(&next);
-                true
-            }
-        };
+        let is_of_all = matches!(&checked, Checked::Unchecked(wrong) if wrong.is_of_all());
+        if !matches!(checked, Checked::Unchecked(_)) {
+            queue.count(&next);
+        }
         tally.add(&next.id, checked);
         tell(tally);
-        if !goes_on {
+        if is_of_all {
             break;
         }
     }
@@ -307,16 +304,22 @@ async fn check_set(repository: &Repository, set: &StoredSet) -> Result<Checked, 
         },
         Err(wrong) => wrong,
     };
-    // One that was removed meanwhile is no finding. Whether it was must be known for sure.
-    match repository.find_manifest(id).await {
-        Ok(None) => return Ok(Checked::Removed),
-        Err(Unreadable::Store(error)) if !error.is_damage() => return Ok(Checked::Unchecked(error.into())),
-        _ => {}
-    }
-    if wrong.is_damage() {
+    let is_there = repository.find_manifest(id).await.map(|found| found.is_some());
+    let checked = judged(wrong, is_there);
+    if let Checked::Damaged(_) = &checked {
         write(repository, set, CheckResult::Failed, ReadBack::default()).await?;
     }
-    Ok(Checked::of(wrong))
+    Ok(checked)
+}
+
+/// What is wrong with a set, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
+/// be known for sure.
+fn judged(wrong: Finding, is_there: Result<bool, Unreadable>) -> Checked {
+    match is_there {
+        Ok(false) => Checked::Removed,
+        Err(Unreadable::Store(error)) if !error.is_damage() => Checked::Unchecked(error.into()),
+        _ => Checked::of(wrong),
+    }
 }
 
 /// Reads every file of a set, as deep as its first check went. What is wrong with one is no reason not to read the others:
@@ -353,7 +356,7 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     let file = manifest::SUMS_FILE;
     let sums = match repository.read_text(&manifest.id, file).await {
         Ok(sums) => sums.ok_or(VerifyError::Gone { file: file.to_owned() })?,
-        Err(error) if error.is_damage() => return Err(Unreadable::damaged(file, error).into()),
+        Err(error) if error.is_damage() => return Err(Unreadable::damaged(file, &error).into()),
         Err(error) => return Err(error.into()),
     };
     let own = manifest::sum(sha256, manifest::FILE);
@@ -366,9 +369,9 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     let last = sums.lines().last().unwrap_or_default();
     if is_sum(last) && last != own.trim_end() {
         let what = format!("{file} has another SHA-256 of it");
-        return Err(Unreadable::damaged(manifest::FILE, what).into());
+        return Err(Unreadable::damaged(manifest::FILE, &what).into());
     }
-    Err(Unreadable::damaged(file, "it is not what the manifest says").into())
+    Err(Unreadable::damaged(file, &"it is not what the manifest says").into())
 }
 
 /// Reads a file. Where pg_restore cannot be started its bytes are compared all the same.

@@ -98,7 +98,7 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// A file that is not what was written, and how that shows.
-    pub fn damaged(file: &str, what: impl ToString) -> Self {
+    pub fn damaged(file: &str, what: &impl ToString) -> Self {
         Self::Damaged { file: file.to_owned(), what: what.to_string() }
     }
 
@@ -237,7 +237,7 @@ impl Repository {
         for Entry { name, .. } in files.iter().filter(|file| is_check(&file.name)) {
             let text = self.place.read(&format!("{id}/{name}")).await?;
             let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
-            later_checks.extend(check.map_err(|error| Unreadable::damaged(name, error))?);
+            later_checks.extend(check.map_err(|error| Unreadable::damaged(name, &error))?);
         }
         let acknowledged = files.iter().any(|file| file.name == manifest::ACKNOWLEDGED_FILE);
         Ok(Some(StoredSet::new(&manifest, &later_checks, acknowledged)))
@@ -249,14 +249,14 @@ impl Repository {
         };
         match Manifest::parse(&text) {
             Some(manifest) if manifest.id == id && !manifest.is_plausible() => {
-                Err(Unreadable::damaged(manifest::FILE, "it names files that no set has"))
+                Err(Unreadable::damaged(manifest::FILE, &"it names files that no set has"))
             }
             Some(manifest) if manifest.id == id => Ok(Some((manifest, domain::hash::sha256(&text)))),
             Some(other) => {
-                Err(Unreadable::damaged(manifest::FILE, format_args!("it is that of {:?}", other.id)))
+                Err(Unreadable::damaged(manifest::FILE, &format_args!("it is that of {:?}", other.id)))
             }
             None if Manifest::is_later(&text) => Err(Unreadable::Later { file: manifest::FILE.to_owned() }),
-            None => Err(Unreadable::damaged(manifest::FILE, "it is no manifest")),
+            None => Err(Unreadable::damaged(manifest::FILE, &"it is no manifest")),
         }
     }
 

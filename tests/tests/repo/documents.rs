@@ -94,7 +94,7 @@ fn every_end_to_end_test_proves_a_promise() -> Result<()> {
 #[test]
 fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
     // A bug; and a clock that the containers of one machine cannot have each for itself: the store's real answer is
-    // in crates/runner/src/store/error.rs.
+    // in crates/runner/src/store/tests/answers.rs.
     const NOT_BROUGHT_ABOUT: [Reason; 2] = [Reason::InternalError, Reason::ClockSkew];
     let mut tests = String::new();
     for file in [files("tests/e2e", ".rs")?, files("tests/alone", ".rs")?].concat() {

@@ -178,6 +178,17 @@ async fn only_a_set_that_is_gone_is_called_removed() {
     assert!(matches!(checked, Checked::Removed));
 }
 
+#[test]
+fn a_file_that_is_gone_is_damage_only_where_its_set_is_known_to_be_there() {
+    let gone = || Finding::from(VerifyError::Gone { file: "a.sql".to_owned() });
+    let denied = || Unreadable::Store(StoreError::answered(403, "AccessDenied"));
+    assert!(matches!(judged(gone(), Ok(true)), Checked::Damaged(_)));
+    assert!(matches!(judged(gone(), Ok(false)), Checked::Removed));
+    assert!(matches!(judged(gone(), Err(denied())), Checked::Unchecked(_)));
+    let rotten = Unreadable::damaged(manifest::FILE, &"it is no manifest");
+    assert!(matches!(judged(gone(), Err(rotten)), Checked::Damaged(_)));
+}
+
 #[tokio::test]
 async fn a_set_that_cannot_be_checked_takes_no_others_turn() {
     let stand = Stand::new(&[OLD, NEW]).await;

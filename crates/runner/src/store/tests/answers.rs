@@ -10,8 +10,14 @@ use super::{
     *,
 };
 
+/// A status and a body; the reason that it is, and what is kept of its words.
+type Said = (&'static str, &'static str, Reason, &'static str);
+
+/// A bucket at a URL.
+type Bucket = fn(&str) -> Target;
+
 /// Answers of Amazon and of others that speak the same.
-const S3: [(&str, &str, Reason, &str); 12] = [
+const S3: [Said; 12] = [
     (
         "403 Forbidden",
         r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -84,7 +90,7 @@ const S3: [(&str, &str, Reason, &str); 12] = [
     ("400 Bad Request", "} what begins after it ends {", Reason::StoreFailed, "what begins after it ends"),
 ];
 
-const AZURE: [(&str, &str, Reason, &str); 4] = [
+const AZURE: [Said; 4] = [
     (
         "403 Forbidden",
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.\nRequestId:a7c15331-501e-0094-6847-7d350f000000\nTime:2019-10-07T19:46:36.6469406Z</Message><AuthenticationErrorDetail>Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'</AuthenticationErrorDetail></Error>",
@@ -111,7 +117,7 @@ const AZURE: [(&str, &str, Reason, &str); 4] = [
     ),
 ];
 
-const GCS: [(&str, &str, Reason, &str); 5] = [
+const GCS: [Said; 5] = [
     (
         "403 Forbidden",
         "<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>backup@shop.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.</Details></Error>",
@@ -165,8 +171,7 @@ async fn becomes(target: Target, status: &str, reason: Reason, words: &str) {
 /// At once: what a store may have said by mistake is asked again for half a minute.
 #[tokio::test]
 async fn every_answer_has_its_reason_and_keeps_its_words() {
-    let kinds: [(fn(&str) -> Target, &[(&'static str, &'static str, Reason, &'static str)]); 3] =
-        [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
+    let kinds: [(Bucket, &'static [Said]); 3] = [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
     let all = kinds.into_iter().flat_map(|(target, answers)| iter::repeat(target).zip(answers));
     let all = all.map(|(target, (status, body, reason, words))| async move {
         let wire = Wire::start(move |_| Answer::Is(status, vec![], (*body).to_owned()));

@@ -57,11 +57,11 @@ impl Request {
     /// Asks somebody else; gives the whole answer, as it comes.
     fn pass_to(&self, address: SocketAddr) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
-        let mut head = format!("{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target);
+        write!(stream, "{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target)?;
         for (name, value) in self.headers.iter().filter(|(name, _)| name != "connection") {
-            head += &format!("{name}: {value}\r\n");
+            write!(stream, "{name}: {value}\r\n")?;
         }
-        stream.write_all((head + "\r\n").as_bytes())?;
+        stream.write_all(b"\r\n")?;
         stream.write_all(&self.body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
