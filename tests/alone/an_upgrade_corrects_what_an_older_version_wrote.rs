@@ -54,7 +54,7 @@ async fn as_an_older_version(cron_jobs: &Api<CronJob>, now: &CronJob) -> Result<
     let mut older = cron_jobs.get(&now.name_any()).await?;
     let runner = runner(&mut older)?;
     let args = runner.args.as_mut().context("the runner has arguments")?;
-    *args.last_mut().context("the runner has arguments")? = "--a-flag-of-before=1".to_owned();
+    "--a-flag-of-before=1".clone_into(args.last_mut().context("the runner has arguments")?);
     let variable = EnvVar { name: "PGBACKUP_BEFORE".into(), value: Some("1".into()), value_from: None };
     runner.env.get_or_insert_default().push(variable);
     let generation = older.metadata.generation.context("a generation")? + 1;

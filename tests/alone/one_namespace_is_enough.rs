@@ -23,7 +23,7 @@ fn an_operator_of_one_namespace_needs_rights_there_only() -> Result<()> {
         // The one that all tests share watches every namespace, and excludes any other.
         operator.scale(0).await?;
         let told = match env.install(&[&format!("watchNamespace={}", env.namespace)]) {
-            Ok(()) => works_in_its_namespace_only(&env, &elsewhere).await,
+            Ok(()) => Box::pin(works_in_its_namespace_only(&env, &elsewhere)).await,
             Err(error) => Err(error),
         };
         // However it went, or the tests that follow would have two operators.
