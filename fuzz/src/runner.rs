@@ -34,12 +34,11 @@ pub fn words(data: &[u8]) {
     assert!(!shown.is_empty() && !shown.contains('\n'), "{shown}");
 }
 
-/// A query of a session that is in the way. It is shown on one line, and none of its plain texts is shown.
+/// A query of a session that is in the way. Of a long one little is shown, and none of its plain texts.
 pub fn query(data: &[u8]) {
     const SECRET: &str = "n0tF0rEy3s";
     let Ok(text) = str::from_utf8(data) else { return };
     let Some(shown) = outside::query(text) else { return };
-    assert!(!shown.contains(['\n', '\r']), "{shown:?}");
     assert!(shown.chars().count() < 300, "{shown}");
     // What begins outside of everything is a value, whatever comes after it.
     let shown = outside::query(&format!("SELECT '{SECRET}', {text}")).unwrap_or_default();
