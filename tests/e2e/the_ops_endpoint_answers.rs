@@ -170,7 +170,7 @@ fn metrics_tell_of_each_policy() -> Result<()> {
 
         assert!(text.contains("\npgbackup_reconciles_total{result=\"success\"} "), "{text}");
         assert!(text.contains("\npgbackup_build_info{version="), "{text}");
-        assert!(text.contains("\npgbackup_leader 1\n"), "{text}");
+        assert!(text.contains("\npgbackup_leader 1.0\n"), "{text}");
         for operation in ["watch", "create", "patch_status"] {
             let requests =
                 format!("\npgbackup_api_requests_total{{operation=\"{operation}\",code=\"2xx\"}} ");
