@@ -63,10 +63,11 @@ pub fn status(
         runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
     let mut status = facts(&previous, observed, &runs, &current, created);
     status.retained = retained::retained(&previous, &current, &scrubs);
-    scrub::remember(&mut status, &previous, &scrubs);
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
     }
+    // A copy that was settled may be damaged all the same.
+    scrub::remember(&mut status, &previous, &scrubs);
     status.last_verified_time = verified::last_verified(&previous, &status, &runs, &scrubs);
     status.observed_generation = policy.metadata.generation;
     status.last_handled_request =
@@ -77,11 +78,13 @@ pub fn status(
     let mut next_change = None;
     if let Ok(valid) = valid {
         let in_place = observed.cron_job == ObservedCronJob::Ours;
-        let next_slot = valid.schedule.after(&valid.zone, now).filter(|_| in_place && !valid.suspend);
+        let known = known_schedule(policy, &previous);
+        let next_slot = since::next((&valid.schedule, &valid.zone), known, now);
+        let next_slot = next_slot.filter(|_| in_place && !valid.suspend);
         status.next_schedule_time = next_slot.map(time);
         if in_place {
             status.effective_schedule = Some(valid.schedule.effective().to_owned());
-            status.schedule_since = schedule_since(valid, &previous, now);
+            status.schedule_since = schedule_since(valid, &previous, known, now);
         } else {
             // A CronJob of the policy that is there all the same goes on as it was.
             status.effective_schedule.clone_from(&previous.effective_schedule);
@@ -93,7 +96,7 @@ pub fn status(
         let health = health::health(valid, in_place, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         let scrub_in_place = observed.scrub_cron_job == ObservedCronJob::Ours;
-        status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, now);
+        status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, known.same_spec, now);
         let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
         next_change = [next_slot, health.overdue_at, scrub_changes, settles_at].into_iter().flatten().min();
@@ -163,6 +166,7 @@ fn facts(
     created: Timestamp,
 ) -> BackupPolicyStatus {
     let vanished = history::vanished(previous, observed);
+    let news = history::news(previous, runs);
     let mut last_backup = previous.last_backup.clone();
     if let (Some(last), Some(_)) = (&mut last_backup, vanished) {
         last.result = RunResult::Unknown;
@@ -178,25 +182,36 @@ fn facts(
         last_backup,
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
-        history: history::history(previous, runs, vanished, created),
+        history: history::history(previous, runs, &news, vanished, created),
         ..BackupPolicyStatus::default()
     };
-    record::remember(&mut status, runs);
+    record::remember(&mut status, runs, &news);
     status
 }
 
+/// The backups' schedule as the previous status has it.
+fn known_schedule<'a>(policy: &BackupPolicy, previous: &'a BackupPolicyStatus) -> since::Known<'a> {
+    since::Known {
+        same_spec: policy.metadata.generation.is_some()
+            && previous.observed_generation == policy.metadata.generation,
+        effective: previous.effective_schedule.as_deref(),
+        announced: previous.next_schedule_time.as_ref(),
+        since: previous.schedule_since.as_ref(),
+    }
+}
+
 /// Since when the policy's backups are scheduled as they are.
-fn schedule_since(policy: &ValidPolicy, previous: &BackupPolicyStatus, now: Timestamp) -> Option<Time> {
+fn schedule_since(
+    policy: &ValidPolicy,
+    previous: &BackupPolicyStatus,
+    known: since::Known<'_>,
+    now: Timestamp,
+) -> Option<Time> {
     if policy.suspend {
         return None;
     }
     if previous.conditions.is_empty() {
         return Some(time(policy.created));
     }
-    let known = previous.effective_schedule.as_deref().and_then(|effective| {
-        let announced = previous.next_schedule_time.as_ref();
-        let since = previous.schedule_since.as_ref();
-        since::kept((&policy.schedule, &policy.zone), effective, announced, since)
-    });
-    Some(known.unwrap_or_else(|| time(now)))
+    Some(since::kept((&policy.schedule, &policy.zone), known).unwrap_or_else(|| time(now)))
 }

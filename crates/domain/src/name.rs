@@ -66,8 +66,12 @@ pub const SET_ID_LENGTH: usize = 23;
 /// The name of a set: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
 /// each of which has a `token` of its own. On a standby whose primary is idle the time stands still.
 pub fn set_id(snapshot: Timestamp, token: &str) -> String {
-    let time = snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ");
-    format!("{time}-{}", hash::short(token, 6))
+    format!("{}-{}", set_time(snapshot), hash::short(token, 6))
+}
+
+/// What the names of the sets of a snapshot begin with.
+pub fn set_time(snapshot: Timestamp) -> String {
+    snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// Whether `name` has the shape of a set's name. What does not is never listed and never deleted.

@@ -2,13 +2,14 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{RunResult, RunStatus},
+    status::{BackupStatus, RunResult, RunStatus},
 };
 use domain::{name, reason::Reason, report::Verdict, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{REFUSAL_LIMIT, Truth},
+    record,
     run::{Judged, lost, with_advice},
     scrub,
     words::{minute, one_line, plain},
@@ -91,7 +92,11 @@ pub fn health(
 
 /// The newest run that ended has failed: that is so whatever the policy says by now.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
-    let is_settled = |run: &&RunStatus| status.last_success.as_ref().is_some_and(|copy| copy.job == run.id);
+    let acknowledged = |copy: &BackupStatus| copy.verification.as_deref() == Some(record::ACKNOWLEDGED);
+    let is_settled = |run: &&RunStatus| {
+        status.last_success.as_ref().is_some_and(|copy| copy.job == run.id)
+            || status.last_backup.as_ref().is_some_and(|last| last.job == run.id && acknowledged(last))
+    };
     let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.word();
     let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
     let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
@@ -147,7 +152,11 @@ pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Option
 /// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
     let success = status.last_success.as_ref();
-    let served = success.and_then(|run| run.scheduled_time.as_ref().or(run.start_time.as_ref()));
+    // One that nobody scheduled stands for the slots before its snapshot.
+    let served = success.and_then(|run| {
+        let snapshot = run.snapshot_time.as_ref();
+        run.scheduled_time.as_ref().or(snapshot).or(run.start_time.as_ref())
+    });
     let since = [served, status.schedule_since.as_ref()].into_iter().flatten().map(|time| time.0).max();
     let since = since.unwrap_or(policy.created);
     let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
@@ -187,7 +196,8 @@ impl Due {
             let age = max_age.map(|age| format!("{age:#}")).unwrap_or_default();
             let message =
                 format!("no verified copy is younger than objectives.maxAge allows ({age}); {copy}");
-            return fixed(Truth::False, Reason::Overdue, message);
+            // Once a scheduled one is missing too, that is said instead.
+            return Health { overdue_at, ..fixed(Truth::False, Reason::Overdue, message) };
         }
         let overdue_at = self.missing_at();
         let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {

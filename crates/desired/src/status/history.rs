@@ -2,25 +2,25 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{BackupStatus, HISTORY_LIMIT, RunResult, RunStatus},
+    status::{BackupStatus, FailureStatus, HISTORY_LIMIT, RunResult, RunStatus},
 };
-use domain::reason::Reason;
+use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
 use super::{record, run::Judged};
 use crate::observed::Observed;
 
 /// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
-/// another run's report tells, and anything outranks a lost report. What reports tell of the time before `created`
-/// is of another policy that had the same folder.
+/// another run's report tells (`news`), and anything outranks a lost report. What reports tell of the time before
+/// `created` is of another policy that had the same folder.
 pub fn history(
     previous: &BackupPolicyStatus,
     runs: &[Judged<'_>],
+    news: &[&RunReport],
     vanished: Option<&BackupStatus>,
     created: Timestamp,
 ) -> Vec<RunStatus> {
-    let reports = runs.iter().filter_map(Judged::final_report);
-    let told = reports.flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
+    let told = news.iter().flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
     // A try that failed is no failure yet while its Job is at work.
     let at_work =
         |id: &str| runs.iter().any(|run| run.observed.job == id && run.result == RunResult::Running);
@@ -43,6 +43,19 @@ pub fn history(
     history.sort_by(|a, b| (b.start_time.0, &b.id).cmp(&(a.start_time.0, &a.id)));
     history.truncate(HISTORY_LIMIT);
     history
+}
+
+/// The reports of runs whose end is new. What others tell of the runs before them is in the status already, or fell out
+/// of its history; and as a record may have another start than the status (that of a try), it would come back.
+pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[Judged<'a>]) -> Vec<&'a RunReport> {
+    let is_known = |run: &&Judged<'_>| {
+        let is_this = |known: &RunStatus| {
+            (&known.id, known.result, known.start_time.0) == (&run.observed.job, run.result, run.start)
+        };
+        previous.history.iter().any(is_this)
+    };
+    let ended = runs.iter().filter(|run| run.result != RunResult::Running);
+    ended.filter(|run| !is_known(run)).filter_map(Judged::final_report).collect()
 }
 
 /// Whether `lost` is the same run without its report. An earlier start is another Job's of the same name.
@@ -77,7 +90,8 @@ fn lost(run: &BackupStatus) -> RunStatus {
     }
 }
 
-/// Whether the status knows more of a run than is left to be seen: of a Job whose pods are gone only its end is.
+/// Whether the status knows more of a run than is left to be seen: of a Job whose pods are gone only its end is. Failed
+/// Jobs stay for long, and a failure may be the last one when its run has left the history.
 pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
     let is_this = |known: &RunStatus| {
         known.id == run.observed.job
@@ -85,7 +99,15 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
             // A later start is another Job of the same name.
             && known.start_time.0 >= run.start
     };
-    run.report.is_none() && previous.history.iter().any(is_this)
+    // Its time is its end: it only tells where the history does not any more.
+    let is_last_failure = |known: &FailureStatus| {
+        known.job == run.observed.job
+            && known.time.0 >= run.start
+            && previous.history.iter().all(|other| other.id != known.job)
+    };
+    run.report.is_none()
+        && (previous.history.iter().any(is_this)
+            || previous.last_failure.as_ref().is_some_and(is_last_failure))
 }
 
 /// The start of the newest run that the status knows and that is not seen any more. What an older run says of the

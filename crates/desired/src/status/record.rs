@@ -12,6 +12,7 @@ use domain::{
     size,
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::run::{Judged, meaning, with_advice};
 
@@ -53,27 +54,26 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
     }
 }
 
-/// Puts the runs, oldest first, and those that their reports tell of among the last ones of the status where they are
+/// Puts the runs, oldest first, and those that new reports tell of among the last ones of the status where they are
 /// newer than what stands there. What is told comes after all that is seen: a run's own words may move its start, and
 /// with it what counts as newer.
-pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>]) {
+pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>], news: &[&RunReport]) {
     for run in runs {
         remember_run(status, run);
     }
-    for record in runs.iter().filter_map(Judged::final_report).flat_map(|report| &report.recent) {
+    for record in news.iter().flat_map(|report| &report.recent) {
         remember_record(status, record);
     }
 }
 
 fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
     let backup = backup(run);
-    let outranks = |known: Option<&BackupStatus>| {
-        known.is_none_or(|known| known.job == backup.job) || is_newer(known, run.start, &backup.job)
-    };
+    let is_this = |known: &BackupStatus| known.job == backup.job;
     // A run that was stopped after its manifest has failed, and its copy is there all the same; a suspicious one counts
     // for nothing yet.
     let counts = run.result == RunResult::Succeeded || (backup.set.is_some() && !is_suspicious(&backup));
-    if counts && outranks(status.last_success.as_ref()) {
+    let known = status.last_success.as_ref();
+    if counts && (known.is_some_and(is_this) || is_newer_copy(known, &backup)) {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
@@ -91,7 +91,8 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
             status.last_failure = Some(failure);
         }
     }
-    if outranks(status.last_backup.as_ref()) {
+    let known = status.last_backup.as_ref();
+    if known.is_some_and(is_this) || is_newer(known, run.start, &backup.job) {
         status.last_backup = Some(backup);
     }
 }
@@ -101,7 +102,10 @@ pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
     let Some(last) = status.last_backup.as_mut().filter(|last| is_suspicious(last)) else { return };
     if last.set.as_ref().is_some_and(|set| acknowledged.contains(set)) {
         last.verification = Some(ACKNOWLEDGED.to_owned());
-        status.last_success = Some(last.clone());
+        let known = status.last_success.as_ref();
+        if known.is_some_and(|known| known.job == last.job) || is_newer_copy(known, last) {
+            status.last_success = Some(last.clone());
+        }
     }
 }
 
@@ -121,8 +125,11 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
         return;
     }
     match record.result {
-        Outcome::Succeeded if is_newer(status.last_success.as_ref(), start, &record.id) => {
-            status.last_success = Some(success_from_record(record));
+        Outcome::Succeeded => {
+            let copy = success_from_record(record);
+            if is_newer_copy(status.last_success.as_ref(), &copy) {
+                status.last_success = Some(copy);
+            }
         }
         Outcome::Failed if is_newer_failure(status, start, &record.id) => {
             status.last_failure = Some(FailureStatus {
@@ -143,6 +150,17 @@ fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
         let known_start = known.start_time.as_ref().map(|time| time.0);
         (known_start, known.job.as_str()) < (Some(start), job)
     })
+}
+
+/// Whether a copy is newer than `known`: by its snapshot, as retention has it, so that the one that is claimed is the last
+/// that would go. A run that began earlier may have waited for locks.
+fn is_newer_copy(known: Option<&BackupStatus>, copy: &BackupStatus) -> bool {
+    let rank = |copy: &BackupStatus| {
+        let time = |at: &Option<Time>| at.as_ref().map(|at| at.0);
+        let start = time(&copy.start_time);
+        (time(&copy.snapshot_time).or(start), start, copy.job.clone())
+    };
+    known.is_none_or(|known| rank(known) < rank(copy))
 }
 
 /// The same for failures. When they started stands in the history; one that fell out of it started before it ended.

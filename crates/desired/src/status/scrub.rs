@@ -5,6 +5,7 @@ use api::{
     status::{RunResult, ScheduleStatus, ScrubStatus, time},
 };
 use domain::{
+    name,
     reason::Reason,
     report::{Outcome, seconds},
     schedule,
@@ -28,22 +29,24 @@ pub const DAMAGED: &str = "Damaged";
 /// that are seen, oldest first.
 pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, runs: &[Judged<'_>]) {
     status.last_scrub = last_scrub(previous, runs);
-    let damaged = |set: &String| {
-        let known = previous.last_success.as_ref().is_some_and(|copy| {
-            copy.set.as_ref() == Some(set) && copy.verification.as_deref() == Some(DAMAGED)
-        });
-        known || found_damaged(runs).any(|found| found == set)
+    let Some(copy) = &mut status.last_success else { return };
+    let is_it = |set: &String| match (&copy.set, &copy.snapshot_time) {
+        (Some(own), _) => own == set,
+        // Known from another run's report, which does not name it.
+        (None, Some(snapshot)) => set.starts_with(&name::set_time(snapshot.0)),
+        (None, None) => false,
     };
-    if let Some(copy) = &mut status.last_success
-        && copy.set.as_ref().is_some_and(damaged)
-    {
+    let known = previous.last_success.as_ref().is_some_and(|known| {
+        (&known.job, &known.set) == (&copy.job, &copy.set) && known.verification.as_deref() == Some(DAMAGED)
+    });
+    if known || found_damaged(runs).any(is_it) {
         copy.verification = Some(DAMAGED.to_owned());
     }
 }
 
-/// The sets that these scrubs found damaged.
+/// The sets that these scrubs found damaged. One that was killed has written down what it found until then.
 pub fn found_damaged<'a>(runs: &'a [Judged<'_>]) -> impl Iterator<Item = &'a String> {
-    let found = runs.iter().filter_map(|run| run.final_report()?.scrub.as_ref());
+    let found = runs.iter().filter_map(|run| run.report?.scrub.as_ref());
     found.flat_map(|scrub| &scrub.damaged)
 }
 
@@ -89,6 +92,7 @@ pub fn schedule(
     policy: &ValidPolicy,
     in_place: bool,
     previous: &BackupPolicyStatus,
+    same_spec: bool,
     now: Timestamp,
 ) -> Option<ScheduleStatus> {
     let ValidScrub { schedule, .. } = policy.scrub.as_ref()?;
@@ -97,21 +101,18 @@ pub fn schedule(
         // A CronJob of the policy that is there all the same goes on as it was, but nobody can tell when.
         return Some(ScheduleStatus { next_schedule_time: None, ..known.clone() });
     }
-    let next = schedule.after(&policy.zone, now).filter(|_| in_place && !policy.suspend);
+    let before = since::Known {
+        same_spec,
+        effective: known.map(|known| known.effective_schedule.as_str()),
+        announced: known.and_then(|known| known.next_schedule_time.as_ref()),
+        since: known.and_then(|known| known.schedule_since.as_ref()),
+    };
+    let slots = (schedule, &policy.zone);
+    let next = since::next(slots, before, now).filter(|_| in_place && !policy.suspend);
     Some(ScheduleStatus {
         effective_schedule: schedule.effective().to_owned(),
         next_schedule_time: next.map(time),
-        schedule_since: (!policy.suspend).then(|| {
-            let known = known.and_then(|known| {
-                since::kept(
-                    (schedule, &policy.zone),
-                    &known.effective_schedule,
-                    known.next_schedule_time.as_ref(),
-                    known.schedule_since.as_ref(),
-                )
-            });
-            known.unwrap_or_else(|| time(now))
-        }),
+        schedule_since: (!policy.suspend).then(|| since::kept(slots, before).unwrap_or_else(|| time(now))),
     })
 }
 
