@@ -1,0 +1,331 @@
+//! What becomes of a pod, and what it says.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    catalog::{CatalogSet, SetState},
+    hash, name,
+    name::Operation,
+    reason::Reason,
+    report::{
+        ArtifactSummary, MESSAGE_LIMIT, Outcome, RunIdentity, RunReport, ScrubOutcome, SetSummary, Stage,
+        Trigger, VERSION, Verdict,
+    },
+};
+use pgbackup_desired::Container;
+
+use super::{
+    cluster::{Job, Pod},
+    random::Random,
+    store::{Order, Store, StoredSet},
+    time::{HOUR, MINUTE, SECOND, at},
+};
+
+/// How a pod ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It does all of its work.
+    Works,
+    /// It says why it cannot.
+    Fails(Reason),
+    /// It is told to stop, and says so.
+    Interrupted { after_manifest: bool },
+    /// It is killed, in the kubelet's words: only what it said before is left.
+    Killed { word: &'static str, after_manifest: bool },
+    /// It ends with this exit code and not a word.
+    Wordless(i32),
+    /// It does not end.
+    Hangs,
+    /// Somebody deletes its Job.
+    Vanishes,
+}
+
+/// What a backup finds: the policy as its Job was made from it.
+pub struct Setting<'a> {
+    pub rules: &'a domain::retention::Rules,
+    pub zone: &'a jiff::tz::TimeZone,
+    /// Its archives are not read.
+    pub checksum: bool,
+    /// Since when the database holds much less.
+    pub less_since: Option<i64>,
+    pub share: u8,
+}
+
+/// The fate of a pod that starts in a world without troubles of its own.
+pub fn choose(random: &mut Random, operation: Operation) -> Fate {
+    // Scrubs are few, and what is left of one that is killed is a case of its own.
+    let late = if operation == Operation::Scrub { 80 } else { 40 };
+    match random.between(0, 100) {
+        0..=77 => Fate::Works,
+        78..=82 => Fate::Fails(random.pick(&match operation {
+            Operation::Backup => [Reason::LockTimeout, Reason::DumpFailed, Reason::NoSpace],
+            Operation::Scrub => [Reason::StoreFailed, Reason::StoreFailed, Reason::StoreUnreachable],
+        })),
+        83..=85 => Fate::Interrupted { after_manifest: random.percent(40) },
+        86..=90 => Fate::Killed {
+            word: random.pick(&["OOMKilled", "Evicted", "Error"]),
+            after_manifest: random.percent(late),
+        },
+        91..=92 => Fate::Wordless(random.pick(&[0, 1])),
+        93..=94 => Fate::Hangs,
+        95..=96 => Fate::Vanishes,
+        _ => Fate::Works,
+    }
+}
+
+/// How long a pod works.
+pub fn duration(random: &mut Random, rarely: i64) -> i64 {
+    if random.percent(3) {
+        return random.between(5 * MINUTE, rarely.min(4 * HOUR));
+    }
+    random.between(8 * SECOND, rarely.min(20 * MINUTE))
+}
+
+/// Lets the Job's newest pod end as its fate wants. Gives the exit code.
+pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Setting<'_>, now: i64) -> i32 {
+    let start = job.pods.last().expect("a Job that ends should have a pod").created;
+    let mut report = blank(job, start);
+    let mut works = |report: &mut RunReport| match job.operation {
+        Operation::Backup => back_up(random, store, job, setting, report, now),
+        Operation::Scrub => read_again(store, job, setting, report, now),
+    };
+    let (reason, code, says) = match job.fate {
+        Fate::Works => {
+            works(&mut report);
+            let reason = report.reason.expect("work should have an end");
+            ("Completed", i32::from(reason.exit_code().unwrap_or_default()), true)
+        }
+        Fate::Fails(reason) => {
+            report.stage = random.pick(&[Stage::Preflight, Stage::Hold, Stage::Dump]);
+            fail(&mut report, reason, now);
+            ("Error", i32::from(reason.exit_code().expect("a run should have ended with a code")), true)
+        }
+        Fate::Interrupted { after_manifest } => {
+            if after_manifest {
+                works(&mut report);
+            }
+            interrupt(&mut report, now);
+            ("Error", 30, true)
+        }
+        Fate::Killed { word, after_manifest } => {
+            if after_manifest {
+                works(&mut report);
+            }
+            report.stage = if after_manifest { Stage::Prune } else { Stage::Dump };
+            provisional(&mut report);
+            (word, 137, true)
+        }
+        Fate::Wordless(code) => ("Error", code, false),
+        Fate::Hangs | Fate::Vanishes => {
+            if random.percent(50) {
+                interrupt(&mut report, now);
+                ("Error", 30, true)
+            } else {
+                ("Error", 137, false)
+            }
+        }
+    };
+    if job.operation == Operation::Backup && says {
+        report.recent = if report.outcome == Outcome::Running { vec![] } else { store.recent(&job.name) };
+        store.write_record(&job.name, report.record());
+    }
+    let reason = if code == 0 { "Completed" } else { reason };
+    let container = Container { reason: reason.to_owned(), exit_code: code, message: None };
+    let pod = job.pods.last_mut().expect("a Job that ends should have a pod");
+    *pod = Pod {
+        running: false,
+        silent: false,
+        problem: None,
+        report: says.then(|| through_the_kubelet(&report)).flatten(),
+        container: Some(container),
+        ..pod.clone()
+    };
+    code
+}
+
+/// As the operator reads it: cut to the kubelet's limit, and maybe with spaces behind it.
+fn through_the_kubelet(report: &RunReport) -> Option<RunReport> {
+    let message = report.to_message(MESSAGE_LIMIT);
+    assert!(message.len() <= MESSAGE_LIMIT, "a message fits: {message}");
+    let read = RunReport::parse(&format!("{message}  "));
+    assert!(read.is_some(), "a message can be read back: {message}");
+    read
+}
+
+fn blank(job: &Job, start: i64) -> RunReport {
+    let slot = name::slot(&job.operation.cron_job(policy_of(job)), &job.name);
+    RunReport {
+        version: VERSION,
+        outcome: Outcome::Running,
+        stage: Stage::Preflight,
+        reason: None,
+        message: String::new(),
+        run: RunIdentity {
+            job: job.name.clone(),
+            job_uid: job.uid.clone(),
+            trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
+            scheduled_time: slot,
+        },
+        start_time: at(start),
+        completion_time: None,
+        server_version: Some("17.6 (Debian 17.6-0+deb13u1)".into()),
+        client_version: Some("17.6".into()),
+        set: None,
+        retained: None,
+        prune: None,
+        scrub: None,
+        stages: Stage::ALL.into_iter().map(|stage| (stage, 0.125)).collect(),
+        warnings: vec![],
+        recent: vec![],
+        artifacts: vec![],
+        truncated: false,
+    }
+}
+
+fn policy_of(job: &Job) -> &str {
+    job.name.split('-').next().unwrap_or_default()
+}
+
+fn fail(report: &mut RunReport, reason: Reason, now: i64) {
+    report.outcome = Outcome::Failed;
+    report.reason = Some(reason);
+    report.message = format!("it is said why: {reason}");
+    report.completion_time = Some(at(now));
+}
+
+fn interrupt(report: &mut RunReport, now: i64) {
+    report.stage = if report.set.is_some() { Stage::Prune } else { Stage::Dump };
+    fail(report, Reason::Interrupted, now);
+}
+
+/// What the report was while the run was at work.
+fn provisional(report: &mut RunReport) {
+    report.outcome = Outcome::Running;
+    report.reason = None;
+    report.message = String::new();
+    report.completion_time = None;
+    report.retained = None;
+    report.prune = None;
+}
+
+fn back_up(
+    random: &mut Random,
+    store: &mut Store,
+    job: &Job,
+    setting: &Setting<'_>,
+    report: &mut RunReport,
+    now: i64,
+) {
+    store.settle(&job.acknowledged, now);
+    let start = report.start_time.as_millisecond();
+    let counts = match store.of_job(&job.uid) {
+        Some(set) => {
+            let set = set.clone();
+            summary(report, &set);
+            set.entry.state == SetState::Verified
+        }
+        None => {
+            let set = dump(random, job, start, now);
+            summary(report, &set);
+            let less = setting.less_since.is_some_and(|since| !store.is_used_to_less(since));
+            store.add(set, less, &job.acknowledged)
+        }
+    };
+    let set = report.set.as_mut().expect("a backup should have a set");
+    set.verification = match (counts, setting.checksum) {
+        (false, _) => Verdict::Suspicious,
+        (true, true) => Verdict::Stored,
+        (true, false) => Verdict::Verified,
+    };
+    let id = set.id.clone();
+    if counts && let Some(set) = store.sets.iter_mut().find(|set| set.entry.id == id) {
+        set.counted = true;
+    }
+    let order =
+        Order { rules: setting.rules, zone: setting.zone, acknowledged: &job.acknowledged, just_made: &id };
+    let killed_before_prune = matches!(job.fate, Fate::Killed { .. }) && random.percent(50);
+    if !killed_before_prune {
+        report.prune = Some(store.prune(&order, now));
+    }
+    report.retained = Some(store.look(start, &job.name, &job.acknowledged, now));
+    report.stage = Stage::Report;
+    if counts {
+        report.outcome = Outcome::Succeeded;
+        report.reason = report.set.as_ref().map(|set| set.verification.reason());
+        report.completion_time = Some(at(now));
+    } else {
+        fail(report, Reason::Suspicious, now);
+    }
+}
+
+fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredSet {
+    // Most have their snapshot at once; some wait for locks.
+    let patience = if random.percent(10) { now - start } else { (now - start).min(3 * SECOND) };
+    let snapshot = start + random.between(0, patience.max(1));
+    let entry = CatalogSet {
+        id: name::set_id(at(snapshot), &format!("{} {}", job.uid, job.pods.len())),
+        policy_uid: "owner".into(),
+        snapshot_time: at(snapshot),
+        state: SetState::Verified,
+        databases: Store::databases(random),
+        size_bytes: u64::try_from(random.between(1 << 20, 1 << 34)).expect("a size should not be negative"),
+        suspicions: BTreeSet::new(),
+    };
+    StoredSet {
+        entry,
+        job: job.name.clone(),
+        job_uid: job.uid.clone(),
+        made: now,
+        checked: now,
+        rotten: false,
+        counted: false,
+    }
+}
+
+fn summary(report: &mut RunReport, set: &StoredSet) {
+    let CatalogSet { id, snapshot_time, databases, size_bytes, .. } = &set.entry;
+    report.artifacts = databases
+        .iter()
+        .map(|database| ArtifactSummary {
+            database: Some(database.clone()),
+            file: name::archive_file(database),
+            size_bytes: size_bytes / 4,
+            sha256: hash::sha256(database),
+        })
+        .collect();
+    report.set = Some(SetSummary {
+        id: id.clone(),
+        snapshot_time: *snapshot_time,
+        size_bytes: *size_bytes,
+        artifacts: u32::try_from(databases.len()).expect("databases should be few"),
+        manifest_sha256: hash::sha256(id),
+        location: format!("shop/{}/{id}", set.job),
+        verification: Verdict::Verified,
+        password_hashes: false,
+    });
+}
+
+fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut RunReport, now: i64) {
+    let mut found = ScrubOutcome::default();
+    for id in store.choose(setting.share) {
+        if store.check(&id, now) {
+            found.damaged.push(id);
+        } else {
+            found.passed += 1;
+        }
+    }
+    let damaged = found.damaged.len();
+    report.scrub = Some(found);
+    report.stage = Stage::Verify;
+    let start = report.start_time.as_millisecond();
+    report.retained = Some(store.look(start, &job.name, &[], now));
+    if damaged > 0 {
+        fail(report, Reason::CopyDamaged, now);
+        report.message = format!("damaged: {damaged}");
+    } else {
+        report.outcome = Outcome::Succeeded;
+        report.reason = Some(Reason::Verified);
+        report.message = "all as they were written".into();
+        report.completion_time = Some(at(now));
+    }
+}

@@ -1,0 +1,234 @@
+//! The operator, without its I/O: it keeps nothing but the status, and what it has seen since it started.
+
+use std::sync::Arc;
+
+use api::{BackupPolicy, BackupPolicyStatus};
+use domain::{
+    name::{self, Operation},
+    schedule::Schedule,
+};
+use jiff::{SignedDuration, Timestamp};
+use pgbackup_desired::{
+    Invalid, Observed, ObservedCronJob, ObservedRun, StatusOutcome, ValidPolicy, events, open_request,
+    status, validate,
+};
+
+use super::{
+    cluster::CronJob,
+    oracle::Seen,
+    time::{MINUTE, at},
+    world::{Happening, World},
+};
+
+/// No status is larger than this, in bytes of JSON: etcd takes 1.5 MiB, and 10,000 of them have to fit into memory.
+const LARGEST_STATUS: usize = 64 * 1024;
+
+/// After so many of a hundred looks another one is made before anything happens.
+const LOOKS_BETWEEN: i64 = 30;
+
+/// A CronJob of a policy without `catchUp`.
+const START_WITHIN: i64 = 5 * MINUTE;
+
+/// What an operator is apart from what it sees.
+#[derive(Default)]
+pub struct Operator {
+    pub up: bool,
+    /// How far its clock is off, in milliseconds.
+    pub skew: i64,
+    pub looks: u64,
+    /// What it saw last.
+    last: Option<Look>,
+    /// How far its clock was off then.
+    last_skew: i64,
+}
+
+/// What was seen, when by the operator's clock, and what came of it.
+struct Look {
+    valid: Result<ValidPolicy, Invalid>,
+    observed: Observed,
+    now: i64,
+    outcome: StatusOutcome,
+}
+
+impl Look {
+    /// What would come of it for the policy as it is, at a moment.
+    fn again(&self, policy: &BackupPolicy, now: i64) -> StatusOutcome {
+        status(policy, self.valid.as_ref(), &self.observed, at(now))
+    }
+}
+
+impl World {
+    /// A reconcile, if the operator is up.
+    pub fn look(&mut self) {
+        if self.operator.looks == 0 {
+            self.operator.up = true;
+        }
+        if !self.operator.up {
+            return;
+        }
+        self.operator.looks += 1;
+        self.counts.add("looks", 1);
+        let valid = validate(&self.policy);
+        let mut handled = None;
+        if let Ok(valid) = &valid {
+            self.oracle.valid = Some(Arc::new(valid.clone()));
+            self.carry_out(valid);
+            handled = self.requested(valid);
+            if handled.is_some() && self.quiet.is_none() && self.random.percent(10) {
+                // It ends between the Job and the status.
+                self.counts.add("operators that ended in the middle", 1);
+                let pause = self.random.between(MINUTE, 5 * MINUTE);
+                self.operator_down(pause);
+                return;
+            }
+        }
+        let now = self.now + self.operator.skew;
+        let observed = self.observed(handled, now);
+        self.oracle.learn(valid.as_ref().ok(), &observed, at(now));
+        let outcome = status(&self.policy, valid.as_ref(), &observed, at(now));
+        let look = Look { valid, observed, now, outcome };
+        self.write(&look);
+        let seen = Seen { valid: look.valid.as_ref().ok(), observed: &look.observed, now: at(now) };
+        self.oracle.judge(&seen, &look.outcome.status, &self.store);
+        self.jobs.retain(|job| !job.deleted);
+        self.sleep(look);
+    }
+
+    /// Writes the status if it changed, and tells of the change.
+    fn write(&mut self, look: &Look) {
+        let status = &look.outcome.status;
+        let before = self.policy.status.take();
+        let told = events(before.as_ref(), status);
+        let ends = self.oracle.hear(before.as_ref(), status, &told);
+        if before.as_ref() == Some(status) {
+            assert_eq!(told, [], "nothing changed");
+            self.policy.status = before;
+            return;
+        }
+        self.counts.add("writes of a status", 1);
+        self.counts.add("events", told.len());
+        let text = serde_json::to_string(status).expect("a status should be JSON");
+        assert!(text.len() <= LARGEST_STATUS, "a status of {} bytes", text.len());
+        let read: BackupPolicyStatus = serde_json::from_str(&text).expect("a status should be read back");
+        self.policy.status = Some(read);
+        self.note(|| {
+            let health = status.conditions.iter().find(|c| c.type_ == "BackupHealthy");
+            let health = health.map(|c| format!("{} {}: {}", c.status, c.reason, c.message));
+            format!("  status: {}; {ends} runs ended", health.unwrap_or_default())
+        });
+        let again = look.again(&self.policy, look.now);
+        let difference = || difference(&look.outcome, &again);
+        assert!(again == look.outcome, "a second look changes nothing: {}", difference());
+        assert_eq!(events(self.policy.status.as_ref(), &again.status), [], "and says nothing");
+    }
+
+    /// At a moment between the last look and `when`, nothing is different, unless it was announced.
+    pub fn look_in_between(&mut self, when: i64) {
+        let Operator { up, skew, last_skew, .. } = self.operator;
+        let Some(look) = &self.operator.last else { return };
+        let next = look.outcome.next_change.map_or(i64::MAX, Timestamp::as_millisecond);
+        let end = (when + skew).min(next);
+        if up && skew == last_skew && end > look.now && self.random.percent(LOOKS_BETWEEN) {
+            let now = self.random.between(look.now, end);
+            let between = look.again(&self.policy, now);
+            let difference = || difference(&look.outcome, &between);
+            assert!(between == look.outcome, "at {} time alone changes nothing: {}", at(now), difference());
+            self.counts.add("looks in between", 1);
+        }
+    }
+
+    fn sleep(&mut self, look: Look) {
+        let Look { observed, now, outcome, .. } = &look;
+        let over = |run: &ObservedRun| run.silence.as_ref().is_some_and(|silence| silence.is_over(at(*now)));
+        // It asks again for events that may tell why a pod does not start.
+        let asks = observed.runs.iter().chain(&observed.scrubs).any(over).then_some(MINUTE);
+        let change = outcome.next_change.map(|at| (at.as_millisecond() - now).max(0) + 50);
+        if let Some(pause) = change.into_iter().chain(asks).min() {
+            self.then(pause, Happening::Wake(self.operator.looks));
+        }
+        self.operator.last_skew = self.operator.skew;
+        self.operator.last = Some(look);
+    }
+
+    fn observed(&self, handled_request: Option<String>, now: i64) -> Observed {
+        let runs = |operation| {
+            let jobs = self.jobs.iter().filter(|job| job.operation == operation && job.known);
+            jobs.map(|job| job.observed(now)).collect()
+        };
+        let whose = |there: &Option<CronJob>| match there {
+            Some(_) => ObservedCronJob::Ours,
+            None => ObservedCronJob::Missing,
+        };
+        Observed {
+            cron_job: whose(&self.cron_jobs[Operation::Backup as usize]),
+            scrub_cron_job: whose(&self.cron_jobs[Operation::Scrub as usize]),
+            runs: runs(Operation::Backup),
+            scrubs: runs(Operation::Scrub),
+            handled_request,
+            refused_request: None,
+        }
+    }
+
+    /// Makes the CronJobs what the policy wants.
+    fn carry_out(&mut self, valid: &ValidPolicy) {
+        let scrub = valid.scrub.as_ref().map(|scrub| scrub.schedule.clone());
+        let wanted = [(Operation::Backup, Some(valid.schedule.clone())), (Operation::Scrub, scrub)];
+        for (operation, schedule) in wanted {
+            if let Some(schedule) = schedule {
+                self.apply(valid, operation, schedule);
+            }
+        }
+    }
+
+    fn apply(&mut self, valid: &ValidPolicy, operation: Operation, schedule: Schedule) {
+        let there = self.cron_jobs[operation as usize].as_ref();
+        let wanted = CronJob {
+            schedule,
+            zone: valid.zone.clone(),
+            zone_name: valid.time_zone.clone(),
+            suspend: valid.suspend,
+            deadline: (!valid.catch_up).then_some(START_WITHIN),
+            acknowledged: valid.acknowledged.clone(),
+            last: there.map_or(self.now, |there| there.last),
+        };
+        let moved =
+            |there: &CronJob| (&there.schedule, &there.zone_name) != (&wanted.schedule, &wanted.zone_name);
+        let starts_missed = match there {
+            None => false,
+            // Any later write after an edit may start a slot that was missed by the new schedule.
+            Some(there) if moved(there) => self.random.percent(50),
+            Some(there) if (there.suspend, &there.acknowledged) == (wanted.suspend, &wanted.acknowledged) => {
+                return;
+            }
+            Some(_) => true,
+        };
+        self.cron_jobs[operation as usize] = Some(wanted);
+        self.written(operation, starts_missed);
+    }
+
+    /// Starts what `requested-at` asks for.
+    fn requested(&mut self, valid: &ValidPolicy) -> Option<String> {
+        let token = open_request(&self.policy).filter(|_| !valid.suspend)?.to_owned();
+        let job = name::requested_job(&valid.identity.name, &token);
+        if !self.jobs.iter().any(|there| there.name == job && !there.deleted) {
+            self.oracle.start_request(&token);
+            self.make_job(Operation::Backup, job, false);
+        }
+        Some(token)
+    }
+}
+
+/// What differs, and nothing else.
+fn difference(a: &StatusOutcome, b: &StatusOutcome) -> String {
+    let [mut before, mut after] =
+        [a, b].map(|outcome| serde_json::to_value(&outcome.status).expect("a status should be JSON"));
+    if let (Some(before), Some(after)) = (before.as_object_mut(), after.as_object_mut()) {
+        before.retain(|field, value| after.get(field) != Some(value) || after.remove(field).is_none());
+    }
+    format!("{before} next {:?} became {after} next {:?}", a.next_change, b.next_change)
+}
+
+/// The grace after a slot.
+pub fn grace(longest_seconds: f64) -> SignedDuration {
+    SignedDuration::from_secs_f64(longest_seconds * 2.0).max(SignedDuration::from_mins(15))
+}
