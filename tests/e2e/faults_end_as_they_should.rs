@@ -2,6 +2,7 @@
 //! complete.
 
 use anyhow::Result;
+use api::policy::{Compression, CompressionMethod};
 use domain::reason::Reason;
 use kube::ResourceExt;
 use pgbackup_tests::{Env, Policy, Postgres, Store, story};
@@ -201,6 +202,48 @@ exec /usr/lib/postgresql/17/bin/pg_restore "$@"
 EOF
 chmod +x /scratch/bin/pg_restore
 PATH=/scratch/bin:$PATH exec "$@""#;
+
+/// A pg_dump as it is where it was built without zstd, in the words that it has for that.
+const WITHOUT_ZSTD: &str = r#"mkdir /scratch/bin
+cat > /scratch/bin/pg_dump << 'EOF'
+#!/bin/bash
+if [[ " $* " == *" --compress=zstd"* ]]; then
+  echo "pg_dump: error: this build does not support compression with zstd" >&2
+  exit 1
+fi
+exec /usr/lib/postgresql/17/bin/pg_dump "$@"
+EOF
+chmod +x /scratch/bin/pg_dump
+PATH=/scratch/bin:$PATH exec "$@""#;
+
+#[test]
+fn a_client_without_zstd_compresses_as_it_can() -> Result<()> {
+    story("no-zstd", async |env| {
+        let (_, store, policy) = shop(&env, 1000).await?;
+        policy
+            .start("now", |run| {
+                run.once().script(WITHOUT_ZSTD);
+            })
+            .await?;
+
+        policy.succeeded("now").await?;
+
+        let set = store.only_set(&policy).await?;
+        assert_eq!(set.database("shop")?.compression, "gzip:1");
+        assert_eq!(set.rows("shop", "goods")?, 1000);
+
+        let asked = Compression { method: CompressionMethod::Zstd, level: Some(3) };
+        policy.edit(|spec| spec.dump.compression = Some(asked)).await?;
+        policy
+            .start("asked", |run| {
+                run.once().script(WITHOUT_ZSTD);
+            })
+            .await?;
+        let failure = policy.failed("asked", Reason::DumpFailed).await?;
+        assert!(failure.message.contains("does not support compression with zstd"), "{}", failure.message);
+        Ok(())
+    })
+}
 
 #[test]
 fn a_parser_that_stops_reading_stops_no_dump() -> Result<()> {

@@ -415,7 +415,7 @@ async fn commit(
         suspicions: Vec::new(),
         warnings: Vec::new(),
     };
-    manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await;
+    manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
         run.log(format_args!("suspicious: the copy {suspicion}"));
     }

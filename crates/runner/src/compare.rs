@@ -12,7 +12,7 @@ use domain::{
 use crate::{
     args::Config,
     run::{self, Run},
-    store::{Listing, Owner, Repository, StoreError},
+    store::{Listing, Owner, Repository, StoreError, Unreadable},
 };
 
 /// What the store holds for the policy, as retention sees it.
@@ -91,14 +91,24 @@ pub async fn suspicions(
     before: &Listing,
     new: &Manifest,
     emptied: &[Emptied],
-) -> Vec<Suspicion> {
+) -> Result<Vec<Suspicion>, StoreError> {
     let catalog = catalog(repository, config, before);
     let mut verified = Vec::new();
     for set in catalog.verified().take(suspicion::COMPARED) {
-        // One that cannot be read any more says nothing.
-        verified.extend(repository.manifest(&set.id).await.map(|(manifest, _)| manifest));
+        verified.extend(earlier(repository, &set.id).await?);
     }
-    suspicion::suspicions(new, &verified, emptied, |database| is_wanted(config, database), config.max_shrink)
+    let is_wanted = |database: &str| is_wanted(config, database);
+    Ok(suspicion::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
+}
+
+/// The manifest of an earlier set. One that is damaged by now, or of a later version, says nothing; a store that does not
+/// answer must not make a copy pass that was compared with nothing.
+async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, StoreError> {
+    match repository.find_manifest(id).await {
+        Ok(found) => Ok(found.map(|(manifest, _)| manifest)),
+        Err(Unreadable::Store(error)) if !error.is_damage() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether the policy wants a database: one that it leaves out by now, or calls retired, is not missed.
@@ -115,5 +125,37 @@ pub fn verdict(repository: &Repository, config: &Config, before: &Listing, new: 
         (Some(SetState::Suspicious), _) => Verdict::Suspicious,
         (_, domain::manifest::Level::Checksum) => Verdict::Stored,
         _ => Verdict::Verified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use domain::manifest::{self, PolicyIdentity};
+
+    use super::*;
+    use crate::store::{BucketOptions, Target, Variables};
+
+    #[tokio::test]
+    async fn an_earlier_copy_that_the_store_does_not_give_makes_the_run_fail() {
+        let id = "20260501T020003Z-1a2b3c";
+        let root = tempfile::tempdir().unwrap();
+        let target = Target {
+            location: root.path().to_str().unwrap().parse().unwrap(),
+            options: BucketOptions::default(),
+            variables: Variables::default(),
+        };
+        let policy = PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() };
+        let repository = Repository::open(&target, &policy, None, run::now()).await.unwrap();
+        assert!(earlier(&repository, id).await.unwrap().is_none(), "one that was removed says nothing");
+        let path = root.path().join("shop/nightly").join(id).join(manifest::FILE);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "{").unwrap();
+        assert!(earlier(&repository, id).await.unwrap().is_none(), "nor does one that is damaged");
+        // Reading a folder fails even for root, as a store does that is away.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(earlier(&repository, id).await.unwrap_err().reason(), Reason::StoreFailed);
     }
 }

@@ -74,11 +74,17 @@ pub async fn store(
     for warning in inspected.map_err(BackupError::Inspect)? {
         run.warn(format!("{:?}: {warning}", database.name));
     }
+    let mut compression = config.dump.compression.unwrap_or(Compression::best(server.client_major));
     for left in (0..TRIES).rev() {
-        let error = match try_once(run, config, server, &database, first).await {
+        let error = match try_once(run, config, server, &database, compression, first).await {
             Ok(stored) => return Ok(stored),
             Err(error) => error,
         };
+        if config.dump.compression.is_none() && compression != Compression::GZIP && lacks_method(&error) {
+            run.log(format_args!("{:?}: {error}; {} instead", database.name, Compression::GZIP));
+            compression = Compression::GZIP;
+            continue;
+        }
         if left == 0 || !matches!(error.reason(), Reason::LockTimeout | Reason::HoldLost) {
             return Err(error);
         }
@@ -99,11 +105,17 @@ fn pause(least: Duration) -> Duration {
     least + least * u32::try_from(chance).unwrap_or_default() / 3000
 }
 
+/// Whether pg_dump was built without the method of compression, which its version alone does not tell.
+const fn lacks_method(error: &BackupError) -> bool {
+    matches!(error, BackupError::Dump(DumpError::NoSuchCompression(_)))
+}
+
 async fn try_once(
     run: &mut Run,
     config: &Config,
     server: &Server,
     database: &Database,
+    compression: Compression,
     first: bool,
 ) -> Result<StoredDatabase, BackupError> {
     run.stage(Stage::Hold);
@@ -121,7 +133,6 @@ async fn try_once(
     let set = run.set.as_ref().expect("the first database should have made the set");
     let file = name::archive_file(&database.name);
     let mut partial = set.upload(&file, false, hold.database_bytes).await?;
-    let compression = config.dump.compression.unwrap_or(Compression::best(server.client_major));
     let compress = compression.option(server.client_major).map_err(BackupError::Compression)?;
     let excluded = hold.relations.iter().filter(|relation| {
         config.dump.exclude_table_data.iter().any(|pattern| matches(pattern, &relation.name))

@@ -16,8 +16,26 @@ use crate::{
 
 /// What an object store answers that does not do what it was asked for.
 pub fn store_answer(status: u16, body: &str) -> (Reason, String) {
-    let error = StoreError::answered(status, body);
+    let error = refusal(status, body);
     (error.reason(), error.to_string())
+}
+
+/// What the clients make of an answer.
+pub fn refusal(status: u16, body: &str) -> StoreError {
+    use object_store::Error as Kind;
+    let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
+    let told =
+        format!("Error performing PUT {url} in 1ms - Server returned non-2xx status code: {status}: {body}");
+    let (path, source) = ("repository.json".to_owned(), told.into());
+    let source = match status {
+        401 => Kind::Unauthenticated { path, source },
+        403 => Kind::PermissionDenied { path, source },
+        404 => Kind::NotFound { path, source },
+        409 => Kind::AlreadyExists { path, source },
+        412 => Kind::Precondition { path, source },
+        _ => Kind::Generic { store: "S3", source },
+    };
+    StoreError::Object { action: "write", url, source: Box::new(source) }
 }
 
 /// What a client program writes to its standard error when it fails.

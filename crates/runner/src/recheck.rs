@@ -33,7 +33,7 @@ pub enum RecheckError {
         place: String,
     },
     /// Some are not what they should be; the words are those of the first.
-    #[error("damaged: {damaged} of {checked} that were read; {set}: {first}")]
+    #[error("damaged: {damaged} of {checked} that were read; {set}: {first}{}", beside(unwritten.as_deref()))]
     Damaged {
         /// How many.
         damaged: usize,
@@ -43,6 +43,8 @@ pub enum RecheckError {
         set: String,
         /// What is wrong with it.
         first: Box<Finding>,
+        /// Why that could not be written down beside a set, so that it counts as before.
+        unwritten: Option<Box<StoreError>>,
     },
     /// Some could not be checked, and all others are what they should be.
     #[error("not checked: {unchecked} of {checked}; {set}: {first}")]
@@ -56,6 +58,10 @@ pub enum RecheckError {
         /// Why it could not.
         first: Box<Finding>,
     },
+}
+
+fn beside(error: Option<&StoreError>) -> String {
+    error.map(|error| format!("; not written down beside it: {error}")).unwrap_or_default()
 }
 
 impl RecheckError {
@@ -102,6 +108,12 @@ impl Finding {
         }
     }
 
+    /// Whether it is so for good. A device that gives an error may be a share on the network that was away: that is said,
+    /// and the set goes on to count for those who remove others.
+    fn is_certain(&self) -> bool {
+        !matches!(self, Self::File(VerifyError::Store(_)))
+    }
+
     /// Whether it would come of any other set alike.
     fn is_of_all(&self) -> bool {
         match self {
@@ -127,6 +139,8 @@ pub struct Tally {
     damaged: Vec<(String, Finding)>,
     unchecked: Vec<(String, Finding)>,
     bytes_read: u64,
+    /// Why it could not be written down that a set is damaged.
+    unwritten: Option<StoreError>,
 }
 
 impl Tally {
@@ -146,7 +160,8 @@ impl Tally {
         let (damaged, unchecked) = (self.damaged.len(), self.unchecked.len());
         let checked = self.passed + damaged + unchecked;
         if let Some((set, first)) = self.damaged.into_iter().next() {
-            return Err(RecheckError::Damaged { damaged, checked, set, first: first.into() });
+            let unwritten = self.unwritten.map(Box::new);
+            return Err(RecheckError::Damaged { damaged, checked, set, first: first.into(), unwritten });
         }
         match self.unchecked.into_iter().next() {
             Some((set, first)) => {
@@ -175,13 +190,14 @@ pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), RecheckErro
     let mut tally = Tally::default();
     for id in chosen {
         let checked = if let Some(at) = unreadable.iter().position(|(other, _)| *other == id) {
-            Checked::of(unreadable.swap_remove(at).1.into())
+            (Checked::of(unreadable.swap_remove(at).1.into()), Ok(()))
         } else if let Some(set) = sets.iter().find(|set| set.entry.id == id) {
-            check_set(&repository, set).await?
+            check_set(&repository, set).await
         } else {
             return Err(RecheckError::NoSet { place: repository.location(&id) });
         };
-        tally.add(&id, checked);
+        tally.add(&id, checked.0);
+        tally.note(checked.1);
     }
     tally.verdict()
 }
@@ -234,12 +250,13 @@ pub async fn read_share(
     let mut queue = Queue::new(sets.iter().map(scrubbable).collect(), share);
     while let Some(next) = queue.take() {
         let set = sets.iter().find(|set| set.entry.id == next.id).expect("the queue should be of these sets");
-        let checked = check_set(repository, set).await?;
+        let (checked, written) = check_set(repository, set).await;
         let is_of_all = matches!(&checked, Checked::Unchecked(wrong) if wrong.is_of_all());
         if !matches!(checked, Checked::Unchecked(_)) {
             queue.count(&next);
         }
         tally.add(&next.id, checked);
+        tally.note(written);
         tell(tally);
         if is_of_all {
             break;
@@ -286,30 +303,41 @@ impl Tally {
             }
         }
     }
+
+    /// Keeps in mind that a finding could not be written down beside its set.
+    fn note(&mut self, written: Result<(), StoreError>) {
+        if let Err(error) = written {
+            println!("that could not be written down: {error}");
+            self.unwritten.get_or_insert(error);
+        }
+    }
 }
 
-/// Reads a set, and writes down what came of it.
-async fn check_set(repository: &Repository, set: &StoredSet) -> Result<Checked, StoreError> {
+/// Reads a set, and writes down what came of it. Whether damage could be written down comes apart: it is damage all the same.
+async fn check_set(repository: &Repository, set: &StoredSet) -> (Checked, Result<(), StoreError>) {
     let id = &set.entry.id;
     let (manifest, sha256) = match repository.find_manifest(id).await {
         Ok(Some(found)) => found,
-        Ok(None) => return Ok(Checked::Removed),
+        Ok(None) => return (Checked::Removed, Ok(())),
         // What is damaged of it says so itself: it counts for nothing, with or without a check.
-        Err(why) => return Ok(Checked::of(why.into())),
+        Err(why) => return (Checked::of(why.into()), Ok(())),
     };
     let wrong = match check(repository, &manifest, &sha256).await {
         Ok(read) => match write(repository, set, CheckResult::Verified, read).await {
-            Ok(()) => return Ok(Checked::Passed(read)),
+            Ok(()) => return (Checked::Passed(read), Ok(())),
             Err(error) => error.into(),
         },
         Err(wrong) => wrong,
     };
     let is_there = repository.find_manifest(id).await.map(|found| found.is_some());
     let checked = judged(wrong, is_there);
-    if let Checked::Damaged(_) = &checked {
-        write(repository, set, CheckResult::Failed, ReadBack::default()).await?;
-    }
-    Ok(checked)
+    let written = match &checked {
+        Checked::Damaged(wrong) if wrong.is_certain() => {
+            write(repository, set, CheckResult::Failed, ReadBack::default()).await
+        }
+        _ => Ok(()),
+    };
+    (checked, written)
 }
 
 /// What is wrong with a set, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
@@ -356,7 +384,7 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     let file = manifest::SUMS_FILE;
     let sums = match repository.read_text(&manifest.id, file).await {
         Ok(sums) => sums.ok_or(VerifyError::Gone { file: file.to_owned() })?,
-        Err(error) if error.is_damage() => return Err(Unreadable::damaged(file, &error).into()),
+        Err(error @ StoreError::NotText { .. }) => return Err(Unreadable::damaged(file, &error).into()),
         Err(error) => return Err(error.into()),
     };
     let own = manifest::sum(sha256, manifest::FILE);

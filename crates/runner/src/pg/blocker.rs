@@ -84,7 +84,7 @@ fn without_values(query: &str) -> String {
         }
         if first == '"' {
             let length = name_length(rest);
-            shown.push_str(&rest[..length]);
+            shown.extend(rest[..length].chars().map(|c| if c.is_control() { ' ' } else { c }));
             rest = &rest[length..];
             continue;
         }
@@ -195,6 +195,7 @@ mod tests {
             ("UPDATE \"o'brien\" SET \"a\"\"b'\" = 's3cret'", "UPDATE \"o'brien\" SET \"a\"\"b'\" = ?"),
             (r"SELECT a LIKE'x\', 's3cret'", "SELECT a LIKE?, ?"),
             ("SELECT 1 /* cut", "SELECT ?"),
+            ("DROP TABLE \"two\nlines\"", "DROP TABLE \"two lines\""),
         ] {
             assert_eq!(without_values(query), wanted, "{query}");
         }

@@ -44,6 +44,9 @@ pub enum CompressionError {
 }
 
 impl Compression {
+    /// What every client has.
+    pub const GZIP: Self = Self { method: Method::Gzip, level: 1 };
+
     /// The best that a client of this major version has.
     pub const fn best(client_major: u32) -> Self {
         let method = if client_major >= METHODS_SINCE { Method::Zstd } else { Method::Gzip };

@@ -73,6 +73,9 @@ pub enum DumpError {
     /// The snapshot was gone before pg_dump imported it.
     #[error("the session that holds the snapshot was gone: {0}")]
     SnapshotGone(ToolError),
+    /// pg_dump was built without the library that compresses so.
+    #[error("{0}")]
+    NoSuchCompression(ToolError),
     /// pg_dump was content and wrote nothing.
     #[error("pg_dump ended well and wrote nothing")]
     Empty,
@@ -92,7 +95,7 @@ impl DumpError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Start { .. } => Reason::InvalidConfiguration,
-            Self::Read { .. } | Self::Empty => Reason::DumpFailed,
+            Self::Read { .. } | Self::Empty | Self::NoSuchCompression(_) => Reason::DumpFailed,
             Self::Archive(error) => error.reason(),
             Self::Store(error) => error.reason(),
             Self::LockTimeout { .. } => Reason::LockTimeout,
@@ -217,6 +220,9 @@ const STATEMENT: [&str; 2] = ["pg_dump: detail: Query was: ", "pg_dump: error: q
 /// pg_dump names the statement that failed, in English whatever the server speaks, on a line of its own. Names of
 /// tables may hold any words, so nothing else is searched for them.
 fn classify(error: ToolError) -> DumpError {
+    if error.stderr.starts_with("pg_dump: error: this build does not support compression with ") {
+        return DumpError::NoSuchCompression(error);
+    }
     let mut lines = error.stderr.lines();
     let statement = lines.find_map(|line| STATEMENT.iter().find_map(|words| line.strip_prefix(words)));
     match statement {

@@ -6,7 +6,10 @@ use std::{
 use domain::hash;
 
 use super::*;
-use crate::store::{BucketOptions, Target, Variables};
+use crate::{
+    outside,
+    store::{BucketOptions, Target, Variables},
+};
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";
@@ -157,11 +160,12 @@ async fn sums_that_are_gone_or_cut_short_are_damage() {
     let last_line = text.trim_end().rfind('\n').unwrap() + 1;
     for cut in [0, 1, last_line, text.len() - 1] {
         fs::write(&path, &text[..cut]).unwrap();
-        let checked = check_set(&stand.repository, &stand.set(OLD).await).await.unwrap();
+        let (checked, written) = check_set(&stand.repository, &stand.set(OLD).await).await;
+        written.unwrap();
         assert!(matches!(checked, Checked::Damaged(_)), "cut at {cut}");
     }
     fs::remove_file(&path).unwrap();
-    let checked = check_set(&stand.repository, &stand.set(OLD).await).await.unwrap();
+    let (checked, _) = check_set(&stand.repository, &stand.set(OLD).await).await;
     assert!(matches!(checked, Checked::Damaged(Finding::File(VerifyError::Gone { .. }))));
 }
 
@@ -170,18 +174,18 @@ async fn only_a_set_that_is_gone_is_called_removed() {
     let stand = Stand::new(&[OLD]).await;
     let set = stand.set(OLD).await;
     make_unreadable(&stand.file(OLD, manifest::FILE));
-    let checked = check_set(&stand.repository, &set).await.unwrap();
+    let (checked, _) = check_set(&stand.repository, &set).await;
     assert!(matches!(checked, Checked::Unchecked(_)), "what cannot be read may be there");
     stand.repository.remove_set(OLD).await.unwrap_err();
     fs::remove_dir_all(stand.file(OLD, "")).unwrap();
-    let checked = check_set(&stand.repository, &set).await.unwrap();
+    let (checked, _) = check_set(&stand.repository, &set).await;
     assert!(matches!(checked, Checked::Removed));
 }
 
 #[test]
 fn a_file_that_is_gone_is_damage_only_where_its_set_is_known_to_be_there() {
     let gone = || Finding::from(VerifyError::Gone { file: "a.sql".to_owned() });
-    let denied = || Unreadable::Store(StoreError::answered(403, "AccessDenied"));
+    let denied = || Unreadable::Store(outside::refusal(403, "AccessDenied"));
     assert!(matches!(judged(gone(), Ok(true)), Checked::Damaged(_)));
     assert!(matches!(judged(gone(), Ok(false)), Checked::Removed));
     assert!(matches!(judged(gone(), Err(denied())), Checked::Unchecked(_)));
@@ -202,6 +206,38 @@ async fn damage_is_found_beside_a_file_that_cannot_be_read() {
     make_unreadable(&stand.file(OLD, "a.sql"));
     flip(&stand.file(OLD, "b.sql"), 0);
     assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn damage_that_cannot_be_written_down_is_said_all_the_same() {
+    let stand = Stand::new(&[OLD]).await;
+    let mut set = stand.set(OLD).await;
+    flip(&stand.file(OLD, "a.sql"), 0);
+    // Where the check would be there is a folder.
+    set.checked = "2100-01-01T00:00:00Z".parse().unwrap();
+    fs::create_dir(stand.file(OLD, "check-21000101T000001Z.json")).unwrap();
+    let (checked, written) = check_set(&stand.repository, &set).await;
+    let mut tally = Tally::default();
+    tally.add(OLD, checked);
+    tally.note(written);
+    assert_eq!(tally.outcome().damaged, [OLD]);
+    let error = tally.verdict().unwrap_err();
+    assert_eq!(error.reason(), Reason::CopyDamaged);
+    assert!(error.to_string().contains("; not written down beside it: "), "{error}");
+}
+
+/// What a disk or a share gives that does not answer: `/proc/self/mem` does at its beginning, where nothing is.
+#[tokio::test]
+async fn a_device_that_gives_an_error_is_said_and_condemns_no_set() {
+    let stand = Stand::new(&[OLD]).await;
+    let path = stand.file(OLD, "a.sql");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+    assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
+    assert_eq!(stand.set(OLD).await.entry.state, SetState::Verified);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "a.sql").unwrap();
+    assert_eq!(stand.scrubbed(100).await, (1, vec![], vec![]));
 }
 
 #[tokio::test]

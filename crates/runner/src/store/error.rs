@@ -69,25 +69,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// That of an answer, as the clients make it.
-    pub fn answered(status: u16, body: &str) -> Self {
-        use object_store::Error as Kind;
-        let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
-        let told = format!(
-            "Error performing PUT {url} in 1ms - Server returned non-2xx status code: {status}: {body}"
-        );
-        let (path, source) = ("repository.json".to_owned(), told.into());
-        let source = match status {
-            401 => Kind::Unauthenticated { path, source },
-            403 => Kind::PermissionDenied { path, source },
-            404 => Kind::NotFound { path, source },
-            409 => Kind::AlreadyExists { path, source },
-            412 => Kind::Precondition { path, source },
-            _ => Kind::Generic { store: "S3", source },
-        };
-        Self::Object { action: "write", url, source: Box::new(source) }
-    }
-
     /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
@@ -169,14 +150,16 @@ const FULL: [&str; 4] = [
     "no space left on device",
 ];
 
-/// What they call an object that a lock or a retention policy protects: S3 and its kin, GCS, Azure.
-const LOCKED: [&str; 6] = [
+/// What they call an object that a lock or a retention policy protects: S3 and its kin, GCS, Azure (whose answer to many
+/// removals at once has words in the place of a code).
+const LOCKED: [&str; 7] = [
     "WORM protected",
     "<Code>ObjectLocked<",
     "object protected by object lock",
     "retentionPolicyNotMet",
     "retention policy",
     "BlobImmutableDueToPolicy",
+    "blob is immutable due to",
 ];
 
 /// How an answer is told whose kind object_store does not know: that to a listing.

@@ -184,7 +184,7 @@ pub fn bucket(
     options: &BucketOptions,
     variables: &Variables,
 ) -> Result<Bucket, StoreError> {
-    let Variables(variables) = variables;
+    let variables = checked(kind, variables)?;
     let authorities = authorities(options)?;
     let http = plain_client(&authorities)?;
     let (bucket, options) = (name.to_owned(), options.clone());
@@ -192,10 +192,10 @@ pub fn bucket(
     let leftover_age = options.leftover_age;
     let client =
         move |variables, patience| client(kind, &bucket, &options, &authorities, variables, patience);
-    let own = own(kind, variables);
+    let own = own(kind, &variables);
     let patience = Patience::with(0);
     let store = client(own.clone(), patience)?;
-    let pruner = match prunes(kind, variables) {
+    let pruner = match prunes(kind, &variables) {
         Some(variables) => client(variables, patience)?,
         None => Arc::clone(&store),
     };
@@ -231,6 +231,32 @@ fn authorities(options: &BucketOptions) -> Result<Vec<Vec<u8>>, StoreError> {
 
 fn configuration(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Configuration(error.into())
+}
+
+/// The store's variables as they can be used: without what `echo` leaves at the end of a Secret's value. What still cannot
+/// be in a header would end the program in the client's hands.
+fn checked(kind: Kind, Variables(all): &Variables) -> Result<Vec<(String, String)>, StoreError> {
+    let (prefix, _) = kind.variables();
+    let is_ours = |name: &str| name.strip_prefix(PRUNE_PREFIX).unwrap_or(name).starts_with(prefix);
+    let ours = all.iter().filter(|(name, _)| is_ours(name));
+    // Google's key is JSON, which may have line breaks.
+    let is_sound = |value: &str| kind == Kind::Gcs || value.chars().all(|c| matches!(c, ' '..='~'));
+    let trimmed = ours.map(|(name, value)| match value.trim() {
+        value if is_sound(value) => Ok((name.clone(), value.to_owned())),
+        _ => Err(configuration(format!("{name} has a character in it that no such value has"))),
+    });
+    trimmed.collect()
+}
+
+/// Why a client could not be made. Of a key that is not what it should be, nothing is shown: the words of whoever failed to
+/// read it hold the key itself.
+fn unusable(error: object_store::Error) -> StoreError {
+    if error.to_string().contains("Unable to decode service account file") {
+        return configuration(
+            "the service account's key is not the JSON that Google gives: store it as it was downloaded",
+        );
+    }
+    configuration(error)
 }
 
 /// The variables that all but removals use.
@@ -310,7 +336,7 @@ fn client(
             .build()
             .map(|store| Arc::new(store) as _),
     };
-    built.map_err(configuration)
+    built.map_err(unusable)
 }
 
 /// Over TLS nothing changes on the way, and what is stored is read back and compared; so the content is not hashed a
@@ -370,6 +396,8 @@ fn plain_client(authorities: &[Vec<u8>]) -> Result<reqwest::Client, StoreError> 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use domain::reason::Reason;
 
     use super::*;
     use crate::store::{
@@ -485,5 +513,48 @@ mod tests {
         assert_eq!(prunes, wanted);
         assert_eq!(own(Kind::S3, &variables).len(), 4);
         assert_eq!(super::prunes(Kind::Gcs, &variables), None);
+    }
+
+    #[test]
+    fn what_echo_leaves_at_the_end_of_a_key_is_no_part_of_it_and_what_no_key_has_is_refused() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let make = |key: &str| {
+            let variables = [("AWS_ACCESS_KEY_ID", key), ("PGBACKUP_PRUNE_AWS_ACCESS_KEY_ID", key)];
+            bucket(Kind::S3, "backups", Path::default(), &BucketOptions::default(), &variables.into())
+        };
+        let variables = [("AWS_ACCESS_KEY_ID", " key\n"), ("AWS_REGION", "eu\r\n")].into();
+        let wanted = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_REGION", "eu")];
+        assert_eq!(checked(Kind::S3, &variables).unwrap(), wanted.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        for key in ["one\ntwo", "ключ"] {
+            let Err(error) = make(key) else { panic!("{key:?} is a key") };
+            assert_eq!(error.reason(), Reason::InvalidConfiguration);
+            assert!(error.to_string().contains("AWS_ACCESS_KEY_ID has a character"), "{error}");
+            assert!(!error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_shown() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0"}"#;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.json");
+        // As templates put it into a Secret: JSON in JSON.
+        let quoted = serde_json::to_string(key).unwrap();
+        fs::write(&file, &quoted).unwrap();
+        for (name, value) in [
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", quoted.as_str()),
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", key),
+            ("GOOGLE_SERVICE_ACCOUNT", file.to_str().unwrap()),
+        ] {
+            let variables = [(name, value)].into();
+            let Err(error) = bucket(Kind::Gcs, "b", Path::default(), &BucketOptions::default(), &variables)
+            else {
+                panic!("{value} is a key")
+            };
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("as it was downloaded"), "{shown}");
+            assert!(!shown.contains("c2VjcmV0") && !shown.contains("BEGIN PRIVATE"), "{shown}");
+        }
     }
 }

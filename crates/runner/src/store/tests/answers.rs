@@ -179,3 +179,50 @@ async fn every_answer_has_its_reason_and_keeps_its_words() {
     });
     futures::future::join_all(all).await;
 }
+
+/// How each store refuses to remove what is locked. Azure's answer is one to many removals, and has no code in it.
+#[tokio::test]
+async fn what_is_locked_is_named_and_no_error_of_the_store() {
+    let azures = "--batchresponse_66925647\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 409 This operation is not permitted as the blob is immutable due to a policy.\r\nx-ms-error-code: BlobImmutableDueToPolicy\r\nx-ms-version: 2018-11-09\r\n\r\n\r\n--batchresponse_66925647--\r\n";
+    let refusals: [(Bucket, &str, &str, &str); 5] = [
+        (
+            s3,
+            "DELETE",
+            "403 Forbidden",
+            "<Error><Code>AccessDenied</Code><Message>Access Denied because object protected by object lock.</Message></Error>",
+        ),
+        (
+            s3,
+            "DELETE",
+            "400 Bad Request",
+            "<Error><Code>ObjectLocked</Code><Message>Object is WORM protected and cannot be overwritten</Message></Error>",
+        ),
+        (
+            gcs,
+            "DELETE",
+            "403 Forbidden",
+            "<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>Object 'backups/repository.json' is subject to bucket's retention policy and cannot be deleted, overwritten or archived until 2027-01-01T00:00:00-00:00</Details></Error>",
+        ),
+        (
+            gcs,
+            "DELETE",
+            "403 Forbidden",
+            r#"{"error": {"code": 403, "message": "Object 'backups/x' cannot be deleted until 2027", "errors": [{"message": "x", "domain": "global", "reason": "retentionPolicyNotMet"}]}}"#,
+        ),
+        (azure, "POST", "202 Accepted", azures),
+    ];
+    for (target, method, status, body) in refusals {
+        let wire = Wire::start(move |request| match request.method.as_str() {
+            it if it == method => {
+                let kind = "multipart/mixed; boundary=batchresponse_66925647".to_owned();
+                Answer::Is(status, vec![("content-type", kind)], body.to_owned())
+            }
+            "PUT" => Answer::Is("200 OK", vec![("etag", "\"1\"".to_owned())], String::new()),
+            _ => Answer::Is("404 Not Found", vec![], String::new()),
+        });
+        let now = time("2026-05-03T00:00:00Z");
+        let repository = Repository::open(&target(&wire.url()), &identity(), None, now).await.unwrap();
+        let error = repository.remove_set(OLD).await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{body}: {error}");
+    }
+}
