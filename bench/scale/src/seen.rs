@@ -106,9 +106,12 @@ fn note_policy(state: &mut State, policy: &BackupPolicy) {
     }
 }
 
+/// The kubelet tells that the container has ended before it calls the pod ended.
 fn note_pod(state: &mut State, pod: &Pod) {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    if let (Some("Succeeded" | "Failed"), Some(job)) = (phase, pod.labels().get(JOB_NAME)) {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut states = containers.filter_map(|container| container.state.as_ref());
+    let has_ended = states.any(|state| state.terminated.is_some());
+    if let (true, Some(job)) = (has_ended, pod.labels().get(JOB_NAME)) {
         state.ended.entry(job.clone()).or_insert_with(Instant::now);
     }
 }
