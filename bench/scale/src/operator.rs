@@ -53,6 +53,8 @@ impl Program {
     pub fn start(&self) -> Result<Operator> {
         let log = fs::File::options().create(true).append(true).open(&self.log)?;
         let child = Command::new(&self.binary)
+            // As the chart has it.
+            .envs([("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ARENA_EAGER_COMMIT", "0")])
             .args(["run", "--ops-auth", "none", "--ops-address", OPS, "--log-level", "warn"])
             .args(["--lease-namespace", NAMESPACE, "--lease-name", LEASE])
             .args(["--runner-image", &self.runner_image, "--postgres-repository", &self.postgres_repository])

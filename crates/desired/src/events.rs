@@ -57,11 +57,13 @@ fn condition<'a>(status: Option<&'a BackupPolicyStatus>, type_: &str) -> Option<
     status?.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// The policy was accepted, or is not any more.
+/// The policy is not accepted, or is again. That a new one is accepted is no news: its status says so.
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
     let new = condition(Some(after), "Ready")?;
-    let same = |old: &&Condition| old.status == new.status && old.reason == new.reason;
-    if new.status == "Unknown" || condition(before, "Ready").as_ref().is_some_and(same) {
+    let old = condition(before, "Ready");
+    let same = |old: &Condition| old.status == new.status && old.reason == new.reason;
+    let is_news = old.map_or(new.status != "True", |old| !same(old));
+    if new.status == "Unknown" || !is_news {
         return None;
     }
     Some(EventDraft {

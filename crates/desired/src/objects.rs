@@ -87,26 +87,28 @@ pub fn requested_job(policy: &ValidPolicy, cron_job: &CronJob, token: &str) -> J
     }
 }
 
-/// Whether `observed` is what is wanted: its metadata has all that we set, and its spec is what the server made of ours.
-/// Then nothing is written.
-pub fn up_to_date(wanted: &CronJob, observed: &CronJob) -> bool {
-    within(&json(&wanted.metadata), &json(&observed.metadata)) && spec_is_as_applied(wanted, observed)
+/// Whether the CronJob of this metadata is what is wanted: it has all that we set, and its spec is what the server made of
+/// ours. Then nothing is written.
+pub fn up_to_date(wanted: &CronJob, observed: &ObjectMeta) -> bool {
+    within(&json(&wanted.metadata), &json(observed)) && spec_is_as_applied(wanted, observed)
 }
 
 /// Whether the spec is what the server made of the one that is wanted: it was written last (the hash of what was applied
 /// says so), and nobody wrote it since. The specs themselves are not compared: an admission webhook may have changed
 /// ours (another registry, an image's digest), and would do so each time.
-pub fn spec_is_as_applied(wanted: &CronJob, observed: &CronJob) -> bool {
-    let hash = |cron_job: &CronJob| cron_job.metadata.annotations.as_ref()?.get(meta::APPLIED_HASH).cloned();
-    let generation = observed.metadata.generation;
-    hash(wanted) == hash(observed) && generation.is_some() && applied_generation(observed) == generation
+pub fn spec_is_as_applied(wanted: &CronJob, observed: &ObjectMeta) -> bool {
+    let hash = |metadata: &ObjectMeta| metadata.annotations.as_ref()?.get(meta::APPLIED_HASH).cloned();
+    let generation = observed.generation;
+    hash(&wanted.metadata) == hash(observed)
+        && generation.is_some()
+        && applied_generation(observed) == generation
 }
 
 /// The generation that our last write gave the object, as it says itself. The server counts writes of the spec, so
 /// another number means that somebody else wrote since: maybe only a field that we leave to the server's default,
 /// which no comparison with what is wanted can tell.
-pub fn applied_generation(observed: &CronJob) -> Option<i64> {
-    observed.metadata.annotations.as_ref()?.get(meta::APPLIED_GENERATION)?.parse().ok()
+pub fn applied_generation(observed: &ObjectMeta) -> Option<i64> {
+    observed.annotations.as_ref()?.get(meta::APPLIED_GENERATION)?.parse().ok()
 }
 
 fn json(object: &impl Serialize) -> Value {

@@ -3,7 +3,10 @@
 use api::{BackupPolicy, BackupPolicyStatus, meta};
 use desired::{ObservedCronJob, ValidPolicy};
 use domain::name;
-use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::{
+    api::batch::v1::{CronJob, Job},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -24,14 +27,14 @@ pub async fn cron_job(
     client: &Client,
     policy: &BackupPolicy,
     wanted: &CronJob,
-    observed: (ObservedCronJob, Option<CronJob>),
-) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
+    observed: (ObservedCronJob, Option<ObjectMeta>),
+) -> Result<(ObservedCronJob, Option<ObjectMeta>), CallError> {
     let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let found = match observed {
         (ObservedCronJob::Missing, None) => match call(api.create(&parameters(), &first(wanted))).await {
-            Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
+            Ok(created) => return Ok((ObservedCronJob::Ours, Some(created.metadata))),
             // One that our watch does not select, or has not shown yet.
-            Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?,
+            Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?.metadata,
             Err(error) => return refused(policy, error, None),
         },
         (_, Some(found)) => found,
@@ -45,16 +48,22 @@ pub async fn cron_job(
     if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &found) {
         return Ok((owner, Some(found)));
     }
-    let corrected = match correct(&api, &found, wanted).await {
+    // What is watched is the metadata alone; the rest is needed now, and by now it may be another one.
+    let there = call(api.get(&wanted.name_any())).await?;
+    let owner = cron_job::ownership(policy, &there.metadata);
+    if owner != ObservedCronJob::Ours || desired::up_to_date(wanted, &there.metadata) {
+        return Ok((owner, Some(there.metadata)));
+    }
+    let corrected = match correct(&api, &there, wanted).await {
         Ok(corrected) => corrected,
-        Err(error) => return refused(policy, error, Some(found)),
+        Err(error) => return refused(policy, error, Some(there.metadata)),
     };
     tracing::info!(
         namespace = policy.namespace(),
         "CronJob {} differed from what the policy says; corrected",
         wanted.name_any()
     );
-    Ok((ObservedCronJob::Ours, Some(corrected)))
+    Ok((ObservedCronJob::Ours, Some(corrected.metadata)))
 }
 
 async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Result<CronJob, CallError> {
@@ -64,21 +73,23 @@ async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Resul
     let corrected = write(correction(found, wanted)).await?;
     // The server alone knows what counts as a change of the spec.
     let generation = corrected.metadata.generation;
-    if desired::applied_generation(&corrected) == generation {
+    if desired::applied_generation(&corrected.metadata) == generation {
         return Ok(corrected);
     }
     write(json!({"metadata": written_as(&corrected, generation)})).await
 }
 
 /// Removes a CronJob that the policy does not ask for, or not any more, and with it its Jobs.
-pub async fn remove(client: &Client, found: &CronJob, why: &str) -> Result<(), CallError> {
-    let api: Api<CronJob> = Api::namespaced(client.clone(), &found.namespace().unwrap_or_default());
+pub async fn remove(client: &Client, found: &ObjectMeta, why: &str) -> Result<(), CallError> {
+    let (namespace, name) =
+        (found.namespace.clone().unwrap_or_default(), found.name.clone().unwrap_or_default());
+    let api: Api<CronJob> = Api::namespaced(client.clone(), &namespace);
     // The UID spares one that was made anew by somebody else.
-    let preconditions = Preconditions { uid: found.uid(), resource_version: None };
+    let preconditions = Preconditions { uid: found.uid.clone(), resource_version: None };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    match call(api.delete(&found.name_any(), &parameters)).await {
+    match call(api.delete(&name, &parameters)).await {
         Ok(_) => {
-            tracing::info!(namespace = found.namespace(), "CronJob {} removed: {why}", found.name_any());
+            tracing::info!(namespace, "CronJob {name} removed: {why}");
             Ok(())
         }
         Err(error) if error.is_not_found() => Ok(()),
@@ -90,8 +101,8 @@ pub async fn remove(client: &Client, found: &CronJob, why: &str) -> Result<(), C
 fn refused(
     policy: &BackupPolicy,
     error: CallError,
-    found: Option<CronJob>,
-) -> Result<(ObservedCronJob, Option<CronJob>), CallError> {
+    found: Option<ObjectMeta>,
+) -> Result<(ObservedCronJob, Option<ObjectMeta>), CallError> {
     let Some(message) = error.refusal() else { return Err(error) };
     tracing::warn!(namespace = policy.namespace(), policy = policy.name_any(), "CronJob refused: {message}");
     Ok((ObservedCronJob::Refused { message }, found))
@@ -122,7 +133,7 @@ fn first(wanted: &CronJob) -> CronJob {
 fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     let mut patch = json!(wanted);
     let mut generation = found.metadata.generation;
-    if desired::spec_is_as_applied(wanted, found) {
+    if desired::spec_is_as_applied(wanted, &found.metadata) {
         patch["spec"] = json!({});
     } else {
         patch["spec"] = difference(&json!(found.spec), &json!(wanted.spec));
@@ -160,13 +171,23 @@ pub async fn requested(
     client: &Client,
     policy: &BackupPolicy,
     valid: &ValidPolicy,
-    cron_job: &CronJob,
+    cron_job: &ObjectMeta,
 ) -> Result<Requested, CallError> {
     let Some(token) = desired::open_request(policy).filter(|_| !valid.suspend) else {
         return Ok(Requested::Nothing);
     };
-    let api = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
-    match call(api.create(&parameters(), &desired::requested_job(valid, cron_job, token))).await {
+    let namespace = policy.namespace().unwrap_or_default();
+    let cron_jobs: Api<CronJob> = Api::namespaced(client.clone(), &namespace);
+    // The Job is of the CronJob as it is in the cluster, with what admission may have made of it.
+    let there = match call(cron_jobs.get(cron_job.name.as_deref().unwrap_or_default())).await {
+        Ok(there) if there.metadata.uid == cron_job.uid => there,
+        // It was removed or made anew in between, which the watch will show.
+        Ok(_) => return Ok(Requested::Waits),
+        Err(error) if error.is_not_found() => return Ok(Requested::Waits),
+        Err(error) => return Err(error),
+    };
+    let api = Api::namespaced(client.clone(), &namespace);
+    match call(api.create(&parameters(), &desired::requested_job(valid, &there, token))).await {
         Err(error) if error.is_already_exists() => {
             let there: Job = call(api.get(&name::requested_job(&policy.name_any(), token))).await?;
             Ok(whose(&there, cron_job, token))
@@ -193,13 +214,11 @@ pub async fn requested(
 
 /// What a Job that is there already means for the request: it is ours, or it is on its way out with a CronJob that had
 /// the same name, or a stranger has its name.
-fn whose(job: &Job, cron_job: &CronJob, token: &str) -> Requested {
+fn whose(job: &Job, cron_job: &ObjectMeta, token: &str) -> Requested {
     let controller = job.owner_references().iter().find(|owner| owner.controller == Some(true));
     match controller {
-        Some(owner) if Some(&owner.uid) == cron_job.metadata.uid.as_ref() => {
-            Requested::Started(token.to_owned())
-        }
-        Some(owner) if owner.kind == "CronJob" && Some(&owner.name) == cron_job.metadata.name.as_ref() => {
+        Some(owner) if Some(&owner.uid) == cron_job.uid.as_ref() => Requested::Started(token.to_owned()),
+        Some(owner) if owner.kind == "CronJob" && Some(&owner.name) == cron_job.name.as_ref() => {
             Requested::Waits
         }
         _ => Requested::Refused(format!(

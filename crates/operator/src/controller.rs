@@ -11,8 +11,10 @@ use std::{
 
 use api::{BackupPolicy, meta};
 use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
+use domain::name::Operation;
 use futures::{FutureExt, StreamExt, future};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -236,11 +238,19 @@ async fn carry_out(
     let wanted = desired::objects(valid, &context.images);
     let seen = (observed.cron_job.clone(), backup);
     let (owner, backup) = Box::pin(apply::cron_job(client, policy, &wanted.backup, seen)).await?;
+    let note = |operation, metadata: &Option<ObjectMeta>| {
+        if let Some(metadata) = metadata {
+            context.children.note_written(policy, operation, metadata);
+        }
+    };
+    note(Operation::Backup, &backup);
     observed.cron_job = owner;
     match (&wanted.scrub, scrub) {
         (Some(wanted), scrub) => {
             let seen = (observed.scrub_cron_job.clone(), scrub);
-            observed.scrub_cron_job = Box::pin(apply::cron_job(client, policy, wanted, seen)).await?.0;
+            let (owner, scrub) = Box::pin(apply::cron_job(client, policy, wanted, seen)).await?;
+            note(Operation::Scrub, &scrub);
+            observed.scrub_cron_job = owner;
         }
         (None, Some(scrub))
             if observed.scrub_cron_job == ObservedCronJob::Ours

@@ -40,6 +40,10 @@ use crate::{
     watches::Scope,
 };
 
+/// What is parsed here is many small pieces that live briefly, beside some that stay.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long running reconciles get when the process is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 

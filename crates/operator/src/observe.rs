@@ -12,12 +12,16 @@ use api::{BackupPolicy, meta};
 use desired::{JobState, Observed, ObservedCronJob, ObservedRun, Silence};
 use domain::name::Operation;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    batch::v1::{CronJob, Job},
-    core::v1::Pod,
+use k8s_openapi::{
+    api::{
+        batch::v1::{CronJob, Job},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Resource, ResourceExt,
+    core::PartialObjectMeta,
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
@@ -38,6 +42,8 @@ pub struct Children(Mutex<HashMap<Key, Seen>>);
 struct Seen {
     /// By their operation.
     cron_jobs: [Option<SeenCronJob>; Operation::ALL.len()],
+    /// What we wrote ourselves and the watch has not shown yet.
+    written: [Option<SeenCronJob>; Operation::ALL.len()],
     /// By the Job's UID.
     jobs: BTreeMap<String, SeenJob>,
 }
@@ -62,13 +68,13 @@ struct JobIdentity {
     created: Timestamp,
 }
 
-/// The CronJobs of a policy, as they are in the cluster.
+/// The metadata of a policy's CronJobs, as they are in the cluster.
 #[derive(Debug, Default)]
 pub struct CronJobs {
-    /// The one that takes backups.
-    pub backup: Option<CronJob>,
-    /// The one that reads copies again.
-    pub scrub: Option<CronJob>,
+    /// Of the one that takes backups.
+    pub backup: Option<ObjectMeta>,
+    /// Of the one that reads copies again.
+    pub scrub: Option<ObjectMeta>,
 }
 
 /// The UIDs that a watch lists as it starts anew: what was seen and is not among them vanished meanwhile, and no
@@ -96,7 +102,7 @@ impl Children {
     /// Takes an event of the CronJobs' watch; names the policies that it is about.
     pub fn note_cron_job(
         &self,
-        event: Event<CronJob>,
+        event: Event<PartialObjectMeta<CronJob>>,
         listed: &mut Relisting,
     ) -> Vec<ObjectRef<BackupPolicy>> {
         listed.take(&event);
@@ -136,7 +142,7 @@ impl Children {
         let Some(seen) = all.get(&key_of(policy)) else { return Default::default() };
         let found = |operation| seen.cron_jobs[operation as usize].as_ref().map(SeenCronJob::read);
         let found = CronJobs { backup: found(Operation::Backup), scrub: found(Operation::Scrub) };
-        let whose = |found: &Option<CronJob>| {
+        let whose = |found: &Option<ObjectMeta>| {
             found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found))
         };
         let observed = Observed {
@@ -167,11 +173,27 @@ impl Children {
         self.lock().remove(&(namespace.to_owned(), policy.to_owned()));
     }
 
-    fn cron_job(&self, cron_job: CronJob, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
+    /// Notes what a reconcile has made of a CronJob: when the watch shows the same, that wakes nobody.
+    pub fn note_written(&self, policy: &BackupPolicy, operation: Operation, metadata: &ObjectMeta) {
+        let mut all = self.lock();
+        let seen = all.entry(key_of(policy)).or_default();
+        let written = SeenCronJob::new(metadata.clone());
+        let is_shown = seen.cron_jobs[operation as usize].as_ref() == Some(&written);
+        seen.written[operation as usize] = Some(written).filter(|_| !is_shown);
+    }
+
+    fn cron_job(&self, cron_job: PartialObjectMeta<CronJob>, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
         let Some((operation, policy)) = cron_job::purpose(&cron_job) else { return Vec::new() };
         let key = (cron_job.namespace().unwrap_or_default(), policy);
-        let seen_cron_job = (!deleted).then(|| SeenCronJob::new(cron_job));
-        self.change(key, |seen| seen.cron_jobs[operation as usize] = seen_cron_job)
+        let now = (!deleted).then(|| SeenCronJob::new(cron_job.metadata));
+        let mut is_known = false;
+        let touched = self.change(key, |seen| {
+            let before = &mut seen.cron_jobs[operation as usize];
+            let written = seen.written[operation as usize].take_if(|written| Some(&*written) == now.as_ref());
+            is_known = now.is_some() && (*before == now || written.is_some());
+            *before = now;
+        });
+        if is_known { Vec::new() } else { touched }
     }
 
     fn job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {

@@ -12,7 +12,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn note_cron_job(&self, event: Event<CronJob>) -> Vec<ObjectRef<BackupPolicy>> {
+    fn note_cron_job(&self, event: Event<PartialObjectMeta<CronJob>>) -> Vec<ObjectRef<BackupPolicy>> {
         self.children.note_cron_job(event, &mut self.listed.borrow_mut()[0])
     }
 
@@ -29,11 +29,10 @@ impl Watched {
     }
 }
 
-fn cron_job() -> CronJob {
+fn cron_job() -> PartialObjectMeta<CronJob> {
     serde_json::from_value(json!({
-        "metadata": {"name": "shop-backup", "namespace": "n", "uid": "c", "ownerReferences": [
-            {"apiVersion": "v1", "kind": "BackupPolicy", "name": "shop", "uid": "p", "controller": true}]},
-        "spec": {"schedule": "* * * * *", "jobTemplate": {}}
+        "metadata": {"name": "shop-backup", "namespace": "n", "uid": "c", "generation": 1, "ownerReferences": [
+            {"apiVersion": "v1", "kind": "BackupPolicy", "name": "shop", "uid": "p", "controller": true}]}
     }))
     .unwrap()
 }
@@ -159,6 +158,26 @@ fn a_cron_job_whose_label_was_edited_is_still_that_of_its_policy() {
     edited.metadata.labels = Some([(meta::POLICY_LABEL.to_owned(), "another".to_owned())].into());
     assert_eq!(children.note_cron_job(Event::Apply(edited)), [ObjectRef::new("shop").within("n")]);
     assert_eq!(children.observe().cron_job, ObservedCronJob::Ours);
+}
+
+#[test]
+fn what_changes_nothing_of_a_cron_job_or_was_written_by_us_wakes_nobody() {
+    let children = Watched::default();
+    let shop = [ObjectRef::new("shop").within("n")];
+    children.children.note_written(&policy(), Operation::Backup, &cron_job().metadata);
+    assert!(children.note_cron_job(Event::Apply(cron_job())).is_empty(), "our own write");
+    assert_eq!(children.observe().cron_job, ObservedCronJob::Ours);
+
+    let mut later = cron_job();
+    later.metadata.resource_version = Some("9".to_owned());
+    assert!(children.note_cron_job(Event::Apply(later)).is_empty(), "its controller has started a Job");
+
+    let mut edited = cron_job();
+    edited.metadata.generation = Some(2);
+    assert_eq!(children.note_cron_job(Event::Apply(edited)), shop);
+    assert_eq!(children.note_cron_job(Event::Apply(cron_job())), shop, "what was written is shown once");
+    assert_eq!(children.note_cron_job(Event::Delete(cron_job())), shop);
+    assert_eq!(children.note_cron_job(Event::Apply(cron_job())), shop, "made anew by somebody");
 }
 
 #[test]
