@@ -53,7 +53,7 @@ check: fmt lint boundaries fresh ## Format, lints, who may depend on what, gener
 .PHONY: unit
 unit: toolchain ## Unit, property and golden tests: the inner loop
 	cargo test --locked --workspace --exclude pgbackup-tests
-	cargo test --locked -p pgbackup-tests --lib
+	cargo test --locked -p pgbackup-tests --lib --test chart
 	go -C tests/cluster/oci test ./...
 	go -C tests/kstatus test ./...
 	cargo build --locked -p pgbackup-kubectl

@@ -30,10 +30,10 @@ fn the_operator_may_not_read_secrets() -> Result<()> {
         for (verbs, group, resource, subresource) in [
             (&["get", "list", "watch", "create", "update", "patch", "delete"][..], "", "secrets", ""),
             (&["get", "create"], "", "pods", "exec"),
-            (&["create", "delete", "update", "patch"], "", "pods", ""),
+            (&["get", "create", "delete", "update", "patch"], "", "pods", ""),
             (&["get", "list"], "", "configmaps", ""),
             (&["create"], "", "serviceaccounts", "token"),
-            (&["delete", "create", "update"], "pgbackup.dev", "backuppolicies", ""),
+            (&["get", "delete", "create", "update"], "pgbackup.dev", "backuppolicies", ""),
             (&["delete", "get", "list"], "", "persistentvolumeclaims", ""),
             (&["create", "escalate", "bind"], "rbac.authorization.k8s.io", "roles", ""),
         ] {

@@ -87,8 +87,8 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
     let news: Vec<_> = after.history.iter().rev().filter(|run| !is_known(run)).collect();
     let drafts = news.iter().map(|run| {
         let words = match (run.result, run.size_bytes) {
-            (RunResult::Succeeded, Some(size)) => format!("copy verified, {}", size::human(size)),
-            (RunResult::Succeeded, None) => "copy verified".to_owned(),
+            (RunResult::Succeeded, Some(size)) => format!("{}, {}", taken(run), size::human(size)),
+            (RunResult::Succeeded, None) => taken(run).to_owned(),
             _ => why(run, after),
         };
         EventDraft {
@@ -100,6 +100,11 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
         }
     });
     (drafts.collect(), news.iter().map(|run| run.reason.clone()).collect())
+}
+
+/// What a run that succeeded has done: no more than its policy asks for.
+fn taken(run: &RunStatus) -> &'static str {
+    if reason(run) == Some(Reason::Stored) { "copy stored, its archives not read" } else { "copy verified" }
 }
 
 /// Why a run left no copy, for people: in its own words if the status still has them.

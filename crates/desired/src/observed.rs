@@ -64,6 +64,9 @@ pub struct ObservedRun {
     pub created: Timestamp,
     /// How far it is.
     pub state: JobState,
+    /// When the Job ended, by the control plane's clock.
+    #[serde(default)]
+    pub ended: Option<Timestamp>,
     /// The newest report of its pods; a final one outranks a provisional one of the same pod.
     #[serde(default)]
     pub report: Option<RunReport>,

@@ -3,6 +3,7 @@
 //! An unchanged world gives an equal status, so nothing is written: transition times come from the previous
 //! status, and facts that Jobs carried stay when the Jobs are gone.
 
+mod clocks;
 mod condition;
 mod health;
 mod history;
@@ -53,7 +54,8 @@ pub fn status(
     let previous = policy.status.clone().unwrap_or_default();
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     let name = policy.metadata.name.as_deref().unwrap_or_default();
-    let (observed, settles_at) = settled(of_this_policy(observed, created), now);
+    let (observed, believed_at) = clocks::believed(of_this_policy(observed, created), now);
+    let (observed, settles_at) = settled(observed, now);
     let observed = &observed;
     let mut runs = judged(&observed.runs, &Operation::Backup.cron_job(name));
     runs.retain(|run| !history::knows_more(&previous, run));
@@ -75,7 +77,7 @@ pub fn status(
 
     let mut conditions = Conditions::new(&previous.conditions, policy.metadata.generation, now);
     condition::acceptance(&mut conditions, valid, observed);
-    let mut next_change = None;
+    let mut next_change = believed_at;
     if let Ok(valid) = valid {
         let in_place = observed.cron_job == ObservedCronJob::Ours;
         let known = known_schedule(policy, &previous);
@@ -99,7 +101,8 @@ pub fn status(
         status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, known.same_spec, now);
         let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
-        next_change = [next_slot, health.overdue_at, scrub_changes, settles_at].into_iter().flatten().min();
+        let changes = [believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
+        next_change = changes.into_iter().flatten().min();
     } else {
         // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
         // announced before would soon be past.

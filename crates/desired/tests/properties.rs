@@ -39,6 +39,11 @@ fn policy() -> BackupPolicy {
 /// The sets that runs leave and scrubs find damaged.
 const SETS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
 
+/// When their snapshot was, if the server's clock is right.
+fn taken() -> Timestamp {
+    "2026-11-23T00:01:00Z".parse().expect("a time should be one")
+}
+
 /// Within two hours of the policy's creation; few different seconds, so that some meet.
 fn moment() -> impl Strategy<Value = Timestamp> {
     let start: Timestamp = "2026-11-23T00:00:00Z".parse().expect("a time should be one");
@@ -50,7 +55,8 @@ fn moment() -> impl Strategy<Value = Timestamp> {
 fn record() -> impl Strategy<Value = Value> {
     let end = prop_oneof![Just(("Succeeded", "Verified")), Just(("Failed", "LockTimeout"))];
     let duration = prop_oneof![0.0..4000.0, Just(1e300), Just(-1.0)];
-    (job(), end, moment(), duration).prop_map(|(id, (result, reason), start, duration)| {
+    (job(), end, moment(), duration, clock()).prop_map(|(id, (result, reason), start, duration, clock)| {
+        let start = start + SignedDuration::from_mins(clock);
         json!({
             "id": id, "trigger": "Schedule", "result": result, "reason": reason, "startTime": start,
             "durationSeconds": duration, "sizeBytes": 1,
@@ -67,8 +73,14 @@ fn job() -> impl Strategy<Value = String> {
     ]
 }
 
-fn report(job: &str, words: (Value, Timestamp, u8, Vec<Value>)) -> RunReport {
+/// How far the clock of a node is off, in minutes: mostly not at all.
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => Just(0), 1 => Just(90), 1 => Just(4000), 1 => Just(-4000), 1 => -3_i64..3]
+}
+
+fn report(job: &str, words: (Value, Timestamp, u8, Vec<Value>), clock: i64) -> RunReport {
     let (mut report, start, minutes, recent) = words;
+    let start = start + SignedDuration::from_mins(clock);
     report["version"] = json!(1);
     report["stage"] = json!("dump");
     report["run"] = json!({ "job": job, "jobUid": "j", "trigger": "Manual" });
@@ -85,10 +97,11 @@ fn words() -> impl Strategy<Value = (Value, Timestamp, u8, Vec<Value>)> {
         Just(json!({ "outcome": "Running" })),
         Just(json!({ "outcome": "Failed", "reason": "LockTimeout", "message": "locked" })),
         Just(json!({ "outcome": "Failed", "reason": "Interrupted" })),
-        (0_u32..3).prop_map(|sets| json!({
+        (0_u32..3, clock()).prop_map(|(sets, clock)| json!({
             "outcome": "Succeeded", "reason": "Verified", "serverVersion": format!("17.{sets}"),
             "set": {
-                "id": SETS[sets as usize], "snapshotTime": "2026-11-23T00:01:00Z", "sizeBytes": 1, "artifacts": 1,
+                "id": SETS[sets as usize], "sizeBytes": 1, "artifacts": 1,
+                "snapshotTime": taken() + SignedDuration::from_mins(clock),
                 "manifestSha256": "00", "location": "shop/shop/set", "verification": "Verified",
             },
             "retained": { "sets": sets, "verified": sets, "bytes": 1 },
@@ -114,23 +127,28 @@ fn run() -> impl Strategy<Value = ObservedRun> {
         since: seconds.map(|seconds| now() - SignedDuration::from_secs(seconds)),
     });
     (
-        (job(), moment(), state),
+        (job(), moment(), state, prop::option::of(0_i64..90), clock()),
         (prop::option::of(words()), prop::option::of(container), prop::option::weighted(0.2, problem)),
     )
-        .prop_map(|((job, created, state), (report_words, container, problem))| ObservedRun {
-            report: report_words.map(|words| report(&job, words)),
-            container: container.map(|(reason, exit_code)| Container {
-                reason: reason.to_owned(),
-                exit_code,
-                message: None,
-            }),
-            job_uid: format!("uid of {job}"),
-            job,
-            silence: (state == JobState::Active)
-                .then(|| Silence { uid: "u".into(), since: created + SignedDuration::from_secs(7000) }),
-            created,
-            state,
-            problem,
+        .prop_map(|((job, created, state, minutes, clock), (report_words, container, problem))| {
+            ObservedRun {
+                report: report_words.map(|words| report(&job, words, clock)),
+                ended: minutes
+                    .filter(|_| state != JobState::Active)
+                    .map(|minutes| created + SignedDuration::from_mins(minutes)),
+                container: container.map(|(reason, exit_code)| Container {
+                    reason: reason.to_owned(),
+                    exit_code,
+                    message: None,
+                }),
+                job_uid: format!("uid of {job}"),
+                job,
+                silence: (state == JobState::Active)
+                    .then(|| Silence { uid: "u".into(), since: created + SignedDuration::from_secs(7000) }),
+                created,
+                state,
+                problem,
+            }
         })
 }
 

@@ -41,6 +41,7 @@ fn failed(reason: Reason) -> Observed {
         job_uid: "j-1".to_owned(),
         created: "2026-11-23T02:15:00Z".parse().unwrap(),
         state: JobState::Failed { reason: "PodFailurePolicy".to_owned() },
+        ended: None,
         report: Some(serde_json::from_value(report).unwrap()),
         container: Some(Container {
             reason: "Error".to_owned(),

@@ -12,8 +12,8 @@ use crate::{
     suspicion::{self, Suspicion, SuspicionKind},
 };
 
-/// How far the clocks of a server and of the node may differ.
-const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// How far the clocks of a server, of a node and of the control plane may differ before one of them is called wrong.
+pub const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// One backup set of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
 };
 
@@ -10,6 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use desired::Images;
 
 use crate::ops::{Endpoint, Files, OpsAuth};
+
+/// Where the ops endpoint is, if nothing else is said.
+const OPS_PORT: u16 = 8080;
 
 /// Watches BackupPolicies and keeps their CronJobs and statuses right. Backups run without it.
 #[derive(Debug, Parser)]
@@ -54,9 +57,9 @@ pub struct RunArgs {
     /// Who this replica is, in the Lease and in events: the pod's name. Default: another one at each start.
     #[arg(long, env = "PGBACKUP_IDENTITY")]
     identity: Option<String>,
-    /// Where health, metrics, the API and the page are.
-    #[arg(long, env = "PGBACKUP_OPS_ADDRESS", default_value = "0.0.0.0:8080")]
-    ops_address: SocketAddr,
+    /// Where health, metrics, the API and the page are. Default: port 8080 of all addresses, IPv6 and IPv4.
+    #[arg(long, env = "PGBACKUP_OPS_ADDRESS")]
+    ops_address: Option<SocketAddr>,
     /// How callers of the ops endpoint prove who they are; health is for everybody.
     #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, default_value = "token")]
     ops_auth: OpsAuth,
@@ -102,7 +105,7 @@ impl RunArgs {
     pub fn ops(&self) -> Endpoint {
         let files = self.ops_tls_cert.clone().zip(self.ops_tls_key.clone());
         Endpoint {
-            address: self.ops_address,
+            address: self.ops_address.unwrap_or_else(|| SocketAddr::new(all_addresses(), OPS_PORT)),
             auth: self.ops_auth,
             tls: files.map(|(certificate, key)| Files { certificate, key }),
         }
@@ -123,8 +126,17 @@ impl RunArgs {
     }
 }
 
+/// What stands for each address of the pod. On Linux that of IPv6 takes IPv4 too (`net.ipv6.bindv6only` is 0, in each new
+/// network namespace); a kernel without IPv6 does not know it.
+fn all_addresses() -> IpAddr {
+    let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -132,5 +144,24 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// The kubelet asks the pod's first address, of whichever family that is.
+    #[test]
+    fn the_ops_endpoint_is_on_addresses_of_both_families_unless_one_is_given() {
+        let run = |more: &[&str]| {
+            let args = [&["pgbackup-operator", "run", "--runner-image", "r"], more].concat();
+            let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else { unreachable!() };
+            args.ops().address
+        };
+        let address = run(&[]);
+        assert_eq!(address.port(), OPS_PORT);
+        let listener = TcpListener::bind((address.ip(), 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+        assert_eq!(run(&["--ops-address", "127.0.0.1:9"]).to_string(), "127.0.0.1:9");
     }
 }

@@ -280,22 +280,28 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
     left.unsigned_abs() + Duration::from_millis(50)
 }
 
-/// Exponential, for each policy by itself, and up to a third longer by chance, so that many that failed together
-/// do not come back together.
+/// For each policy by itself.
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it with owned values")]
 fn pause_after_failure(policy: Arc<BackupPolicy>, error: &ReconcileError, context: Arc<Context>) -> Action {
     let mut failures = context.failures();
     let count = failures.entry(ObjectRef::from_obj(&*policy)).or_insert(0);
     *count += 1;
-    let pause = FIRST_PAUSE.saturating_mul(1 << (*count - 1).min(10)).min(LONGEST_PAUSE);
     let chance = u32::try_from(RandomState::new().hash_one(*count) % 1000).unwrap_or_default();
-    let pause = pause + pause * chance / 3000;
+    let pause = pause(*count, chance);
     tracing::warn!(
         namespace = policy.namespace(),
         policy = policy.name_any(),
         "reconcile failed, again in {pause:.1?}: {error}"
     );
     Action::requeue(pause)
+}
+
+/// Exponential, and up to a third longer by chance (of a thousand), so that many that failed together do not come back
+/// together.
+fn pause(failures: u32, chance: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(10);
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    pause + pause * chance / 3000
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use domain::name::Operation;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        batch::v1::{CronJob, Job},
+        batch::v1::{CronJob, Job, JobCondition},
         core::v1::Pod,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -54,6 +54,8 @@ struct SeenJob {
     /// `None` while only a pod of it was seen.
     job: Option<JobIdentity>,
     state: Option<JobState>,
+    /// When it ended.
+    ended: Option<Timestamp>,
     /// It is no longer in the cluster: kept until a status holds what it said.
     deleted: bool,
     /// By the pod's UID.
@@ -207,7 +209,7 @@ impl Children {
         self.change(key(job), |seen| {
             let seen_job = seen.jobs.entry(uid).or_default();
             seen_job.job = Some(identity);
-            seen_job.state = Some(state(job));
+            (seen_job.state, seen_job.ended) = (Some(state(job)), end(job).and_then(when));
             if deleted {
                 seen_job.delete();
             }
@@ -335,6 +337,7 @@ impl SeenJob {
             job_uid: uid.to_owned(),
             created,
             state,
+            ended: self.ended,
             report,
             container,
             problem,
@@ -361,15 +364,22 @@ fn next_try(last: &SeenPod, pods: usize) -> Timestamp {
 }
 
 fn state(job: &Job) -> JobState {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    for condition in conditions.filter(|condition| condition.status == "True") {
-        match condition.type_.as_str() {
-            "Complete" => return JobState::Succeeded,
-            "Failed" => return JobState::Failed { reason: condition.reason.clone().unwrap_or_default() },
-            _ => {}
-        }
+    match end(job) {
+        None => JobState::Active,
+        Some(end) if end.type_ == "Complete" => JobState::Succeeded,
+        Some(end) => JobState::Failed { reason: end.reason.clone().unwrap_or_default() },
     }
-    JobState::Active
+}
+
+/// The condition that says that it has ended.
+fn end(job: &Job) -> Option<&JobCondition> {
+    let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .find(|condition| condition.status == "True" && ["Complete", "Failed"].contains(&&*condition.type_))
+}
+
+fn when(condition: &JobCondition) -> Option<Timestamp> {
+    condition.last_transition_time.as_ref().map(|time| time.0)
 }
 
 fn key(object: &impl Resource) -> Key {

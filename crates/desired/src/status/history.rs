@@ -58,11 +58,17 @@ pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[Judged<'a>]) -> Vec<&'a R
     ended.filter(|run| !is_known(run)).filter_map(Judged::final_report).collect()
 }
 
-/// Whether `lost` is the same run without its report. An earlier start is another Job's of the same name.
+/// Whether `lost` is the same run without its report.
 fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
     lost.result == RunResult::Unknown
         && run.result != RunResult::Unknown
-        && run.start_time.0 >= lost.start_time.0
+        && is_of_job_made_by(run, lost.start_time.0)
+}
+
+/// Whether a run is of the Job that was there at a moment. An earlier start is another Job's of the same name, but for those
+/// of slots: each has one Job, and if the node's clock was wrong, the slot is all that is known of the start.
+fn is_of_job_made_by(run: &RunStatus, moment: Timestamp) -> bool {
+    run.start_time.0 >= moment || run.trigger == "Schedule"
 }
 
 /// It was given up too early: its Job is there, and runs.
@@ -96,8 +102,7 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
     let is_this = |known: &RunStatus| {
         known.id == run.observed.job
             && known.result != RunResult::Unknown
-            // A later start is another Job of the same name.
-            && known.start_time.0 >= run.start
+            && is_of_job_made_by(known, run.start)
     };
     // Its time is its end: it only tells where the history does not any more.
     let is_last_failure = |known: &FailureStatus| {

@@ -220,12 +220,10 @@ fn stored(set: &SetSummary) -> BackupStatus {
 
 /// A success that nobody watched, as a later run's report tells of it.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
-    let cron_job = record.id.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule);
-    let slot = cron_job.and_then(|(cron_job, _)| name::slot(cron_job, &record.id));
     BackupStatus {
         job: record.id.clone(),
         result: RunResult::Succeeded,
-        scheduled_time: slot.map(time),
+        scheduled_time: slot(record).map(time),
         start_time: Some(time(record.start_time)),
         completion_time: end(record).map(time),
         duration_seconds: told_duration(record).map(seconds),
@@ -235,6 +233,12 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         verification: Some(record.reason.word().to_owned()),
         ..BackupStatus::default()
     }
+}
+
+/// The slot that it stands for.
+pub fn slot(record: &RunRecord) -> Option<Timestamp> {
+    let (cron_job, _) = record.id.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule)?;
+    name::slot(cron_job, &record.id)
 }
 
 /// How long it took. A store's record may claim any number, with more digits than come back from the cluster.

@@ -21,7 +21,7 @@ pub struct Judged<'a> {
     pub trigger: Trigger,
     /// Its slot.
     pub slot: Option<Timestamp>,
-    /// When it started, to the second: as its report says, or else when its Job was made.
+    /// When it started, to the second: as its report says, if that can be, or else when its Job was made.
     pub start: Timestamp,
     /// How it ended, or that it has not.
     pub result: RunResult,

@@ -27,7 +27,11 @@ pub fn last_verified(
     let stored =
         stored.filter(|set| set.verification == Verdict::Verified).map(|set| time(set.snapshot_time));
     let damaged = damaged(status, scrubs);
-    let good = |time: &Time| !damaged.iter().any(|set| name::is_of_snapshot(set, time.0));
+    // A copy whose server's clock was ahead is named by that, and has another time here.
+    let newest = status.last_success.as_ref().filter(|copy| is_damaged(copy)).and_then(snapshot);
+    let good = |time: &Time| {
+        newest.as_ref() != Some(time) && !damaged.iter().any(|set| name::is_of_snapshot(set, time.0))
+    };
     previous.last_verified_time.clone().into_iter().chain(known).chain(stored).filter(good).max()
 }
 
@@ -36,13 +40,17 @@ fn is_good(copy: &BackupStatus) -> bool {
     word == Some(Verdict::Verified.word()) || word == Some(ACKNOWLEDGED)
 }
 
+fn is_damaged(copy: &BackupStatus) -> bool {
+    copy.verification.as_deref() == Some(DAMAGED)
+}
+
 fn snapshot(copy: &BackupStatus) -> Option<Time> {
     copy.snapshot_time.clone().or_else(|| copy.start_time.clone())
 }
 
 /// The sets that are known not to be what was written any more.
 fn damaged<'a>(status: &'a BackupPolicyStatus, scrubs: &'a [Judged<'_>]) -> Vec<&'a String> {
-    let newest = status.last_success.as_ref().filter(|copy| copy.verification.as_deref() == Some(DAMAGED));
+    let newest = status.last_success.as_ref().filter(|copy| is_damaged(copy));
     let newest = newest.and_then(|copy| copy.set.as_ref());
     let remembered = status.last_scrub.iter().flat_map(|scrub| &scrub.damaged);
     newest.into_iter().chain(remembered).chain(scrub::found_damaged(scrubs)).collect()

@@ -40,8 +40,11 @@ impl CronJob {
 
 /// A pod of a Job.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen or not by itself")]
 pub struct Pod {
     pub created: i64,
+    /// How far its node's clock is off, in milliseconds.
+    pub skew: i64,
     pub running: bool,
     /// What it wrote last, as it comes through the kubelet.
     pub report: Option<RunReport>,
@@ -65,6 +68,8 @@ pub struct Job {
     /// The controller made it.
     pub scheduled: bool,
     pub state: JobState,
+    /// When it ended, while it is in the cluster.
+    pub ended: Option<i64>,
     pub pods: Vec<Pod>,
     pub failures: u32,
     pub acknowledged: Vec<String>,
@@ -100,6 +105,7 @@ impl Job {
             job_uid: self.uid.clone(),
             created: at(self.created / SECOND * SECOND),
             state: self.state.clone(),
+            ended: self.ended.map(|ended| at(ended / SECOND * SECOND)),
             report: speaker.and_then(|pod| pod.report.clone()),
             container: speaker.and_then(|pod| pod.container.clone()),
             problem: events

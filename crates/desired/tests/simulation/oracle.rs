@@ -13,7 +13,7 @@ use domain::{
     catalog::SetState,
     name::{self, Operation},
     reason::Reason,
-    report::{Outcome, RunRecord, RunReport, Verdict},
+    report::{Outcome, RunRecord, RunReport, Trigger, Verdict},
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{EventDraft, JobState, Observed, ObservedRun, ValidPolicy};
@@ -34,6 +34,9 @@ struct Known {
     result: RunResult,
     suspicious: bool,
 }
+
+/// A run that was seen, whether it was at work, and the suspicious set that it left, with its snapshot.
+type SeenRun = (Place, bool, Option<(String, Timestamp)>);
 
 /// The snapshot of a copy, and when its run started: of two of one second the later one decides.
 type Age = (Timestamp, Timestamp);
@@ -86,7 +89,7 @@ pub struct Oracle {
     /// The runs of whose copies was told.
     copies: Ranking<Age>,
     /// The newest run that was seen, whether it was at work, and the suspicious set that it left.
-    newest_seen: Option<(Place, bool, Option<(String, Timestamp)>)>,
+    newest_seen: Option<SeenRun>,
     /// Sets that a scrub is known to have found damaged.
     damaged: BTreeSet<String>,
     spec: Option<Spec>,
@@ -118,9 +121,10 @@ impl Oracle {
         let vanished = self
             .newest_seen
             .take_if(|(place, at_work, _)| *at_work && observed.runs.iter().all(|run| run.job != place.1));
-        let mut told: Vec<RunReport> = Vec::new();
+        let mut records: Vec<RunRecord> = Vec::new();
         for run in &observed.runs {
-            told.extend(self.learn_run(run));
+            let told = self.learn_run(run, now).into_iter().flat_map(|report| report.recent);
+            records.extend(told.filter_map(|record| dated(record, latest(run, now))));
         }
         if let Some(((start, job), _, set)) = vanished {
             let lost = Known { start, result: RunResult::Unknown, suspicious: false };
@@ -133,7 +137,6 @@ impl Oracle {
             }
         }
         let active = |job: &str| observed.runs.iter().any(|run| run.job == job && is_active(run));
-        let records: Vec<RunRecord> = told.into_iter().flat_map(|report| report.recent).collect();
         for record in records.iter().filter(|record| !active(&record.id)) {
             self.learn_record(record);
         }
@@ -178,12 +181,11 @@ impl Oracle {
     }
 
     /// Takes in a run that is seen; gives its report if that is the last word of a pod.
-    fn learn_run(&mut self, run: &ObservedRun) -> Option<RunReport> {
+    fn learn_run(&mut self, run: &ObservedRun, now: Timestamp) -> Option<RunReport> {
         let of_an_earlier_try =
             |report: &&RunReport| run.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
         let report = run.report.as_ref().filter(|report| !of_an_earlier_try(report));
-        let start = report.map_or(run.created, |report| report.start_time);
-        let start = whole(start.as_millisecond());
+        let start = start(run, report, now);
         let place = (start, run.job.clone());
         let known = self.runs.get(&run.job);
         if report.is_none() && known.is_some_and(|known| known.result != RunResult::Unknown) {
@@ -218,10 +220,11 @@ impl Oracle {
             _ => RunResult::Failed,
         };
         let told = Known { start, result, suspicious: record.reason == Reason::Suspicious };
+        let of_a_slot = record.trigger == Trigger::Schedule;
         let is_news = self
             .runs
             .get(&record.id)
-            .is_none_or(|known| known.result == RunResult::Unknown && start >= known.start);
+            .is_none_or(|known| known.result == RunResult::Unknown && (start >= known.start || of_a_slot));
         if is_news {
             self.know(&record.id, told);
         }
@@ -303,7 +306,7 @@ impl Oracle {
             "lastSuccess is the newest copy that was told of, of {newest:?}"
         );
         if let Some(last) = last {
-            self.judge_copy(seen, last, store);
+            Self::judge_copy(seen, last, store);
         }
         if let Some(retained) = &status.retained {
             let as_of = retained.as_of.as_ref().expect("a look should have a time").0;
@@ -315,7 +318,7 @@ impl Oracle {
         }
     }
 
-    fn judge_copy(&self, seen: &Seen<'_>, last: &BackupStatus, store: &Store) {
+    fn judge_copy(seen: &Seen<'_>, last: &BackupStatus, store: &Store) {
         let set = store.ever_of_job(&last.job).expect("a copy that is claimed should have been made");
         let entry = &set.entry;
         if let Some(id) = &last.set {
@@ -387,7 +390,7 @@ impl Oracle {
         }
         let newest = self.newest().next();
         let ended: Option<Place> = newest.map(|(job, known)| (known.start, job.clone()));
-        if self.newest_cannot_start(seen, ended.as_ref()) {
+        if Self::newest_cannot_start(seen, ended.as_ref()) {
             return ("False", "a pod that cannot start");
         }
         let copy = self.copies.newest();
@@ -419,11 +422,8 @@ impl Oracle {
         }
     }
 
-    fn newest_cannot_start(&self, seen: &Seen<'_>, ended: Option<&Place>) -> bool {
-        let place = |run: &ObservedRun| {
-            let start = run.report.as_ref().map_or(run.created, |report| report.start_time);
-            (whole(start.as_millisecond()), run.job.clone())
-        };
+    fn newest_cannot_start(seen: &Seen<'_>, ended: Option<&Place>) -> bool {
+        let place = |run: &ObservedRun| (start(run, run.report.as_ref(), seen.now), run.job.clone());
         let active = seen.observed.runs.iter().filter(|run| is_active(run));
         let Some(run) = active.max_by_key(|run| place(run)) else { return false };
         let patient = |since: Timestamp| since + pgbackup_desired::observed::PATIENCE > seen.now;
@@ -434,7 +434,7 @@ impl Oracle {
     }
 
     /// After the last trouble and one more slot all is well.
-    pub fn judge_the_end(&self, policy: &BackupPolicy, store: &Store) {
+    pub fn judge_the_end(policy: &BackupPolicy, store: &Store) {
         let status = policy.status.as_ref().expect("there should be a status");
         for condition in &status.conditions {
             // A damaged copy that stays for lack of better ones is found damaged at each scrub.
@@ -449,6 +449,28 @@ impl Oracle {
         let last = status.last_success.as_ref().and_then(|last| last.set.as_ref());
         assert_eq!(last, Some(&newest.entry.id), "the newest copy is the one that is told of");
     }
+}
+
+/// No time is later than this, by all that is known of a run.
+fn latest(run: &ObservedRun, now: Timestamp) -> Timestamp {
+    run.ended.unwrap_or(now) + SignedDuration::from_hours(1)
+}
+
+/// When a run started: as its node says, unless that cannot be.
+fn start(run: &ObservedRun, report: Option<&RunReport>, now: Timestamp) -> Timestamp {
+    let told = report.map(|report| report.start_time);
+    let told = told.filter(|told| (run.created..=latest(run, now)).contains(told));
+    whole(told.unwrap_or(run.created).as_millisecond())
+}
+
+/// A record that is told, with a start that can be: if only its slot is known, that.
+fn dated(mut record: RunRecord, latest: Timestamp) -> Option<RunRecord> {
+    let slot = record.id.rsplit_once('-').and_then(|(cron_job, _)| name::slot(cron_job, &record.id));
+    if record.start_time > latest {
+        record.start_time = slot?;
+    }
+    record.start_time = slot.map_or(record.start_time, |slot| record.start_time.max(slot));
+    Some(record)
 }
 
 fn is_active(run: &ObservedRun) -> bool {

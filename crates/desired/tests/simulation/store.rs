@@ -12,7 +12,10 @@ use domain::{
 };
 use jiff::tz::TimeZone;
 
-use super::time::{at, whole};
+use super::{
+    cluster::Job,
+    time::{at, whole},
+};
 
 /// A set with what only the world knows of it.
 #[derive(Clone, Debug)]
@@ -43,7 +46,7 @@ pub struct Store {
     pub removed: BTreeMap<String, StoredSet>,
     /// The records, the one written last at the end. One of a run that did not end tells nothing.
     records: Vec<(String, Option<RunRecord>)>,
-    /// What each run that looked found, by its start and its Job.
+    /// What each try that looked found, by its start and its name.
     pub looks: BTreeMap<(jiff::Timestamp, String), Retained>,
 }
 
@@ -144,10 +147,14 @@ impl Store {
         PruneOutcome { reason, message: String::new(), kept: plan.counts(), removed, leftovers: 0 }
     }
 
-    /// What a run finds at its end.
-    pub fn look(&mut self, start: i64, job: &str, acknowledged: &[String], now: i64) -> Retained {
+    /// What a run finds at its end. Its start is what its node says, or the Job's if that cannot be.
+    pub fn look(&mut self, job: &Job, start: i64, acknowledged: &[String], now: i64) -> Retained {
         let retained = self.catalog(acknowledged, now).retained();
-        self.looks.insert((whole(start), job.to_owned()), retained.clone());
+        let skew = job.pods.last().map_or(0, |pod| pod.skew);
+        for moment in [job.created, start + skew] {
+            let this_try = format!("{} {}", job.name, job.pods.len());
+            self.looks.insert((whole(moment), this_try), retained.clone());
+        }
         retained
     }
 

@@ -83,6 +83,9 @@ pub const WEEKLY: Kind =
 pub const MONTHLY: Kind =
     Kind { period: 30 * DAY, schedules: &["@monthly", "H 3 1 * *", "30 2 15 * *", "0 12 31 * *"] };
 
+/// How far the clock of a node is off: mostly not at all; by what is tolerated, by more, by a year and more.
+const CLOCKS: [i64; 10] = [0, 0, 0, 0, 40 * MINUTE, -40 * MINUTE, 3 * HOUR, -3 * HOUR, 500 * DAY, -500 * DAY];
+
 const ZONES: [&str; 8] = [
     "Etc/UTC",
     "Europe/Berlin",
@@ -140,6 +143,8 @@ pub struct World {
     pub oracle: Oracle,
     pub counts: Counts,
     pub quiet: Option<i64>,
+    /// How far the clocks of the two nodes are off.
+    clocks: [i64; 2],
     pub checksum: bool,
     pub less_since: Option<i64>,
     pub tokens: u64,
@@ -183,6 +188,7 @@ impl World {
             oracle: Oracle::default(),
             counts: Counts::default(),
             quiet: None,
+            clocks: [0, Random::of(!seed, index).pick(&CLOCKS)],
             checksum,
             less_since: None,
             tokens: 0,
@@ -207,11 +213,11 @@ impl World {
                 self.look();
             }
             if self.is_over() {
-                self.oracle.judge_the_end(&self.policy, &self.store);
+                Oracle::judge_the_end(&self.policy, &self.store);
                 return std::mem::take(&mut self.counts);
             }
         }
-        panic!("a schedule goes on for ever");
+        unreachable!("a schedule goes on for ever");
     }
 
     /// Queues what happens after some time.
@@ -313,6 +319,7 @@ impl World {
             created: self.now,
             scheduled,
             state: JobState::Active,
+            ended: None,
             pods: vec![],
             failures: 0,
             acknowledged: cron_job.acknowledged.clone(),
@@ -338,7 +345,10 @@ impl World {
         let Some(place) = self.place(uid) else { return false };
         let known = self.operator.up;
         let stuck = self.troubles.stuck.filter(|(until, _)| *until > self.now);
-        let pod = Pod { created: self.now, running: stuck.is_none(), known, ..Pod::default() };
+        let node = (self.jobs[place].pods.len() + self.jobs.len()) % self.clocks.len();
+        let skew = self.clocks[node];
+        self.counts.add("pods on nodes whose clock is wrong", usize::from(skew != 0));
+        let pod = Pod { created: self.now, skew, running: stuck.is_none(), known, ..Pod::default() };
         self.jobs[place].pods.push(pod);
         match stuck {
             Some((until, stuck)) => self.cannot_start(place, until, stuck),
@@ -443,6 +453,7 @@ impl World {
             let pause = (10 * SECOND) << job.failures;
             self.then(pause, Happening::Start(uid.to_owned()));
         } else {
+            job.ended = Some(self.now).filter(|_| !job.deleted);
             let operation = job.operation;
             self.sync(operation);
         }
@@ -491,6 +502,7 @@ impl World {
         let up = self.operator.up;
         let job = &mut self.jobs[place];
         job.state = JobState::Failed { reason: "DeadlineExceeded".to_owned() };
+        job.ended = Some(self.now);
         let starts = job.pods.last_mut().filter(|pod| running || pod.problem.is_some() || pod.silent);
         if let Some(pod) = starts {
             // The Job controller deletes what has not ended.
@@ -604,7 +616,7 @@ impl World {
             }
             14 => {
                 self.counts.add("bad edits", 1);
-                self.policy.spec.schedule = "0 0 30 2 *".to_owned();
+                "0 0 30 2 *".clone_into(&mut self.policy.spec.schedule);
                 let later = self.random.between(MINUTE, 2 * period);
                 self.then(later, Happening::Correct);
                 self.edited()
@@ -690,6 +702,10 @@ impl World {
         self.quiet = Some(self.now);
         self.troubles = Troubles::default();
         self.operator.skew = 0;
+        self.clocks = [0; 2];
+        for pod in self.jobs.iter_mut().filter(|job| job.is_active()).flat_map(|job| &mut job.pods) {
+            pod.skew = 0;
+        }
         self.less_since = None;
         // What nobody has found yet is mended before anybody does.
         for set in self.store.sets.iter_mut().filter(|set| set.entry.state != SetState::Failed) {
@@ -704,9 +720,10 @@ impl World {
         self.correct()
     }
 
-    /// Whether a slot after the last trouble has had its run, and so has a scrub's.
+    /// Whether a slot after the last trouble has had its run, and so has a scrub's. What ran by a wrong clock before may claim
+    /// to be later, but by no more than clocks may be apart.
     fn is_over(&mut self) -> bool {
-        let Some(quiet) = self.quiet else { return false };
+        let Some(quiet) = self.quiet.map(|quiet| quiet + HOUR) else { return false };
         let has_run = |operation: Operation| {
             let done = |job: &&Job| {
                 job.operation == operation && job.scheduled && job.created > quiet && !job.is_active()

@@ -85,3 +85,24 @@ async fn a_panic_is_the_error_of_its_policy_and_of_no_other() {
     let again = contained_reconcile(cursed, context.clone()).await.unwrap_err();
     assert!(matches!(again, ReconcileError::Panic), "{again}");
 }
+
+#[test]
+fn each_failure_in_a_row_doubles_the_pause_up_to_five_minutes() {
+    let seconds: Vec<f64> = (1..=12).map(|failures| pause(failures, 0).as_secs_f64()).collect();
+    assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
+    assert_eq!(pause(u32::MAX, 0), LONGEST_PAUSE, "however long the API server is away");
+}
+
+#[tokio::test]
+async fn policies_that_failed_together_do_not_come_back_together() {
+    for failures in [1, 12] {
+        let [least, half, most] = [0, 500, 999].map(|chance| pause(failures, chance));
+        assert!(least < half && half < most && most < least * 4 / 3, "{least:?}, {half:?}, {most:?}");
+    }
+    let context = context();
+    let fails = |name: &str| pause_after_failure(policy(name), &ReconcileError::Panic, context.clone());
+    let pauses: Vec<Action> = (0..100).map(|n| fails(&format!("p{n}"))).collect();
+    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "each has a chance of its own");
+    let failures: Vec<u32> = context.failures().values().copied().collect();
+    assert_eq!(failures, [1; 100], "each counts its own failures");
+}

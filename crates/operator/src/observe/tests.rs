@@ -101,6 +101,22 @@ fn a_job_has_not_ended_before_its_pod_has_spoken() {
 }
 
 #[test]
+fn when_a_job_ended_is_known_and_remembered_when_it_is_gone() {
+    let children = Watched::default();
+    let running = json!({"conditions": [{"type": "Failed", "status": "False", "lastTransitionTime": "2026-11-23T02:15:01Z"}]});
+    children.note_job(Event::Apply(job(&running)));
+    assert_eq!(children.observe().runs[0].ended, None);
+    for word in ["Complete", "Failed"] {
+        let end = json!({"type": word, "status": "True", "lastTransitionTime": "2026-11-23T02:16:00Z"});
+        let ended = job(&json!({"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}, end]}));
+        children.note_job(Event::Apply(ended.clone()));
+        assert_eq!(children.observe().runs[0].ended, Some("2026-11-23T02:16:00Z".parse().unwrap()));
+        children.note_job(Event::Delete(ended));
+        assert_eq!(children.observe().runs[0].ended, Some("2026-11-23T02:16:00Z".parse().unwrap()));
+    }
+}
+
+#[test]
 fn a_deleted_job_is_remembered_until_its_status_is_written() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));

@@ -1,0 +1,77 @@
+//! Wrong clocks. A report has the times of its node, and a snapshot that of the database server; the Job's are the control
+//! plane's. What cannot be by those is not believed: a run of next year would stay the newest until then, and its copy
+//! would serve every slot before.
+
+use domain::{catalog::SKEW, report::RunRecord};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{record, words::minute};
+use crate::observed::{Observed, ObservedRun};
+
+/// The same, with times that can be. And when the first of the others will be believed: as long as a Job has not ended, what
+/// is to come of it is a matter of `now`.
+pub fn believed(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
+    let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
+    let changes_at = runs.filter_map(|run| correct(run, now)).min();
+    (observed, changes_at)
+}
+
+/// Nothing begins before its Job is made, and nothing is later than the Job's end, but for what clocks may be apart.
+fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
+    let report = run.report.as_mut()?;
+    let latest = run.ended.unwrap_or(now).saturating_add(SKEW).unwrap_or(Timestamp::MAX);
+    let mut doubted = Vec::new();
+    let mut can_be = |at: Timestamp| {
+        if at > latest {
+            doubted.push(at);
+        }
+        at <= latest
+    };
+    let told = report.start_time;
+    if !can_be(told) || told < run.created {
+        let off = told.duration_since(run.created);
+        report.start_time = run.created;
+        // It took as long as it says.
+        report.completion_time = report.completion_time.and_then(|end| end.checked_sub(off).ok());
+        if off.abs() > SKEW {
+            let said = minute(told);
+            report.warnings.push(format!("the node's clock is wrong, set it: it said {said} at the start"));
+        }
+    }
+    let start = report.start_time;
+    if let Some(end) = report.completion_time
+        && !(can_be(end) && start <= end)
+    {
+        report.completion_time = run.ended.filter(|ended| start <= *ended);
+    }
+    if let Some(set) = &mut report.set
+        && !can_be(set.snapshot_time)
+    {
+        let said = minute(set.snapshot_time);
+        report.warnings.push(format!("the database server's clock is ahead, set it: it said {said}"));
+        set.snapshot_time = start;
+    }
+    report.recent.retain_mut(|record| correct_record(record, latest));
+    if run.ended.is_some() {
+        return None;
+    }
+    doubted.into_iter().filter_map(|at| at.checked_sub(SKEW).ok()).min()
+}
+
+/// The same for what a report tells of an earlier run. Its Job is gone, and its slot stands in its name; one that has none, and
+/// of which nobody knows when it was, is left out.
+fn correct_record(record: &mut RunRecord, latest: Timestamp) -> bool {
+    let slot = record::slot(record).filter(|slot| *slot <= latest);
+    if record.start_time > latest || slot.is_some_and(|slot| record.start_time < slot) {
+        let Some(slot) = slot else { return false };
+        record.start_time = slot;
+    }
+    let took = SignedDuration::try_from_secs_f64(record.duration_seconds).ok();
+    let end = took.and_then(|took| record.start_time.checked_add(took).ok());
+    if end.is_none_or(|end| end > latest) {
+        // Nobody knows how long it took.
+        record.duration_seconds = 0.0;
+    }
+    record.snapshot_time = record.snapshot_time.map(|at| if at > latest { record.start_time } else { at });
+    true
+}
