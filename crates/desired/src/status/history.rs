@@ -35,7 +35,11 @@ pub fn history(
     let mut history: Vec<RunStatus> = Vec::new();
     for run in all {
         match history.iter_mut().find(|known| known.id == run.id) {
-            Some(known) if is_lost_report_of(known, &run) => *known = run,
+            // It does not become older by what is told of it: by its start it is known what of others is out of date.
+            Some(known) if is_lost_report_of(known, &run) => {
+                let start_time = known.start_time.clone().max(run.start_time.clone());
+                *known = RunStatus { start_time, ..run };
+            }
             Some(_) => {}
             None => history.push(run),
         }

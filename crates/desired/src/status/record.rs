@@ -58,7 +58,8 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
 /// newer than what stands there. What is told comes after all that is seen: a run's own words may move its start, and
 /// with it what counts as newer.
 pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>], news: &[&RunReport]) {
-    for run in runs {
+    // Twice: the run that stands there may by now say of itself that it is older than one that came before it.
+    for run in runs.iter().chain(runs) {
         remember_run(status, run);
     }
     for record in news.iter().flat_map(|report| &report.recent) {

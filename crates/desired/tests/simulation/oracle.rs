@@ -219,12 +219,12 @@ impl Oracle {
             Outcome::Succeeded => RunResult::Succeeded,
             _ => RunResult::Failed,
         };
-        let told = Known { start, result, suspicious: record.reason == Reason::Suspicious };
+        let known = self.runs.get(&record.id);
         let of_a_slot = record.trigger == Trigger::Schedule;
-        let is_news = self
-            .runs
-            .get(&record.id)
+        let is_news = known
             .is_none_or(|known| known.result == RunResult::Unknown && (start >= known.start || of_a_slot));
+        let start = known.map_or(start, |known| known.start.max(start));
+        let told = Known { start, result, suspicious: record.reason == Reason::Suspicious };
         if is_news {
             self.know(&record.id, told);
         }
@@ -233,8 +233,9 @@ impl Oracle {
     /// The copy of a run of which a record tells, if it is among those that can be remembered.
     fn learn_copy(&mut self, record: &RunRecord) {
         let start = whole(record.start_time.as_millisecond());
-        let told = Known { start, result: RunResult::Succeeded, suspicious: false };
-        let is_known = self.newest().any(|(job, known)| (job, known) == (&record.id, &told));
+        let is_good = |known: &Known| known.result == RunResult::Succeeded && !known.suspicious;
+        let is_known =
+            self.newest().any(|(job, known)| *job == record.id && known.start >= start && is_good(known));
         let snapshot = record.snapshot_time.map(|time| whole(time.as_millisecond()));
         if let Some(snapshot) = snapshot.filter(|_| is_known && !self.copies.times.contains_key(&record.id)) {
             self.copies.insert(&record.id, (snapshot, start));
