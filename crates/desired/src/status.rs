@@ -12,7 +12,7 @@ mod run;
 mod scrub;
 mod since;
 mod verified;
-mod words;
+pub(crate) mod words;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
