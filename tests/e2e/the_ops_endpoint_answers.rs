@@ -2,9 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use domain::reason::Reason;
-use k8s_openapi::api::{
-    authentication::v1::TokenRequest,
-    core::v1::{Pod, ServiceAccount},
+use k8s_openapi::{
+    ByteString,
+    api::{
+        authentication::v1::TokenRequest,
+        core::v1::{Pod, ServiceAccount},
+    },
 };
 use kube::{
     Api, ResourceExt as _,
@@ -36,8 +39,20 @@ impl<'a> Caller<'a> {
 
     /// The status code and the body.
     async fn get(&self, path: &str) -> Result<(u16, String)> {
-        let header = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\\r\\n"));
-        let header = header.unwrap_or_default();
+        let shown = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        self.get_with(path, shown.as_deref()).await
+    }
+
+    /// As a browser asks.
+    async fn get_with_password(&self, path: &str) -> Result<(u16, String)> {
+        let pair = format!("anybody:{}", self.token.as_deref().unwrap_or_default());
+        // What Kubernetes writes bytes as is base64.
+        let pair = serde_json::to_value(ByteString(pair.into_bytes()))?;
+        self.get_with(path, Some(&format!("Basic {}", pair.as_str().unwrap_or_default()))).await
+    }
+
+    async fn get_with(&self, path: &str, shown: Option<&str>) -> Result<(u16, String)> {
+        let header = shown.map(|shown| format!("Authorization: {shown}\\r\\n")).unwrap_or_default();
         let script = format!(
             "exec 3<>/dev/tcp/{}/8080; printf 'GET {path} HTTP/1.0\\r\\nHost: ops\\r\\n{header}\\r\\n' >&3; cat <&3",
             self.operator
@@ -129,8 +144,8 @@ fn callers_see_the_policies_that_they_may_get() -> Result<()> {
         );
         assert_eq!(all.get(&path("no-such", "")).await?.0, 404);
 
-        let (code, page) = all.get("/").await?;
-        assert_eq!(code, 200);
+        let (code, page) = all.get_with_password("/").await?;
+        assert_eq!(code, 200, "{page}");
         assert!(
             page.contains("1 of 2 backup policies unhealthy") && page.contains("DatabaseUnavailable"),
             "{page}"

@@ -119,7 +119,7 @@ async function told(browser, count, address) {
   expect(where, ranks.every((at, row) => at >= Math.max(0, ranks[row - 1] ?? 0)), 'the order of states is', ranks);
   const seen = new Set(ranks);
   expect(where, count < 300 || seen.size === 4, 'not all states are there:', [...seen]);
-  let exceeded = 0;
+  let exceeded = 0, doubtful = 0;
   for (const policy of policies) {
     const row = rows.find((row) => row.name === policy.name && row.namespace === policy.namespace);
     const here = `${where}: ${policy.namespace}/${policy.name}`;
@@ -128,12 +128,18 @@ async function told(browser, count, address) {
     expect(here, row.state === rank[words], 'is', policy.state, 'but shown as', row.state);
     expect(here, row.loud === (words === 0), row.loud ? 'cries for nothing' : 'does not stand out');
     expect(here, policy.state === 'Healthy' || row.text.includes(policy.message.replace(/\s+/g, ' ')), 'no message in', row.text);
+    const unread = Boolean(policy.lastSuccess)
+      && !(Date.parse(policy.lastVerifiedTime) >= Date.parse(policy.lastSuccess.snapshotTime));
+    doubtful += unread;
+    expect(here, row.text.includes('newest copy,') === unread, 'says of the newest copy:', row.text);
+    expect(here, policy.scrub?.healthy !== false || row.text.includes(policy.scrub.message.replace(/\s+/g, ' ')), 'nothing of scrubs in', row.text);
     if (!policy.maxAgeSeconds || !policy.lastSuccess) continue;
     const old = (Date.now() - Date.parse(policy.lastSuccess.snapshotTime)) / 1000 > policy.maxAgeSeconds;
     exceeded += old;
     expect(here, row.text.includes(`at most ${policy.maxAge}`), 'says no objective:', row.text);
     expect(here, row.text.includes('too old') === old, old ? 'is too old, and not said to be' : 'is not too old');
   }
+  expect(where, count < 300 || doubtful > 0, 'no newest copy is only stored or damaged, so nothing was tried');
   expect(where, !count || exceeded > 0, 'no copy is too old, so nothing was tried');
   await page.context().close();
 }

@@ -55,7 +55,7 @@ use crate::{status::BackupPolicyStatus, words};
         name = "Last-Success",
         type_ = "date",
         json_path = ".status.lastSuccess.snapshotTime",
-        description = "The age of the newest verified copy's snapshot."
+        description = "The age of the snapshot of the newest copy that counts."
     ),
     printcolumn(name = "Size", type_ = "string", json_path = ".status.lastSuccess.size"),
     printcolumn(
@@ -143,7 +143,7 @@ pub struct BackupPolicySpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Objectives {
-    /// How old the newest verified copy's snapshot may get, for example 26h, 90m or 8d; at most 399d. If it is
+    /// How old the snapshot of the newest copy that counts may get, for example 26h, 90m or 8d; at most 399d. If it is
     /// older, the policy is Overdue even though no scheduled backup is: a bound on what a recovery would lose. Default: none,
     /// only the schedule counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

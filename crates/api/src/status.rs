@@ -34,7 +34,7 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<Time>,
 
-    /// When the policy becomes, or became, overdue unless a verified copy comes: some time after the first slot that has
+    /// When the policy becomes, or became, overdue unless a copy that counts comes: some time after the first slot that has
     /// none, or when the newest copy gets older than objectives.maxAge allows. Absent while the policy is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Time>,
@@ -51,12 +51,13 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<BackupStatus>,
 
-    /// The newest run that left a verified copy.
+    /// The newest run whose copy counted when it was taken: Verified; Stored where verification.level asks for no more;
+    /// Acknowledged by a person. Its verification is Damaged where a later scrub found that it is not what was written any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<BackupStatus>,
 
     /// The recovery point of the newest copy that was read back and found good, or that a person acknowledged. Earlier than
-    /// that of lastSuccess where the newest copy is only Stored; absent where none is known, as after a scrub that found this
+    /// that of lastSuccess where the newest copy is only Stored, or Damaged; absent where none is known, as after a scrub that found this
     /// very copy damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Time>,
@@ -87,7 +88,7 @@ pub struct BackupPolicyStatus {
     pub history: Vec<RunStatus>,
 
     /// Ready: the policy is accepted and its CronJob in place. Reconciling and Stalled: as kstatus has them.
-    /// BackupHealthy: the newest copy that is due is verified. RetentionHealthy: old copies are removed as the
+    /// BackupHealthy: the newest copy that is due is there, and counts. RetentionHealthy: old copies are removed as the
     /// rules say. ScrubHealthy, only with verification.scrub: stored copies are read again, and are as they were written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -359,7 +360,7 @@ pub enum RunResult {
     /// It has not.
     #[default]
     Running,
-    /// A verified copy is stored.
+    /// A copy that counts is stored.
     Succeeded,
     /// It left no copy.
     Failed,

@@ -1,5 +1,5 @@
-//! A policy at a glance: what the ops endpoint shows of it, for people and for programs. Read from its status, which alone
-//! decides; nothing is judged here a second time.
+//! A policy at a glance: what the ops endpoint shows of it, for people and for programs. Read from its status, which
+//! decides; nothing is judged here a second time, but that a moment which the status names has passed.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,17 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{BackupStatus, RunResult, ScrubStatus},
 };
-use domain::schedule::{self, Schedule};
+use domain::{
+    reason::Reason,
+    schedule::{self, Schedule},
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::validate::max_age;
+use crate::{status::words::minute, validate::max_age};
 
 /// A policy at a glance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -37,7 +40,7 @@ pub struct Overview {
     /// When the next backup starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
-    /// When the policy becomes, or became, overdue unless a verified copy comes; absent while it is suspended.
+    /// When the policy becomes, or became, overdue unless a copy that counts comes; absent while it is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Timestamp>,
     /// Whether that moment is past: a copy that was due is missing, whatever else is wrong.
@@ -45,11 +48,11 @@ pub struct Overview {
     /// How far apart its next two backups are, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_interval_seconds: Option<i64>,
-    /// The newest verified copy.
+    /// The newest copy that counted when it was taken, whatever a scrub found since: `verification` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Copy>,
-    /// The recovery point of the newest copy that was read back and found good: that of `lastSuccess`, or an earlier one
-    /// where the newest copy is only stored.
+    /// The recovery point of the newest copy that was read back and found good, or acknowledged: that of `lastSuccess`, or an
+    /// earlier one where that copy is only stored or was found damaged; absent where none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Timestamp>,
     /// `objectives.maxAge`, as it is written.
@@ -115,17 +118,17 @@ pub struct ScrubRun {
 /// How a policy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub enum State {
-    /// The newest run failed, a copy is missing or suspicious, or the policy cannot work.
+    /// The newest run failed, a copy is missing, suspicious or damaged, or the policy cannot work.
     Unhealthy,
     /// It is not known: the first copy is not due yet, or a run left no report.
     Unknown,
     /// No backups are taken.
     Suspended,
-    /// The newest copy that is due is verified.
+    /// The newest copy that is due is there: verified, stored where the policy asks for no more, or acknowledged.
     Healthy,
 }
 
-/// A verified copy.
+/// A copy that counted when it was taken.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
@@ -142,7 +145,8 @@ pub struct Copy {
     pub duration_seconds: Option<f64>,
     /// How long each stage of it took, in seconds, by the stage's name; empty where nobody has told.
     pub stages: BTreeMap<String, f64>,
-    /// `Verified`, or `Stored` where the policy asks for no more.
+    /// What reading it back gave: `Verified`; `Stored` where the policy asks for no more; `Acknowledged` by a person, where it
+    /// was suspicious; `Damaged` where a later scrub found that it is not what was written any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
 }
@@ -176,6 +180,13 @@ pub struct Run {
     pub size_bytes: Option<u64>,
 }
 
+impl Copies {
+    /// Those whose newest check found that they are not what was written.
+    pub const fn failed(self) -> u32 {
+        self.all.saturating_sub(self.verified).saturating_sub(self.suspicious)
+    }
+}
+
 impl State {
     /// Whether an uptime probe should be content.
     pub const fn is_good(self) -> bool {
@@ -187,22 +198,20 @@ impl State {
 pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
     let nothing = BackupPolicyStatus::default();
     let status = policy.status.as_ref().unwrap_or(&nothing);
-    let (state, condition) = state(status);
+    let overdue_time = status.overdue_time.as_ref().map(|time| time.0);
+    let standing = standing(policy, status, overdue_time.filter(|at| *at <= now));
     let effective = status.effective_schedule.as_ref().unwrap_or(&policy.spec.schedule);
     Overview {
         namespace: policy.namespace().unwrap_or_default(),
         name: policy.name_any(),
-        state,
-        reason: condition.map_or_else(|| "Reconciling".to_owned(), |condition| condition.reason.clone()),
-        message: condition.map_or_else(
-            || "the operator has not looked at it yet".to_owned(),
-            |condition| condition.message.clone(),
-        ),
+        state: standing.state,
+        reason: standing.reason,
+        message: standing.message,
         schedule: effective.clone(),
         time_zone: policy.spec.time_zone.clone(),
         next_schedule_time: status.next_schedule_time.as_ref().map(|time| time.0),
-        overdue_time: status.overdue_time.as_ref().map(|time| time.0),
-        overdue: status.overdue_time.as_ref().is_some_and(|at| at.0 <= now),
+        overdue_time,
+        overdue: overdue_time.is_some_and(|at| at <= now),
         expected_interval_seconds: interval(effective, &policy.spec.time_zone, now),
         last_success: status.last_success.as_ref().and_then(copy),
         last_verified_time: status.last_verified_time.as_ref().map(|time| time.0),
@@ -241,6 +250,37 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
 
 fn find<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// How a policy stands, and why.
+struct Standing {
+    state: State,
+    reason: String,
+    message: String,
+}
+
+/// What its conditions say. `overdue_since`: the moment that the status names has passed, whether somebody has written into the
+/// conditions what that means or not; where statuses cannot be written, nobody does.
+fn standing(
+    policy: &BackupPolicy,
+    status: &BackupPolicyStatus,
+    overdue_since: Option<Timestamp>,
+) -> Standing {
+    let (state, condition) = state(status);
+    let rests = policy.spec.suspend || state == State::Suspended;
+    if let Some(since) = overdue_since.filter(|_| !rests && state != State::Unhealthy) {
+        let message = format!(
+            "since {} a copy is missing that was due: look at the policy's Jobs and events; where they are well, look at the \
+             operator's log, for it has not written that into the status",
+            minute(since)
+        );
+        return Standing { state: State::Unhealthy, reason: Reason::Overdue.word().to_owned(), message };
+    }
+    let (reason, message) = match condition {
+        Some(condition) => (condition.reason.as_str(), condition.message.as_str()),
+        None => ("Reconciling", "the operator has not looked at it yet"),
+    };
+    Standing { state, reason: reason.to_owned(), message: message.to_owned() }
 }
 
 /// The condition that says the most, and what it makes of the policy.
@@ -289,3 +329,6 @@ fn interval(effective: &str, zone: &str, now: Timestamp) -> Option<i64> {
     let first = schedule.after(&zone, now)?;
     Some(schedule.after(&zone, first)?.duration_since(first).as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ mod run;
 mod scrub;
 mod since;
 mod verified;
-mod words;
+pub(crate) mod words;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,

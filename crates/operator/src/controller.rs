@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState},
+    hash::{BuildHasher, RandomState},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use api::{BackupPolicy, meta};
+use api::BackupPolicy;
 use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
 use domain::name::Operation;
 use futures::{FutureExt, StreamExt, future};
@@ -18,9 +18,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client, ResourceExt,
     runtime::{
-        Controller, PredicateConfig, WatchStreamExt,
+        Controller,
         controller::{self, Action},
-        reflector::{ObjectRef, Store, store::Writer},
+        reflector::ObjectRef,
     },
 };
 use tokio::sync::SetOnce;
@@ -33,6 +33,7 @@ use crate::{
     events::Events,
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
+    policies::Policies,
     reconciles::Reconciles,
     warnings,
     watches::Scope,
@@ -64,8 +65,8 @@ struct Context {
 
 /// What a controller shares with the ops endpoint.
 pub struct Work {
-    /// The store of policies that its watch fills.
-    pub policies: (Store<BackupPolicy>, Writer<BackupPolicy>),
+    /// The policies, whose watch may have been at work for long.
+    pub policies: Policies,
     /// How its reconciles go.
     pub reconciles: Reconciles,
     /// Whether it has seen everything.
@@ -101,30 +102,30 @@ impl Context {
     }
 }
 
-/// Works until `stop`, filling the store of policies, then lets running reconciles end.
+/// Works until `stop`, then lets running reconciles end.
 pub async fn run(
     client: Client,
     images: Images,
     identity: &str,
     scope: Scope,
-    Work { policies: (store, writer), reconciles, readiness }: Work,
+    Work { policies, reconciles, readiness }: Work,
     stop: CancellationToken,
 ) {
     readiness.syncing();
+    let caught_up = policies.caught_up();
+    let Policies { changed, store, written, .. } = policies;
     let context = Arc::new(Context {
         events: Events::new(client.clone(), identity),
         client,
         images,
         children: Children::default(),
-        written: Arc::new(Written::new(store.clone())),
+        written,
         listed: Default::default(),
         failures: Mutex::default(),
         reconciles,
     });
-    let policies = scope.policies(store.clone(), writer, context.written.clone());
-    let policies = policies.predicate_filter(generation_or_annotations, PredicateConfig::default());
     let [cron_jobs, jobs, pods] = [(); 3].map(|()| (context.clone(), Relisting::default()));
-    let results = Controller::for_stream(policies, store.clone())
+    let results = Controller::for_stream(changed, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .reconcile_on(scope.children(context.listed[0].clone(), {
             let (context, mut listed) = cron_jobs;
@@ -138,6 +139,7 @@ pub async fn run(
             let (context, mut listed) = pods;
             move |event| context.children.note_pod(event, &mut listed)
         }))
+        .reconcile_all_on(caught_up)
         .reconcile_all_on(clock::jumps())
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());
@@ -163,13 +165,6 @@ pub async fn run(
         () = work => {}
         () = synced => {}
     }
-}
-
-/// Our own writes of the status change neither, and must not wake us.
-#[expect(clippy::unnecessary_wraps, reason = "the shape that predicates have")]
-fn generation_or_annotations(policy: &BackupPolicy) -> Option<u64> {
-    let annotations = [meta::REQUESTED_AT, meta::ACKNOWLEDGED].map(|name| policy.annotations().get(name));
-    Some(BuildHasherDefault::<DefaultHasher>::default().hash_one((policy.metadata.generation, annotations)))
 }
 
 /// A panic in one reconcile is that policy's error; without this it would end the whole controller.

@@ -12,6 +12,7 @@ mod lease;
 mod observe;
 mod ops;
 mod pods;
+mod policies;
 mod reconciles;
 mod requests;
 mod warnings;
@@ -21,8 +22,12 @@ mod written;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use api::BackupPolicy;
 use clap::Parser as _;
-use kube::{Client, runtime::reflector};
+use kube::{
+    Client,
+    runtime::reflector::{self, store::Writer},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -35,6 +40,7 @@ use crate::{
     controller::Work,
     lease::Lease,
     ops::Readiness,
+    policies::Policies,
     reconciles::Reconciles,
     requests::Requests,
     watches::Scope,
@@ -93,14 +99,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let endpoint = args.ops();
     let reconciles = Reconciles::default();
     let shown = ops::Shown {
-        policies: store.clone(),
+        policies: store,
         reconciles: reconciles.clone(),
         requests,
         readiness: readiness.clone(),
     };
     tasks.spawn(ops::serve(endpoint, client.clone(), shown, stop.clone()));
-    let work = Work { policies: (store, writer), reconciles, readiness };
-    tasks.spawn(operate(args, client, work, stop.clone()));
+    tasks.spawn(operate(args, client, writer, reconciles, readiness, stop.clone()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -116,24 +121,33 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// Waits to be the leader, then works until told to stop or until the Lease is lost.
-async fn operate(args: RunArgs, client: Client, work: Work, stop: CancellationToken) -> anyhow::Result<()> {
+/// Waits to be the leader, and knows the policies meanwhile; then works until told to stop or until the Lease is lost.
+async fn operate(
+    args: RunArgs,
+    client: Client,
+    writer: Writer<BackupPolicy>,
+    reconciles: Reconciles,
+    readiness: Arc<Readiness>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let identity = args.identity();
     let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &identity);
     let lead = async {
         let version = client::server_minor(&client).await.context("ask the API server for its version")?;
         tracing::info!("pgbackup-operator {} on Kubernetes 1.{version}", env!("CARGO_PKG_VERSION"));
-        work.readiness.waiting_to_lead();
-        lease.acquire().await.context("acquire the Lease")?;
-        anyhow::Ok(version)
+        let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
+        let mut policies = Policies::new(&scope, writer);
+        readiness.waiting_to_lead();
+        policies.follow(lease.acquire()).await.context("acquire the Lease")?;
+        anyhow::Ok((scope, policies))
     };
-    let version = tokio::select! {
-        version = lead => version?,
+    let (scope, policies) = tokio::select! {
+        lead = lead => lead?,
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!("leading as {identity}");
     let stop_working = stop.child_token();
-    let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
+    let work = Work { policies, reconciles, readiness };
     let images = args.images();
     let work = controller::run(client, images, &identity, scope, work, stop_working.clone());
     tokio::pin!(work);

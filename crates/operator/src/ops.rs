@@ -1,9 +1,11 @@
 //! The ops endpoint: health for the kubelet, metrics, and the policies at a glance for programs and for people.
 
 mod auth;
+mod memory;
 mod metrics;
 pub mod openapi;
 mod page;
+mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -23,6 +25,7 @@ use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::map_response,
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -42,11 +45,12 @@ pub use self::{auth::OpsAuth, tls::Files};
 use self::{
     auth::{AT_ONCE, Caller, Gate, Target},
     metrics::Scraped,
+    server::Limits,
     tls::TlsListener,
 };
 use crate::{reconciles::Reconciles, requests::Requests};
 
-/// Nothing on the page comes from elsewhere, and nothing of it belongs into a cache or a frame.
+/// What every answer has: nothing on the page comes from elsewhere, and nothing belongs into a cache or a frame.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -57,6 +61,10 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+
+/// As long as Kubernetes lets names be.
+const LONGEST_NAMESPACE: usize = 63;
+const LONGEST_NAME: usize = 253;
 
 /// Whether the operator does what it is there for: it waits to lead, or it leads and has seen everything.
 #[derive(Debug, Default)]
@@ -86,7 +94,7 @@ impl Readiness {
 
 /// What there is to show.
 pub struct Shown {
-    /// The policies, which the leader's watch fills in.
+    /// The policies, which their watch fills in, of the leader as of a replica that waits.
     pub policies: Store<BackupPolicy>,
     /// How reconciles go.
     pub reconciles: Reconciles,
@@ -121,16 +129,16 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-    let (router, stopped) = (router(auth, client, shown), stop.cancelled_owned());
+    let router = router(auth, client, shown);
     match tls {
-        None => axum::serve(listener, router).with_graceful_shutdown(stopped).await,
+        None => server::serve(listener, router, Limits::default(), stop).await,
         Some(files) => {
             let listener =
                 TlsListener::new(listener, files).context("read the ops endpoint's certificate")?;
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await
+            server::serve(listener, router, Limits::default(), stop).await;
         }
     }
-    .context("serve the ops endpoint")
+    Ok(())
 }
 
 /// All paths. What they answer is in [`openapi`].
@@ -144,7 +152,15 @@ fn router(auth: OpsAuth, client: Client, shown: Shown) -> Router {
         .route("/api/v1/policies/{namespace}/{name}", get(one))
         .route("/api/v1/policies/{namespace}/{name}/health", get(health))
         .route("/", get(glance))
+        .layer(map_response(with_headers))
         .with_state(Arc::new(Ops { shown, gate: Gate::new(client, auth) }))
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
@@ -193,14 +209,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let words = match self.0 {
             StatusCode::UNAUTHORIZED => {
-                "show a token of this cluster: \"Authorization: Bearer ...\", for example of `kubectl create token <service account>`"
+                "show a token of this cluster, for example of `kubectl create token <service account>`: as \"Authorization: Bearer ...\", or in a browser as the password of any name"
             }
             StatusCode::FORBIDDEN => {
                 "this needs the right to get backuppolicies.pgbackup.dev there (for /metrics: the non-resource URL)"
             }
             StatusCode::NOT_FOUND => "there is no such policy",
             StatusCode::SERVICE_UNAVAILABLE => {
-                "this replica does not lead, has not listed the policies yet, or cannot ask the API server who you are"
+                "this replica has not listed the policies yet, or cannot ask the API server who you are; ask again in some seconds"
             }
             _ => "something that should never happen; please report it",
         };
@@ -213,7 +229,7 @@ impl IntoResponse for Refusal {
 }
 
 impl Ops {
-    /// The policies are known: this replica leads, and its first list is in.
+    /// The policies are known: the first list of their watch is in, whether this replica leads or waits.
     fn known(&self) -> Result<(), Refusal> {
         match self.shown.policies.wait_until_ready().now_or_never() {
             Some(Ok(())) => Ok(()),
@@ -255,6 +271,10 @@ impl Ops {
     /// One policy. Who may not see it is not told whether it is there.
     async fn one(&self, headers: &HeaderMap, namespace: &str, name: &str) -> Result<Overview, Refusal> {
         let caller = self.gate.caller(headers).await?;
+        // No policy can be called so, and nobody need be asked or remember it.
+        if namespace.len() > LONGEST_NAMESPACE || name.len() > LONGEST_NAME {
+            return Err(StatusCode::NOT_FOUND.into());
+        }
         if !self.may_see(&caller, namespace, name).await? {
             return Err(StatusCode::FORBIDDEN.into());
         }
@@ -272,11 +292,10 @@ async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl 
         return Err(StatusCode::FORBIDDEN.into());
     }
     let Shown { policies, reconciles, requests, readiness } = &ops.shown;
-    // A replica that does not lead has no series of policies: another one has.
-    let now = Timestamp::now();
-    let policies =
-        ops.known().ok().map(|()| policies.state().iter().map(|policy| overview(policy, now)).collect());
-    let leads = readiness.leads.load(Ordering::Relaxed);
+    let (leads, now) = (readiness.leads.load(Ordering::Relaxed), Timestamp::now());
+    // A replica that does not lead has no series of policies though it knows them: another one has.
+    let known = leads && ops.known().is_ok();
+    let policies = known.then(|| policies.state().iter().map(|policy| overview(policy, now)).collect());
     let text = metrics::text(Scraped { policies, leads, reconciles, requests })
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
@@ -285,7 +304,7 @@ async fn scrape(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl 
 async fn list(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer<impl IntoResponse> {
     let mut policies = ops.visible(&headers).await?;
     policies.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    Ok((HEADERS, Json(Policies { policies })))
+    Ok(Json(Policies { policies }))
 }
 
 async fn one(
@@ -293,7 +312,7 @@ async fn one(
     Path((namespace, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer<impl IntoResponse> {
-    Ok((HEADERS, Json(ops.one(&headers, &namespace, &name).await?)))
+    Ok(Json(ops.one(&headers, &namespace, &name).await?))
 }
 
 /// For uptime probes, which look at the status code and nothing else.
@@ -304,14 +323,26 @@ async fn health(
 ) -> Answer<impl IntoResponse> {
     let Overview { state, reason, message, .. } = ops.one(&headers, &namespace, &name).await?;
     let status = if state.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, HEADERS, Json(Health { state, reason, message })))
+    Ok((status, Json(Health { state, reason, message })))
 }
 
 async fn glance(
     State(ops): State<Arc<Ops>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Answer<impl IntoResponse> {
+) -> Result<Html<String>, Response> {
     let live = query.as_deref() == Some("live");
-    Ok((HEADERS, Html(page::page(ops.visible(&headers).await?, Timestamp::now(), live))))
+    let policies = ops.visible(&headers).await.map_err(for_a_browser)?;
+    Ok(Html(page::page(policies, Timestamp::now(), live)))
+}
+
+/// A browser asks for a name and a password only where it is told to.
+fn for_a_browser(refusal: Refusal) -> Response {
+    let unknown = refusal.0 == StatusCode::UNAUTHORIZED;
+    let mut response = refusal.into_response();
+    if unknown {
+        let basic = HeaderValue::from_static("Basic realm=\"pgbackup\"");
+        response.headers_mut().append(header::WWW_AUTHENTICATE, basic);
+    }
+    response
 }

@@ -16,7 +16,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::SetOnce;
+use tokio::sync::{SetOnce, watch};
 
 use crate::written::Written;
 
@@ -55,12 +55,14 @@ impl Scope {
         }
     }
 
-    /// The policies, as they are put into the store and shown to `written`.
+    /// The policies, as they are put into the store and shown to `written`. `whole` says whether the store has all that was
+    /// shown: while a list comes in, what it brings is put aside until its end.
     pub fn policies(
         &self,
         store: Store<BackupPolicy>,
         writer: Writer<BackupPolicy>,
         written: Arc<Written>,
+        whole: watch::Sender<bool>,
     ) -> impl Stream<Item = watcher::Result<BackupPolicy>> + use<> {
         let api = self.api::<DeserializeGuard<BackupPolicy>>();
         watcher(api, self.config.clone())
@@ -71,6 +73,11 @@ impl Scope {
             .inspect(move |event| {
                 if let Ok(event) = event {
                     written.show(event);
+                    match event {
+                        Event::Init => _ = whole.send_replace(false),
+                        Event::InitDone => _ = whole.send_replace(true),
+                        Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
+                    }
                 }
             })
             .applied_objects()

@@ -6,6 +6,7 @@ use http::{Method, Request, Response};
 use kube::{client::Body, runtime::reflector};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
 
 use super::*;
 
@@ -36,6 +37,10 @@ async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(Response::new(Body::from(answer.to_string().into_bytes())))
 }
 
+fn images() -> Images {
+    Images { runner: "runner".into(), postgres_repository: "postgres".into(), pull_policy: "Always".into() }
+}
+
 fn context() -> Arc<Context> {
     let client = Client::new(tower::service_fn(answer), "n");
     let listed: [Arc<SetOnce<()>>; 3] = Default::default();
@@ -46,11 +51,7 @@ fn context() -> Arc<Context> {
     Arc::new(Context {
         events: Events::new(client.clone(), "operator"),
         client,
-        images: Images {
-            runner: "runner".into(),
-            postgres_repository: "postgres".into(),
-            pull_policy: "Always".into(),
-        },
+        images: images(),
         children: Children::default(),
         written: Arc::new(Written::new(store)),
         listed,
@@ -105,4 +106,93 @@ async fn policies_that_failed_together_do_not_come_back_together() {
     assert!(pauses.iter().any(|pause| *pause != pauses[0]), "each has a chance of its own");
     let failures: Vec<u32> = context.failures().values().copied().collect();
     assert_eq!(failures, [1; 100], "each counts its own failures");
+}
+
+/// A cluster whose first list of policies has `old`. Its watch has expired at once; the next list has `first`, and `second` on
+/// another page, which comes when it may.
+struct Cluster {
+    page_is_asked_for: Notify,
+    page_may_come: Notify,
+    /// The policies whose status is written.
+    written: mpsc::UnboundedSender<String>,
+    lists: Mutex<u32>,
+}
+
+async fn respond(request: Request<Body>, cluster: Arc<Cluster>) -> Result<Response<Body>, Infallible> {
+    let (path, query) =
+        (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let kind = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_of_kind = ["backuppolicies", "cronjobs", "jobs", "pods"].contains(&kind.as_str());
+    if request.method() != Method::GET || !is_of_kind {
+        if let Some(policy) = path.strip_suffix("/status") {
+            let _ = cluster.written.send(policy.rsplit('/').next().unwrap_or_default().to_owned());
+        }
+        return answer(request).await;
+    }
+    let list = |names: &[&str], more: &str| {
+        let items: Vec<Value> = names.iter().map(|name| json!(*policy(name))).collect();
+        json!({"metadata": {"resourceVersion": "1", "continue": more}, "items": items})
+    };
+    let lists = *cluster.lists.lock().unwrap();
+    let body = match kind.as_str() {
+        "backuppolicies" if query.contains("watch=") && lists == 1 => {
+            json!({"type": "ERROR", "object": {"status": "Failure", "reason": "Expired", "message": "too old", "code": 410}})
+        }
+        _ if query.contains("watch=") => future::pending().await,
+        "backuppolicies" if query.contains("continue=") => {
+            cluster.page_is_asked_for.notify_one();
+            cluster.page_may_come.notified().await;
+            list(&["second"], "")
+        }
+        "backuppolicies" => {
+            *cluster.lists.lock().unwrap() += 1;
+            if lists == 0 { list(&["old"], "") } else { list(&["first"], "more") }
+        }
+        _ => list(&[], ""),
+    };
+    Ok(Response::new(Body::from(body.to_string().into_bytes())))
+}
+
+#[tokio::test]
+async fn a_replica_that_waits_knows_the_policies_and_reconciles_each_once_it_leads() {
+    let (written, mut seen) = mpsc::unbounded_channel();
+    let cluster = Arc::new(Cluster {
+        page_is_asked_for: Notify::new(),
+        page_may_come: Notify::new(),
+        written,
+        lists: Mutex::new(0),
+    });
+    let served = cluster.clone();
+    let client = Client::new(tower::service_fn(move |request| respond(request, served.clone())), "n");
+    let scope = Scope::new(client.clone(), None, 33);
+    let (store, writer) = reflector::store();
+    let mut policies = Policies::new(&scope, writer);
+    let names = || {
+        let mut names: Vec<String> = store.state().iter().map(|policy| policy.name_any()).collect();
+        names.sort();
+        names
+    };
+    policies.follow(store.wait_until_ready()).await.unwrap();
+    assert_eq!(names(), ["old"]);
+
+    // Half of a list is passed over when this replica begins to lead.
+    policies.follow(cluster.page_is_asked_for.notified()).await;
+    assert!(seen.try_recv().is_err(), "nothing is written by a replica that waits");
+    let work = Work { policies, reconciles: Reconciles::default(), readiness: Arc::default() };
+    let stop = CancellationToken::new();
+    let works = tokio::spawn({
+        let stop = stop.clone();
+        async move { run(client, images(), "me", scope, work, stop).await }
+    });
+    cluster.page_may_come.notify_one();
+    let mut reconciled = std::collections::BTreeSet::new();
+    let all = async {
+        while !["first", "second"].iter().all(|name| reconciled.contains(*name)) {
+            reconciled.insert(seen.recv().await.unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("both should be reconciled");
+    assert_eq!(names(), ["first", "second"]);
+    stop.cancel();
+    works.await.unwrap();
 }

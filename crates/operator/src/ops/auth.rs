@@ -1,14 +1,11 @@
 //! Who may see what: the API server decides. A bearer token is shown to it (TokenReview), and what its owner may `get` is
 //! asked of it (SubjectAccessReview), so there is one place where rights are given.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use api::BackupPolicy;
 use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::ValueEnum;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
@@ -17,19 +14,37 @@ use k8s_openapi::api::{
     },
 };
 use kube::{Api, Client, Resource as _, api::PostParams};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::memory::Memory;
 use crate::client::call;
 
 /// How long an answer of the API server is good: a right that was taken away is gone after this. Longer than the page takes
 /// to load itself anew, or nothing would ever be remembered for it.
 const REMEMBERED: Duration = Duration::from_secs(90);
 
-/// How many questions to the API server are under way at a time, of all callers.
+/// How long a token that the cluster does not know need not be shown to it again: one that is new is known by then.
+const REFUSED: Duration = Duration::from_secs(10);
+
+/// How many questions of rights to the API server are under way at a time, of all callers.
 pub const AT_ONCE: usize = 16;
 
-/// Answers that are remembered at most; more callers than that are asked for again.
-const MOST: usize = 10_000;
+/// The same for tokens. They wait apart and are fewer: anybody can send tokens, and nonsense must not keep those waiting who
+/// are known already.
+const TOKENS_AT_ONCE: usize = 4;
+
+/// How long a token waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Callers that are remembered at most; the one that came first is asked for again.
+const MOST_CALLERS: usize = 50;
+
+/// Tokens that are remembered as refused at most.
+const MOST_REFUSED: usize = 1000;
+
+/// Rights that are remembered at most of each caller: who may see nothing of a thousand policies in as many namespaces is asked
+/// about two thousand. If all callers have so many, they take some 40 MiB.
+const MOST_RIGHTS: usize = 3000;
 
 /// How callers prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,25 +68,25 @@ pub enum Target {
     Metrics,
 }
 
-/// A caller who is known.
-#[derive(Clone, Debug)]
-pub struct Caller(Option<Known>);
+/// A caller who is known; `None` where nobody is asked who they are.
+#[derive(Clone)]
+pub struct Caller(Option<Arc<Known>>);
 
-#[derive(Clone, Debug)]
 struct Known {
     user: UserInfo,
-    /// The digest of the token: what is remembered holds no token.
-    key: String,
+    rights: Memory<Arc<Target>, bool>,
 }
 
-/// Asks the API server, and remembers for a while.
+/// Asks the API server, and remembers for a while. What is remembered holds no token, but its digest.
 pub struct Gate {
     client: Client,
     auth: OpsAuth,
-    callers: Mutex<HashMap<String, (Instant, UserInfo)>>,
-    rights: Mutex<HashMap<(String, Target), (Instant, bool)>>,
+    callers: Memory<String, Arc<Known>>,
+    refused: Memory<String, ()>,
     /// Callers wait here, all of them together: nobody makes the operator flood the API server.
+    tokens: Semaphore,
     questions: Semaphore,
+    turn: Duration,
 }
 
 impl Gate {
@@ -80,9 +95,11 @@ impl Gate {
         Self {
             client,
             auth,
-            callers: Mutex::default(),
-            rights: Mutex::default(),
+            callers: Memory::new(MOST_CALLERS, REMEMBERED),
+            refused: Memory::new(MOST_REFUSED, REFUSED),
+            tokens: Semaphore::new(TOKENS_AT_ONCE),
             questions: Semaphore::new(AT_ONCE),
+            turn: TURN,
         }
     }
 
@@ -91,33 +108,51 @@ impl Gate {
         if self.auth == OpsAuth::None {
             return Ok(Caller(None));
         }
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(StatusCode::UNAUTHORIZED)?;
-        let key = domain::hash::sha256(token);
-        if let Some(user) = remembered(&self.callers, &key) {
-            return Ok(Caller(Some(Known { user, key })));
+        let token = token(headers).ok_or(StatusCode::UNAUTHORIZED)?;
+        let key = domain::hash::sha256(&token);
+        if let Some(known) = self.remembered(&key) {
+            return known;
         }
-        let review = TokenReview {
-            spec: TokenReviewSpec { token: token.to_owned(), audiences: None },
-            ..TokenReview::default()
-        };
+        let _turn = self.turn().await?;
+        // Who waited with the same token may have been answered.
+        if let Some(known) = self.remembered(&key) {
+            return known;
+        }
+        let review =
+            TokenReview { spec: TokenReviewSpec { token, audiences: None }, ..TokenReview::default() };
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let answer = self.ask(reviews.create(&PostParams::default(), &review)).await?;
+        let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
         let status = answer.status.filter(|status| status.authenticated == Some(true));
-        let user = status.and_then(|status| status.user).ok_or(StatusCode::UNAUTHORIZED)?;
-        remember(&self.callers, key.clone(), user.clone());
-        Ok(Caller(Some(Known { user, key })))
+        let Some(user) = status.and_then(|status| status.user) else {
+            self.refused.put(key, ());
+            return Err(StatusCode::UNAUTHORIZED);
+        };
+        let known = Arc::new(Known { user, rights: Memory::new(MOST_RIGHTS, REMEMBERED) });
+        self.callers.put(key, known.clone());
+        Ok(Caller(Some(known)))
+    }
+
+    fn remembered(&self, key: &String) -> Option<Result<Caller, StatusCode>> {
+        if let Some(known) = self.callers.get(key) {
+            return Some(Ok(Caller(Some(known))));
+        }
+        self.refused.get(key).map(|()| Err(StatusCode::UNAUTHORIZED))
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, StatusCode> {
+        let turn = tokio::time::timeout(self.turn, self.tokens.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// Whether the caller may see it.
     pub async fn may(&self, caller: &Caller, target: Target) -> Result<bool, StatusCode> {
-        let Some(Known { user, key }) = &caller.0 else { return Ok(true) };
-        let question = (key.clone(), target.clone());
-        if let Some(may) = remembered(&self.rights, &question) {
+        let Some(known) = &caller.0 else { return Ok(true) };
+        let target = Arc::new(target);
+        if let Some(may) = known.rights.get(&target) {
             return Ok(may);
         }
-        let UserInfo { username, groups, uid, extra } = user.clone();
-        let (resource_attributes, non_resource_attributes) = attributes(target);
+        let UserInfo { username, groups, uid, extra } = known.user.clone();
+        let (resource_attributes, non_resource_attributes) = attributes(&target);
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: username,
@@ -130,19 +165,29 @@ impl Gate {
             ..SubjectAccessReview::default()
         };
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let answer = self.ask(reviews.create(&PostParams::default(), &review)).await?;
-        let may = answer.status.is_some_and(|status| status.allowed);
-        remember(&self.rights, question, may);
-        Ok(may)
-    }
-
-    async fn ask<T>(&self, question: impl Future<Output = kube::Result<T>>) -> Result<T, StatusCode> {
         let _turn = self.questions.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-        call(question).await.map_err(unavailable)
+        let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
+        let may = answer.status.is_some_and(|status| status.allowed);
+        known.rights.put(target, may);
+        Ok(may)
     }
 }
 
-fn attributes(target: Target) -> (Option<ResourceAttributes>, Option<NonResourceAttributes>) {
+/// The token that a request shows: as a bearer, or as the password of any name, since that is what a browser asks for.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => shown.trim().to_owned(),
+        "basic" => {
+            let pair = String::from_utf8(BASE64_STANDARD.decode(shown.trim()).ok()?).ok()?;
+            pair.split_once(':')?.1.trim().to_owned()
+        }
+        _ => return None,
+    };
+    (!token.is_empty()).then_some(token)
+}
+
+fn attributes(target: &Target) -> (Option<ResourceAttributes>, Option<NonResourceAttributes>) {
     let policies = |verb: &str, namespace: Option<String>, name: Option<String>| {
         let attributes = ResourceAttributes {
             group: Some(BackupPolicy::group(&()).into_owned()),
@@ -156,8 +201,8 @@ fn attributes(target: Target) -> (Option<ResourceAttributes>, Option<NonResource
     };
     match target {
         Target::All => policies("get", None, None),
-        Target::Namespace(namespace) => policies("get", Some(namespace), None),
-        Target::Policy(namespace, name) => policies("get", Some(namespace), Some(name)),
+        Target::Namespace(namespace) => policies("get", Some(namespace.clone()), None),
+        Target::Policy(namespace, name) => policies("get", Some(namespace.clone()), Some(name.clone())),
         Target::Metrics => {
             let path =
                 NonResourceAttributes { path: Some("/metrics".to_owned()), verb: Some("get".to_owned()) };
@@ -172,22 +217,5 @@ fn unavailable(error: crate::client::CallError) -> StatusCode {
     StatusCode::SERVICE_UNAVAILABLE
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-type Answers<K, V> = Mutex<HashMap<K, (Instant, V)>>;
-
-fn remembered<K: std::hash::Hash + Eq, V: Clone>(answers: &Answers<K, V>, key: &K) -> Option<V> {
-    let answers = lock(answers);
-    let (at, value) = answers.get(key)?;
-    (at.elapsed() < REMEMBERED).then(|| value.clone())
-}
-
-fn remember<K: std::hash::Hash + Eq, V>(answers: &Answers<K, V>, key: K, value: V) {
-    let mut answers = lock(answers);
-    answers.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-    if answers.len() < MOST {
-        answers.insert(key, (Instant::now(), value));
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// What a scrape tells of.
 pub struct Scraped<'a> {
-    /// All policies; `None` where they are not known, as by a replica that does not lead.
+    /// All policies; `None` where they are not known, and of a replica that does not lead.
     pub policies: Option<Vec<Overview>>,
     /// Whether this replica does the work.
     pub leads: bool,
@@ -53,7 +53,7 @@ impl Collector for Operator {
         let Self { leads, policies } = self;
         policy::encode(&mut encoder, policies.as_deref().unwrap_or_default())?;
         if let Some(policies) = policies {
-            let help = "How many policies there are; absent where a replica does not know";
+            let help = "How many policies there are; absent where a replica waits, or does not know";
             #[expect(clippy::cast_precision_loss, reason = "exact up to more policies than a cluster holds")]
             gauge(&mut encoder, "pgbackup_policies", help, policies.len() as f64)?;
         }

@@ -26,10 +26,8 @@ pub fn document() -> Value {
     let unknown = problem("No token, or none of this cluster.", generator);
     let denied = problem("The caller may not get it, whether there is one or not.", generator);
     let missing = problem("There is no such policy.", generator);
-    let away = problem(
-        "This replica does not lead, has not listed the policies yet, or cannot ask who the caller is.",
-        generator,
-    );
+    let away =
+        problem("This replica has not listed the policies yet, or cannot ask who the caller is.", generator);
     let either = json!({"oneOf": [schema::<Health>(generator), schema::<Problem>(generator)]});
     let mut bad = bad;
     bad["content"]["application/json"]["schema"] = either;
@@ -47,7 +45,7 @@ pub fn document() -> Value {
             "description": INTRODUCTION,
             "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
         },
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"basic": []}],
         "paths": {
             "/api/v1/policies": {"get": {
                 "operationId": "listPolicies",
@@ -77,9 +75,16 @@ pub fn document() -> Value {
         },
         "components": {
             "schemas": generator.take_definitions(true),
-            "securitySchemes": {"bearer": {
-                "type": "http", "scheme": "bearer", "description": "A token of the cluster; none with --ops-auth=none.",
-            }},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A token of the cluster; none with --ops-auth=none.",
+                },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "The same token as the password of any name, as browsers show it.",
+                },
+            },
         },
     })
 }

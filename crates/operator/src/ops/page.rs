@@ -78,9 +78,10 @@ fn of(policies: &[Overview], state: State) -> impl Iterator<Item = &Overview> {
     policies.iter().filter(move |policy| policy.state == state)
 }
 
-/// Old copies are not removed as the rules say, however the backups are.
+/// Old copies are not removed as the rules say, or not as they were written, however the newest backup is.
 fn needs_a_look(policy: &Overview) -> bool {
     policy.retention.as_ref().is_some_and(|retention| !retention.healthy)
+        || policy.scrub.as_ref().is_some_and(|scrub| !scrub.healthy)
 }
 
 /// How many there are in each state, with the way to them.
@@ -129,12 +130,7 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
                 " " span.namespace { (policy.namespace) }
             }
             (cell(1, standing(policy)))
-            (cell(2, html! {
-                @match copy {
-                    Some(copy) => (verified(copy, policy, now)),
-                    None => strong.none { "never" },
-                }
-            }))
+            (cell(2, verified(policy, now)))
             (cell(3, html! {
                 @match copy.and_then(|copy| copy.size_bytes) {
                     Some(bytes) => (size::human(bytes)),
@@ -165,30 +161,52 @@ fn standing(policy: &Overview) -> Markup {
         @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
             p.message { strong.waiting { "Old copies stay: " (retention.reason) } " " (retention.message) }
         }
+        @if let Some(scrub) = policy.scrub.as_ref().filter(|scrub| !scrub.healthy) {
+            p.message { strong.waiting { "Stored copies: " (scrub.reason) } " " (scrub.message) }
+        }
     }
 }
 
-/// The newest verified copy's age, against the objective if there is one.
-fn verified(copy: &Copy, policy: &Overview, now: Timestamp) -> Markup {
-    let old = now.duration_since(copy.snapshot_time);
-    let objective = policy.max_age.as_deref().zip(policy.max_age_seconds);
-    let words =
-        html! { time datetime=(copy.snapshot_time) title=(moment(copy.snapshot_time)) { (age(old)) " ago" } };
+/// The age of the newest copy that is known to be good, and what the newest one is where that is another. The objective is for
+/// the newest that counts, as in the policy's condition.
+fn verified(policy: &Overview, now: Timestamp) -> Markup {
+    let counts = policy.last_success.as_ref();
+    let good = policy.last_verified_time;
+    let unread = counts.filter(|copy| good.is_none_or(|good| good < copy.snapshot_time));
+    let shown = good.map(|good| {
+        html! { time datetime=(good) title=(moment(good)) { (age(now.duration_since(good))) " ago" } }
+    });
+    let objective = counts.zip(policy.max_age.as_deref().zip(policy.max_age_seconds));
+    let used = objective
+        .map(|(copy, (most, seconds))| (now.duration_since(copy.snapshot_time).as_secs(), most, seconds));
+    let too_old = used.is_some_and(|(old, _, seconds)| old > seconds);
     html! {
-        @match objective {
-            Some((most, seconds)) if old.as_secs() > seconds => {
-                strong.exceeded { (words) }
-                (drawing::share(old.as_secs(), seconds))
-                span.fine { strong.exceeded { "too old:" } " at most " (most) }
+        @match shown {
+            Some(words) if too_old => strong.exceeded { (words) },
+            Some(words) => (words),
+            None if counts.is_some() => strong.none { "none known" },
+            None => strong.none { "never" },
+        }
+        @if let Some(copy) = unread { (newest(copy, now)) }
+        @if let Some((old, most, seconds)) = used {
+            (drawing::share(old, seconds))
+            span.fine {
+                @if too_old { strong.exceeded { "too old:" } " at most " } @else { "of at most " }
+                (most)
             }
-            Some((most, seconds)) => {
-                (words)
-                (drawing::share(old.as_secs(), seconds))
-                span.fine { "of at most " (most) }
-            }
-            None => (words),
         }
     }
+}
+
+/// The newest copy, which is not known to be good.
+fn newest(copy: &Copy, now: Timestamp) -> Markup {
+    let old = age(now.duration_since(copy.snapshot_time));
+    let found = match copy.verification.as_deref() {
+        Some("Damaged") => html! { strong.exceeded { "found damaged" } },
+        Some("Stored") => html! { "only stored" },
+        _ => html! { "not read back" },
+    };
+    html! { span.note { "newest copy, " (old) " ago: " (found) } }
 }
 
 fn copies(policy: &Overview) -> Markup {
@@ -197,6 +215,7 @@ fn copies(policy: &Overview) -> Markup {
             Some(copies) => {
                 (copies.verified) " verified"
                 @if copies.suspicious > 0 { " " strong.waiting { (copies.suspicious) " suspicious" } }
+                @if copies.failed() > 0 { " " strong.waiting { (copies.failed()) " damaged" } }
                 span.fine { (size::human(copies.size_bytes)) " in all" }
             }
             None => span.none { "not known yet" },

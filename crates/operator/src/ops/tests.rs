@@ -4,7 +4,7 @@
 mod browser;
 mod queries;
 
-use std::{fs, path::Path, time::Duration};
+use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -49,7 +49,7 @@ fn endpoint_with(
     router(auth, client, shown)
 }
 
-/// Every policy of the golden files, with the status that it gets there.
+/// Every policy of the golden files, with the status that it gets there; by now all of them are overdue.
 fn policies() -> Vec<BackupPolicy> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../desired/tests/golden");
     let read = |path: &Path| -> Value { serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
@@ -65,9 +65,22 @@ fn policies() -> Vec<BackupPolicy> {
     policies.collect()
 }
 
-async fn get(endpoint: &Router, path: &str) -> (u16, String) {
+/// The same, overdue only where a condition says so.
+fn policies_as_they_were() -> Vec<BackupPolicy> {
+    let mut policies = policies();
+    for policy in &mut policies {
+        policy.status.as_mut().unwrap().overdue_time = None;
+    }
+    policies
+}
+
+async fn respond(endpoint: &Router, path: &str) -> Response {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let answer = endpoint.clone().oneshot(request).await.unwrap();
+    endpoint.clone().oneshot(request).await.unwrap()
+}
+
+async fn get(endpoint: &Router, path: &str) -> (u16, String) {
+    let answer = respond(endpoint, path).await;
     let status = answer.status().as_u16();
     (status, String::from_utf8(to_bytes(answer.into_body(), LIMIT).await.unwrap().to_vec()).unwrap())
 }
@@ -113,7 +126,7 @@ const HEALTH: &str = "/api/v1/policies/{namespace}/{name}/health";
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_says() {
-    let all = policies();
+    let all = policies_as_they_were();
     let shown = endpoint(OpsAuth::None, Some(all.clone()));
     let list = is_as_documented(&shown, ALL, ALL, 200).await;
     assert_eq!(list["policies"].as_array().unwrap().len(), all.len());
@@ -152,6 +165,102 @@ fn a_field_that_is_not_documented_would_be_found() {
         bad[field] = value;
         assert!(!answers.is_valid(&bad), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_probe_is_told_of_what_is_overdue_though_nobody_wrote_that_down() {
+    let path = format!("{ALL}/shop/verified/health");
+    let then = endpoint(OpsAuth::None, Some(policies_as_they_were()));
+    assert_eq!(is_as_documented(&then, HEALTH, &path, 200).await["reason"], "Verified");
+    let now = endpoint(OpsAuth::None, Some(policies()));
+    assert_eq!(is_as_documented(&now, HEALTH, &path, 503).await["reason"], "Overdue");
+    let resting = format!("{ALL}/shop/suspended/health");
+    assert_eq!(is_as_documented(&now, HEALTH, &resting, 200).await["reason"], "Suspended");
+}
+
+#[tokio::test]
+async fn every_answer_stays_out_of_caches_and_frames() {
+    let closed = endpoint(OpsAuth::Token, None);
+    let open = endpoint(OpsAuth::None, Some(policies()));
+    let waiting = endpoint(OpsAuth::None, None);
+    for (endpoint, path, wanted) in [
+        (&open, "/", 200),
+        (&open, ALL, 200),
+        (&open, "/metrics", 200),
+        (&open, "/openapi.json", 200),
+        (&open, "/healthz", 200),
+        (&closed, "/", 401),
+        (&closed, ALL, 401),
+        (&closed, "/metrics", 401),
+        (&open, "/api/v1/policies/shop/nobody", 404),
+        (&open, "/nowhere", 404),
+        (&waiting, ALL, 503),
+        (&waiting, "/readyz", 503),
+    ] {
+        let answer = respond(endpoint, path).await;
+        assert_eq!(answer.status(), wanted, "{path}");
+        for (name, value) in HEADERS {
+            assert_eq!(
+                answer.headers().get_all(&name).iter().collect::<Vec<_>>(),
+                [&value],
+                "{path} {wanted}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_page_makes_a_browser_ask_for_a_password() {
+    let closed = endpoint(OpsAuth::Token, Some(Vec::new()));
+    for (path, wanted) in [("/", &["Bearer", "Basic realm=\"pgbackup\""][..]), (ALL, &["Bearer"][..])] {
+        let answer = respond(&closed, path).await;
+        assert_eq!(answer.status(), 401);
+        let challenges: Vec<_> = answer.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(challenges, wanted, "{path}");
+    }
+}
+
+/// Whoever calls is known, and may see nothing.
+async fn denying(
+    request: Request<kube::client::Body>,
+) -> Result<http::Response<kube::client::Body>, Infallible> {
+    let mut review: Value =
+        serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+    review["status"] = json!({"authenticated": true, "user": {"username": "somebody"}, "allowed": false});
+    Ok(http::Response::new(kube::client::Body::from(review.to_string().into_bytes())))
+}
+
+#[tokio::test]
+async fn names_that_no_policy_can_have_are_neither_asked_about_nor_remembered() {
+    let shown = Shown {
+        policies: kube::runtime::reflector::store().0,
+        reconciles: Reconciles::default(),
+        requests: Requests::default(),
+        readiness: Arc::default(),
+    };
+    let shown = router(OpsAuth::Token, Client::new(tower::service_fn(denying), "n"), shown);
+    let ask = async |namespace: usize, name: usize| {
+        let path = format!("{ALL}/{}/{}", "n".repeat(namespace), "n".repeat(name));
+        let request =
+            Request::get(path).header(header::AUTHORIZATION, "Bearer t").body(Body::empty()).unwrap();
+        shown.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!([ask(63, 253).await, ask(64, 1).await, ask(1, 254).await], [403, 404, 404]);
+}
+
+#[tokio::test]
+async fn the_page_tells_verified_copies_from_those_that_are_not() {
+    let page = async |case: &str| {
+        let only = policies_as_they_were().into_iter().filter(|policy| policy.name_any() == case);
+        get(&endpoint(OpsAuth::None, Some(only.collect())), "/").await.1
+    };
+    let stored = page("stored-without-reading").await;
+    assert!(stored.contains(" ago: only stored"), "{stored}");
+    let damaged = page("scrub-finds-the-newest-copy-damaged").await;
+    assert!(damaged.contains("found damaged") && damaged.contains("none known"), "{damaged}");
+    assert!(damaged.contains("1 damaged") && damaged.contains("Stored copies: CopyDamaged"), "{damaged}");
+    let verified = page("verified").await;
+    assert!(!verified.contains("newest copy,") && !verified.contains("damaged"), "{verified}");
 }
 
 #[tokio::test]

@@ -220,8 +220,10 @@ mod tests {
         task::JoinHandle,
     };
     use tokio_rustls::TlsConnector;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::ops::server::{self, Limits};
 
     /// A certificate for `ops`, and its key, as files in a folder.
     fn put(folder: &Path) -> CertificateDer<'static> {
@@ -233,14 +235,15 @@ mod tests {
         CertificateDer::from_pem_file(folder.join("tls.crt")).unwrap()
     }
 
-    async fn endpoint(folder: &Path) -> (SocketAddr, JoinHandle<io::Result<()>>) {
+    async fn endpoint(folder: &Path) -> (SocketAddr, JoinHandle<()>) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let files = Files { certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
         let listener = TlsListener::looking_every(Duration::ZERO, tcp, files).unwrap();
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
-        (address, tokio::spawn(axum::serve(listener, router).into_future()))
+        let served = server::serve(listener, router, Limits::default(), CancellationToken::new());
+        (address, tokio::spawn(served))
     }
 
     /// What a client gets that trusts this certificate only.
@@ -251,7 +254,7 @@ mod tests {
         let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from("ops").unwrap();
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n").await?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: ops\r\n\r\n").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok(answer)

@@ -70,7 +70,7 @@ const GAUGES: [Gauge; 16] = [
     },
     Gauge {
         name: "pgbackup_policy_overdue_timestamp",
-        help: "When the policy becomes, or became, overdue unless a verified copy comes, as a Unix time; absent while it is suspended",
+        help: "When the policy becomes, or became, overdue unless a copy that counts comes, as a Unix time; absent while it is suspended",
         unit: Some(Unit::Seconds),
         of: |policy| policy.overdue_time.map(unix),
     },
@@ -157,11 +157,10 @@ const SPLIT: [Split; 4] = [
         label: "state",
         of: |policy| {
             let Some(copies) = policy.copies else { return Vec::new() };
-            let failed = copies.all.saturating_sub(copies.verified).saturating_sub(copies.suspicious);
             vec![
                 ("verified", f64::from(copies.verified)),
                 ("suspicious", f64::from(copies.suspicious)),
-                ("failed", f64::from(failed)),
+                ("failed", f64::from(copies.failed())),
             ]
         },
     },

@@ -43,7 +43,7 @@ pub fn share(used: i64, allowed: i64) -> Markup {
     #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
     let share = (used as f64 / allowed.max(1) as f64).clamp(0.0, 1.0);
     html! {
-        svg.share viewBox=(format!("0 0 {WIDTH} 4")) aria-hidden="true" {
+        svg.share.spent[used > allowed] viewBox=(format!("0 0 {WIDTH} 4")) aria-hidden="true" {
             rect width=(WIDTH) height="4" rx="2" {}
             rect.used width=(format!("{:.1}", share * WIDTH)) height="4" rx="2" {}
         }

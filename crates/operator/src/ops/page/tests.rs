@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use desired::overview::{Copies, Retention};
+use desired::overview::{Copies, Retention, Scrub};
 
 use super::*;
 
@@ -98,10 +98,67 @@ fn a_healthy_policy_whose_old_copies_stay_comes_before_those_that_are_well() {
 }
 
 #[test]
+fn a_healthy_policy_with_rot_in_its_store_comes_before_those_that_are_well_and_says_so() {
+    let mut rotten = policy("zzz", State::Healthy, "Verified");
+    let message = "20261122T021505Z-2b3c4d is not what was written".to_owned();
+    rotten.scrub = Some(Scrub {
+        healthy: false,
+        reason: "CopyDamaged".to_owned(),
+        message: message.clone(),
+        last: None,
+    });
+    rotten.copies = Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20 });
+    let mut well = policy("fine", State::Healthy, "Verified");
+    well.scrub = rotten.scrub.clone().map(|scrub| Scrub { healthy: true, ..scrub });
+    well.copies = Some(Copies { all: 15, verified: 14, suspicious: 1, size_bytes: 20 });
+    let page = page(vec![well, rotten], now(), false);
+    assert!(page.find(">zzz<").unwrap() < page.find(">fine<").unwrap(), "{page}");
+    assert_eq!(page.matches(&message).count(), 1, "{page}");
+    assert_eq!(page.matches("Stored copies: CopyDamaged").count(), 1, "{page}");
+    assert_eq!(page.matches("1 damaged").count(), 1, "{page}");
+}
+
+/// The newest copy is five hours old, and `verification` says what it is; the newest that is known to be good is older, or
+/// there is none.
+fn unread(verification: &str, good: Option<i64>, most_hours: i64) -> String {
+    let mut policy = policy("shop", State::Healthy, "Stored");
+    policy.last_success.as_mut().unwrap().verification = Some(verification.to_owned());
+    policy.last_verified_time = good.map(|hours| now() - SignedDuration::from_hours(hours));
+    policy.max_age = Some(format!("{most_hours}h"));
+    policy.max_age_seconds = Some(most_hours * 3600);
+    page(vec![policy], now(), false)
+}
+
+#[test]
+fn a_newest_copy_that_is_only_stored_or_was_found_damaged_is_not_shown_as_verified() {
+    let stored = unread("Stored", Some(53), 26);
+    assert!(stored.contains("2 d 5 h ago</time>"), "{stored}");
+    assert!(stored.contains("newest copy, 5 h ago: only stored"), "{stored}");
+    assert!(!stored.contains(">5 h ago<"), "{stored}");
+    let damaged = unread("Damaged", None, 26);
+    assert!(damaged.contains("none known") && !damaged.contains(" ago</time>"), "{damaged}");
+    assert!(damaged.contains("newest copy, 5 h ago: <strong class=\"exceeded\">found damaged"), "{damaged}");
+    let both = page(vec![policy("shop", State::Healthy, "Verified")], now(), false);
+    assert!(both.contains(">5 h ago<") && !both.contains("newest copy"), "{both}");
+}
+
+#[test]
+fn the_objective_is_for_the_newest_copy_whether_it_was_read_or_not() {
+    for verification in ["Stored", "Damaged"] {
+        let young = unread(verification, Some(53), 26);
+        assert!(young.contains("of at most 26h") && !young.contains("too old"), "{young}");
+        let old = unread(verification, Some(53), 4);
+        assert!(old.contains("too old:</strong> at most 4h"), "{old}");
+    }
+}
+
+#[test]
 fn an_age_beyond_the_objective_is_said_to_be_so() {
     let aged = |minutes: i64| {
         let mut aged = policy("shop", State::Unhealthy, "Overdue");
-        aged.last_success.as_mut().unwrap().snapshot_time = now() - SignedDuration::from_mins(minutes);
+        let snapshot = now() - SignedDuration::from_mins(minutes);
+        aged.last_success.as_mut().unwrap().snapshot_time = snapshot;
+        aged.last_verified_time = Some(snapshot);
         page(vec![aged], now(), false)
     };
     let (just, over) = (aged(26 * 60), aged(26 * 60 + 1));

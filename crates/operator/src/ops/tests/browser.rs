@@ -104,7 +104,7 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
 }
 
 fn three(now: Timestamp) -> Vec<BackupPolicy> {
-    let cases = policies();
+    let cases = policies_as_they_were();
     let case = |wanted: &str| cases.iter().find(|case| case.name_any() == wanted).unwrap();
     let objective = |(at, (name, namespace, wanted)): (usize, &(&str, &str, &str))| {
         let mut policy = with_a_past(as_of_today(case(wanted), namespace, name, now), 9 + at);
@@ -118,7 +118,7 @@ fn three(now: Timestamp) -> Vec<BackupPolicy> {
 
 /// Four of five are well, and the fifth is each of the golden files in turn.
 fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
-    let cases = policies();
+    let cases = policies_as_they_were();
     let is_well = |case: &&BackupPolicy| {
         ["verified", "stored-without-reading", "scrub-passed"].contains(&case.name_any().as_str())
     };
@@ -150,7 +150,7 @@ async fn the_page_is_good_in_a_real_browser() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         places.push(format!("{}=http://{}/", policies.len(), listener.local_addr().unwrap()));
         let router = endpoint(OpsAuth::None, Some(policies));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(server::serve(listener, router, Limits::default(), CancellationToken::new()));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     assert!(env::var_os("PAGE_TOOLS").is_some(), "tests/page/run installs what this needs, and starts it");

@@ -44,12 +44,16 @@ async fn scrape() -> Series {
     for status in [0, 200, 404, 503] {
         let _ = client.clone().oneshot(Request::new(status)).await;
     }
-    let readiness = Arc::new(Readiness::default());
-    readiness.syncing();
-    let (status, text) =
-        get(&endpoint_with(OpsAuth::None, Some(policies()), requests, readiness), "/metrics").await;
+    let (status, text) = get(&leading(requests), "/metrics").await;
     assert_eq!(status, 200, "{text}");
     series(&text)
+}
+
+/// An endpoint of the replica that does the work.
+fn leading(requests: Requests) -> Router {
+    let readiness = Arc::new(Readiness::default());
+    readiness.syncing();
+    endpoint_with(OpsAuth::None, Some(policies()), requests, readiness)
 }
 
 fn series(text: &str) -> Series {
@@ -293,7 +297,7 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
     for name in ["pgbackup_policy_overdue", "pgbackup_policy_suspended"] {
         assert_eq!(series[name].len(), policies().len(), "{name}");
     }
-    let (status, text) = get(&endpoint(OpsAuth::None, Some(policies())), "/metrics").await;
+    let (status, text) = get(&leading(Requests::default()), "/metrics").await;
     assert_eq!(status, 200);
     let value = |name: &str, policy: &str, more: &str| -> Option<f64> {
         let series = format!("{name}{{namespace=\"shop\",policy=\"{policy}\"{more}}} ");
@@ -336,8 +340,10 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
 }
 
 #[tokio::test]
-async fn a_replica_that_waits_says_so_and_knows_of_no_policy() {
-    let (status, text) = get(&endpoint(OpsAuth::None, None), "/metrics").await;
+async fn a_replica_that_waits_says_so_and_doubles_no_series_of_policies() {
+    let waiting = endpoint(OpsAuth::None, Some(policies()));
+    assert_eq!(get(&waiting, ALL).await.0, 200, "it knows them, and tells of them elsewhere");
+    let (status, text) = get(&waiting, "/metrics").await;
     let waiting = series(&text);
     assert_eq!(status, 200);
     assert!(text.contains("\npgbackup_leader 0") && text.ends_with("# EOF\n"), "{text}");
