@@ -234,6 +234,7 @@ fn a_client_without_zstd_compresses_as_it_can() -> Result<()> {
 
         let asked = Compression { method: CompressionMethod::Zstd, level: Some(3) };
         policy.edit(|spec| spec.dump.compression = Some(asked)).await?;
+        policy.observed_now().await?;
         policy
             .start("asked", |run| {
                 run.once().script(WITHOUT_ZSTD);
