@@ -62,7 +62,12 @@ pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>], news: &[&R
     for run in runs.iter().chain(runs) {
         remember_run(status, run);
     }
-    for record in news.iter().flat_map(|report| &report.recent) {
+    // Of its own copy a run has told more.
+    let has_told = |id: &String| {
+        runs.iter()
+            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.set.is_some()))
+    };
+    for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_told(&record.id)) {
         remember_record(status, record);
     }
 }
@@ -120,11 +125,12 @@ fn is_suspicious(backup: &BackupStatus) -> bool {
 /// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is
 /// known of it.
 fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
-    let start = time(record.start_time).0;
-    let told = from_record(record);
-    if !status.history.contains(&told) {
-        return;
-    }
+    // One that was lost has kept the later start.
+    let is_told = |known: &&RunStatus| {
+        let start_time = known.start_time.clone().max(time(record.start_time));
+        **known == RunStatus { start_time, ..from_record(record) }
+    };
+    let Some(start) = status.history.iter().find(is_told).map(|known| known.start_time.0) else { return };
     match record.result {
         Outcome::Succeeded => {
             let copy = success_from_record(record);
