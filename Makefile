@@ -45,7 +45,7 @@ demo-down: ## Remove the demo and its cluster
 ##@ Test it
 
 .PHONY: test
-test: check unit e2e ## All there is: what CI runs (root; first time about 35 minutes, later 25)
+test: check unit e2e ## All there is: what CI runs (root; half an hour, the first time a little more)
 
 .PHONY: check
 check: fmt lint boundaries fresh ## Format, lints, who may depend on what, generated files
