@@ -135,17 +135,13 @@ mod tests {
     use domain::manifest::{self, PolicyIdentity};
 
     use super::*;
-    use crate::store::{BucketOptions, Target, Variables};
+    use crate::store::Target;
 
     #[tokio::test]
     async fn an_earlier_copy_that_the_store_does_not_give_makes_the_run_fail() {
         let id = "20260501T020003Z-1a2b3c";
         let root = tempfile::tempdir().unwrap();
-        let target = Target {
-            location: root.path().to_str().unwrap().parse().unwrap(),
-            options: BucketOptions::default(),
-            variables: Variables::default(),
-        };
+        let target = Target::folder(root.path());
         let policy = PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() };
         let repository = Repository::open(&target, &policy, None, run::now()).await.unwrap();
         assert!(earlier(&repository, id).await.unwrap().is_none(), "one that was removed says nothing");

@@ -11,7 +11,7 @@ use crate::{
     pg::{blocker::Blocker, error::ToolError},
     plan,
     recheck::{self, Tally},
-    store::{self, BucketOptions, Repository, StoreError, Target, Variables},
+    store::{self, Repository, StoreError, Target},
 };
 
 /// What an object store answers that does not do what it was asked for.
@@ -65,11 +65,7 @@ pub fn planned(copies: &str, arguments: &[&str]) -> Option<String> {
 /// How many sets of the folder `shop/nightly` below this one are as they were written, how many are damaged, and how many
 /// cannot be checked; `None` when the folder itself cannot be read.
 pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
-    let target = Target {
-        location: folder.to_str()?.parse().ok()?,
-        options: BucketOptions::default(),
-        variables: Variables::default(),
-    };
+    let target = Target::folder(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let repository = Repository::look(&target, "shop", "nightly").ok()?;

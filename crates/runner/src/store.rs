@@ -53,6 +53,14 @@ pub struct Target {
     pub variables: Variables,
 }
 
+impl Target {
+    /// A folder, which needs nothing more.
+    pub fn folder(folder: &Path) -> Self {
+        let location = Location::Folder(folder.to_owned());
+        Self { location, options: BucketOptions::default(), variables: Variables::default() }
+    }
+}
+
 /// A policy's folder.
 #[derive(Clone, Debug)]
 pub struct Repository {

@@ -6,10 +6,7 @@ use std::{
 use domain::hash;
 
 use super::*;
-use crate::{
-    outside,
-    store::{BucketOptions, Target, Variables},
-};
+use crate::{outside, store::Target};
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";
@@ -23,11 +20,7 @@ struct Stand {
 impl Stand {
     async fn new(ids: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let target = Target {
-            location: root.path().to_str().unwrap().parse().unwrap(),
-            options: BucketOptions::default(),
-            variables: Variables::default(),
-        };
+        let target = Target::folder(root.path());
         let policy = PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() };
         let now = "2026-05-03T00:00:00Z".parse().unwrap();
         let repository = Repository::open(&target, &policy, None, now).await.unwrap();

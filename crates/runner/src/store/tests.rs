@@ -71,11 +71,7 @@ async fn repository() -> (tempfile::TempDir, Repository) {
 }
 
 async fn repository_in(root: &tempfile::TempDir) -> Repository {
-    let target = Target {
-        location: Location::Folder(root.path().to_owned()),
-        options: BucketOptions::default(),
-        variables: Variables::default(),
-    };
+    let target = Target::folder(root.path());
     let now = time("2026-05-03T00:00:00Z");
     let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
     for id in [OLD, NEW] {
