@@ -216,5 +216,5 @@ fn schedule_since(
     if previous.conditions.is_empty() {
         return Some(time(policy.created));
     }
-    Some(since::kept((&policy.schedule, &policy.zone), known).unwrap_or_else(|| time(now)))
+    Some(since::kept((&policy.schedule, &policy.zone), known, now).unwrap_or_else(|| time(now)))
 }

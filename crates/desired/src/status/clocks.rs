@@ -1,6 +1,6 @@
 //! Wrong clocks. A report has the times of its node, and a snapshot that of the database server; the Job's are the control
 //! plane's. What cannot be by those is not believed: a run of next year would stay the newest until then, and its copy
-//! would serve every slot before.
+//! would serve every slot before. The operator's own clock may have been wrong when it wrote what the status says.
 
 use domain::{catalog::SKEW, report::RunRecord};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,11 @@ pub fn believed(mut observed: Observed, now: Timestamp) -> (Observed, Option<Tim
     let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
     let changes_at = runs.filter_map(|run| correct(run, now)).min();
     (observed, changes_at)
+}
+
+/// Whether this can have been by `now`, but for what clocks may be apart.
+pub fn can_be(at: Timestamp, now: Timestamp) -> bool {
+    at <= now.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
 /// Nothing begins before its Job is made, and nothing is later than the Job's end, but for what clocks may be apart.

@@ -112,7 +112,8 @@ pub fn schedule(
     Some(ScheduleStatus {
         effective_schedule: schedule.effective().to_owned(),
         next_schedule_time: next.map(time),
-        schedule_since: (!policy.suspend).then(|| since::kept(slots, before).unwrap_or_else(|| time(now))),
+        schedule_since: (!policy.suspend)
+            .then(|| since::kept(slots, before, now).unwrap_or_else(|| time(now))),
     })
 }
 

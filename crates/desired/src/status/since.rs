@@ -5,6 +5,8 @@ use domain::schedule::Schedule;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::clocks;
+
 /// A schedule as the previous status knew it.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -29,9 +31,9 @@ impl Known<'_> {
     }
 }
 
-/// Since when it is so, if that was known and goes on.
-pub fn kept((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>) -> Option<Time> {
-    known.since.filter(|_| known.is_of(schedule, zone)).cloned()
+/// Since when it is so, if that was known and goes on. What a wrong clock wrote is not: nothing would be overdue until then.
+pub fn kept((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>, now: Timestamp) -> Option<Time> {
+    known.since.filter(|since| clocks::can_be(since.0, now) && known.is_of(schedule, zone)).cloned()
 }
 
 /// The next slot: the one that was announced, for as long as it is ahead. The CronJob controller looks from its last slot
