@@ -129,16 +129,6 @@ impl Cluster {
         .await
     }
 
-    /// Takes away what [`Cluster::prepare`] made, and all that is in the namespace.
-    pub async fn remove(&self) -> Result<()> {
-        self.clear().await?;
-        let (namespaces, volumes): (Api<Namespace>, Api<PersistentVolume>) =
-            (Api::all(self.client.clone()), Api::all(self.client.clone()));
-        namespaces.delete(operator::NAMESPACE, &DeleteParams::default()).await?;
-        volumes.delete(operator::NAMESPACE, &DeleteParams::default()).await?;
-        Ok(())
-    }
-
     /// Lets time pass while nothing changes; counts how often the Lease was renewed meanwhile. What is measured is a length
     /// of time in which nothing happens, so there is nothing else to wait for.
     pub async fn rest(&self, long: Duration) -> Result<u32> {

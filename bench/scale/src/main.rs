@@ -85,10 +85,8 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let cluster = Cluster { client: Client::try_from(Config::infer().await?)? };
     cluster.prepare().await?;
-    let measured = Box::pin(measure(&args, &cluster)).await;
-    let removed = cluster.remove().await;
-    let figures = measured?;
-    removed?;
+    // What it leaves goes with the cluster, which was started for it.
+    let figures = Box::pin(measure(&args, &cluster)).await?;
     let text = figures.text()?;
     bench::insert(&args.document, figures::MARKS, &text)?;
     println!("{text}");

@@ -71,7 +71,10 @@ impl Program {
         let operator = self.start()?;
         wait::until("the operator has reconciled all policies", Duration::from_mins(5), async || {
             let is_ready = get("/readyz").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"));
-            Ok(is_ready && operator.reconciles().await.is_ok_and(|done| done >= policies))
+            // A replica that waits for the Lease is ready too.
+            let leader = operator.metric("pgbackup_leader ").await.ok().flatten();
+            let leads = leader.as_deref() == Some("1.0");
+            Ok(is_ready && leads && operator.reconciles().await.is_ok_and(|done| done >= policies))
         })
         .await?;
         Ok(operator)
@@ -101,11 +104,15 @@ impl Operator {
 
     /// How many reconciles it has ended well, by its own count.
     pub async fn reconciles(&self) -> Result<u64> {
+        let count = self.metric("pgbackup_reconciles_total{result=\"success\"}").await?;
+        Ok(count.map(|count| count.parse()).transpose()?.unwrap_or_default())
+    }
+
+    /// The value of the line of its metrics that begins so, once there is one.
+    async fn metric(&self, series: &str) -> Result<Option<String>> {
         let metrics = get("/metrics").await?;
-        let line =
-            metrics.lines().find(|line| line.starts_with("pgbackup_reconciles_total{result=\"success\"}"));
-        let count = line.and_then(|line| line.rsplit(' ').next()).map(str::parse).transpose()?;
-        Ok(count.unwrap_or_default())
+        let line = metrics.lines().find(|line| line.starts_with(series));
+        Ok(line.and_then(|line| line.rsplit(' ').next()).map(str::to_owned))
     }
 
     /// Ends it as Kubernetes does, and waits for that.
