@@ -17,6 +17,9 @@ export PGBACKUP_OPERATOR_IMAGE   ?= localhost/pgbackup-operator:$(VERSION)
 export PGBACKUP_RUNNER_IMAGE     ?= localhost/pgbackup-runner:$(VERSION)
 export PGBACKUP_FAILPOINTS_IMAGE ?= localhost/pgbackup-runner:$(VERSION)-failpoints
 
+# The operator whose clock can be set.
+CHAOS_IMAGE := localhost/pgbackup-operator:$(VERSION)-chaos
+
 # Tools that Debian does not have are compiled once, outside the checkout.
 DENY_VERSION := 0.20.2
 DENY         := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
@@ -67,7 +70,9 @@ e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=wo
 
 .PHONY: chaos
 chaos: images test-images ## Everything goes wrong for some minutes, on a real Kubernetes (root; CHAOS_SECONDS, CHAOS_SEED)
-	@CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
+	cargo build --locked -p pgbackup-operator
+	@tests/chaos/image $(CHAOS_IMAGE) target/debug/pgbackup-operator $(OUT)/images/operator-chaos.tar
+	@PGBACKUP_OPERATOR_IMAGE=$(CHAOS_IMAGE) CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
 
 .PHONY: fuzz
 fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (20 minutes; FUZZ_SECONDS for each)

@@ -19,7 +19,7 @@ use kube::{
 use pgbackup_tests::{Env, Operator, Policy, env::NEW_YEAR};
 use serde_json::json;
 
-use crate::{chance::Chance, storms::Storm};
+use crate::{chance::Chance, clock::Clock, storms::Storm};
 
 /// How many replicas there may be.
 const REPLICAS: [usize; 2] = [1, 2];
@@ -34,7 +34,7 @@ const PAUSE: usize = 2000;
 const SCHEDULES: [&str; 3] = [NEW_YEAR, "0 0 30 2 *", "H 5 1 1 *"];
 
 /// All that can go wrong.
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 17] = [
     Fault::KillOperator,
     Fault::Scale,
     Fault::KillApiServer,
@@ -51,6 +51,7 @@ const FAULTS: [Fault; 16] = [
     Fault::DeleteJob,
     Fault::Drain,
     Fault::ChangeDefinition,
+    Fault::SetClock,
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,7 @@ enum Fault {
     DeleteJob,
     Drain,
     ChangeDefinition,
+    SetClock,
 }
 
 /// What goes wrong, and what was asked for meanwhile.
@@ -79,6 +81,7 @@ pub struct Chaos {
     pub policies: Vec<Policy>,
     /// The last token that each policy was asked with.
     pub requests: BTreeMap<String, String>,
+    clock: Clock,
     chance: Chance,
     struck: BTreeMap<String, u32>,
     failed: u32,
@@ -86,9 +89,9 @@ pub struct Chaos {
 
 impl Chaos {
     /// Nothing has gone wrong yet.
-    pub fn new(env: Env, operator: Operator, policies: Vec<Policy>, chance: Chance) -> Self {
+    pub fn new(env: Env, operator: Operator, clock: Clock, policies: Vec<Policy>, chance: Chance) -> Self {
         let (requests, struck) = Default::default();
-        Self { env, operator, policies, requests, chance, struck, failed: 0 }
+        Self { env, operator, policies, requests, clock, chance, struck, failed: 0 }
     }
 
     /// One thing goes wrong, and maybe a pause follows. The API server may be away, so what fails here is no news.
@@ -146,6 +149,7 @@ impl Chaos {
             Fault::DeleteJob => self.delete_job().await,
             Fault::Drain => self.drain().await,
             Fault::ChangeDefinition => self.change_definition().await,
+            Fault::SetClock => self.clock.jump(&mut self.chance).await,
         }
     }
 
@@ -248,13 +252,14 @@ impl Chaos {
         changed.map(drop).map_err(Into::into)
     }
 
-    /// Takes back what would go on: storms, a closed node, a second replica. Policies that cannot work, or rest, are
+    /// Takes back what would go on: storms, a closed node, a wrong clock, a second replica. Policies that cannot work, or rest, are
     /// corrected.
-    pub async fn calm(&self) -> Result<()> {
+    pub async fn calm(&mut self) -> Result<()> {
         for storm in [Storm::TooManyRequests, Storm::InternalError] {
             storm.end(&self.env)?;
         }
         self.env.cluster_kubectl(&["uncordon", self.env.node()], "")?;
+        self.clock.set(0).await?;
         self.operator.scale(1).await?;
         for policy in &self.policies {
             let stands = self.env.api::<BackupPolicy>().get(&policy.name).await?.spec;

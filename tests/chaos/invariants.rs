@@ -6,8 +6,9 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use api::{BackupPolicy, meta};
+use api::{BackupPolicy, BackupPolicyStatus, meta};
 use domain::name::Operation;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{ResourceExt as _, api::ListParams};
 use pgbackup_tests::{Env, condition, wait};
@@ -91,9 +92,29 @@ fn status_differs(policy: &BackupPolicy, token: Option<&String>) -> Option<Strin
     if ready != Some("True") {
         return Some(format!("{name} is not ready: {ready:?}"));
     }
+    if let Some(wrong) = time_that_cannot_be(status) {
+        return Some(format!("{name}: {wrong}"));
+    }
     let asked = policy.annotations().get(meta::REQUESTED_AT);
     let is_open = asked.is_some() && asked == token && asked != status.last_handled_request.as_ref();
     is_open.then(|| format!("{name} was asked for a backup and did not take it"))
+}
+
+/// What only a clock that was wrong can have said.
+fn time_that_cannot_be(status: &BackupPolicyStatus) -> Option<String> {
+    let now = Timestamp::now();
+    let off = SignedDuration::from_hours(2);
+    let turned = status.conditions.iter().map(|condition| &condition.last_transition_time);
+    let past = turned.chain(&status.schedule_since).chain(&status.last_verified_time);
+    let ahead = past.map(|at| at.0).find(|at| at.duration_since(now) > off);
+    // All schedules have a slot each year.
+    let slots = status.next_schedule_time.iter().map(|at| at.0.duration_since(now));
+    let far = slots.into_iter().find(|wait| *wait > SignedDuration::from_hours(24 * 366) || *wait < -off);
+    let overdue = condition(status, "BackupHealthy").filter(|health| health.reason == "Overdue");
+    ahead
+        .map(|at| format!("{at} is ahead"))
+        .or_else(|| far.map(|wait| format!("the next slot is after {wait:#}")))
+        .or_else(|| overdue.map(|health| format!("overdue: {}", health.message)))
 }
 
 /// Of each policy that claims a copy, the store holds it; and no two sets are of one Job.

@@ -1,10 +1,11 @@
 //! For some minutes everything goes wrong that can: the operator dies, its API server and etcd die, its requests are
-//! refused, its objects are changed and deleted, policies come and go. Then all must be as if nothing had happened.
+//! refused, its node's clock is wrong, its objects are changed and deleted, policies come and go. Then all must be as if nothing had happened.
 //!
 //! `make chaos` runs it on a node of its own. `CHAOS_SEED` repeats the choices of a run that failed, though not its timing;
 //! `CHAOS_SECONDS` says how long things go wrong.
 
 mod chance;
+mod clock;
 mod faults;
 mod invariants;
 mod jobs;
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use pgbackup_tests::{Policy, env::NEW_YEAR, story_alone_within};
 
-use crate::{chance::Chance, faults::Chaos, jobs::SeenJobs};
+use crate::{chance::Chance, clock::Clock, faults::Chaos, jobs::SeenJobs};
 
 /// Policies, nearly all of which wait for New Year.
 const POLICIES: usize = 200;
@@ -53,7 +54,10 @@ fn whatever_goes_wrong_all_is_well_in_the_end() -> Result<()> {
         });
         let policies: Vec<Policy> = made.buffered(AT_ONCE).try_collect().await?;
         let jobs = SeenJobs::watch(&env);
-        let mut chaos = Chaos::new(env.clone(), operator, policies, Chance::new(seed));
+        let mut clock = Clock::install(&env, &operator).await?;
+        let waits = policies.last().context("no policies")?;
+        clock.is_followed(waits).await.context("the operator should follow the node's clock")?;
+        let mut chaos = Chaos::new(env.clone(), operator, clock, policies, Chance::new(seed));
         let end = Instant::now() + long;
         while Instant::now() < end {
             chaos.strike().await;

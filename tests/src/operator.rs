@@ -84,6 +84,25 @@ impl Operator {
         Ok(())
     }
 
+    /// Gives its pods a folder of the node, and waits until those that have it are at work.
+    pub async fn mount(&self, folder: &str, at: &str) -> Result<()> {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
+        let volume = json!({"name": "node", "hostPath": {"path": folder}});
+        let container = json!({"name": "operator", "volumeMounts": [{"name": "node", "mountPath": at, "readOnly": true}]});
+        let template = json!({"spec": {"volumes": [volume], "containers": [container]}});
+        let patch = Patch::Strategic(json!({"spec": {"template": template}}));
+        deployments.patch(NAME, &PatchParams::default(), &patch).await?;
+        wait::until("all pods of the operator have the node's folder", DEADLINE, async || {
+            let pods = self.pods().list(&ListParams::default()).await?.items;
+            let has_it = |pod: &Pod| {
+                let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+                volumes.filter_map(|volume| volume.host_path.as_ref()).any(|path| path.path == folder)
+            };
+            Ok((!pods.is_empty() && pods.iter().all(|pod| has_it(pod) && is_at_work(pod))).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until one of these pods holds the Lease; returns its name.
     pub async fn leader_of(&self, pods: &[String]) -> Result<String> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM);
