@@ -3,13 +3,14 @@
 use api::{BackupPolicy, BackupPolicyStatus, meta};
 use desired::{ObservedCronJob, ValidPolicy};
 use domain::name;
+use http::HeaderValue;
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
 };
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ use crate::{
     client::{CallError, call},
     cron_job,
 };
+
+/// JSON that has an object's metadata alone.
+const JSON_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Makes the CronJob what it should be; gives whose it is and how it stands in the cluster.
 ///
@@ -31,8 +35,8 @@ pub async fn cron_job(
 ) -> Result<(ObservedCronJob, Option<ObjectMeta>), CallError> {
     let api: Api<CronJob> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let found = match observed {
-        (ObservedCronJob::Missing, None) => match call(api.create(&parameters(), &first(wanted))).await {
-            Ok(created) => return Ok((ObservedCronJob::Ours, Some(created.metadata))),
+        (ObservedCronJob::Missing, None) => match create(client, policy, &first(wanted)).await {
+            Ok(created) => return Ok((ObservedCronJob::Ours, Some(created))),
             // One that our watch does not select, or has not shown yet.
             Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?.metadata,
             Err(error) => return refused(policy, error, None),
@@ -64,6 +68,13 @@ pub async fn cron_job(
         wanted.name_any()
     );
     Ok((ObservedCronJob::Ours, Some(corrected.metadata)))
+}
+
+async fn create(client: &Client, policy: &BackupPolicy, wanted: &CronJob) -> Result<ObjectMeta, CallError> {
+    let url = CronJob::url_path(&(), policy.metadata.namespace.as_deref());
+    let body = serde_json::to_vec(wanted).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(url).create(&parameters(), body);
+    metadata::<CronJob>(client, request).await
 }
 
 async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Result<CronJob, CallError> {
@@ -229,25 +240,43 @@ fn whose(job: &Job, cron_job: &ObjectMeta, token: &str) -> Requested {
 }
 
 /// Writes the status if it differs: a merge patch of what changed. Unlike an apply, it is not refused as a whole
-/// when the cluster's CRD is older than the operator (Helm never upgrades CRDs) and does not know a field.
+/// when the cluster's CRD is older than the operator (Helm never upgrades CRDs) and does not know a field. Gives the
+/// metadata of what was written.
 pub async fn status(
     client: &Client,
     policy: &BackupPolicy,
     status: &BackupPolicyStatus,
-) -> Result<Option<BackupPolicy>, CallError> {
+) -> Result<Option<ObjectMeta>, CallError> {
     if policy.status.as_ref() == Some(status) {
         return Ok(None);
     }
-    let api: Api<BackupPolicy> = Api::namespaced(client.clone(), &policy.namespace().unwrap_or_default());
     let [before, after] = [json!(policy.status), json!(status)];
     // The UID makes the patch fail on a policy that was deleted and made anew.
     let patch = json!({ "metadata": { "uid": policy.uid() }, "status": difference(&before, &after) });
-    match call(api.patch_status(&policy.name_any(), &patch_parameters(), &Patch::Merge(&patch))).await {
+    let url = BackupPolicy::url_path(&(), policy.metadata.namespace.as_deref());
+    let request = Request::new(url).patch_subresource(
+        "status",
+        &policy.name_any(),
+        &patch_parameters(),
+        &Patch::Merge(&patch),
+    );
+    match metadata::<BackupPolicy>(client, request).await {
         Ok(written) => Ok(Some(written)),
         // Deleted meanwhile: there is nobody left to tell.
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Sends a write of which only the metadata is answered, as the API server does when asked for it (Kubernetes API concepts,
+/// "alternate representations"): the rest is what was sent, and to parse it costs more than to write it.
+async fn metadata<K>(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<ObjectMeta, CallError> {
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static(JSON_METADATA));
+    Ok(call(client.request::<PartialObjectMeta<K>>(request)).await?.metadata)
 }
 
 /// The merge patch (RFC 7396) from `before` to `after`: a field that is gone becomes null.

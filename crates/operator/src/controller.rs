@@ -209,8 +209,9 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     let silent = warnings::explain(&context.client, &namespace, &mut observed, now).await;
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);
     if let Some(written) = apply::status(&context.client, policy, &outcome.status).await? {
-        context.written.remember(written);
-        context.events.publish(policy, desired::events(policy.status.as_ref(), &outcome.status)).await;
+        let events = desired::events(policy.status.as_ref(), &outcome.status);
+        context.written.remember(&written, outcome.status);
+        context.events.publish(policy, events).await;
     }
     context.children.forget_deleted(policy, &observed);
     if let Some(error) = failed {

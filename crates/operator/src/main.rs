@@ -68,8 +68,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Run(args) => {
             start_log(args.log_format, &args.log_level)?;
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run(*args))
         }
     }

@@ -4,16 +4,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use api::{BackupPolicy, BackupPolicyStatus};
-use kube::{
-    ResourceExt,
-    runtime::{
-        reflector::{ObjectRef, Store},
-        watcher::Event,
-    },
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::{
+    reflector::{ObjectRef, Store},
+    watcher::Event,
 };
 
 /// Statuses that are written and not yet shown, by the policy's UID.
@@ -24,7 +22,7 @@ pub struct Written {
 
 struct Ahead {
     version: u64,
-    status: Option<BackupPolicyStatus>,
+    status: BackupPolicyStatus,
 }
 
 impl Written {
@@ -38,22 +36,23 @@ impl Written {
         let mut policy = policy.clone();
         let ahead = self.lock();
         let ours = policy.metadata.uid.as_ref().and_then(|uid| ahead.get(uid));
-        if let Some(ours) = ours.filter(|ours| version(&policy) < ours.version) {
-            policy.status.clone_from(&ours.status);
+        if let Some(ours) = ours.filter(|ours| version(&policy.metadata) < ours.version) {
+            policy.status = Some(ours.status.clone());
         }
         policy
     }
 
-    /// Takes note of what was written, unless the watch was faster.
-    pub fn remember(&self, policy: BackupPolicy) {
+    /// Takes note of what was written, and of the policy's metadata since then, unless the watch was faster.
+    pub fn remember(&self, metadata: &ObjectMeta, status: BackupPolicyStatus) {
         let mut ahead = self.lock();
         // The watch fills the store before it comes here, so with the lock held one of the two sees the other.
-        let shown = self.shown.get(&ObjectRef::from_obj(&policy));
-        if shown.is_some_and(|shown| is_as_new(&shown, &policy)) {
+        let name = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
+        let shown = self.shown.get(&name.within(metadata.namespace.as_deref().unwrap_or_default()));
+        if shown.is_some_and(|shown| is_as_new(&shown.metadata, metadata)) {
             return;
         }
-        let Some(uid) = policy.uid() else { return };
-        ahead.insert(uid, Ahead { version: version(&policy), status: policy.status });
+        let Some(uid) = metadata.uid.clone() else { return };
+        ahead.insert(uid, Ahead { version: version(metadata), status });
     }
 
     /// Takes an event of the policies' watch that is in the store already: what it shows need not be remembered.
@@ -62,7 +61,7 @@ impl Written {
         match event {
             Event::Apply(policy) | Event::InitApply(policy) => {
                 let uid = policy.metadata.uid.as_deref().unwrap_or_default();
-                if ahead.get(uid).is_some_and(|ours| version(policy) >= ours.version) {
+                if ahead.get(uid).is_some_and(|ours| version(&policy.metadata) >= ours.version) {
                     ahead.remove(uid);
                 }
             }
@@ -83,14 +82,14 @@ impl Written {
     }
 }
 
-fn is_as_new(shown: &Arc<BackupPolicy>, policy: &BackupPolicy) -> bool {
-    shown.metadata.uid == policy.metadata.uid && version(shown) >= version(policy)
+fn is_as_new(shown: &ObjectMeta, written: &ObjectMeta) -> bool {
+    shown.uid == written.uid && version(shown) >= version(written)
 }
 
 /// Versions of one object grow (Kubernetes API concepts, "resource versions"; a promise since 1.35 and a fact
 /// before).
-fn version(policy: &BackupPolicy) -> u64 {
-    policy.metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or_default()
+fn version(metadata: &ObjectMeta) -> u64 {
+    metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,6 +118,10 @@ mod tests {
         written.show(event);
     }
 
+    fn remember(written: &Written, policy: BackupPolicy) {
+        written.remember(&policy.metadata, policy.status.unwrap());
+    }
+
     fn handled(written: &Written, policy: &BackupPolicy) -> String {
         written.newest(policy).status.unwrap().last_handled_request.unwrap()
     }
@@ -128,7 +131,7 @@ mod tests {
         let mut writer = Writer::<BackupPolicy>::default();
         let written = Written::new(writer.as_reader());
         watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
-        written.remember(policy("10", "new"));
+        remember(&written, policy("10", "new"));
         assert_eq!(handled(&written, &policy("9", "old")), "new");
         watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
         assert!(written.lock().is_empty());
@@ -140,7 +143,7 @@ mod tests {
         let mut writer = Writer::<BackupPolicy>::default();
         let written = Written::new(writer.as_reader());
         watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
-        written.remember(policy("10", "new"));
+        remember(&written, policy("10", "new"));
         assert!(written.lock().is_empty());
     }
 
@@ -148,10 +151,10 @@ mod tests {
     fn a_policy_that_is_gone_is_forgotten() {
         let mut writer = Writer::<BackupPolicy>::default();
         let written = Written::new(writer.as_reader());
-        written.remember(policy("10", "new"));
+        remember(&written, policy("10", "new"));
         watch(&mut writer, &written, &Event::Delete(policy("11", "new")));
         assert!(written.lock().is_empty());
-        written.remember(policy("10", "new"));
+        remember(&written, policy("10", "new"));
         watch(&mut writer, &written, &Event::Init);
         watch(&mut writer, &written, &Event::InitDone);
         assert!(written.lock().is_empty());
