@@ -168,7 +168,7 @@ fn standing(policy: &Overview) -> Markup {
 }
 
 /// The age of the newest copy that is known to be good, and what the newest one is where that is another. The objective is for
-/// the newest that counts, as in the policy's condition.
+/// the newest that counts, as in the policy's condition; a damaged one counts for nothing.
 fn verified(policy: &Overview, now: Timestamp) -> Markup {
     let counts = policy.last_success.as_ref();
     let good = policy.last_verified_time;
@@ -176,9 +176,10 @@ fn verified(policy: &Overview, now: Timestamp) -> Markup {
     let shown = good.map(|good| {
         html! { time datetime=(good) title=(moment(good)) { (age(now.duration_since(good))) " ago" } }
     });
-    let objective = counts.zip(policy.max_age.as_deref().zip(policy.max_age_seconds));
-    let used = objective
-        .map(|(copy, (most, seconds))| (now.duration_since(copy.snapshot_time).as_secs(), most, seconds));
+    let is_damaged = counts.is_some_and(|copy| copy.verification.as_deref() == Some("Damaged"));
+    let taken = if is_damaged { good } else { counts.map(|copy| copy.snapshot_time) };
+    let objective = taken.zip(policy.max_age.as_deref().zip(policy.max_age_seconds));
+    let used = objective.map(|(taken, (most, seconds))| (now.duration_since(taken).as_secs(), most, seconds));
     let too_old = used.is_some_and(|(old, _, seconds)| old > seconds);
     html! {
         @match shown {
