@@ -36,18 +36,13 @@ pub fn kept((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>, now: Tim
     known.since.filter(|since| clocks::can_be(since.0, now) && known.is_of(schedule, zone)).cloned()
 }
 
-/// The longest by which clocks are set forward or back for summer, and more.
-const SUMMER: SignedDuration = SignedDuration::from_hours(3);
-
 /// The next slot: the one that was announced, for as long as it is ahead. The CronJob controller looks from its last slot
 /// on, and where half an hour is lost or comes twice (Lord Howe) another one is found from a later moment. One that a
-/// wrong clock announced is none: it is one slot too far, or much more.
+/// wrong clock announced, far ahead, is none.
 pub fn next((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>, now: Timestamp) -> Option<Timestamp> {
     let next = schedule.after(zone, now)?;
     let announced = known.announced.map(|at| at.0).filter(|at| *at > now && *at != next);
-    let is_near = |at: &Timestamp| {
-        at.duration_since(next) <= SUMMER && schedule.after(zone, next).is_some_and(|second| *at <= second)
-    };
+    let is_near = |at: &Timestamp| schedule.after(zone, next).is_some_and(|second| *at <= second);
     let announced = announced.filter(|at| known.same_spec && known.is_of(schedule, zone) && is_near(at));
     Some(announced.unwrap_or(next))
 }
