@@ -74,7 +74,7 @@ async fn create(client: &Client, policy: &BackupPolicy, wanted: &CronJob) -> Res
     let url = CronJob::url_path(&(), policy.metadata.namespace.as_deref());
     let body = serde_json::to_vec(wanted).map_err(kube::Error::SerdeError)?;
     let request = Request::new(url).create(&parameters(), body);
-    metadata::<CronJob>(client, request).await
+    metadata::<CronJob>(client, "create", request).await
 }
 
 async fn correct(api: &Api<CronJob>, found: &CronJob, wanted: &CronJob) -> Result<CronJob, CallError> {
@@ -260,7 +260,7 @@ pub async fn status(
         &patch_parameters(),
         &Patch::Merge(&patch),
     );
-    match metadata::<BackupPolicy>(client, request).await {
+    match metadata::<BackupPolicy>(client, "patch_status", request).await {
         Ok(written) => Ok(Some(written)),
         // Deleted meanwhile: there is nobody left to tell.
         Err(error) if error.is_not_found() => Ok(None),
@@ -272,9 +272,12 @@ pub async fn status(
 /// "alternate representations"): the rest is what was sent, and to parse it costs more than to write it.
 async fn metadata<K>(
     client: &Client,
+    operation: &'static str,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
 ) -> Result<ObjectMeta, CallError> {
     let mut request = request.map_err(kube::Error::BuildRequest)?;
+    // By this word the request is counted, as kube does where it builds it.
+    request.extensions_mut().insert(operation);
     request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static(JSON_METADATA));
     Ok(call(client.request::<PartialObjectMeta<K>>(request)).await?.metadata)
 }
