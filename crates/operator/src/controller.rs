@@ -217,7 +217,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let blocked = (waits || is_blocked(&observed)).then_some(BLOCKED_PAUSE);
+    let blocked = (waits || valid.is_ok() && is_blocked(&observed)).then_some(BLOCKED_PAUSE);
     let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).chain(silent).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
