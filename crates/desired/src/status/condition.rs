@@ -66,7 +66,13 @@ impl<'a> Conditions<'a> {
 
     /// Leaves a condition as it was.
     pub fn keep(&mut self, type_: &str) {
-        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
+        let mut kept = self.previous.iter().find(|condition| condition.type_ == type_).cloned();
+        if let Some(condition) = &mut kept
+            && !clocks::can_be(condition.last_transition_time.0, self.now)
+        {
+            condition.last_transition_time = api::status::time(self.now);
+        }
+        self.new.extend(kept);
     }
 
     pub fn finish(self) -> Vec<Condition> {
