@@ -252,8 +252,8 @@ impl Chaos {
         changed.map(drop).map_err(Into::into)
     }
 
-    /// Takes back what would go on: storms, a closed node, a wrong clock, a second replica. Policies that cannot work, or rest, are
-    /// corrected.
+    /// Takes back what would go on: storms, a closed node, a wrong clock, a second replica. Policies that cannot work, or
+    /// rest, are corrected.
     pub async fn calm(&mut self) -> Result<()> {
         for storm in [Storm::TooManyRequests, Storm::InternalError] {
             storm.end(&self.env)?;

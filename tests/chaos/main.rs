@@ -1,5 +1,6 @@
 //! For some minutes everything goes wrong that can: the operator dies, its API server and etcd die, its requests are
-//! refused, its node's clock is wrong, its objects are changed and deleted, policies come and go. Then all must be as if nothing had happened.
+//! refused, its node's clock is wrong, its objects are changed and deleted, policies come and go. Then all must be as if
+//! nothing had happened.
 //!
 //! `make chaos` runs it on a node of its own. `CHAOS_SEED` repeats the choices of a run that failed, though not its timing;
 //! `CHAOS_SECONDS` says how long things go wrong.

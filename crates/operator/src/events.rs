@@ -1,4 +1,5 @@
-//! Writes events. They are news, not facts: one that cannot be written is logged and forgotten.
+//! Writes events. They are news, not facts: one that cannot be written is logged and forgotten, and so
+//! is that of a status whose answer was lost.
 
 use api::BackupPolicy;
 use desired::EventDraft;
