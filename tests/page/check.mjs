@@ -133,8 +133,11 @@ async function told(browser, count, address) {
     doubtful += unread;
     expect(here, row.text.includes('newest copy,') === unread, 'says of the newest copy:', row.text);
     expect(here, policy.scrub?.healthy !== false || row.text.includes(policy.scrub.message.replace(/\s+/g, ' ')), 'nothing of scrubs in', row.text);
-    if (!policy.maxAgeSeconds || !policy.lastSuccess) continue;
-    const old = (Date.now() - Date.parse(policy.lastSuccess.snapshotTime)) / 1000 > policy.maxAgeSeconds;
+    // A damaged copy counts for nothing: the objective is for the last good one.
+    const damaged = policy.lastSuccess?.verification === 'Damaged';
+    const taken = damaged ? policy.lastVerifiedTime : policy.lastSuccess?.snapshotTime;
+    if (!policy.maxAgeSeconds || !taken) continue;
+    const old = (Date.now() - Date.parse(taken)) / 1000 > policy.maxAgeSeconds;
     exceeded += old;
     expect(here, row.text.includes(`at most ${policy.maxAge}`), 'says no objective:', row.text);
     expect(here, row.text.includes('too old') === old, old ? 'is too old, and not said to be' : 'is not too old');

@@ -51,7 +51,8 @@ pub fn status(
     observed: &Observed,
     now: Timestamp,
 ) -> StatusOutcome {
-    let previous = policy.status.clone().unwrap_or_default();
+    let mut previous = policy.status.clone().unwrap_or_default();
+    clocks::correct_marks(&mut previous, now);
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let (observed, believed_at) = clocks::believed(of_this_policy(observed, created), now);
@@ -92,7 +93,7 @@ pub fn status(
             status.effective_schedule.clone_from(&previous.effective_schedule);
             status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
         }
-        status.overdue_time = health::overdue_time(valid, &status).map(time);
+        status.overdue_time = health::overdue_time(valid, &status, now).map(time);
         let refusal = observed.refused_request.as_deref();
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
         let health = health::health(valid, in_place, &status, &runs, request, now);
@@ -113,7 +114,7 @@ pub fn status(
         status.scrub_schedule =
             previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
         conditions.keep("ScrubHealthy");
-        match health::newest_failed(&status).or_else(|| health::newest_damaged(&status)) {
+        match health::newest_failed(&status, now).or_else(|| health::newest_damaged(&status)) {
             Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
             // As before: a bad edit says nothing about the copies.
             None => conditions.keep("BackupHealthy"),
@@ -216,5 +217,5 @@ fn schedule_since(
     if previous.conditions.is_empty() {
         return Some(time(policy.created));
     }
-    Some(since::kept((&policy.schedule, &policy.zone), known, now).unwrap_or_else(|| time(now)))
+    Some(since::kept((&policy.schedule, &policy.zone), known).unwrap_or_else(|| time(now)))
 }

@@ -2,6 +2,7 @@
 //! plane's. What cannot be by those is not believed: a run of next year would stay the newest until then, and its copy
 //! would serve every slot before. The operator's own clock may have been wrong when it wrote what the status says.
 
+use api::{BackupPolicyStatus, status::time};
 use domain::{catalog::SKEW, report::RunRecord};
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +20,18 @@ pub fn believed(mut observed: Observed, now: Timestamp) -> (Observed, Option<Tim
 /// Whether this can have been by `now`, but for what clocks may be apart.
 pub fn can_be(at: Timestamp, now: Timestamp) -> bool {
     at <= now.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
+}
+
+/// Sets back to `now` since when things are so in a status, where the operator's clock was ahead when it wrote that: nothing
+/// would be overdue until then.
+pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
+    let conditions = status.conditions.iter_mut().map(|condition| &mut condition.last_transition_time);
+    let scrubs = status.scrub_schedule.as_mut().and_then(|scrubs| scrubs.schedule_since.as_mut());
+    for mark in conditions.chain(status.schedule_since.as_mut()).chain(scrubs) {
+        if !can_be(mark.0, now) {
+            *mark = time(now);
+        }
+    }
 }
 
 /// Nothing begins before its Job is made, and nothing is later than the Job's end, but for what clocks may be apart.

@@ -6,7 +6,7 @@ use domain::{name::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{clocks, run, words::plain};
+use super::{run, words::plain};
 use crate::{
     observed::{Observed, ObservedCronJob},
     validate::{Invalid, ValidPolicy},
@@ -49,10 +49,7 @@ impl<'a> Conditions<'a> {
     }
 
     pub fn set(&mut self, type_: &str, truth: Truth, reason: Reason, message: impl Into<String>) {
-        let before = self.previous.iter().find(|condition| {
-            let since = condition.last_transition_time.0;
-            condition.type_ == type_ && condition.status == truth.word() && clocks::can_be(since, self.now)
-        });
+        let before = self.previous.iter().find(|c| c.type_ == type_ && c.status == truth.word());
         self.new.push(Condition {
             type_: type_.to_owned(),
             status: truth.word().to_owned(),
@@ -66,13 +63,7 @@ impl<'a> Conditions<'a> {
 
     /// Leaves a condition as it was.
     pub fn keep(&mut self, type_: &str) {
-        let mut kept = self.previous.iter().find(|condition| condition.type_ == type_).cloned();
-        if let Some(condition) = &mut kept
-            && !clocks::can_be(condition.last_transition_time.0, self.now)
-        {
-            condition.last_transition_time = api::status::time(self.now);
-        }
-        self.new.extend(kept);
+        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
     }
 
     pub fn finish(self) -> Vec<Condition> {

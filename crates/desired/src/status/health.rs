@@ -8,6 +8,7 @@ use domain::{name, reason::Reason, report::Verdict, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    clocks,
     condition::{REFUSAL_LIMIT, Truth},
     record,
     run::{Judged, lost, with_advice},
@@ -64,7 +65,7 @@ pub fn health(
         let message = format!("{job} cannot start: the API server refuses it: {words}; {copy}");
         return fixed(Truth::False, Reason::Refused, message);
     }
-    let ended = status.history.first();
+    let ended = newest_ended(status, now);
     // A run that ended and whose pods are gone is in the history only.
     let is_newest = |run: &&Judged<'_>| {
         let start = (run.start, &run.observed.job);
@@ -77,10 +78,10 @@ pub fn health(
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    if let Some(bad) = newest_failed(status).or_else(|| newest_damaged(status)) {
+    if let Some(bad) = newest_failed(status, now).or_else(|| newest_damaged(status)) {
         return bad;
     }
-    let due = due(policy, status);
+    let due = due(policy, status, now);
     let mut health = due.judge(in_place, status, &copy, ended, now);
     if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?))) {
         let words = one_line(&failure.message);
@@ -90,15 +91,22 @@ pub fn health(
     health
 }
 
+/// The newest run that ended. One that was started while the cluster's clock was ahead says nothing of those of today, unless
+/// all are ahead: then it is the operator's clock that is wrong.
+fn newest_ended(status: &BackupPolicyStatus, now: Timestamp) -> Option<&RunStatus> {
+    let history = &status.history;
+    history.iter().find(|run| clocks::can_be(run.start_time.0, now)).or(history.first())
+}
+
 /// The newest run that ended has failed: that is so whatever the policy says by now.
-pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
+pub fn newest_failed(status: &BackupPolicyStatus, now: Timestamp) -> Option<Health> {
     let acknowledged = |copy: &BackupStatus| copy.verification.as_deref() == Some(record::ACKNOWLEDGED);
     let is_settled = |run: &&RunStatus| {
         status.last_success.as_ref().is_some_and(|copy| copy.job == run.id)
             || status.last_backup.as_ref().is_some_and(|last| last.job == run.id && acknowledged(last))
     };
     let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.word();
-    let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
+    let newest = newest_ended(status, now).filter(|run| run.result == RunResult::Failed);
     let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
     if suspicious(&run) {
         let words = one_line(&events::why(run, status));
@@ -145,31 +153,41 @@ struct Due {
 }
 
 /// When a copy is missing, whatever else is wrong by then; never while the policy is suspended.
-pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Option<Timestamp> {
-    due(policy, status).missing_at().filter(|_| !policy.suspend)
+pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
+    due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }
 
 /// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
-fn due(policy: &ValidPolicy, status: &BackupPolicyStatus) -> Due {
-    let success = status.last_success.as_ref();
-    // One that nobody scheduled stands for the slots before its snapshot.
-    let served = success.and_then(|run| {
-        let snapshot = run.snapshot_time.as_ref();
-        run.scheduled_time.as_ref().or(snapshot).or(run.start_time.as_ref())
-    });
-    let since = [served, status.schedule_since.as_ref()].into_iter().flatten().map(|time| time.0).max();
+fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due {
+    let (served, snapshot) = served(status, now).unzip();
+    let since = status.schedule_since.as_ref().map(|time| time.0);
+    let since = [served, since].into_iter().flatten().max();
     let since = since.unwrap_or(policy.created);
     let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
     let longest = SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS));
     let overdue_at = schedule::overdue_at(&policy.schedule, &policy.zone, since, longest);
-    let snapshot = success.and_then(|run| run.snapshot_time.as_ref().or(run.start_time.as_ref()));
-    let from = snapshot.map_or(since, |time| time.0);
+    let from = snapshot.unwrap_or(since);
     Due {
         slot: policy.schedule.after(&policy.zone, since),
         overdue_at: overdue_at.map(|at| api::status::time(at).0),
         too_old_at: policy.max_age.and_then(|age| from.checked_add(age).ok()),
         max_age: policy.max_age,
     }
+}
+
+/// The slot that the newest verified copy serves, and when that was taken. One that nobody scheduled stands for the slots
+/// before its snapshot. One that was taken while the cluster's clock was ahead would serve all slots until then: the newest
+/// of the runs that are known besides stands in for it.
+fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let last = status.last_success.as_ref()?;
+    let taken = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
+    let served = last.scheduled_time.as_ref().map_or(taken, |slot| slot.0);
+    if clocks::can_be(taken.max(served), now) {
+        return Some((served, taken));
+    }
+    let is_good =
+        |run: &&RunStatus| run.result == RunResult::Succeeded && clocks::can_be(run.start_time.0, now);
+    status.history.iter().find(is_good).map(|run| (run.start_time.0, run.start_time.0))
 }
 
 impl Due {

@@ -13,6 +13,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    clocks,
     condition::{Conditions, Truth},
     run::Judged,
     since,
@@ -112,8 +113,7 @@ pub fn schedule(
     Some(ScheduleStatus {
         effective_schedule: schedule.effective().to_owned(),
         next_schedule_time: next.map(time),
-        schedule_since: (!policy.suspend)
-            .then(|| since::kept(slots, before, now).unwrap_or_else(|| time(now))),
+        schedule_since: (!policy.suspend).then(|| since::kept(slots, before).unwrap_or_else(|| time(now))),
     })
 }
 
@@ -143,6 +143,7 @@ pub fn health(
     }
     let since = status.scrub_schedule.as_ref().and_then(|known| known.schedule_since.as_ref());
     let served = last.and_then(|scrub| scrub.scheduled_time.as_ref().or(scrub.start_time.as_ref()));
+    let served = served.filter(|at| clocks::can_be(at.0, now));
     let since = [since, served].into_iter().flatten().map(|time| time.0).max().unwrap_or(now);
     let longest =
         last.and_then(|scrub| scrub.duration_seconds).unwrap_or_default().clamp(0.0, LONGEST_SECONDS);
