@@ -72,7 +72,8 @@ e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=wo
 chaos: images test-images ## Everything goes wrong for some minutes, on a real Kubernetes (root; CHAOS_SECONDS, CHAOS_SEED)
 	cargo build --locked -p pgbackup-operator
 	@tests/chaos/image $(CHAOS_IMAGE) target/debug/pgbackup-operator $(OUT)/images/operator-chaos.tar
-	@PGBACKUP_OPERATOR_IMAGE=$(CHAOS_IMAGE) CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
+	@trap 'rm -f $(OUT)/images/operator-chaos.tar' EXIT; \
+	PGBACKUP_OPERATOR_IMAGE=$(CHAOS_IMAGE) CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
 
 .PHONY: fuzz
 fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (20 minutes; FUZZ_SECONDS for each)

@@ -59,7 +59,7 @@ impl Written {
     pub fn show(&self, event: &Event<BackupPolicy>) {
         let mut ahead = self.lock();
         match event {
-            Event::Apply(policy) | Event::InitApply(policy) => {
+            Event::Apply(policy) => {
                 let uid = policy.metadata.uid.as_deref().unwrap_or_default();
                 if ahead.get(uid).is_some_and(|ours| version(&policy.metadata) >= ours.version) {
                     ahead.remove(uid);
@@ -68,11 +68,18 @@ impl Written {
             Event::Delete(policy) => {
                 ahead.remove(policy.metadata.uid.as_deref().unwrap_or_default());
             }
-            Event::Init => {}
+            // What is listed is in the store only once all of it is there.
+            Event::Init | Event::InitApply(_) => {}
             // Policies that were deleted while the watch was down are in no event.
             Event::InitDone => {
-                let uids = self.shown.state();
-                ahead.retain(|uid, _| uids.iter().any(|policy| policy.metadata.uid.as_ref() == Some(uid)));
+                let listed = self.shown.state();
+                let versions = listed.iter().map(|policy| {
+                    (policy.metadata.uid.as_deref().unwrap_or_default(), version(&policy.metadata))
+                });
+                let versions: HashMap<_, _> = versions.collect();
+                ahead.retain(|uid, ours| {
+                    versions.get(uid.as_str()).is_some_and(|shown| *shown < ours.version)
+                });
             }
         }
     }
@@ -145,6 +152,31 @@ mod tests {
         watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
         remember(&written, policy("10", "new"));
         assert!(written.lock().is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_yet_shows_nothing() {
+        let mut writer = Writer::<BackupPolicy>::default();
+        let written = Written::new(writer.as_reader());
+        watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
+        remember(&written, policy("10", "new"));
+        watch(&mut writer, &written, &Event::Init);
+        watch(&mut writer, &written, &Event::InitApply(policy("10", "new")));
+        let shown = written.shown.get(&ObjectRef::new("shop").within("n")).unwrap();
+        assert_eq!(handled(&written, &shown), "new");
+        watch(&mut writer, &written, &Event::InitDone);
+        assert!(written.lock().is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_what_was_written_leaves_that_remembered() {
+        let mut writer = Writer::<BackupPolicy>::default();
+        let written = Written::new(writer.as_reader());
+        remember(&written, policy("10", "new"));
+        for event in [Event::Init, Event::InitApply(policy("9", "old")), Event::InitDone] {
+            watch(&mut writer, &written, &event);
+        }
+        assert_eq!(handled(&written, &policy("9", "old")), "new");
     }
 
     #[test]
