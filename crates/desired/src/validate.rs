@@ -5,14 +5,16 @@
 //! not compile until it is handled here.
 
 mod connection;
+mod dump;
 mod job;
+mod retention;
 mod storage;
 
 use api::{
     BackupPolicy, BackupPolicySpec, meta,
     policy::{
-        Compression, CompressionMethod, Databases, Dump, Globals, JobOptions, Objectives, Postgres,
-        Retention, Scrub, SecretKeyRef, Verification, VerificationLevel,
+        Databases, Globals, JobOptions, Objectives, Postgres, Scrub, SecretKeyRef, Verification,
+        VerificationLevel,
     },
     words,
 };
@@ -20,13 +22,14 @@ use domain::{
     manifest::PolicyIdentity,
     name,
     reason::Reason,
-    retention::{Bucket, Count, Rules, Within},
+    retention::Rules,
     schedule::{self, Schedule, ScheduleError},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 pub use self::{
     connection::{Server, User, ValidConnection},
+    dump::ValidDump,
     storage::ValidStorage,
 };
 
@@ -103,23 +106,6 @@ pub struct ValidScrub {
     pub schedule: Schedule,
     /// How much of the stored bytes, in percent.
     pub share: u8,
-}
-
-/// How databases are dumped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValidDump {
-    /// How archives are compressed, if not as is best.
-    pub compression: Option<Compression>,
-    /// How long to wait for a lock, in seconds.
-    pub lock_timeout: u32,
-    /// Tables whose rows are left out.
-    pub exclude_table_data: Vec<String>,
-    /// Client tools may be newer than the server.
-    pub allow_newer_client: bool,
-    /// Rows in tables of extensions that are left out are a failure.
-    pub strict_extensions: bool,
-    /// How far a standby may be behind, in seconds.
-    pub max_replica_lag: u32,
 }
 
 /// A policy that cannot work without a change.
@@ -201,10 +187,10 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         include: valid_include(databases)?,
         exclude: valid_patterns("postgres.databases.exclude", exclude, 0)?,
         globals: *globals,
-        dump: valid_dump(dump)?,
+        dump: dump::dump(dump)?,
         storage: storage::storage(storage)?,
         adopt_from: storage::owner(storage)?,
-        rules: valid_rules(retention, retired)?,
+        rules: retention::rules(retention, retired)?,
         dry_run: retention.dry_run,
         level: *level,
         max_shrink: *max_shrink,
@@ -306,120 +292,6 @@ fn valid_include(Databases { include, exclude, retired }: &Databases) -> Result<
         return Err(value("postgres.databases", words::INCLUDED_AND_RETIRED));
     }
     valid_patterns("postgres.databases.include", include, 1)
-}
-
-fn valid_dump(dump: &Dump) -> Result<ValidDump, Invalid> {
-    let Dump {
-        compression,
-        lock_timeout,
-        exclude_table_data,
-        allow_newer_client,
-        strict_extensions,
-        max_replica_lag,
-    } = dump;
-    if exclude_table_data.len() > 100
-        || exclude_table_data.iter().any(|p| !(1..=127).contains(&p.chars().count()) || !p.contains('.'))
-    {
-        return Err(value("dump.excludeTableData", words::TABLE));
-    }
-    if let Some(Compression { method, level }) = compression {
-        let (most, wanted) = match method {
-            CompressionMethod::Zstd => (22, words::ZSTD_LEVEL),
-            CompressionMethod::Gzip => (9, words::GZIP_LEVEL),
-            CompressionMethod::Lz4 => (12, words::LZ4_LEVEL),
-            CompressionMethod::None => (0, words::NO_LEVEL),
-        };
-        if level.is_some_and(|level| !(1..=most).contains(&level)) {
-            return Err(value("dump.compression", wanted));
-        }
-    }
-    let lock_timeout = seconds(lock_timeout).filter(|time| (1..=240).contains(time));
-    let max_replica_lag = seconds(max_replica_lag).filter(|time| (1..=86_400).contains(time));
-    Ok(ValidDump {
-        compression: compression.clone(),
-        lock_timeout: lock_timeout.ok_or(value("dump.lockTimeout", words::LOCK_TIMEOUT))?,
-        exclude_table_data: exclude_table_data.clone(),
-        allow_newer_client: *allow_newer_client,
-        strict_extensions: *strict_extensions,
-        max_replica_lag: max_replica_lag.ok_or(value("dump.maxReplicaLag", words::REPLICA_LAG))?,
-    })
-}
-
-/// `90s`, `5m`, `1h`.
-fn seconds(text: &str) -> Option<u32> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    number.parse::<u32>().ok()?.checked_mul(unit)
-}
-
-fn valid_rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {
-    let Retention {
-        keep_last,
-        keep_hourly,
-        keep_daily,
-        keep_weekly,
-        keep_monthly,
-        keep_yearly,
-        keep_within,
-        keep_within_hourly,
-        keep_within_daily,
-        keep_within_weekly,
-        keep_within_monthly,
-        keep_within_yearly,
-        minimum_verified,
-        dry_run: _,
-    } = retention;
-    let counts = [
-        (Bucket::Last, keep_last),
-        (Bucket::Hourly, keep_hourly),
-        (Bucket::Daily, keep_daily),
-        (Bucket::Weekly, keep_weekly),
-        (Bucket::Monthly, keep_monthly),
-        (Bucket::Yearly, keep_yearly),
-    ];
-    let counts = counts.into_iter().filter_map(|(bucket, count)| Some((bucket, valid_count((*count)?))));
-    let lengths = [
-        (Bucket::Last, keep_within),
-        (Bucket::Hourly, keep_within_hourly),
-        (Bucket::Daily, keep_within_daily),
-        (Bucket::Weekly, keep_within_weekly),
-        (Bucket::Monthly, keep_within_monthly),
-        (Bucket::Yearly, keep_within_yearly),
-    ];
-    let lengths =
-        lengths.into_iter().filter_map(|(bucket, text)| Some((bucket, valid_length(text.as_deref()?))));
-    if !(1..=1000).contains(minimum_verified) {
-        return Err(value(
-            "retention.minimumVerified",
-            "write a count from 1 to 1000; the newest verified copy always stays",
-        ));
-    }
-    Ok(Rules {
-        keep: counts.map(|(bucket, count)| Ok((bucket, count?))).collect::<Result<_, _>>()?,
-        keep_within: lengths.map(|(bucket, length)| Ok((bucket, length?))).collect::<Result<_, _>>()?,
-        minimum_verified: *minimum_verified,
-        retired: valid_patterns("postgres.databases.retired", retired, 0)?.into_iter().collect(),
-    })
-}
-
-fn valid_count(count: i32) -> Result<Count, Invalid> {
-    match u32::try_from(count) {
-        Ok(n @ 1..=10_000) => Ok(Count::Newest(n)),
-        Err(_) if count == -1 => Ok(Count::All),
-        _ => Err(value("retention", words::COUNT)),
-    }
-}
-
-fn valid_length(text: &str) -> Result<Within, Invalid> {
-    text.parse()
-        .ok()
-        .filter(|within| *within != Within::default())
-        .ok_or_else(|| value("retention", words::LENGTH))
 }
 
 fn is_object_name(name: &str) -> bool {

@@ -1,30 +1,28 @@
 //! The pod of a backup or a scrub: an init container of ours brings the runner, and the container `runner` runs it in the
 //! PostgreSQL image that the policy names. It satisfies the Pod Security Standard `restricted`.
 
+mod arguments;
+mod environment;
 mod store;
 
 use std::collections::BTreeMap;
 
 use api::{
     meta,
-    policy::{
-        Compression, CompressionMethod, Globals, Resources, SecretKeyRef, SecretRef, SslMode,
-        VerificationLevel,
-    },
+    policy::{Resources, SecretRef},
 };
-use domain::{name::Operation, retention::Rules};
+use domain::name::Operation;
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-        LocalObjectReference, ObjectFieldSelector, PodAffinityTerm, PodSecurityContext, PodSpec,
-        ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector, SecretProjection,
-        SecurityContext, Volume, VolumeMount, VolumeProjection,
+        Affinity, Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference,
+        PodAffinityTerm, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements,
+        SeccompProfile, SecretProjection, SecurityContext, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
 use super::{Images, cron_job};
-use crate::validate::{PostgresImage, Server, User, ValidDump, ValidPolicy};
+use crate::validate::{PostgresImage, ValidPolicy};
 
 /// The user, group and volume group of every pod, whatever the image, unless the policy names another: a change of image
 /// must not make older backups unreadable.
@@ -110,10 +108,10 @@ fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Contai
         image_pull_policy: Some(images.pull_policy.clone()),
         command: Some(vec![format!("{RUNNER_PATH}/pgbackup-runner")]),
         args: Some(match operation {
-            Operation::Backup => backup_arguments(policy),
-            Operation::Scrub => scrub_arguments(policy),
+            Operation::Backup => arguments::backup(policy),
+            Operation::Scrub => arguments::scrub(policy),
         }),
-        env: Some(environment(policy, operation)),
+        env: Some(environment::variables(policy, operation)),
         security_context: Some(restricted()),
         resources: Some(policy.job.resources.as_ref().map_or_else(
             // No limits: what a dump needs depends on the database, and a killed backup is worse than a busy node.
@@ -125,195 +123,6 @@ fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Contai
         volume_mounts: Some(mounts),
         ..Container::default()
     }
-}
-
-/// The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with
-/// a dash.
-fn backup_arguments(policy: &ValidPolicy) -> Vec<String> {
-    let ValidPolicy {
-        identity,
-        time_zone,
-        include,
-        exclude,
-        globals,
-        dump,
-        adopt_from,
-        rules,
-        dry_run,
-        level,
-        max_shrink,
-        acknowledged,
-        ..
-    } = policy;
-    let globals = match globals {
-        Globals::WithoutPasswords => "without-passwords",
-        Globals::WithPasswords => "with-passwords",
-        Globals::None => "none",
-    };
-    let level = match level {
-        VerificationLevel::Checksum => "checksum",
-        VerificationLevel::Archive => "archive",
-        VerificationLevel::Counts => "counts",
-    };
-    let mut arguments = vec!["backup".to_owned()];
-    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
-    option("namespace", &identity.namespace);
-    option("policy", &identity.name);
-    option("policy-uid", &identity.uid);
-    for (name, value) in store::options(policy) {
-        option(name, &value);
-    }
-    option("time-zone", time_zone);
-    for pattern in include {
-        option("include", pattern);
-    }
-    for pattern in exclude {
-        option("exclude", pattern);
-    }
-    option("globals", globals);
-    let ValidDump {
-        compression,
-        lock_timeout,
-        exclude_table_data,
-        allow_newer_client,
-        strict_extensions,
-        max_replica_lag,
-    } = dump;
-    if let Some(compression) = compression {
-        option("compress", &compress(compression));
-    }
-    option("lock-timeout", &lock_timeout.to_string());
-    for pattern in exclude_table_data {
-        option("exclude-table-data", pattern);
-    }
-    option("max-replica-lag", &max_replica_lag.to_string());
-    if let Some(uid) = adopt_from {
-        option("adopt-from", uid);
-    }
-    let Rules { keep, keep_within, minimum_verified, retired } = rules;
-    for (bucket, count) in keep {
-        option(&bucket.keep_option(), &count.to_string());
-    }
-    for (bucket, within) in keep_within {
-        option(&bucket.keep_within_option(), &within.to_string());
-    }
-    option("minimum-verified", &minimum_verified.to_string());
-    for database in retired {
-        option("retired", database);
-    }
-    option("verify", level);
-    option("max-shrink", &max_shrink.to_string());
-    for set in acknowledged {
-        option("acknowledged", set);
-    }
-    let flags = [
-        ("allow-newer-client", allow_newer_client),
-        ("strict-extensions", strict_extensions),
-        ("dry-run", dry_run),
-        ("s3-path-style", &store::path_style(policy)),
-    ];
-    arguments.extend(flags.into_iter().filter(|(_, given)| **given).map(|(name, _)| format!("--{name}")));
-    arguments
-}
-
-fn scrub_arguments(policy: &ValidPolicy) -> Vec<String> {
-    let ValidPolicy { identity, scrub, .. } = policy;
-    let mut arguments = vec!["scrub".to_owned()];
-    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
-    option("namespace", &identity.namespace);
-    option("policy", &identity.name);
-    option("policy-uid", &identity.uid);
-    for (name, value) in store::options(policy) {
-        option(name, &value);
-    }
-    if let Some(scrub) = scrub {
-        option("share", &scrub.share.to_string());
-    }
-    arguments.extend(store::path_style(policy).then(|| "--s3-path-style".to_owned()));
-    arguments
-}
-
-/// pg_dump's own way of saying it: `zstd:1`.
-fn compress(Compression { method, level }: &Compression) -> String {
-    let method = match method {
-        CompressionMethod::Zstd => "zstd",
-        CompressionMethod::Gzip => "gzip",
-        CompressionMethod::Lz4 => "lz4",
-        CompressionMethod::None => return "none".to_owned(),
-    };
-    format!("{method}:{}", level.unwrap_or(1))
-}
-
-/// How the server and the store are reached, and which run this is. A scrub has nothing to do with the server, and removes
-/// nothing.
-fn environment(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
-    let mut variables = match operation {
-        Operation::Backup => server(policy),
-        Operation::Scrub => Vec::new(),
-    };
-    variables.extend(store::variables(policy, operation));
-    variables.extend([
-        from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
-        from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
-        plain("HOME", SCRATCH_PATH),
-        plain("TMPDIR", SCRATCH_PATH),
-    ]);
-    variables
-}
-
-/// libpq's usual variables.
-fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
-    let connection = &policy.connection;
-    let ssl_mode = match connection.ssl_mode {
-        SslMode::Disable => "disable",
-        SslMode::Prefer => "prefer",
-        SslMode::Require => "require",
-        SslMode::VerifyCa => "verify-ca",
-        SslMode::VerifyFull => "verify-full",
-    };
-    let mut variables = match &connection.server {
-        Server::Uri(secret) => vec![from_secret("PGBACKUP_URI", secret)],
-        Server::Address { host, port, user, password } => {
-            let user = match user {
-                User::Named(user) => plain("PGUSER", user),
-                User::Secret(secret) => from_secret("PGUSER", secret),
-            };
-            let password = password.as_ref().map(|password| from_secret("PGPASSWORD", password));
-            let address = [plain("PGHOST", host), plain("PGPORT", &port.to_string()), user];
-            address.into_iter().chain(password).collect()
-        }
-    };
-    variables.push(plain("PGSSLMODE", ssl_mode));
-    let file = |name: &str, file: &str| plain(name, &format!("{TLS_PATH}/{file}"));
-    variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", CA_FILE)));
-    if connection.client_certificate.is_some() {
-        variables.extend([file("PGSSLCERT", TLS_CERT_KEY), file("PGSSLKEY", TLS_PRIVATE_KEY_KEY)]);
-    }
-    variables
-}
-
-/// Kubernetes expands `$(NAME)` in arguments and values; a doubled dollar sign is one that stays.
-fn literal(text: &str) -> String {
-    text.replace('$', "$$")
-}
-
-fn plain(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(literal(value)), value_from: None }
-}
-
-fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
-    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
-}
-
-fn from_label(name: &str, label: &str) -> EnvVar {
-    let field = ObjectFieldSelector {
-        api_version: Some("v1".to_owned()),
-        field_path: format!("metadata.labels['{label}']"),
-    };
-    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
 /// The policy's own, and where there is a volume that of all runs to each other.

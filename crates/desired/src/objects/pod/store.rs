@@ -7,7 +7,10 @@ use api::policy::{
 use domain::name::Operation;
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
-use super::{TLS_PATH, from_secret, plain};
+use super::{
+    TLS_PATH,
+    environment::{from_secret, plain},
+};
 use crate::validate::{ValidPolicy, ValidStorage};
 
 /// The certificates of the store's authority, among the others.

@@ -1,0 +1,124 @@
+//! The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with a dash.
+
+use api::policy::{Compression, CompressionMethod, Globals, VerificationLevel};
+use domain::retention::Rules;
+
+use super::{environment::literal, store};
+use crate::validate::{ValidDump, ValidPolicy};
+
+/// Those of a backup.
+pub fn backup(policy: &ValidPolicy) -> Vec<String> {
+    let ValidPolicy {
+        identity,
+        time_zone,
+        include,
+        exclude,
+        globals,
+        dump,
+        adopt_from,
+        rules,
+        dry_run,
+        level,
+        max_shrink,
+        acknowledged,
+        ..
+    } = policy;
+    let globals = match globals {
+        Globals::WithoutPasswords => "without-passwords",
+        Globals::WithPasswords => "with-passwords",
+        Globals::None => "none",
+    };
+    let level = match level {
+        VerificationLevel::Checksum => "checksum",
+        VerificationLevel::Archive => "archive",
+        VerificationLevel::Counts => "counts",
+    };
+    let mut arguments = vec!["backup".to_owned()];
+    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
+    option("namespace", &identity.namespace);
+    option("policy", &identity.name);
+    option("policy-uid", &identity.uid);
+    for (name, value) in store::options(policy) {
+        option(name, &value);
+    }
+    option("time-zone", time_zone);
+    for pattern in include {
+        option("include", pattern);
+    }
+    for pattern in exclude {
+        option("exclude", pattern);
+    }
+    option("globals", globals);
+    let ValidDump {
+        compression,
+        lock_timeout,
+        exclude_table_data,
+        allow_newer_client,
+        strict_extensions,
+        max_replica_lag,
+    } = dump;
+    if let Some(compression) = compression {
+        option("compress", &compress(compression));
+    }
+    option("lock-timeout", &lock_timeout.to_string());
+    for pattern in exclude_table_data {
+        option("exclude-table-data", pattern);
+    }
+    option("max-replica-lag", &max_replica_lag.to_string());
+    if let Some(uid) = adopt_from {
+        option("adopt-from", uid);
+    }
+    let Rules { keep, keep_within, minimum_verified, retired } = rules;
+    for (bucket, count) in keep {
+        option(&bucket.keep_option(), &count.to_string());
+    }
+    for (bucket, within) in keep_within {
+        option(&bucket.keep_within_option(), &within.to_string());
+    }
+    option("minimum-verified", &minimum_verified.to_string());
+    for database in retired {
+        option("retired", database);
+    }
+    option("verify", level);
+    option("max-shrink", &max_shrink.to_string());
+    for set in acknowledged {
+        option("acknowledged", set);
+    }
+    let flags = [
+        ("allow-newer-client", allow_newer_client),
+        ("strict-extensions", strict_extensions),
+        ("dry-run", dry_run),
+        ("s3-path-style", &store::path_style(policy)),
+    ];
+    arguments.extend(flags.into_iter().filter(|(_, given)| **given).map(|(name, _)| format!("--{name}")));
+    arguments
+}
+
+/// Those of a scrub.
+pub fn scrub(policy: &ValidPolicy) -> Vec<String> {
+    let ValidPolicy { identity, scrub, .. } = policy;
+    let mut arguments = vec!["scrub".to_owned()];
+    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
+    option("namespace", &identity.namespace);
+    option("policy", &identity.name);
+    option("policy-uid", &identity.uid);
+    for (name, value) in store::options(policy) {
+        option(name, &value);
+    }
+    if let Some(scrub) = scrub {
+        option("share", &scrub.share.to_string());
+    }
+    arguments.extend(store::path_style(policy).then(|| "--s3-path-style".to_owned()));
+    arguments
+}
+
+/// pg_dump's own way of saying it: `zstd:1`.
+fn compress(Compression { method, level }: &Compression) -> String {
+    let method = match method {
+        CompressionMethod::Zstd => "zstd",
+        CompressionMethod::Gzip => "gzip",
+        CompressionMethod::Lz4 => "lz4",
+        CompressionMethod::None => return "none".to_owned(),
+    };
+    format!("{method}:{}", level.unwrap_or(1))
+}
