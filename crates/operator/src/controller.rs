@@ -12,7 +12,7 @@ use std::{
 use api::BackupPolicy;
 use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
 use domain::name::Operation;
-use futures::{FutureExt, StreamExt, future};
+use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -112,8 +112,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     readiness.syncing();
-    let caught_up = policies.caught_up();
-    let Policies { changed, store, written, .. } = policies;
+    let Policies { changed, store, written } = policies;
     let context = Arc::new(Context {
         events: Events::new(client.clone(), identity),
         client,
@@ -139,7 +138,7 @@ pub async fn run(
             let (context, mut listed) = pods;
             move |event| context.children.note_pod(event, &mut listed)
         }))
-        .reconcile_all_on(caught_up)
+        .reconcile_all_on(stream::once(future::ready(()))) // What changed before this replica led.
         .reconcile_all_on(clock::jumps())
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
+use futures::{StreamExt as _, stream::BoxStream};
 use kube::{
     ResourceExt as _,
     runtime::{
@@ -16,7 +16,6 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch;
 
 use crate::{watches::Scope, written::Written};
 
@@ -28,8 +27,6 @@ pub struct Policies {
     pub store: Store<BackupPolicy>,
     /// What we wrote, until the watch shows it.
     pub written: Arc<Written>,
-    /// No list is under way, so that all which was shown is in the store.
-    whole: watch::Receiver<bool>,
 }
 
 impl Policies {
@@ -37,13 +34,13 @@ impl Policies {
     pub fn new(scope: &Scope, writer: Writer<BackupPolicy>) -> Self {
         let store = writer.as_reader();
         let written = Arc::new(Written::new(store.clone()));
-        let (listing, whole) = watch::channel(false);
-        let changed = scope.policies(store.clone(), writer, written.clone(), listing);
+        let changed = scope.policies(store.clone(), writer, written.clone());
         let changed = changed.predicate_filter(generation_or_annotations, PredicateConfig::default());
-        Self { changed: changed.boxed(), store, written, whole }
+        Self { changed: changed.boxed(), store, written }
     }
 
-    /// Keeps the store as the cluster is until `end`. What changes meanwhile is for the replica that leads.
+    /// Keeps the store as the cluster is until `end`. What changes meanwhile is for the replica that leads: who begins to lead
+    /// looks at all that is in the store.
     pub async fn follow<T>(&mut self, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
         loop {
@@ -56,16 +53,6 @@ impl Policies {
                 }
             }
         }
-    }
-
-    /// One item, as soon as the store has all that was shown until now: what [`Self::follow`] passed over is seen then. In a
-    /// list that is under way some were shown and are not in the store yet.
-    pub fn caught_up(&self) -> impl Stream<Item = ()> + Send + use<> {
-        let mut whole = self.whole.clone();
-        stream::once(async move {
-            // The watch ends with the process.
-            let _ = whole.wait_for(|whole| *whole).await;
-        })
     }
 }
 

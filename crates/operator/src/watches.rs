@@ -4,7 +4,7 @@
 use std::{future, sync::Arc};
 
 use api::{BackupPolicy, meta};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
@@ -16,7 +16,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::{SetOnce, watch};
+use tokio::sync::SetOnce;
 
 use crate::written::Written;
 
@@ -55,32 +55,23 @@ impl Scope {
         }
     }
 
-    /// The policies, as they are put into the store and shown to `written`. `whole` says whether the store has all that was
-    /// shown: while a list comes in, what it brings is put aside until its end.
+    /// The policies, once they are in the store and shown to `written`.
     pub fn policies(
         &self,
         store: Store<BackupPolicy>,
         writer: Writer<BackupPolicy>,
         written: Arc<Written>,
-        whole: watch::Sender<bool>,
     ) -> impl Stream<Item = watcher::Result<BackupPolicy>> + use<> {
         let api = self.api::<DeserializeGuard<BackupPolicy>>();
+        let known = store.clone();
         watcher(api, self.config.clone())
             .default_backoff()
-            .filter_map(move |event| future::ready(event.map(|event| readable(event, &store)).transpose()))
+            .filter_map(move |event| future::ready(event.map(|event| readable(event, &known)).transpose()))
             .modify(|policy| policy.metadata.managed_fields = None)
             .reflect(writer)
-            .inspect(move |event| {
-                if let Ok(event) = event {
-                    written.show(event);
-                    match event {
-                        Event::Init => _ = whole.send_replace(false),
-                        Event::InitDone => _ = whole.send_replace(true),
-                        Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
-                    }
-                }
-            })
-            .applied_objects()
+            .inspect_ok(move |event| written.show(event))
+            .map_ok(move |event| stream::iter(shown(event, &store).map(Ok)))
+            .try_flatten()
     }
 
     /// A watch of what is made for policies. Its events are noted as they arrive, and wake the policies that they
@@ -118,6 +109,20 @@ impl Scope {
                 stream::iter(touched)
             })
     }
+}
+
+/// The policies that an event brings into the store: those of a list all at its end. One that was shown before would wake the
+/// reconciler for what it was, and nothing would wake it again.
+fn shown(
+    event: Event<BackupPolicy>,
+    store: &Store<BackupPolicy>,
+) -> impl Iterator<Item = BackupPolicy> + use<> {
+    let (one, all) = match event {
+        Event::Apply(policy) => (Some(policy), Vec::new()),
+        Event::InitDone => (None, store.state()),
+        Event::Init | Event::InitApply(_) | Event::Delete(_) => (None, Vec::new()),
+    };
+    one.into_iter().chain(all.into_iter().map(Arc::unwrap_or_clone))
 }
 
 /// One policy that this operator cannot read (the CRD is of another version) must not hide all others. It is as gone:
@@ -164,6 +169,22 @@ mod tests {
             }
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn what_a_list_brings_is_shown_when_the_store_has_it() {
+        let mut writer = Writer::<BackupPolicy>::default();
+        let store = writer.as_reader();
+        let mut schedules = |event: Event<BackupPolicy>| -> Vec<String> {
+            writer.apply_watcher_event(&event);
+            shown(event, &store).map(|policy| policy.spec.schedule).collect()
+        };
+        let policy = |schedule: &str| policy(&json!(schedule)).0.unwrap();
+        assert_eq!(schedules(Event::Apply(policy("1 * * * *"))), ["1 * * * *"]);
+        assert_eq!(schedules(Event::Init), [""; 0]);
+        assert_eq!(schedules(Event::InitApply(policy("2 * * * *"))), [""; 0], "the store has the older one");
+        assert_eq!(schedules(Event::InitDone), ["2 * * * *"]);
+        assert_eq!(schedules(Event::Delete(policy("2 * * * *"))), [""; 0]);
     }
 
     #[test]
