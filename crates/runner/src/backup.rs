@@ -6,25 +6,26 @@ use archive::rows::Contents;
 use domain::{
     catalog::SetState,
     hash,
-    manifest::{self, Artifact, Check, CheckResult, ClientFacts, Content, Level, Manifest},
+    manifest::{Artifact, Check, CheckResult, Content, Level},
     pattern::is_pattern,
     reason::Reason,
-    report::{ArtifactSummary, SetSummary, Stage, Verdict},
+    report::{Stage, Verdict},
     size,
     suspicion::{Emptied, Suspicion},
     uri::{ConnectionUri, UriError},
 };
 
 use crate::{
-    args::{Config, Globals},
-    compare,
+    args::Config,
+    commit, compare,
     database::{self, StoredDatabase},
     failpoint,
+    globals::{self, StoredGlobals},
     pg::{
+        self,
         compression::CompressionError,
         databases::{self, Database, LeftOut, SelectionError},
         dump::{DumpError, Stream},
-        globals,
         hold::HoldError,
         inspect::InspectError,
         preflight::{self, PreflightError, Server},
@@ -152,7 +153,7 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
             (_, Level::Archive | Level::Counts) => Verdict::Verified,
         };
         let message = format!("set {} was stored by an earlier try of this run", manifest.id);
-        summary_of_stored(run, &manifest, sha256, verdict);
+        commit::summarize(run, &manifest, sha256, verdict);
         (message, manifest.suspicions)
     } else {
         take(run, config, fresh, &listing, &mut removals).await?
@@ -223,13 +224,13 @@ async fn take(
     if stored.is_empty() {
         return Err(SelectionError::AllDropped.into());
     }
-    let globals = store_globals(run, &server, config.globals).await?;
+    let globals = globals::store(run, &server, config.globals).await?;
 
     run.stage(Stage::Verify);
     let checked = verify_all(run, config, stored, globals).await?;
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
-    commit(run, config, server, checked, listing).await
+    commit::commit(run, config, server, checked, listing).await
 }
 
 /// What cannot be known has not happened.
@@ -258,62 +259,11 @@ async fn require_room(
     free.map_or(Ok(()), |free| Err(BackupError::NoSpace { free, needed }))
 }
 
-/// The file of roles and tablespaces, stored and not yet read back.
-struct StoredGlobals {
-    stream: Stream,
-    command: Vec<String>,
-    passwords: bool,
-}
-
-/// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: what it may read is
-/// stored, and the rest is named.
-async fn store_globals(
-    run: &mut Run,
-    server: &Server,
-    globals: Globals,
-) -> Result<Option<StoredGlobals>, BackupError> {
-    run.stage(Stage::Dump);
-    let tries: &[bool] = match globals {
-        // Asked for beforehand: pg_dumpall says it in the server's language, which nobody here reads.
-        Globals::WithPasswords if !server.reads_passwords => {
-            run.warn(
-                "password hashes of roles are not in this set: the role may not read pg_authid".to_owned(),
-            );
-            &[false]
-        }
-        Globals::WithPasswords => &[true, false],
-        Globals::WithoutPasswords => &[false],
-        Globals::None => &[],
-    };
-    for passwords in tries.iter().copied() {
-        let set = run.set.as_ref().expect("the databases should have made the set");
-        let mut partial = set.upload(globals::FILE, true, 0).await?;
-        match globals::dump(server, &mut partial, passwords).await {
-            Ok((stream, command)) => {
-                partial.finish().await?;
-                for line in &stream.warnings {
-                    run.warn(format!("{}: {line}", globals::FILE));
-                }
-                return Ok(Some(StoredGlobals { stream, command, passwords }));
-            }
-            Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
-                if let Err(stays) = partial.discard().await {
-                    run.log(format_args!("a part stays behind: {stays}"));
-                }
-                let what = if passwords { "password hashes of roles" } else { "roles and tablespaces" };
-                run.warn(format!("{what} are not in this set: {error}"));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
-}
-
 /// What was read back.
-struct Checked {
-    artifacts: Vec<Artifact>,
-    check: Check,
-    emptied: Vec<Emptied>,
+pub struct Checked {
+    pub artifacts: Vec<Artifact>,
+    pub check: Check,
+    pub emptied: Vec<Emptied>,
 }
 
 /// Reads everything back and compares.
@@ -352,10 +302,10 @@ async fn verify_all(
         artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
     }
     if let Some(StoredGlobals { stream: Stream { size, sha256, .. }, command, passwords }) = globals {
-        let written = Written { file: globals::FILE, size, sha256: &sha256 };
-        add(verify::file(set.read(globals::FILE).await?, written).await?);
+        let written = Written { file: pg::globals::FILE, size, sha256: &sha256 };
+        add(verify::file(set.read(pg::globals::FILE).await?, written).await?);
         artifacts.push(Artifact {
-            file: globals::FILE.to_owned(),
+            file: pg::globals::FILE.to_owned(),
             size_bytes: size,
             sha256,
             content: Content::Globals { command, passwords },
@@ -370,111 +320,4 @@ async fn verify_all(
         bytes_from_device,
     };
     Ok(Checked { artifacts, check, emptied })
-}
-
-/// Writes what `sha256sum -c` and people read, then the manifest.
-async fn commit(
-    run: &mut Run,
-    config: &Config,
-    server: Server,
-    Checked { artifacts, check, emptied }: Checked,
-    before: &Listing,
-) -> Result<(String, Vec<Suspicion>), BackupError> {
-    let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
-        Content::Database(facts) => Some(facts.snapshot_time),
-        _ => None,
-    });
-    let snapshot_time = snapshots.min().expect("a set should have a database");
-    let databases =
-        artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
-    let from = match check.bytes_from_device {
-        Some(bytes) if bytes < check.bytes_read => "a cache, so the device is not proven",
-        Some(_) => "the device",
-        None => "the store",
-    };
-    let message = format!(
-        "{databases} database{} {}: {}, read back from {from}",
-        if databases == 1 { "" } else { "s" },
-        if check.level == Level::Checksum { "stored, archives not read" } else { "stored and verified" },
-        size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
-    );
-    let repository = run.repository.clone().expect("the store should be open before the first dump");
-    let id = run.set.as_ref().expect("the databases should have made the set").id().to_owned();
-    let mut manifest = Manifest {
-        format: manifest::FORMAT,
-        id,
-        policy: config.policy.clone(),
-        run: config.run.clone(),
-        snapshot_time,
-        start_time: run.report.start_time,
-        completion_time: run::now(),
-        server: server.facts,
-        client: ClientFacts { version: server.client_version, runner: env!("CARGO_PKG_VERSION").to_owned() },
-        artifacts,
-        check,
-        suspicions: Vec::new(),
-        warnings: Vec::new(),
-    };
-    manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await?;
-    for suspicion in &manifest.suspicions {
-        run.log(format_args!("suspicious: the copy {suspicion}"));
-    }
-    let verdict = compare::verdict(&repository, config, before, &manifest);
-    manifest.warnings.clone_from(&run.report.warnings);
-    run.log(&message);
-    let log = run.log_text();
-    let set = run.set.as_mut().expect("the databases should have made the set");
-    for (file, text) in manifest.move_tables_out() {
-        set.write(&file, &text).await?;
-        let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
-        verify::file(set.read(&file).await?, written).await?;
-    }
-    let own_sum = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
-    set.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
-    set.write("run.log", &log).await?;
-    let manifest_sha256 = set.commit(&manifest).await?;
-    // From here on it is no set in the making, whatever happens.
-    let made = run.set.take();
-    summary_of_stored(run, &manifest, manifest_sha256, verdict);
-    if let Some(set) = made {
-        set.end().await;
-    }
-    Ok((message, manifest.suspicions))
-}
-
-/// Puts a stored and verified set into the report.
-fn summary_of_stored(run: &mut Run, manifest: &Manifest, manifest_sha256: String, verification: Verdict) {
-    let location =
-        run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
-    let summary = SetSummary {
-        id: manifest.id.clone(),
-        snapshot_time: manifest.snapshot_time,
-        size_bytes: manifest.size_bytes(),
-        artifacts: u32::try_from(manifest.artifacts.len()).unwrap_or(u32::MAX),
-        manifest_sha256,
-        location,
-        verification,
-        password_hashes: manifest
-            .artifacts
-            .iter()
-            .any(|artifact| matches!(artifact.content, Content::Globals { passwords: true, .. })),
-    };
-    run.report.server_version = Some(manifest.server.version.clone());
-    run.report.client_version = Some(manifest.client.version.clone());
-    run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
-    run.report.set = Some(summary);
-}
-
-fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {
-    let database = match &artifact.content {
-        Content::Database(facts) => Some(facts.name.clone()),
-        Content::Tables { database } => Some(database.clone()),
-        Content::Globals { .. } => None,
-    };
-    ArtifactSummary {
-        database,
-        file: artifact.file.clone(),
-        size_bytes: artifact.size_bytes,
-        sha256: artifact.sha256.clone(),
-    }
 }

@@ -9,9 +9,11 @@ pub mod outside;
 
 mod args;
 mod backup;
+mod commit;
 mod compare;
 mod database;
 mod failpoint;
+mod globals;
 mod install;
 mod list;
 mod pg;
