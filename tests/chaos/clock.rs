@@ -11,9 +11,9 @@ use crate::chance::Chance;
 /// Where the image expects the file `now`.
 const IN_THE_POD: &str = "/clock";
 
-/// How far the clock goes wrong, in hours: a wrong zone, one day and a half, most of a year; and back, but not to before the
-/// node's certificates.
-const OFF: [i64; 4] = [3, 36, 24 * 300, -1];
+/// How far the clock goes wrong, in hours: a wrong zone, one day and a half, a year, after which New Year is past on every
+/// day; and back, but not to before the node's certificates.
+const OFF: [i64; 4] = [3, 36, 24 * 366, -1];
 
 /// The operator compares its clocks each half minute.
 const NOTICED: Duration = Duration::from_mins(2);

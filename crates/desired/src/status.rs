@@ -52,8 +52,8 @@ pub fn status(
     now: Timestamp,
 ) -> StatusOutcome {
     let mut previous = policy.status.clone().unwrap_or_default();
-    clocks::correct_marks(&mut previous, now);
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    clocks::correct_marks(&mut previous, created.max(now));
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let (observed, believed_at) = clocks::believed(of_this_policy(observed, created), now);
     let (observed, settles_at) = settled(observed, now);
@@ -102,7 +102,9 @@ pub fn status(
         status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, known.same_spec, now);
         let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
-        let changes = [believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
+        let copy_believed_at = health::believed_at(&status, now);
+        let changes =
+            [believed_at, copy_believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
         next_change = changes.into_iter().flatten().min();
     } else {
         // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
@@ -114,7 +116,7 @@ pub fn status(
         status.scrub_schedule =
             previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
         conditions.keep("ScrubHealthy");
-        match health::newest_failed(&status, now).or_else(|| health::newest_damaged(&status)) {
+        match health::newest_failed(&status).or_else(|| health::newest_damaged(&status)) {
             Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
             // As before: a bad edit says nothing about the copies.
             None => conditions.keep("BackupHealthy"),

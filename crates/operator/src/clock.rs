@@ -1,36 +1,63 @@
 //! Notices that the node's clock was set, or that the machine slept: what waits for a moment waits by a clock that knows of
 //! neither, and would be late by as much.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures::{Stream, stream};
+use jiff::Timestamp;
+use tokio::sync::Notify;
 
-/// How often the two clocks are compared. Costs nothing that can be measured, and bounds how late anything is.
+/// How often the two clocks are compared at least. Costs nothing that can be measured, and bounds how late anything is.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A clock that is held right by a time service moves by less than this.
 const TOLERATED: Duration = Duration::from_secs(2);
 
-/// Gives an item whenever the clock of the wall went otherwise than the one that cannot be set.
-pub fn jumps() -> impl Stream<Item = ()> + Send + Sync {
-    jumps_of(|| (SystemTime::now(), Instant::now()))
+/// The clock of the wall, and the one that cannot be set.
+type Clocks = (SystemTime, Instant);
+
+/// What time it is. Who acts by a time asks here: a clock that is wrong for a moment only is noticed where somebody did.
+pub struct Clock {
+    read: Box<dyn Fn() -> Clocks + Send + Sync>,
+    last: Mutex<Clocks>,
+    set: Notify,
 }
 
-/// The same by these two clocks.
-fn jumps_of(
-    clocks: impl Fn() -> (SystemTime, Instant) + Copy + Send + Sync,
-) -> impl Stream<Item = ()> + Send + Sync {
-    stream::unfold(clocks(), move |mut last| async move {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let (before, now) = (last, clocks());
-            last = now;
-            if jumped(before.0, now.0, now.1.duration_since(before.1)) {
-                tracing::warn!("the clock was set, or the machine slept: all policies are looked at again");
-                return Some(((), last));
-            }
+impl Default for Clock {
+    fn default() -> Self {
+        Self::reading(|| (SystemTime::now(), Instant::now()))
+    }
+}
+
+impl Clock {
+    fn reading(read: impl Fn() -> Clocks + Send + Sync + 'static) -> Self {
+        Self { last: Mutex::new(read()), read: Box::new(read), set: Notify::new() }
+    }
+
+    /// The time by the wall's clock.
+    pub fn now(&self) -> Timestamp {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.read)();
+        let before = std::mem::replace(&mut *last, now);
+        if jumped(before.0, now.0, now.1.saturating_duration_since(before.1)) {
+            self.set.notify_one();
         }
-    })
+        Timestamp::try_from(now.0).unwrap_or_default()
+    }
+
+    /// Gives an item whenever the clock of the wall went otherwise than the one that cannot be set.
+    pub fn jumps(self: Arc<Self>) -> impl Stream<Item = ()> + Send + Sync {
+        stream::unfold(self, |clock| async move {
+            while tokio::time::timeout(LOOK_EVERY, clock.set.notified()).await.is_err() {
+                clock.now();
+            }
+            tracing::warn!("the clock was set, or the machine slept: all policies are looked at again");
+            Some(((), clock))
+        })
+    }
 }
 
 /// Whether the wall's clock went from `before` to `now` while `passed` went by.
@@ -51,26 +78,39 @@ mod tests {
 
     use super::*;
 
-    /// The wall's clock is set by an hour in the third half minute, and by another one in the fifth.
-    #[tokio::test(start_paused = true)]
-    async fn everything_is_looked_at_once_for_each_time_that_the_clock_was_set() {
+    /// Clocks that go on by half a minute at each look, the wall's being ahead by so many hours then.
+    fn clock(hours: &'static [u64]) -> Arc<Clock> {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
         let looks = AtomicU64::new(0);
-        let clocks = || {
-            let look = looks.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Clock::reading(move || {
+            let look = usize::try_from(looks.fetch_add(1, Ordering::Relaxed)).unwrap();
             let passed = LOOK_EVERY * u32::try_from(look).unwrap();
-            let set = Duration::from_hours([0, 0, 0, 1, 1, 2][usize::try_from(look).unwrap().min(5)]);
+            let set = Duration::from_hours(*hours.get(look).unwrap_or(hours.last().unwrap()));
             (begun.0 + passed + set, begun.1 + passed)
-        };
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_looked_at_once_for_each_time_that_the_clock_was_set() {
         let started = time::Instant::now();
-        let mut jumps = pin!(jumps_of(&clocks));
-        assert_eq!(looks.load(Ordering::Relaxed), 1, "it begins before anybody waits for it");
+        let mut jumps = pin!(clock(&[0, 0, 0, 1, 1, 2]).jumps());
         for half_minutes in [3, 5] {
             assert_eq!(jumps.next().await, Some(()));
             assert_eq!(started.elapsed().as_secs() / LOOK_EVERY.as_secs(), half_minutes);
         }
         let day = time::timeout(Duration::from_hours(24), jumps.next()).await;
         assert!(day.is_err(), "a clock that goes as it should wakes nobody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_time_that_somebody_was_told_is_noticed_though_it_is_right_again() {
+        let clock = clock(&[0, 5, 0]);
+        let mut jumps = pin!(clock.clone().jumps());
+        assert_eq!(clock.now().as_second(), 5 * 3600 + 30);
+        assert_eq!(clock.now().as_second(), 60);
+        assert_eq!(jumps.next().await, Some(()));
+        let day = time::timeout(Duration::from_hours(24), jumps.next()).await;
+        assert!(day.is_err(), "once is enough");
     }
 
     #[test]

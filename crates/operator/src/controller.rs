@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{self, Requested},
     client::CallError,
-    clock, cron_job,
+    clock::Clock,
+    cron_job,
     events::Events,
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
@@ -61,6 +62,7 @@ struct Context {
     listed: [Arc<SetOnce<()>>; 3],
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
     reconciles: Reconciles,
+    clock: Arc<Clock>,
 }
 
 /// What a controller shares with the ops endpoint.
@@ -122,6 +124,7 @@ pub async fn run(
         listed: Default::default(),
         failures: Mutex::default(),
         reconciles,
+        clock: Arc::default(),
     });
     let [cron_jobs, jobs, pods] = [(); 3].map(|()| (context.clone(), Relisting::default()));
     let results = Controller::for_stream(changed, store.clone())
@@ -139,7 +142,7 @@ pub async fn run(
             move |event| context.children.note_pod(event, &mut listed)
         }))
         .reconcile_all_on(stream::once(future::ready(()))) // What changed before this replica led.
-        .reconcile_all_on(clock::jumps())
+        .reconcile_all_on(context.clock.clone().jumps())
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());
     let work = pin!(results.for_each(|result| {
@@ -203,7 +206,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
             Err(error) => failed = Some(error),
         }
     }
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let namespace = policy.namespace().unwrap_or_default();
     let silent = warnings::explain(&context.client, &namespace, &mut observed, now).await;
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);

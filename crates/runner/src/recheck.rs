@@ -2,16 +2,20 @@
 //!
 //! How it went is written beside the set: the newest check decides whether the set counts.
 
+mod finding;
+mod tally;
+
 use domain::{
     catalog::{Catalog, SetState},
     manifest::{self, Artifact, Check, CheckResult, Content, Level, Manifest, PolicyIdentity},
     reason::Reason,
-    report::{self, ScrubOutcome, Stage},
+    report::Stage,
     scrub::{Queue, Scrubbable},
-    size,
 };
 use jiff::{SignedDuration, Timestamp};
 
+use self::tally::Checked;
+pub use self::{finding::Finding, tally::Tally};
 use crate::{
     args::{ScrubArgs, StoredArgs},
     pg::archive::ArchiveError,
@@ -72,102 +76,6 @@ impl RecheckError {
             Self::NoSet { .. } => Reason::InvalidConfiguration,
             Self::Damaged { .. } => Reason::CopyDamaged,
             Self::Unchecked { first, .. } => first.reason(),
-        }
-    }
-}
-
-/// What is wrong with a set, or why that could not be found out.
-#[derive(Debug, thiserror::Error)]
-pub enum Finding {
-    /// With one of the files that its manifest names.
-    #[error(transparent)]
-    File(#[from] VerifyError),
-    /// With the manifest itself, or with what was written beside it.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-}
-
-impl Finding {
-    /// The reason word.
-    fn reason(&self) -> Reason {
-        match self {
-            Self::File(error) => error.reason(),
-            Self::Unreadable(error) => error.reason(),
-        }
-    }
-
-    /// Whether the stored bytes themselves are at fault. Where they are those that were written, whatever pg_restore has
-    /// against them is its own (an old version, no memory): nobody may lose a copy for that. Nor for a store that does not
-    /// answer.
-    fn is_damage(&self) -> bool {
-        match self {
-            Self::File(VerifyError::Differs { .. } | VerifyError::Gone { .. }) => true,
-            Self::File(VerifyError::Store(error)) => error.is_damage(),
-            Self::File(_) => false,
-            Self::Unreadable(error) => error.is_damage(),
-        }
-    }
-
-    /// Whether it is so for good. A device that gives an error may be a share on the network that was away: that is said,
-    /// and the set goes on to count for those who remove others.
-    fn is_certain(&self) -> bool {
-        !matches!(self, Self::File(VerifyError::Store(_)))
-    }
-
-    /// Whether it would come of any other set alike.
-    fn is_of_all(&self) -> bool {
-        match self {
-            Self::File(VerifyError::Archive { source: ArchiveError::Start(_), .. }) => true,
-            Self::File(VerifyError::Store(error)) | Self::Unreadable(Unreadable::Store(error)) => {
-                error.is_of_the_whole_store()
-            }
-            _ => false,
-        }
-    }
-}
-
-impl From<StoreError> for Finding {
-    fn from(error: StoreError) -> Self {
-        VerifyError::from(error).into()
-    }
-}
-
-/// How the sets stand that were read.
-#[derive(Debug, Default)]
-pub struct Tally {
-    passed: usize,
-    damaged: Vec<(String, Finding)>,
-    unchecked: Vec<(String, Finding)>,
-    bytes_read: u64,
-    /// Why it could not be written down that a set is damaged.
-    unwritten: Option<StoreError>,
-}
-
-impl Tally {
-    /// What a report says of it.
-    pub fn outcome(&self) -> ScrubOutcome {
-        let count = |sets: usize| u32::try_from(sets).unwrap_or(u32::MAX);
-        ScrubOutcome {
-            passed: count(self.passed),
-            damaged: self.damaged.iter().map(|(set, _)| set.clone()).take(report::DAMAGED_LIMIT).collect(),
-            unchecked: count(self.unchecked.len()),
-            bytes_read: self.bytes_read,
-        }
-    }
-
-    /// Whether all is well.
-    pub fn verdict(self) -> Result<(), RecheckError> {
-        let (damaged, unchecked) = (self.damaged.len(), self.unchecked.len());
-        let checked = self.passed + damaged + unchecked;
-        if let Some((set, first)) = self.damaged.into_iter().next() {
-            let unwritten = self.unwritten.map(Box::new);
-            return Err(RecheckError::Damaged { damaged, checked, set, first: first.into(), unwritten });
-        }
-        match self.unchecked.into_iter().next() {
-            Some((set, first)) => {
-                Err(RecheckError::Unchecked { unchecked, checked, set, first: first.into() })
-            }
-            None => Ok(()),
         }
     }
 }
@@ -263,54 +171,6 @@ pub async fn read_share(
         }
     }
     Ok(())
-}
-
-/// How a set stands.
-enum Checked {
-    /// As it was written.
-    Passed(ReadBack),
-    /// Another run removed it meanwhile.
-    Removed,
-    /// Its bytes are not those that were written.
-    Damaged(Finding),
-    /// That could not be found out.
-    Unchecked(Finding),
-}
-
-impl Checked {
-    fn of(wrong: Finding) -> Self {
-        if wrong.is_damage() { Self::Damaged(wrong) } else { Self::Unchecked(wrong) }
-    }
-}
-
-impl Tally {
-    /// Counts a set, and prints a line for it.
-    fn add(&mut self, id: &str, checked: Checked) {
-        match checked {
-            Checked::Passed(read) => {
-                println!("{id}  {}, as it was written", size::human(read.size));
-                self.passed += 1;
-                self.bytes_read += read.size;
-            }
-            Checked::Removed => println!("{id}  was removed meanwhile"),
-            Checked::Damaged(wrong) => {
-                println!("{id}  FAILED: {wrong}");
-                self.damaged.push((id.to_owned(), wrong));
-            }
-            Checked::Unchecked(wrong) => {
-                println!("{id}  not checked: {wrong}");
-                self.unchecked.push((id.to_owned(), wrong));
-            }
-        }
-    }
-
-    /// Keeps in mind that a finding could not be written down beside its set.
-    fn note(&mut self, written: Result<(), StoreError>) {
-        if let Err(error) = written {
-            println!("that could not be written down: {error}");
-            self.unwritten.get_or_insert(error);
-        }
-    }
 }
 
 /// Reads a set, and writes down what came of it. Whether damage could be written down comes apart: it is damage all the same.

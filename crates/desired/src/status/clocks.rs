@@ -22,6 +22,11 @@ pub fn can_be(at: Timestamp, now: Timestamp) -> bool {
     at <= now.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
+/// From when on it can, if not yet.
+pub fn believed_at(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    at.checked_sub(SKEW).ok().filter(|_| !can_be(at, now))
+}
+
 /// Sets back to `now` since when things are so in a status, where the operator's clock was ahead when it wrote that: nothing
 /// would be overdue until then.
 pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {

@@ -65,7 +65,7 @@ pub fn health(
         let message = format!("{job} cannot start: the API server refuses it: {words}; {copy}");
         return fixed(Truth::False, Reason::Refused, message);
     }
-    let ended = newest_ended(status, now);
+    let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.
     let is_newest = |run: &&Judged<'_>| {
         let start = (run.start, &run.observed.job);
@@ -78,7 +78,7 @@ pub fn health(
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    if let Some(bad) = newest_failed(status, now).or_else(|| newest_damaged(status)) {
+    if let Some(bad) = newest_failed(status).or_else(|| newest_damaged(status)) {
         return bad;
     }
     let due = due(policy, status, now);
@@ -91,22 +91,15 @@ pub fn health(
     health
 }
 
-/// The newest run that ended. One that was started while the cluster's clock was ahead says nothing of those of today, unless
-/// all are ahead: then it is the operator's clock that is wrong.
-fn newest_ended(status: &BackupPolicyStatus, now: Timestamp) -> Option<&RunStatus> {
-    let history = &status.history;
-    history.iter().find(|run| clocks::can_be(run.start_time.0, now)).or(history.first())
-}
-
 /// The newest run that ended has failed: that is so whatever the policy says by now.
-pub fn newest_failed(status: &BackupPolicyStatus, now: Timestamp) -> Option<Health> {
+pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let acknowledged = |copy: &BackupStatus| copy.verification.as_deref() == Some(record::ACKNOWLEDGED);
     let is_settled = |run: &&RunStatus| {
         status.last_success.as_ref().is_some_and(|copy| copy.job == run.id)
             || status.last_backup.as_ref().is_some_and(|last| last.job == run.id && acknowledged(last))
     };
     let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.word();
-    let newest = newest_ended(status, now).filter(|run| run.result == RunResult::Failed);
+    let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
     let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
     if suspicious(&run) {
         let words = one_line(&events::why(run, status));
@@ -179,15 +172,26 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
 /// before its snapshot. One that was taken while the cluster's clock was ahead would serve all slots until then: the newest
 /// of the runs that are known besides stands in for it.
 fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-    let last = status.last_success.as_ref()?;
-    let taken = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
-    let served = last.scheduled_time.as_ref().map_or(taken, |slot| slot.0);
+    let (served, taken) = told(status)?;
     if clocks::can_be(taken.max(served), now) {
         return Some((served, taken));
     }
     let is_good =
         |run: &&RunStatus| run.result == RunResult::Succeeded && clocks::can_be(run.start_time.0, now);
     status.history.iter().find(is_good).map(|run| (run.start_time.0, run.start_time.0))
+}
+
+/// The same, as it was told.
+fn told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
+    let last = status.last_success.as_ref()?;
+    let taken = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
+    Some((last.scheduled_time.as_ref().map_or(taken, |slot| slot.0), taken))
+}
+
+/// When the newest verified copy will count, which by its time cannot be yet.
+pub fn believed_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
+    let (served, taken) = told(status)?;
+    clocks::believed_at(taken.max(served), now)
 }
 
 impl Due {

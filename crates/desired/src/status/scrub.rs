@@ -13,7 +13,6 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    clocks,
     condition::{Conditions, Truth},
     run::Judged,
     since,
@@ -143,7 +142,6 @@ pub fn health(
     }
     let since = status.scrub_schedule.as_ref().and_then(|known| known.schedule_since.as_ref());
     let served = last.and_then(|scrub| scrub.scheduled_time.as_ref().or(scrub.start_time.as_ref()));
-    let served = served.filter(|at| clocks::can_be(at.0, now));
     let since = [since, served].into_iter().flatten().map(|time| time.0).max().unwrap_or(now);
     let longest =
         last.and_then(|scrub| scrub.duration_seconds).unwrap_or_default().clamp(0.0, LONGEST_SECONDS);

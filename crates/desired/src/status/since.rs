@@ -65,9 +65,14 @@ fn found_before_a_change<'a>(
         let at = change.timestamp();
         Some((at.checked_sub(DAY).ok()?, at.checked_add(DAY).ok()?))
     });
-    days.filter(move |(before, _)| *before <= now).filter_map(move |(before, after)| {
-        let slots = successors(schedule.after(zone, before), |slot| schedule.after(zone, *slot));
-        let mut slots = slots.skip_while(|slot| *slot <= after.min(now));
-        slots.next().filter(|slot| *slot > now)
-    })
+    // What was found before a change that is two slots ago has passed, too.
+    let second = move |after| schedule.after(zone, schedule.after(zone, after)?);
+    let is_ahead = move |after| second(after).is_none_or(|slot| slot > now);
+    days.filter(move |(before, after)| *before <= now && is_ahead(*after)).filter_map(
+        move |(before, after)| {
+            let slots = successors(schedule.after(zone, before), |slot| schedule.after(zone, *slot));
+            let mut slots = slots.skip_while(|slot| *slot <= after.min(now));
+            slots.next().filter(|slot| *slot > now)
+        },
+    )
 }

@@ -57,6 +57,7 @@ fn context() -> Arc<Context> {
         listed,
         failures: Mutex::default(),
         reconciles: Reconciles::default(),
+        clock: Arc::default(),
     })
 }
 

@@ -168,7 +168,7 @@ fn standing(policy: &Overview) -> Markup {
 }
 
 /// The age of the newest copy that is known to be good, and what the newest one is where that is another. The objective is for
-/// the newest that counts, as in the policy's condition; a damaged one counts for nothing.
+/// the newest that counts, or for the last good one where that is damaged.
 fn verified(policy: &Overview, now: Timestamp) -> Markup {
     let counts = policy.last_success.as_ref();
     let good = policy.last_verified_time;
