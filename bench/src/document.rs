@@ -33,8 +33,9 @@ pub struct Goal {
 }
 
 impl Goal {
+    /// Of the number that is shown.
     fn verdict(&self) -> &'static str {
-        match self.measured {
+        match (self.measured * 100.0).round() / 100.0 {
             measured if measured <= self.wanted => "reached",
             measured if measured <= self.limit => "missed, within the limit",
             _ => "**missed**",

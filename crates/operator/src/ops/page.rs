@@ -210,11 +210,14 @@ fn newest(copy: &Copy, now: Timestamp) -> Markup {
     html! { span.note { "newest copy, " (old) " ago: " (found) } }
 }
 
+/// Those that count. A policy that does not ask for more has them stored and no more.
 fn copies(policy: &Overview) -> Markup {
+    let newest = policy.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
+    let counts = if newest == Some("Stored") { " stored" } else { " verified" };
     html! {
         @match policy.copies {
             Some(copies) => {
-                (copies.verified) " verified"
+                (copies.verified) (counts)
                 @if copies.suspicious > 0 { " " strong.waiting { (copies.suspicious) " suspicious" } }
                 @if copies.failed() > 0 { " " strong.waiting { (copies.failed()) " damaged" } }
                 span.fine { (size::human(copies.size_bytes)) " in all" }

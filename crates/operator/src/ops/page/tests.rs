@@ -134,6 +134,7 @@ fn a_newest_copy_that_is_only_stored_or_was_found_damaged_is_not_shown_as_verifi
     let stored = unread("Stored", Some(53), 26);
     assert!(stored.contains("2 d 5 h ago</time>"), "{stored}");
     assert!(stored.contains("newest copy, 5 h ago: only stored"), "{stored}");
+    assert!(stored.contains("14 stored") && !stored.contains("14 verified"), "{stored}");
     assert!(!stored.contains(">5 h ago<"), "{stored}");
     let damaged = unread("Damaged", None, 26);
     assert!(damaged.contains("none known") && !damaged.contains(" ago</time>"), "{damaged}");
