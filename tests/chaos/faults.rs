@@ -10,11 +10,11 @@ use k8s_openapi::{
         batch::v1::{CronJob, Job},
         core::v1::Pod,
     },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps},
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
 };
 use pgbackup_tests::{Env, Operator, Policy, env::NEW_YEAR};
 use serde_json::json;
@@ -32,6 +32,9 @@ const PAUSE: usize = 2000;
 
 /// Schedules that policies get; the second never comes, which only the operator can see.
 const SCHEDULES: [&str; 3] = [NEW_YEAR, "0 0 30 2 *", "H 5 1 1 *"];
+
+/// A field of the status that an older definition may not have.
+const LATER_FIELD: &str = "overdueTime";
 
 /// All that can go wrong.
 const FAULTS: [Fault; 17] = [
@@ -82,6 +85,8 @@ pub struct Chaos {
     /// The last token that each policy was asked with.
     pub requests: BTreeMap<String, String>,
     clock: Clock,
+    /// What an older definition does not have.
+    later_field: Option<JSONSchemaProps>,
     chance: Chance,
     struck: BTreeMap<String, u32>,
     failed: u32,
@@ -91,7 +96,7 @@ impl Chaos {
     /// Nothing has gone wrong yet.
     pub fn new(env: Env, operator: Operator, clock: Clock, policies: Vec<Policy>, chance: Chance) -> Self {
         let (requests, struck) = Default::default();
-        Self { env, operator, policies, requests, clock, chance, struck, failed: 0 }
+        Self { env, operator, policies, requests, clock, later_field: None, chance, struck, failed: 0 }
     }
 
     /// One thing goes wrong, and maybe a pause follows. The API server may be away, so what fails here is no news.
@@ -148,7 +153,10 @@ impl Chaos {
             Fault::Request => self.request().await,
             Fault::DeleteJob => self.delete_job().await,
             Fault::Drain => self.drain().await,
-            Fault::ChangeDefinition => self.change_definition().await,
+            Fault::ChangeDefinition => {
+                let older = self.chance.below(2) == 0;
+                self.define(older).await
+            }
             Fault::SetClock => self.clock.jump(&mut self.chance).await,
         }
     }
@@ -241,18 +249,30 @@ impl Chaos {
     }
 
     /// The API server serves the resource anew, which ends every watch of it.
-    async fn change_definition(&mut self) -> Result<()> {
+    /// A version's definition is applied: ours, or an older one, which prunes what it does not know of a status.
+    async fn define(&mut self, older: bool) -> Result<()> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.env.client.clone());
-        let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/description";
+        let mut definition = definitions.get("backuppolicies.pgbackup.dev").await?;
+        let schema = definition.spec.versions.first_mut().and_then(|version| version.schema.as_mut());
+        let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut()).context("a schema")?;
+        let status = properties.get_mut("status").and_then(|status| status.properties.as_mut());
+        let status = status.context("a status")?;
+        if let Some(field) = status.remove(LATER_FIELD) {
+            self.later_field = Some(field);
+        }
+        if !older {
+            let field = self.later_field.clone().context("the field should have been there once")?;
+            status.insert(LATER_FIELD.to_owned(), field);
+        }
         let words = format!("What is wanted ({}).", self.chance.below(1_000_000));
-        let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": words}]))?;
-        let changed = definitions
-            .patch("backuppolicies.pgbackup.dev", &PatchParams::default(), &Patch::<()>::Json(patch))
-            .await;
-        changed.map(drop).map_err(Into::into)
+        properties.get_mut("spec").context("a spec")?.description = Some(words);
+        let replaced =
+            definitions.replace("backuppolicies.pgbackup.dev", &PostParams::default(), &definition).await;
+        replaced.map(drop).map_err(Into::into)
     }
 
-    /// Takes back what would go on: storms, a closed node, a wrong clock, a second replica. Policies that cannot work, or
+    /// Takes back what would go on: storms, a closed node, a wrong clock, an older definition, a second replica. Policies that cannot work, or
     /// rest, are corrected.
     pub async fn calm(&mut self) -> Result<()> {
         for storm in [Storm::TooManyRequests, Storm::InternalError] {
@@ -260,6 +280,7 @@ impl Chaos {
         }
         self.env.cluster_kubectl(&["uncordon", self.env.node()], "")?;
         self.clock.set(0).await?;
+        self.define(false).await?;
         self.operator.scale(1).await?;
         for policy in &self.policies {
             let stands = self.env.api::<BackupPolicy>().get(&policy.name).await?.spec;
