@@ -172,7 +172,7 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
 /// before its snapshot. One that was taken while the cluster's clock was ahead would serve all slots until then: the newest
 /// of the runs that are known besides stands in for it.
 fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-    let (served, taken) = told(status)?;
+    let (served, taken) = as_told(status)?;
     if clocks::can_be(taken.max(served), now) {
         return Some((served, taken));
     }
@@ -182,7 +182,7 @@ fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Tim
 }
 
 /// The same, as it was told.
-fn told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
+fn as_told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
     let last = status.last_success.as_ref()?;
     let taken = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
     Some((last.scheduled_time.as_ref().map_or(taken, |slot| slot.0), taken))
@@ -190,7 +190,7 @@ fn told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
 
 /// When the newest verified copy will count, which by its time cannot be yet.
 pub fn believed_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
-    let (served, taken) = told(status)?;
+    let (served, taken) = as_told(status)?;
     clocks::believed_at(taken.max(served), now)
 }
 
