@@ -48,7 +48,7 @@ demo-down: ## Remove the demo and its cluster
 ##@ Test it
 
 .PHONY: test
-test: check unit e2e ## All there is: what CI runs (root; half an hour, the first time a little more)
+test: check unit e2e demo-test ## All there is: what CI runs (root; half an hour, the first time a little more)
 
 .PHONY: check
 check: fmt lint boundaries fresh ## Format, lints, who may depend on what, generated files
@@ -67,6 +67,10 @@ unit: toolchain ## Unit, property and golden tests: the inner loop
 .PHONY: e2e
 e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
 	@tests/with-cluster tests/end-to-end $(TEST)
+
+.PHONY: demo-test
+demo-test: images test-images ## The demo, to its end and removed again (root; a minute)
+	@status=0; examples/demo/demo up || status=$$?; examples/demo/demo down; exit $$status
 
 .PHONY: chaos
 chaos: images test-images ## Everything goes wrong for some minutes, on a real Kubernetes (root; CHAOS_SECONDS, CHAOS_SEED)
