@@ -39,10 +39,19 @@ impl Clock {
 
     /// The time by the wall's clock.
     pub fn now(&self) -> Timestamp {
+        self.compare(false)
+    }
+
+    /// Compares the clocks with what they were when this half minute began, and begins another if it is over. Not with what
+    /// they were at the last question: where many ask, a clock that is moved slowly would never be noticed.
+    fn compare(&self, half_minute_is_over: bool) -> Timestamp {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.read)();
-        let before = std::mem::replace(&mut *last, now);
-        if jumped(before.0, now.0, now.1.saturating_duration_since(before.1)) {
+        let jumped = jumped(last.0, now.0, now.1.saturating_duration_since(last.1));
+        if jumped || half_minute_is_over {
+            *last = now;
+        }
+        if jumped {
             self.set.notify_one();
         }
         Timestamp::try_from(now.0).unwrap_or_default()
@@ -52,7 +61,7 @@ impl Clock {
     pub fn jumps(self: Arc<Self>) -> impl Stream<Item = ()> + Send + Sync {
         stream::unfold(self, |clock| async move {
             while tokio::time::timeout(LOOK_EVERY, clock.set.notified()).await.is_err() {
-                clock.now();
+                clock.compare(true);
             }
             tracing::warn!("the clock was set, or the machine slept: all policies are looked at again");
             Some(((), clock))
@@ -111,6 +120,21 @@ mod tests {
         assert_eq!(jumps.next().await, Some(()));
         let day = time::timeout(Duration::from_hours(24), jumps.next()).await;
         assert!(day.is_err(), "once is enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_moved_slowly_is_noticed_however_many_ask() {
+        let begun = (SystemTime::UNIX_EPOCH, Instant::now());
+        let looks = AtomicU64::new(0);
+        // A second at each look, and the wall's clock goes by a tenth more.
+        let clock = Clock::reading(move || {
+            let passed = Duration::from_secs(looks.fetch_add(1, Ordering::Relaxed));
+            (begun.0 + passed + passed / 10, begun.1 + passed)
+        });
+        for _ in 0..25 {
+            clock.now();
+        }
+        time::timeout(LOOK_EVERY, clock.set.notified()).await.expect("it is more than two seconds ahead");
     }
 
     #[test]
