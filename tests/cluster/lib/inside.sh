@@ -93,10 +93,17 @@ start_api_server() {
     --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged
 }
 
+# Asked as the kubelet asks it, an empty message by gRPC: containerd answers others before it is ready for that.
+runtime_ready() {
+  printf '\0\0\0\0\0' | curl -sf --max-time 2 --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
+    --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- --dump-header - --output /dev/null \
+    http://localhost/runtime.v1.RuntimeService/Version | grep -q '^grpc-status: 0'
+}
+
 start_kubelet() {
   # It keeps trying until the API server answers, but gives up at once without
   # its container runtime.
-  until_true 60 "$NODE_DIR/bin/ctr" version
+  until_true 60 runtime_ready
   component kubelet "$NODE_DIR/bin/kubelet" --config "$NODE_DIR/config/kubelet.yaml" \
     --kubeconfig "$NODE_DIR/config/kubelet.kubeconfig" --hostname-override "$CLUSTER_NAME" --node-ip "$NODE_IP"
 }
