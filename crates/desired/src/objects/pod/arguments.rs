@@ -9,7 +9,6 @@ use crate::validate::{ValidDump, ValidPolicy};
 /// Those of a backup.
 pub fn backup(policy: &ValidPolicy) -> Vec<String> {
     let ValidPolicy {
-        identity,
         time_zone,
         include,
         exclude,
@@ -33,14 +32,8 @@ pub fn backup(policy: &ValidPolicy) -> Vec<String> {
         VerificationLevel::Archive => "archive",
         VerificationLevel::Counts => "counts",
     };
-    let mut arguments = vec!["backup".to_owned()];
-    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
-    option("namespace", &identity.namespace);
-    option("policy", &identity.name);
-    option("policy-uid", &identity.uid);
-    for (name, value) in store::options(policy) {
-        option(name, &value);
-    }
+    let mut arguments = command("backup", policy);
+    let mut option = |name: &str, value: &str| arguments.push(option(name, value));
     option("time-zone", time_zone);
     for pattern in include {
         option("include", pattern);
@@ -96,20 +89,29 @@ pub fn backup(policy: &ValidPolicy) -> Vec<String> {
 
 /// Those of a scrub.
 pub fn scrub(policy: &ValidPolicy) -> Vec<String> {
-    let ValidPolicy { identity, scrub, .. } = policy;
-    let mut arguments = vec!["scrub".to_owned()];
-    let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={}", literal(value)));
-    option("namespace", &identity.namespace);
-    option("policy", &identity.name);
-    option("policy-uid", &identity.uid);
-    for (name, value) in store::options(policy) {
-        option(name, &value);
-    }
-    if let Some(scrub) = scrub {
-        option("share", &scrub.share.to_string());
+    let mut arguments = command("scrub", policy);
+    if let Some(scrub) = &policy.scrub {
+        arguments.push(option("share", &scrub.share.to_string()));
     }
     arguments.extend(store::path_style(policy).then(|| "--s3-path-style".to_owned()));
     arguments
+}
+
+/// The command, whose copies it is about, and where they are.
+fn command(name: &str, policy: &ValidPolicy) -> Vec<String> {
+    let identity = &policy.identity;
+    let whose = [
+        option("namespace", &identity.namespace),
+        option("policy", &identity.name),
+        option("policy-uid", &identity.uid),
+    ];
+    let store = store::options(policy);
+    let place = store.iter().map(|(name, value)| option(name, value));
+    [name.to_owned()].into_iter().chain(whose).chain(place).collect()
+}
+
+fn option(name: &str, value: &str) -> String {
+    format!("--{name}={}", literal(value))
 }
 
 /// pg_dump's own way of saying it: `zstd:1`.
