@@ -69,7 +69,7 @@ e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=wo
 	@tests/with-cluster tests/end-to-end $(TEST)
 
 .PHONY: demo-test
-demo-test: images test-images ## The demo, to its end and removed again (root; a minute)
+demo-test: ## The demo, to its end and removed again (root; a minute)
 	@status=0; examples/demo/demo up || status=$$?; examples/demo/demo down; exit $$status
 
 .PHONY: chaos

@@ -272,8 +272,8 @@ impl Chaos {
         replaced.map(drop).map_err(Into::into)
     }
 
-    /// Takes back what would go on: storms, a closed node, a wrong clock, an older definition, a second replica. Policies that cannot work, or
-    /// rest, are corrected.
+    /// Takes back what would go on: storms, a closed node, a wrong clock, an older definition, a second replica. Policies
+    /// that cannot work, or rest, are corrected.
     pub async fn calm(&mut self) -> Result<()> {
         for storm in [Storm::TooManyRequests, Storm::InternalError] {
             storm.end(&self.env)?;
