@@ -18,7 +18,7 @@ use archive::{
     toc::Toc,
 };
 use domain::{
-    catalog::{Catalog, CatalogSet, SetState},
+    catalog::{BackupState, Catalog, CatalogBackup},
     manifest::{Content, Manifest, TABLES_INLINE},
     name,
     report::RunReport,
@@ -99,39 +99,40 @@ pub fn retention(data: &[u8]) {
     } else if let Ok(within) = format!("{amount}d").parse() {
         rules.keep_within.insert(bucket, within);
     }
-    let sets: Vec<CatalogSet> = copies.chunks_exact(3).enumerate().map(|(at, copy)| set(at, copy)).collect();
-    let catalog = Catalog::new("uid", sets.clone()).seen_at(NOW);
+    let backups: Vec<CatalogBackup> =
+        copies.chunks_exact(3).enumerate().map(|(at, copy)| backup(at, copy)).collect();
+    let catalog = Catalog::new("uid", backups.clone()).seen_at(NOW);
     let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
 
     let deleted: BTreeSet<&str> = plan.delete.iter().map(|gone| gone.id.as_str()).collect();
-    assert_eq!(plan.keep.len() + deleted.len(), sets.len(), "each copy is kept or deleted");
+    assert_eq!(plan.keep.len() + deleted.len(), backups.len(), "each copy is kept or deleted");
     if let Some(newest) = catalog.verified().next() {
         assert!(!deleted.contains(newest.id.as_str()), "the newest verified copy is lost");
     }
     // What a row settles is written down before any of it goes.
-    let settle = |mut set: CatalogSet| {
-        if catalog.settled().contains(&set.id) {
-            set.state = SetState::Verified;
+    let settle = |mut backup: CatalogBackup| {
+        if catalog.settled().contains(&backup.id) {
+            backup.state = BackupState::Verified;
         }
-        set
+        backup
     };
-    let kept: Vec<CatalogSet> =
-        sets.into_iter().map(settle).filter(|set| !deleted.contains(set.id.as_str())).collect();
+    let kept: Vec<CatalogBackup> =
+        backups.into_iter().map(settle).filter(|backup| !deleted.contains(backup.id.as_str())).collect();
     let again = retention::plan(&Catalog::new("uid", kept).seen_at(NOW), &rules, &TimeZone::UTC, None);
     assert!(again.delete.is_empty(), "{again:?}");
 }
 
-fn set(at: usize, copy: &[u8]) -> CatalogSet {
+fn backup(at: usize, copy: &[u8]) -> CatalogBackup {
     let hours = i64::from(copy[0]) * 256 + i64::from(copy[1]);
-    CatalogSet {
+    CatalogBackup {
         id: format!("set-{at}"),
         policy_uid: if copy[2] & 8 == 0 { "uid".to_owned() } else { "other".to_owned() },
         // A wrong clock dates copies into the future.
         snapshot_time: if copy[2] & 32 == 0 { NOW - hours.hours() } else { NOW + hours.hours() },
         state: match copy[2] % 3 {
-            0 => SetState::Verified,
-            1 => SetState::Suspicious,
-            _ => SetState::Failed,
+            0 => BackupState::Verified,
+            1 => BackupState::Suspicious,
+            _ => BackupState::Failed,
         },
         databases: if copy[2] & 16 == 0 {
             ["a".to_owned()].into()
@@ -157,7 +158,7 @@ pub fn names(data: &[u8]) {
             "{file}"
         );
     }
-    if name::is_set_id(text) {
+    if name::is_backup_id(text) {
         assert!(text.is_ascii() && !text.contains('/'));
     }
     let _ = name::slot("shop-backup", text);
@@ -192,7 +193,7 @@ pub fn catalog(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut found = Vec::new();
     for line in text.lines() {
-        if let Some(manifest) = Manifest::parse(line).filter(|manifest| name::is_set_id(&manifest.id)) {
+        if let Some(manifest) = Manifest::parse(line).filter(|manifest| name::is_backup_id(&manifest.id)) {
             found.push((manifest, Vec::new(), false));
         } else if let Some((_, checks, acknowledged)) = found.last_mut() {
             checks.extend(serde_json::from_str::<domain::manifest::Check>(line));
@@ -201,23 +202,24 @@ pub fn catalog(data: &[u8]) {
     }
     let Some(owner) = found.first().map(|(manifest, ..)| manifest.policy.uid.clone()) else { return };
     // A set is a folder: there are no two of one name.
-    let sets: BTreeMap<String, CatalogSet> = found
+    let backups: BTreeMap<String, CatalogBackup> = found
         .iter()
         .map(|(manifest, checks, acknowledged)| {
-            (manifest.id.clone(), CatalogSet::new(manifest, checks, *acknowledged))
+            (manifest.id.clone(), CatalogBackup::new(manifest, checks, *acknowledged))
         })
         .collect();
-    let catalog = Catalog::new(&owner, sets.values().cloned().collect()).seen_at(NOW);
-    assert_eq!(Catalog::new(&owner, sets.into_values().rev().collect()).seen_at(NOW), catalog);
-    assert!(catalog.sets().is_sorted_by(|a, b| a.snapshot_time >= b.snapshot_time));
+    let catalog = Catalog::new(&owner, backups.values().cloned().collect()).seen_at(NOW);
+    assert_eq!(Catalog::new(&owner, backups.into_values().rev().collect()).seen_at(NOW), catalog);
+    assert!(catalog.backups().is_sorted_by(|a, b| a.snapshot_time >= b.snapshot_time));
     let retained = catalog.retained();
-    assert!(retained.verified + retained.suspicious <= retained.sets);
-    assert!(catalog.own().all(|set| set.size_bytes <= retained.bytes));
+    assert!(retained.verified + retained.suspicious <= retained.backups);
+    assert!(catalog.own().all(|backup| backup.size_bytes <= retained.bytes));
 
     let rules = Rules { keep: [(Bucket::Last, retention::Count::Newest(1))].into(), ..Rules::default() };
     let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
-    let mut stays = catalog.sets().iter().filter(|set| !catalog.owns(set)).chain(catalog.verified().next());
-    assert!(stays.all(|set| plan.delete.iter().all(|gone| gone.id != set.id)), "{plan:?}");
+    let mut stays =
+        catalog.backups().iter().filter(|backup| !catalog.owns(backup)).chain(catalog.verified().next());
+    assert!(stays.all(|backup| plan.delete.iter().all(|gone| gone.id != backup.id)), "{plan:?}");
 }
 
 /// Manifests, one on each line: the first is a new copy, the others those before it. A copy like the one before it is not
@@ -241,7 +243,7 @@ pub fn report(data: &[u8]) {
     let Some(report) = str::from_utf8(data).ok().and_then(RunReport::parse) else { return };
     // What Kubernetes gives to a run is short, and the rest is our own.
     let given = [&report.run.job, &report.run.job_uid];
-    let ours = report.set.iter().flat_map(|set| [&set.id, &set.manifest_sha256]);
+    let ours = report.backup.iter().flat_map(|backup| [&backup.id, &backup.manifest_sha256]);
     if given.into_iter().chain(ours).any(|text| text.len() > 64 || text.contains(char::is_control)) {
         return;
     }

@@ -8,14 +8,14 @@ use domain::{
     manifest::{self, Manifest},
     reason::Reason,
 };
-use pgbackup_runner::outside;
+use pgbackup_runner::fuzzing;
 
 /// An answer of an object store: its status, two bytes, and its body. It has one of a store's reasons, and words of its
 /// own.
 pub fn answers(data: &[u8]) {
     let [high, low, body @ ..] = data else { return };
     let body = String::from_utf8_lossy(body);
-    let (reason, words) = outside::store_answer(u16::from_be_bytes([*high, *low]), &body);
+    let (reason, words) = fuzzing::store_answer(u16::from_be_bytes([*high, *low]), &body);
     let may_be = [
         Reason::BucketNotFound,
         Reason::ClockSkew,
@@ -29,7 +29,7 @@ pub fn answers(data: &[u8]) {
 
 /// What a client program says when it fails. There is a reason, and it is one that can end a run.
 pub fn words(data: &[u8]) {
-    let (reason, shown) = outside::tool_words(&String::from_utf8_lossy(data));
+    let (reason, shown) = fuzzing::tool_words(&String::from_utf8_lossy(data));
     assert!(reason.exit_code().is_some_and(|code| code != 0), "{reason}");
     assert!(!shown.is_empty() && !shown.contains('\n'), "{shown}");
 }
@@ -37,24 +37,24 @@ pub fn words(data: &[u8]) {
 /// A query of a session that is in the way. Of a long one little is shown, and none of its plain texts.
 pub fn query(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let Some(shown) = outside::query(text) else { return };
+    let Some(shown) = fuzzing::query(text) else { return };
     assert!(shown.chars().count() < 300, "{shown}");
     // What is shown does not depend on a value.
-    let with = |value: &str| outside::query(&format!("SELECT '{value}', {text}"));
+    let with = |value: &str| fuzzing::query(&format!("SELECT '{value}', {text}"));
     assert_eq!(with("secret"), with(""));
 }
 
 /// `repository.json`. Written again it is the same.
 pub fn marker(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let Some(written) = outside::owner_marker(text) else { return };
-    assert_eq!(outside::owner_marker(&written), Some(written));
+    let Some(written) = fuzzing::owner_marker(text) else { return };
+    assert_eq!(fuzzing::owner_marker(&written), Some(written));
 }
 
 /// What is given to `plan --copies`. Each copy is kept or deleted.
 pub fn copies(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let Some(plan) = outside::planned(text, &["--keep-daily=2", "--keep-within=3d"]) else { return };
+    let Some(plan) = fuzzing::planned(text, &["--keep-daily=2", "--keep-within=3d"]) else { return };
     let list = |text: &str, key: &str| {
         let plan: serde_json::Value = serde_json::from_str(text).expect("a plan should be JSON");
         let list = if key.is_empty() { &plan } else { &plan[key] };
@@ -81,7 +81,7 @@ pub fn scrub(data: &[u8]) {
     fs::write(set.join(manifest::SUMS_FILE), sums).expect("a file should be written");
     fs::write(set.join("shop.dump"), "PGDMP").expect("a file should be written");
 
-    let told = outside::scrubbed(root.path());
+    let told = fuzzing::scrubbed(root.path());
 
     assert!(matches!(told, Some((1, 0, 0) | (0, 1, 0) | (0, 0, 1))), "{told:?}");
     let beside = fs::read_dir(root.path()).expect("it should be there").count();

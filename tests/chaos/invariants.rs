@@ -117,22 +117,23 @@ fn time_that_cannot_be(status: &BackupPolicyStatus) -> Option<String> {
         .or_else(|| overdue.map(|health| format!("overdue: {}", health.message)))
 }
 
-/// Of each policy that claims a copy, the store holds it; and no two sets are of one Job.
+/// Of each policy that claims a copy, the store holds it; and no two backups are of one Job.
 async fn statuses_are_true(env: &Env, chaos: &Chaos) -> Result<()> {
     let store = env.store().await?;
     let mut claims = 0;
     for policy in &chaos.policies {
         let Some(claimed) = policy.status().await?.last_success else { continue };
-        let sets = store.sets(policy).await?;
-        let there = sets.iter().any(|set| Some(&set.manifest.id) == claimed.set.as_ref());
+        let backups = store.backups(policy).await?;
+        let there = backups.iter().any(|backup| Some(&backup.manifest.id) == claimed.backup.as_ref());
         // A run that nobody saw is told of by a later one, which does not name its set.
         ensure!(
-            there || claimed.set.is_none(),
-            "{} claims {claimed:?}, and the store has {sets:?}",
+            there || claimed.backup.is_none(),
+            "{} claims {claimed:?}, and the store has {backups:?}",
             policy.name
         );
-        let jobs: BTreeSet<&str> = sets.iter().map(|set| set.manifest.run.job_uid.as_str()).collect();
-        ensure!(jobs.len() == sets.len(), "two sets of one Job: {sets:?}");
+        let jobs: BTreeSet<&str> =
+            backups.iter().map(|backup| backup.manifest.run.job_uid.as_str()).collect();
+        ensure!(jobs.len() == backups.len(), "two backups of one Job: {backups:?}");
         claims += 1;
     }
     ensure!(claims > 0, "no backup was taken: the chaos was too short to say anything");

@@ -45,9 +45,9 @@ fn a_connection_uri_works() -> Result<()> {
             })
             .await?;
         policy.backup("now").await?;
-        let set = store.only_set(&policy).await?;
-        store.check(&set).await?;
-        assert_eq!(set.rows("shop", "goods")?, 100);
+        let backup = store.only_backup(&policy).await?;
+        store.check(&backup).await?;
+        assert_eq!(backup.rows("shop", "goods")?, 100);
         for told in [PASSWORD, ENCODED] {
             let found = store.sh(&format!("grep -rcF -e '{told}' . || true")).await?;
             assert!(found.lines().all(|line| line.ends_with(":0")), "the password is in a file:\n{found}");

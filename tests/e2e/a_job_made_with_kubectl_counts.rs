@@ -17,9 +17,9 @@ fn a_job_made_with_kubectl_counts() -> Result<()> {
         let run = policy.ended("before-the-upgrade").await?;
         assert_eq!(run.trigger, "Manual");
         let store = env.store().await?;
-        let set = store.only_set(&policy).await?;
-        assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
-        assert_eq!(set.manifest.run.job, "before-the-upgrade");
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(success.backup.as_deref(), Some(backup.manifest.id.as_str()));
+        assert_eq!(backup.manifest.run.job, "before-the-upgrade");
         Ok(())
     })
 }

@@ -34,7 +34,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
 
         let mut complete = 0;
         for stage in Stage::ALL {
-            let name = format!("killed-at-{}", stage.word());
+            let name = format!("killed-at-{}", stage.as_str());
             let job = policy
                 .start(&name, |run| {
                     run.stop_at(stage);
@@ -53,24 +53,29 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
             }
             // The manifest is there from the stage after it on.
             complete += usize::from(stage > Stage::Manifest);
-            let sets = store.sets(&policy).await?;
-            assert_eq!(sets.len(), complete, "killed at {}: {sets:?}", stage.word());
-            for set in &sets {
-                store.check(set).await?;
+            let backups = store.backups(&policy).await?;
+            assert_eq!(backups.len(), complete, "killed at {}: {backups:?}", stage.as_str());
+            for backup in &backups {
+                store.check(backup).await?;
             }
             if signal != Signal::Kill {
-                let folders = store.set_folders(&policy).await?;
-                assert_eq!(folders.len(), complete, "killed at {}: it cleans up: {folders:?}", stage.word());
+                let folders = store.backup_folders(&policy).await?;
+                assert_eq!(
+                    folders.len(),
+                    complete,
+                    "killed at {}: it cleans up: {folders:?}",
+                    stage.as_str()
+                );
             }
             let failure = policy.failed(&name, Reason::Interrupted).await?;
-            assert_eq!(failure.stage.as_deref(), Some(stage.word()), "{failure:?}");
-            assert!(failure.message.contains(stage.word()), "{failure:?}");
+            assert_eq!(failure.stage.as_deref(), Some(stage.as_str()), "{failure:?}");
+            assert!(failure.message.contains(stage.as_str()), "{failure:?}");
         }
 
         policy.backup("afterwards").await?;
-        let folders = store.set_folders(&policy).await?;
+        let folders = store.backup_folders(&policy).await?;
         assert_eq!(folders.len(), complete + 1, "the next run removes what the dead ones left: {folders:?}");
-        assert_eq!(store.sets(&policy).await?.len(), complete + 1);
+        assert_eq!(store.backups(&policy).await?.len(), complete + 1);
         let leftovers = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pgbackup/%'";
         server.until("no session of a dead run stays", leftovers).await
     })

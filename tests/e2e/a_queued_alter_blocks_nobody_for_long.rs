@@ -26,12 +26,12 @@ fn a_queued_alter_blocks_nobody_for_long() -> Result<()> {
         let (success, longest) = tokio::try_join!(backup, longest_wait(&mut reader, &mut alter))?;
 
         println!("the longest wait of a reader was {longest:?}");
-        let set = store.only_set(&policy).await?;
-        assert_eq!(success.set.as_deref(), Some(set.manifest.id.as_str()));
-        let log = store.sh(&format!("cat '{}/run.log'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(success.backup.as_deref(), Some(backup.manifest.id.as_str()));
+        let log = store.sh(&format!("cat '{}/run.log'", backup.path)).await?;
         assert!(log.contains("more tries"), "the run was in the circle and let go:\n{log}");
         assert!(log.contains("ALTER TABLE goods"), "it says who was in its way:\n{log}");
-        let columns = &set.database("shop")?.tables[0].columns;
+        let columns = &backup.database("shop")?.tables[0].columns;
         assert!(columns.contains("colour"), "the ALTER went through before the second try: {columns}");
         Ok(())
     })
@@ -63,12 +63,12 @@ fn a_hold_that_is_lost_before_the_dump_has_its_locks_is_taken_again() -> Result<
         alter.done().await?;
         policy.succeeded("lost").await?;
 
-        let set = store.only_set(&policy).await?;
-        let log = store.sh(&format!("cat '{}/run.log'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        let log = store.sh(&format!("cat '{}/run.log'", backup.path)).await?;
         assert!(log.contains("the session that holds the tables was lost"), "{log}");
-        let columns = &set.database("shop")?.tables[0].columns;
-        assert!(columns.contains("colour"), "the copy is of the second try: {columns}");
-        store.check(&set).await
+        let columns = &backup.database("shop")?.tables[0].columns;
+        assert!(columns.contains("colour"), "the backup is of the second try: {columns}");
+        store.check(&backup).await
     })
 }
 

@@ -29,7 +29,7 @@ fn a_table_rewritten_while_the_dump_starts_is_stored_whole() -> Result<()> {
         rewrite.run("COMMIT;").await?;
 
         policy.succeeded(&job).await?;
-        assert_eq!(store.only_set(&policy).await?.rows("shop", "goods")?, u64::from(ROWS));
+        assert_eq!(store.only_backup(&policy).await?.rows("shop", "goods")?, u64::from(ROWS));
         Ok(())
     })
 }
@@ -86,11 +86,11 @@ fn a_table_rewritten_all_the_time_is_stored_whole_or_not_at_all() -> Result<()> 
         store.sh("touch last").await?;
         job.death().await?;
 
-        let sets = store.sets(&policy).await?;
-        println!("{} attempts stored a set", sets.len());
-        assert!(!sets.is_empty(), "the last attempt had the table for itself");
-        for set in sets {
-            assert_eq!(set.rows("shop", "goods")?, u64::from(FEW_ROWS), "{}", set.path);
+        let backups = store.backups(&policy).await?;
+        println!("{} attempts stored a backup", backups.len());
+        assert!(!backups.is_empty(), "the last attempt had the table for itself");
+        for backup in backups {
+            assert_eq!(backup.rows("shop", "goods")?, u64::from(FEW_ROWS), "{}", backup.path);
         }
         Ok(())
     })

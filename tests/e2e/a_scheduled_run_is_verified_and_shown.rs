@@ -1,4 +1,4 @@
-//! The schedule starts a run, the copy is verified, and one line of `kubectl get` says so.
+//! The schedule starts a run, the backup is verified, and one line of `kubectl get` says so.
 
 use anyhow::{Context, Result};
 use api::status::RunResult;
@@ -37,15 +37,15 @@ fn a_scheduled_run_is_verified_and_shown() -> Result<()> {
         assert_eq!(shown("READY")?, "True", "{table}");
         assert_eq!(shown("BACKUP")?, "Verified", "{table}");
         assert!(shown("SIZE")?.ends_with("iB"), "{table}");
-        assert!(shown("COPIES")?.parse::<u32>()? >= 1, "{table}");
+        assert!(shown("BACKUPS")?.parse::<u32>()? >= 1, "{table}");
         assert!(shown("LAST-SUCCESS")?.ends_with('s'), "{table}");
         let next: jiff::Timestamp = shown("NEXT")?.parse()?;
         assert!(next > success.scheduled_time.context("checked above")?.0, "{table}");
 
         let store = env.store().await?;
-        for set in store.sets(&policy).await? {
-            store.check(&set).await?;
-            assert_eq!(set.rows("shop", "goods")?, 1000);
+        for backup in store.backups(&policy).await? {
+            store.check(&backup).await?;
+            assert_eq!(backup.rows("shop", "goods")?, 1000);
         }
         Ok(())
     })

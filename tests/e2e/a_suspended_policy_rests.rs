@@ -48,7 +48,7 @@ fn a_request_waits_until_a_suspended_policy_is_resumed() -> Result<()> {
         policy.observed_now().await?;
         assert_eq!(policy.jobs().await?, [job.as_str()], "it was taken once");
         assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("while-suspended"));
-        assert_eq!(env.store().await?.sets(&policy).await?.len(), 1);
+        assert_eq!(env.store().await?.backups(&policy).await?.len(), 1);
         Ok(())
     })
 }

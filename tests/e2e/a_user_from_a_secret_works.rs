@@ -32,9 +32,9 @@ fn a_user_from_a_secret_works() -> Result<()> {
         policy.backup("now").await?;
 
         let store = env.store().await?;
-        let set = store.only_set(&policy).await?;
-        store.check(&set).await?;
-        assert_eq!(set.rows("postgres", "goods")?, 100);
+        let backup = store.only_backup(&policy).await?;
+        store.check(&backup).await?;
+        assert_eq!(backup.rows("postgres", "goods")?, 100);
 
         policy.edit(|spec| spec.postgres.connection.user_secret_ref = Some(key("no-such-key"))).await?;
         policy.request("no-such-key").await?;

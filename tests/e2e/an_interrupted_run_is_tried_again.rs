@@ -25,7 +25,7 @@ fn a_run_whose_pod_is_deleted_is_tried_again() -> Result<()> {
         lock.run("ROLLBACK;").await?;
 
         let run = policy.ended_well("drained").await?;
-        assert_eq!(run.set, Some(store.only_set(&policy).await?.manifest.id));
+        assert_eq!(run.backup, Some(store.only_backup(&policy).await?.manifest.id));
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
         Ok(())
     })
@@ -45,16 +45,16 @@ fn a_run_killed_after_its_manifest_is_not_taken_twice() -> Result<()> {
             })
             .await?;
         let pod = job.stopped_at(Stage::Prune).await?;
-        let set = store.only_set(&policy).await?;
+        let backup = store.only_backup(&policy).await?;
 
         job.signal(&pod, Signal::Kill).await?;
 
         let run = policy.ended_well("killed-late").await?;
         assert_eq!(
-            run.set.as_deref(),
-            Some(set.manifest.id.as_str()),
-            "the retry reports the set of the first try"
+            run.backup.as_deref(),
+            Some(backup.manifest.id.as_str()),
+            "the retry reports the backup of the first try"
         );
-        store.check(&store.only_set(&policy).await?).await
+        store.check(&store.only_backup(&policy).await?).await
     })
 }

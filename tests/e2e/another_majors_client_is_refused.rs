@@ -22,20 +22,20 @@ fn another_majors_client_is_refused() -> Result<()> {
 
             assert!(failure.message.contains("15") && failure.message.contains("17"), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("preflight"));
-            assert_eq!(store.set_folders(&policy).await?, [""; 0]);
+            assert_eq!(store.backup_folders(&policy).await?, [""; 0]);
 
             if reason == Reason::ClientTooNew {
                 policy.edit(|spec| spec.dump.allow_newer_client = true).await?;
                 let warnings = policy.backup("at our own risk").await?.warnings.join("\n");
                 assert!(warnings.contains("may not restore"), "{warnings}");
-                let set = store.only_set(&policy).await?;
-                store.check(&set).await?;
+                let backup = store.only_backup(&policy).await?;
+                store.check(&backup).await?;
                 continue;
             }
             let right = if version == 17 { 15 } else { 17 };
             policy.edit(|spec| spec.postgres.version = Some(right)).await?;
             policy.backup("with the right client").await?;
-            store.check(&store.only_set(&policy).await?).await?;
+            store.check(&store.only_backup(&policy).await?).await?;
         }
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! Copies go into buckets as they go onto volumes: whole or not at all, read back, expired by the rules; and what goes
+//! Backups go into buckets as they go onto volumes: whole or not at all, read back, expired by the rules; and what goes
 //! wrong with a bucket is called by its name. An object is a file to versitygw, so a shell beside it sees them.
 
 use anyhow::{Context, Result};
@@ -53,13 +53,13 @@ fn a_bucket_behind_tls_is_stored_to_and_expired() -> Result<()> {
         }
 
         let last = last.context("three were taken")?;
-        let sets = store.sets(&policy).await?;
-        assert_eq!(sets.len(), 2, "the rules keep two");
-        for set in &sets {
-            store.check(set).await?;
-            assert_eq!(set.rows("shop", "goods")?, 1000);
+        let backups = store.backups(&policy).await?;
+        assert_eq!(backups.len(), 2, "the rules keep two");
+        for backup in &backups {
+            store.check(backup).await?;
+            assert_eq!(backup.rows("shop", "goods")?, 1000);
         }
-        let id = last.set.clone().unwrap_or_default();
+        let id = last.backup.clone().unwrap_or_default();
         let location = format!("s3://{BUCKET}/clusters/main/{}/shop/{id}", env.namespace);
         assert_eq!(last.location.as_deref(), Some(location.as_str()));
         let record = store.record(&policy, &last.job).await?;
@@ -152,7 +152,7 @@ fn a_flipped_bit_in_a_bucket_is_reported() -> Result<()> {
 
         let failure = policy.failed("spoilt", Reason::ChecksumMismatch).await?;
         assert!(failure.message.contains("a.dump"), "{failure:?}");
-        assert!(bucket.store.set_folders(&policy).await?.is_empty(), "the spoilt set is gone");
+        assert!(bucket.store.backup_folders(&policy).await?.is_empty(), "the spoilt backup is gone");
         Ok(())
     })
 }
@@ -207,7 +207,7 @@ fn a_run_that_is_killed_leaves_nothing_complete_in_a_bucket() -> Result<()> {
             (Stage::Prune, Signal::Kill),
         ] {
             let name =
-                format!("{}-{}", stage.word(), if signal == Signal::Kill { "killed" } else { "stopped" });
+                format!("{}-{}", stage.as_str(), if signal == Signal::Kill { "killed" } else { "stopped" });
             let job = policy
                 .start(&name, |run| {
                     run.stop_at(stage);
@@ -220,22 +220,22 @@ fn a_run_that_is_killed_leaves_nothing_complete_in_a_bucket() -> Result<()> {
             assert_eq!(death.report.stage, stage, "{death:?}");
             assert_eq!(death.report.outcome == Outcome::Running, signal == Signal::Kill, "{death:?}");
             complete += usize::from(stage > Stage::Manifest);
-            assert_eq!(store.sets(&policy).await?.len(), complete, "{name}");
+            assert_eq!(store.backups(&policy).await?.len(), complete, "{name}");
         }
-        let dead = store.set_folders(&policy).await?.len();
+        let dead = store.backup_folders(&policy).await?.len();
         assert!(dead > complete, "SIGKILL leaves something behind");
 
         policy.backup("young").await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), dead + 1, "what may be alive is left alone");
+        assert_eq!(store.backup_folders(&policy).await?.len(), dead + 1, "what may be alive is left alone");
         policy
             .start("old", |run| {
                 run.arg("--leftover-age=0");
             })
             .await?;
         policy.succeeded("old").await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), complete + 2, "what is dead goes");
-        for set in store.sets(&policy).await? {
-            store.check(&set).await?;
+        assert_eq!(store.backup_folders(&policy).await?.len(), complete + 2, "what is dead goes");
+        for backup in store.backups(&policy).await? {
+            store.check(&backup).await?;
         }
         Ok(())
     })
@@ -256,7 +256,7 @@ fn a_bucket_is_found_from_an_image_with_a_foreign_name_service() -> Result<()> {
             })
             .await?;
         policy.backup("now").await?;
-        let set = bucket.store.only_set(&policy).await?;
-        bucket.store.check(&set).await
+        let backup = bucket.store.only_backup(&policy).await?;
+        bucket.store.check(&backup).await
     })
 }

@@ -56,26 +56,26 @@ fn checks_go_as_deep_as_asked() -> Result<()> {
         assert_eq!(stored.verification.as_deref(), Some("Stored"));
         let message = policy.condition_is("BackupHealthy", "True", Reason::Stored).await?;
         assert!(message.contains("archives not read"), "{message}");
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.manifest.check.level, Level::Checksum);
-        assert!(set.database("shop")?.tables.is_empty(), "nothing is said of what was not read");
-        store.check(&set).await?;
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.manifest.check.level, Level::Checksum);
+        assert!(backup.database("shop")?.tables.is_empty(), "nothing is said of what was not read");
+        store.check(&backup).await?;
 
         policy.edit(|spec| spec.verification.level = VerificationLevel::Counts).await?;
         let counted = policy.backup("counted").await?;
         assert_eq!(counted.verification.as_deref(), Some("Verified"));
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
-        let sets = store.sets(&policy).await?;
-        assert_eq!(sets[1].manifest.check.level, Level::Counts);
-        assert_eq!(sets[1].rows("shop", "goods")?, 1000);
-        assert_eq!(sets[1].rows("shop", "settings")?, 3, "the user's of the extension's rows");
-        assert_eq!(sets[1].manifest.warnings, Vec::<String>::new(), "nothing of them is left out");
+        let backups = store.backups(&policy).await?;
+        assert_eq!(backups[1].manifest.check.level, Level::Counts);
+        assert_eq!(backups[1].rows("shop", "goods")?, 1000);
+        assert_eq!(backups[1].rows("shop", "settings")?, 3, "the user's of the extension's rows");
+        assert_eq!(backups[1].manifest.warnings, Vec::<String>::new(), "nothing of them is left out");
 
         forgetful(&policy, "forgetful").await?;
         let failure = policy.failed("forgetful", Reason::ContentMismatch).await?;
         assert!(failure.message.contains("rows of public.goods: 1100 of 1000"), "{failure:?}");
         assert!(failure.message.contains("rows of public.settings: 4 of 3"), "{failure:?}");
-        assert_eq!(store.sets(&policy).await?.len(), 2, "it is not kept");
+        assert_eq!(store.backups(&policy).await?.len(), 2, "it is not kept");
         Ok(())
     })
 }
@@ -169,7 +169,7 @@ fn what_an_archive_lacks_is_named() -> Result<()> {
                 assert!(failure.message.contains(what), "{job}: {what} is not in {failure:?}");
             }
         }
-        assert!(store.set_folders(&policy).await?.is_empty(), "none of them is kept");
+        assert!(store.backup_folders(&policy).await?.is_empty(), "none of them is kept");
         policy.backup("whole").await.map(drop)
     })
 }
@@ -212,12 +212,12 @@ fn a_count_waits_behind_nobody() -> Result<()> {
         alter.run("ALTER TABLE goods ADD COLUMN colour text;").await?;
         policy.succeeded("counting").await?;
 
-        let set = store.only_set(&policy).await?;
-        let log = store.sh(&format!("cat '{}/run.log'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        let log = store.sh(&format!("cat '{}/run.log'", backup.path)).await?;
         assert!(log.contains("public.goods could not be locked within 0 s"), "{log}");
-        assert_eq!(set.rows("shop", "goods")?, 1000);
-        let columns = &set.database("shop")?.tables[0].columns;
-        assert!(columns.contains("colour"), "the copy is of the second try: {columns}");
+        assert_eq!(backup.rows("shop", "goods")?, 1000);
+        let columns = &backup.database("shop")?.tables[0].columns;
+        assert!(columns.contains("colour"), "the backup is of the second try: {columns}");
         Ok(())
     })
 }

@@ -85,8 +85,8 @@ fn connection_failures_are_named() -> Result<()> {
             assert!(message.contains(named), "{message}");
             let status = policy.status().await?;
             assert_eq!(status.last_success.map(|last| last.job), Some(good.job.clone()), "{token}");
-            assert_eq!(store.set_folders(&policy).await?.len(), 1, "{token} stored nothing");
-            store.check(&store.only_set(&policy).await?).await?;
+            assert_eq!(store.backup_folders(&policy).await?.len(), 1, "{token} stored nothing");
+            store.check(&store.only_backup(&policy).await?).await?;
         }
 
         policy.edit(|spec| *spec = env.spec()).await?;

@@ -1,4 +1,4 @@
-//! Stored copies are read again on a schedule of their own, and the status says what became of them.
+//! Stored backups are read again on a schedule of their own, and the status says what became of them.
 
 use anyhow::{Context, Result};
 use api::{
@@ -42,7 +42,7 @@ fn a_copy_that_rots_is_found_and_said_until_there_is_a_new_one() -> Result<()> {
             .await?;
         policy.condition_is("ScrubHealthy", "Unknown", Reason::AwaitingFirstScrub).await?;
         policy.backup("one").await?;
-        let newest = policy.backup("two").await?.set.context("a success should have a set")?;
+        let newest = policy.backup("two").await?.backup.context("a success should have a backup")?;
 
         env.kubectl(&["create", "job", "first", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "first").await?;
@@ -56,22 +56,23 @@ fn a_copy_that_rots_is_found_and_said_until_there_is_a_new_one() -> Result<()> {
         assert!(pod.contains("PGBACKUP_JOB") && !pod.contains("PGPASSWORD"), "{pod}");
 
         let store = env.store().await?;
-        let sets = store.sets(&policy).await?;
-        let rotten = sets.iter().find(|set| set.manifest.id == newest).context("the newest set")?;
+        let backups = store.backups(&policy).await?;
+        let rotten =
+            backups.iter().find(|backup| backup.manifest.id == newest).context("the newest backup")?;
         store.flip_bit(&format!("{}/shop.dump", rotten.path)).await?;
         env.kubectl(&["create", "job", "second", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "second").await?;
         assert_eq!((scrub.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.message);
-        assert_eq!(scrub.damaged, [newest.as_str()]);
-        let said = policy.condition_is("ScrubHealthy", "False", Reason::CopyDamaged).await?;
+        assert_eq!(scrub.corrupted, [newest.as_str()]);
+        let said = policy.condition_is("ScrubHealthy", "False", Reason::BackupCorrupted).await?;
         assert!(
             said.contains(&format!("{newest}: shop.dump: what was read back is not what was written")),
             "{said}"
         );
-        let said = policy.condition_is("BackupHealthy", "False", Reason::CopyDamaged).await?;
-        assert!(said.starts_with("the newest copy, ") && said.contains("ask for a new backup"), "{said}");
+        let said = policy.condition_is("BackupHealthy", "False", Reason::BackupCorrupted).await?;
+        assert!(said.starts_with("the newest backup, ") && said.contains("ask for a new backup"), "{said}");
         let retained = policy.status().await?.retained.context("what the store holds")?;
-        assert_eq!((retained.sets, retained.verified), (2, 1));
+        assert_eq!((retained.backups, retained.verified), (2, 1));
 
         policy.backup("three").await?;
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
@@ -103,13 +104,10 @@ fn a_scrub_runs_by_its_schedule() -> Result<()> {
         let scrub =
             policy.status_with("a scrub ran", 2 * DEADLINE, |status| status.last_scrub.clone()).await?;
         assert_eq!(scrub.result, RunResult::Succeeded, "{}", scrub.message);
-        assert_eq!(scrub.message, "there is no copy to read again yet");
+        assert_eq!(scrub.message, "there is no backup to read again yet");
         assert!(scrub.scheduled_time.is_some() && scrub.job.starts_with("shop-scrub-"), "{scrub:?}");
         let status = policy.status().await?;
-        assert!(
-            status.history.is_empty() && status.last_backup.is_none(),
-            "a scrub is no backup: {status:?}"
-        );
+        assert!(status.history.is_empty() && status.last_run.is_none(), "a scrub is no backup: {status:?}");
         Ok(())
     })
 }

@@ -30,7 +30,7 @@ fn a_spoilt_archive_is_reported(
         let all = ["a", "b"].map(str::to_owned).to_vec();
         let policy = env.policy("shop", |spec| spec.postgres.databases.include = all).await?;
         let good = policy.backup("good").await?;
-        let good_set = good.set.clone().unwrap_or_default();
+        let good_backup = good.backup.clone().unwrap_or_default();
 
         let mut lock = server.session("b").await?;
         lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
@@ -47,7 +47,7 @@ fn a_spoilt_archive_is_reported(
         assert!(failure.message.contains("a.dump"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("verify"));
         policy.condition_is("BackupHealthy", "False", Reason::ChecksumMismatch).await?;
-        assert_eq!(store.set_folders(&policy).await?, [good_set], "the spoilt set is gone");
+        assert_eq!(store.backup_folders(&policy).await?, [good_backup], "the spoilt backup is gone");
         let status = policy.status().await?;
         assert_eq!(status.last_success.map(|last| last.job), Some(good.job));
         let record = store.record(&policy, "spoilt").await?;

@@ -31,14 +31,14 @@ fn databases_are_chosen() -> Result<()> {
                 })
                 .await?;
             let success = policy.backup(token).await?;
-            let sets = store.sets(&policy).await?;
-            let set = sets.iter().find(|set| Some(&set.manifest.id) == success.set.as_ref());
-            let stored: Option<Vec<&str>> = set.map(|set| set.manifest.databases().collect());
+            let backups = store.backups(&policy).await?;
+            let backup = backups.iter().find(|backup| Some(&backup.manifest.id) == success.backup.as_ref());
+            let stored: Option<Vec<&str>> = backup.map(|backup| backup.manifest.databases().collect());
             assert_eq!(stored.as_deref(), Some(expected), "{token}");
-            let warnings = set.map(|set| set.manifest.warnings.join("\n")).unwrap_or_default();
+            let warnings = backup.map(|backup| backup.manifest.warnings.join("\n")).unwrap_or_default();
             let closed_is_missed = include.contains(&"*");
             assert_eq!(
-                warnings.contains("\"closed\" is not in this set"),
+                warnings.contains("\"closed\" is not in this backup"),
                 closed_is_missed,
                 "{token}: {warnings}"
             );
@@ -59,7 +59,7 @@ fn databases_are_chosen() -> Result<()> {
             let failure = policy.failure(token, reason).await?;
             assert!(failure.message.contains(named), "{failure:?}");
         }
-        assert_eq!(store.set_folders(&policy).await?.len(), chosen.len());
+        assert_eq!(store.backup_folders(&policy).await?.len(), chosen.len());
         Ok(())
     })
 }
@@ -87,11 +87,11 @@ fn a_database_that_is_dropped_meanwhile_is_left_out_and_named() -> Result<()> {
         lock.run("ROLLBACK;").await?;
         policy.succeeded("dropped").await?;
 
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["a", "postgres"]);
-        let warnings = set.manifest.warnings.join("\n");
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.manifest.databases().collect::<Vec<_>>(), ["a", "postgres"]);
+        let warnings = backup.manifest.warnings.join("\n");
         assert!(warnings.contains("\"b\"") && warnings.contains("dropped"), "{warnings}");
-        store.check(&set).await?;
+        store.check(&backup).await?;
 
         policy.edit(|spec| spec.postgres.databases.include = vec!["a".to_owned(), "b".to_owned()]).await?;
         let failure = policy.failure("named", Reason::DatabaseUnavailable).await?;

@@ -16,7 +16,7 @@ fn deleting_a_policy_keeps_its_backups() -> Result<()> {
         let store = env.store().await?;
         let policy = env.policy("shop", |_| ()).await?;
         let job = policy.backup("one").await?.job;
-        let set = store.only_set(&policy).await?;
+        let backup = store.only_backup(&policy).await?;
 
         policy.delete().await?;
         let cron_job = policy.cron_job_name();
@@ -24,7 +24,7 @@ fn deleting_a_policy_keeps_its_backups() -> Result<()> {
         wait::object(&env.api::<CronJob>(), &cron_job, gone, DEADLINE, |seen| seen.is_none().then_some(()))
             .await?;
         wait::object(&env.api::<Job>(), &job, gone, DEADLINE, |seen| seen.is_none().then_some(())).await?;
-        store.check(&set).await?;
+        store.check(&backup).await?;
 
         let stranger = env
             .policy("shop", |spec| {
@@ -39,14 +39,14 @@ fn deleting_a_policy_keeps_its_backups() -> Result<()> {
             stranger.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
         let line = format!("storage.adoptFrom: {}", policy.uid);
         assert!(message.contains(&line), "{message}");
-        assert_eq!(store.sets(&stranger).await?.len(), 3, "what belongs to another policy is not removed");
-        store.check(&set).await?;
+        assert_eq!(store.backups(&stranger).await?.len(), 3, "what belongs to another policy is not removed");
+        store.check(&backup).await?;
 
         stranger.edit(|spec| spec.storage.adopt_from = Some(policy.uid.clone())).await?;
-        let newest = stranger.backup("four").await?.set;
+        let newest = stranger.backup("four").await?.backup;
         stranger.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
         assert_eq!(
-            Some(store.only_set(&stranger).await?.manifest.id),
+            Some(store.only_backup(&stranger).await?.manifest.id),
             newest,
             "the old ones are its own now"
         );

@@ -25,8 +25,8 @@ fn rows_of_excluded_tables_are_left_out_and_named() -> Result<()> {
             .await?;
         policy.backup("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        let shop = set.database("shop")?;
+        let backup = store.only_backup(&policy).await?;
+        let shop = backup.database("shop")?;
         assert_eq!(
             shop.excluded_table_data,
             ["public.sessions", "audit.log", "audit.trail", "\"Odd.Schema\".\"$(touch x)\""]
@@ -35,7 +35,7 @@ fn rows_of_excluded_tables_are_left_out_and_named() -> Result<()> {
         assert_eq!(tables, ["goods"]);
         assert_eq!(shop.objects.get("TABLE"), Some(&5), "their definitions are there");
         assert_eq!(shop.objects.get("TABLE DATA"), Some(&1), "their rows are not");
-        store.check(&set).await
+        store.check(&backup).await
     })
 }
 
@@ -79,12 +79,15 @@ fn archives_are_compressed_as_the_policy_says() -> Result<()> {
                 .await?;
             for (compression, told, listed) in methods {
                 policy.edit(|spec| spec.dump.compression = compression.clone()).await?;
-                let id = policy.backup(told).await?.set.unwrap_or_default();
-                let sets = store.sets(&policy).await?;
-                let set = sets.iter().find(|set| set.manifest.id == id).expect("the set should be there");
-                assert_eq!(set.database("shop")?.compression, told);
+                let id = policy.backup(told).await?.backup.unwrap_or_default();
+                let backups = store.backups(&policy).await?;
+                let backup = backups
+                    .iter()
+                    .find(|backup| backup.manifest.id == id)
+                    .expect("the backup should be there");
+                assert_eq!(backup.database("shop")?.compression, told);
                 let header =
-                    store.sh(&format!("pg_restore --list '{}/shop.dump' | head -12", set.path)).await?;
+                    store.sh(&format!("pg_restore --list '{}/shop.dump' | head -12", backup.path)).await?;
                 assert!(header.contains(&format!("Compression: {listed}")), "{told}: {header}");
             }
             if host == "old" {

@@ -21,7 +21,7 @@ fn a_server_without_tls_is_refused_where_it_is_required() -> Result<()> {
         assert!(failure.message.contains("does not support SSL"), "{failure:?}");
         let message = policy.condition_is("BackupHealthy", "False", Reason::TlsFailed).await?;
         assert!(message.contains("SSL was required") && message.contains("sslMode"), "{message}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
 
         policy.edit(|spec| spec.postgres.connection.ssl_mode = SslMode::Prefer).await?;
         policy.backup("preferred").await?;

@@ -1,4 +1,4 @@
-//! Expired copies go; the newest verified one never does, however many runs fail after it.
+//! Expired backups go; the newest verified one never does, however many runs fail after it.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -20,18 +20,18 @@ fn expiry_spares_the_newest_verified_copy() -> Result<()> {
 
         for token in ["one", "two"] {
             let success = policy.backup(token).await?;
-            assert_eq!(store.set_folders(&policy).await?, [success.set.unwrap_or_default()], "{token}");
+            assert_eq!(store.backup_folders(&policy).await?, [success.backup.unwrap_or_default()], "{token}");
         }
         policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
         let retained = policy.status().await?.retained.unwrap_or_else(|| unreachable!("a run reported it"));
-        assert_eq!((retained.sets, retained.verified, retained.removed), (1, 1, 1), "{retained:?}");
+        assert_eq!((retained.backups, retained.verified, retained.removed), (1, 1, 1), "{retained:?}");
 
-        let newest = store.only_set(&policy).await?;
+        let newest = store.only_backup(&policy).await?;
         policy.edit(|spec| spec.postgres.databases.include.push("gone".to_owned())).await?;
         for token in ["three", "four"] {
             policy.failure(token, Reason::DatabaseUnavailable).await?;
         }
-        assert_eq!(store.only_set(&policy).await?.path, newest.path, "failures expire nothing");
+        assert_eq!(store.only_backup(&policy).await?.path, newest.path, "failures expire nothing");
         store.check(&newest).await?;
 
         policy
@@ -41,9 +41,9 @@ fn expiry_spares_the_newest_verified_copy() -> Result<()> {
             })
             .await?;
         policy.backup("five").await?;
-        let sets = store.sets(&policy).await?;
-        assert_eq!(sets.len(), 2, "the floor is stronger than the rule");
-        assert_eq!(sets[0].path, newest.path);
+        let backups = store.backups(&policy).await?;
+        assert_eq!(backups.len(), 2, "the floor is stronger than the rule");
+        assert_eq!(backups[0].path, newest.path);
         let kept = policy.status().await?.retained.map(|retained| retained.kept);
         println!("kept by rule: {kept:?}");
         Ok(())
@@ -59,7 +59,7 @@ fn without_rules_nothing_is_removed() -> Result<()> {
             policy.backup(token).await?;
         }
         policy.condition_is("RetentionHealthy", "True", Reason::NoRules).await?;
-        assert_eq!(env.store().await?.sets(&policy).await?.len(), 3);
+        assert_eq!(env.store().await?.backups(&policy).await?.len(), 3);
         Ok(())
     })
 }
@@ -76,17 +76,17 @@ fn a_dry_run_removes_nothing_and_names_what_would_go() -> Result<()> {
                 spec.retention.dry_run = true;
             })
             .await?;
-        let first = policy.backup("one").await?.set.unwrap_or_default();
+        let first = policy.backup("one").await?.backup.unwrap_or_default();
         policy.backup("two").await?;
 
         let message = policy.condition_is("RetentionHealthy", "True", Reason::DryRun).await?;
         assert!(message.contains("would remove 1 copy") && message.contains(&first), "{message}");
-        assert_eq!(store.set_folders(&policy).await?.len(), 2);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 2);
 
         policy.edit(|spec| spec.retention.dry_run = false).await?;
         policy.backup("three").await?;
         policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 1);
         Ok(())
     })
 }
@@ -117,12 +117,12 @@ fn copies_of_a_retired_database_go() -> Result<()> {
             .await?;
         // It is missed.
         policy.failure("one", Reason::Suspicious).await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), 2, "the only copy of legacy stays");
+        assert_eq!(store.backup_folders(&policy).await?.len(), 2, "the only backup of legacy stays");
 
         policy.edit(|spec| spec.postgres.databases.retired = vec!["legacy".to_owned()]).await?;
         policy.backup("retired").await?;
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["shop"]);
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.manifest.databases().collect::<Vec<_>>(), ["shop"]);
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! What can break in the middle of a run, broken for real: each ends with its reason, and with no set that looks
+//! What can break in the middle of a run, broken for real: each ends with its reason, and with no backup that looks
 //! complete.
 
 use anyhow::Result;
@@ -42,7 +42,7 @@ fn a_backend_that_is_terminated_fails_the_dump() -> Result<()> {
             "{failure:?}"
         );
         assert_eq!(failure.stage.as_deref(), Some("dump"));
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -74,7 +74,7 @@ fn a_session_that_is_ended_while_it_holds_is_tried_again_then_named() -> Result<
         let failure = policy.failed("lost", Reason::HoldLost).await?;
 
         assert!(failure.message.contains("the session that holds the "), "{failure:?}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -101,7 +101,7 @@ fn a_pg_dump_that_is_killed_is_taken_for_short_memory() -> Result<()> {
         let failure = policy.failed("killed", Reason::OutOfMemory).await?;
 
         assert!(failure.message.contains("pg_dump was killed by signal 9"), "{failure:?}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -118,7 +118,7 @@ fn a_pod_that_runs_out_of_memory_is_called_so() -> Result<()> {
             .await?;
         policy.failed("greedy", Reason::OutOfMemory).await?;
         policy.condition_is("BackupHealthy", "False", Reason::OutOfMemory).await?;
-        assert!(store.sets(&policy).await?.is_empty());
+        assert!(store.backups(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -136,13 +136,13 @@ fn a_run_past_its_deadline_is_called_so() -> Result<()> {
             .await?;
         let failure = policy.failed("late", Reason::DeadlineExceeded).await?;
         assert!(failure.message.contains("stage hold"), "{failure:?}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         lock.run("ROLLBACK;").await.map(drop)
     })
 }
 
 #[test]
-fn a_store_that_loses_the_set_in_the_middle_fails_the_run() -> Result<()> {
+fn a_store_that_loses_the_backup_in_the_middle_fails_the_run() -> Result<()> {
     story("store-fails", async |env| {
         let (server, store, policy) = shop(&env, 1000).await?;
         server.database("zoo", "").await?;
@@ -162,7 +162,7 @@ fn a_store_that_loses_the_set_in_the_middle_fails_the_run() -> Result<()> {
         let failure = policy.failed("robbed", Reason::StoreFailed).await?;
 
         assert!(failure.message.contains("zoo.dump"), "{failure:?}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -188,7 +188,7 @@ fn an_archive_that_cannot_be_read_is_never_kept() -> Result<()> {
             .await?;
         let failure = policy.failed("lossy", Reason::ArchiveUnreadable).await?;
         assert!(failure.message.contains("shop.dump"), "{failure:?}");
-        assert!(store.set_folders(&policy).await?.is_empty());
+        assert!(store.backup_folders(&policy).await?.is_empty());
         Ok(())
     })
 }
@@ -228,9 +228,9 @@ fn a_client_without_zstd_compresses_as_it_can() -> Result<()> {
 
         policy.succeeded("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.database("shop")?.compression, "gzip:1");
-        assert_eq!(set.rows("shop", "goods")?, 1000);
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.database("shop")?.compression, "gzip:1");
+        assert_eq!(backup.rows("shop", "goods")?, 1000);
 
         let asked = Compression { method: CompressionMethod::Zstd, level: Some(3) };
         policy.edit(|spec| spec.dump.compression = Some(asked)).await?;
@@ -258,8 +258,8 @@ fn a_parser_that_stops_reading_stops_no_dump() -> Result<()> {
 
         policy.succeeded("stuck").await?;
 
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.rows("shop", "goods")?, 1000, "the stored copy was read instead");
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.rows("shop", "goods")?, 1000, "the stored backup was read instead");
         Ok(())
     })
 }
@@ -290,13 +290,13 @@ fn two_backups_at_once_are_both_good() -> Result<()> {
         for name in ["one", "two"] {
             policy.ended(name).await?;
         }
-        let sets = store.sets(&policy).await?;
-        assert_eq!(sets.len(), 2);
-        for set in &sets {
-            store.check(set).await?;
-            assert_eq!(set.rows("shop", "goods")?, 1000);
+        let backups = store.backups(&policy).await?;
+        assert_eq!(backups.len(), 2);
+        for backup in &backups {
+            store.check(backup).await?;
+            assert_eq!(backup.rows("shop", "goods")?, 1000);
         }
-        assert_eq!(store.set_folders(&policy).await?.len(), 2, "neither left anything");
+        assert_eq!(store.backup_folders(&policy).await?.len(), 2, "neither left anything");
         Ok(())
     })
 }

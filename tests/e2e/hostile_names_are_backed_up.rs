@@ -33,14 +33,14 @@ fn hostile_names_are_backed_up() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         policy.backup("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        store.check(&set).await?;
-        let stored: BTreeSet<&str> = set.manifest.databases().collect();
+        let backup = store.only_backup(&policy).await?;
+        store.check(&backup).await?;
+        let stored: BTreeSet<&str> = backup.manifest.databases().collect();
         let all: BTreeSet<&str> = NAMES.into_iter().chain(["postgres"]).collect();
         assert_eq!(stored, all);
         for name in NAMES {
-            assert_eq!(set.rows(name, name)?, 1, "{name:?}");
-            assert_eq!(set.database(name)?.tables.len(), 1, "{name:?} is not mixed up with another one");
+            assert_eq!(backup.rows(name, name)?, 1, "{name:?}");
+            assert_eq!(backup.database(name)?.tables.len(), 1, "{name:?} is not mixed up with another one");
         }
         Ok(())
     })
@@ -55,7 +55,7 @@ fn names_that_are_not_utf8_are_told_apart_and_hang_nothing() -> Result<()> {
             .await?;
         // In Latin-1 these are "café" and "gruß".
         for statement in ["CREATE DATABASE \"caf\\351\"", "CREATE TABLE \"gru\\337\" (n int)"] {
-            let psql = "psql --quiet --username=postgres --set=ON_ERROR_STOP=1 bytes";
+            let psql = "psql --quiet --username=postgres --backup=ON_ERROR_STOP=1 bytes";
             server.sh(&format!("set -o pipefail; printf '{statement};' | {psql}")).await?;
         }
         let store = env.store().await?;
@@ -63,9 +63,9 @@ fn names_that_are_not_utf8_are_told_apart_and_hang_nothing() -> Result<()> {
             env.policy("shop", |spec| spec.postgres.databases.exclude = vec!["bytes".to_owned()]).await?;
 
         policy.backup("without").await?;
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.manifest.databases().collect::<Vec<_>>(), ["postgres"]);
-        let warnings = set.manifest.warnings.join("\n");
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.manifest.databases().collect::<Vec<_>>(), ["postgres"]);
+        let warnings = backup.manifest.warnings.join("\n");
         assert!(warnings.contains("caf\u{FFFD}") && warnings.contains("UTF-8"), "{warnings}");
 
         policy.edit(|spec| spec.postgres.databases.exclude.clear()).await?;

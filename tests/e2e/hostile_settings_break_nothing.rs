@@ -61,15 +61,15 @@ fn hostile_settings_break_nothing() -> Result<()> {
 
         policy.backup("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        assert_eq!(set.rows("shop", "goods")?, 1000);
-        assert_eq!(set.rows("shop", "secrets")?, 10, "row security hides nothing");
-        assert_eq!(set.rows("shop", "weather")?, 1);
-        let globals = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        assert_eq!(backup.rows("shop", "goods")?, 1000);
+        assert_eq!(backup.rows("shop", "secrets")?, 10, "row security hides nothing");
+        assert_eq!(backup.rows("shop", "weather")?, 1);
+        let globals = store.sh(&format!("cat '{}/globals.sql'", backup.path)).await?;
         assert!(globals.contains("CREATE ROLE \"☃\""), "{globals}");
-        let settings = &set.database("shop")?.definition.settings;
+        let settings = &backup.database("shop")?.definition.settings;
         assert!(settings.values().flatten().any(|line| line.contains("statement_timeout")), "{settings:?}");
-        println!("warnings: {:?}", set.manifest.warnings);
+        println!("warnings: {:?}", backup.manifest.warnings);
         Ok(())
     })
 }

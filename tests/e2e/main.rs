@@ -2,7 +2,7 @@
 //! cluster. `make e2e` runs them.
 
 mod a_connection_uri_works;
-mod a_damaged_store_stops_no_backup;
+mod a_corrupted_store_stops_no_backup;
 mod a_job_made_with_kubectl_counts;
 mod a_killed_run_leaves_nothing_that_looks_complete;
 mod a_policy_that_cannot_work_is_refused;

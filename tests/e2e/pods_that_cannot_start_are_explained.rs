@@ -63,7 +63,7 @@ fn pods_that_cannot_start_are_explained() -> Result<()> {
             let message = policy
                 .status_with(&format!("BackupHealthy=False, reason {reason}"), left, |status| {
                     let healthy = condition(status, "BackupHealthy")?;
-                    (healthy.status == "False" && healthy.reason == reason.word())
+                    (healthy.status == "False" && healthy.reason == reason.as_str())
                         .then(|| healthy.message.clone())
                 })
                 .await?;
@@ -98,7 +98,7 @@ fn what_only_events_tell_is_explained() -> Result<()> {
                 .status_with(&format!("PodCannotStart: {named}"), A_MINUTE, |status| {
                     let healthy = condition(status, "BackupHealthy")?;
                     let is_named =
-                        healthy.reason == Reason::PodCannotStart.word() && healthy.message.contains(named);
+                        healthy.reason == Reason::PodCannotStart.as_str() && healthy.message.contains(named);
                     (healthy.status == "False" && is_named).then_some(())
                 })
                 .await

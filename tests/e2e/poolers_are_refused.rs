@@ -21,7 +21,7 @@ fn poolers_are_refused() -> Result<()> {
             assert!(failure.message.contains("give the server's own address"), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("preflight"));
         }
-        assert_eq!(store.set_folders(&policy).await?, Vec::<String>::new());
+        assert_eq!(store.backup_folders(&policy).await?, Vec::<String>::new());
 
         policy.edit(|spec| spec.postgres.connection.host = Some("postgres".to_owned())).await?;
         policy.backup("the-server-itself").await.map(drop)

@@ -1,4 +1,4 @@
-//! A copy can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/formats.md` says.
+//! A backup can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/formats.md` says.
 
 use anyhow::Result;
 use pgbackup_tests::{Postgres, manifests::fill, story};
@@ -19,7 +19,7 @@ const RIGHTS: &str = "SELECT (SELECT string_agg(format('%s %s', relname, relowne
         (SELECT datdba::regrole FROM pg_database WHERE datname = 'shop')";
 
 #[test]
-fn a_set_can_be_restored_by_hand() -> Result<()> {
+fn a_backup_can_be_restored_by_hand() -> Result<()> {
     story("restore", async |env| {
         let (server, empty) = tokio::try_join!(env.postgres(17), Postgres::start(&env, "empty", 17))?;
         server
@@ -47,10 +47,10 @@ fn a_set_can_be_restored_by_hand() -> Result<()> {
         let store = env.store().await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.backup("now").await?;
-        let set = store.only_set(&policy).await?;
-        store.check(&set).await?;
+        let backup = store.only_backup(&policy).await?;
+        store.check(&backup).await?;
 
-        store.sh(&fill(BY_HAND, &[("PASSWORD", &env.password), ("SET", &set.path)])).await?;
+        store.sh(&fill(BY_HAND, &[("PASSWORD", &env.password), ("SET", &backup.path)])).await?;
 
         for table in ["goods", "orders", "nothing_at_all", "cheap", "totals", "pg_largeobject"] {
             let (there, here) =
@@ -61,7 +61,7 @@ fn a_set_can_be_restored_by_hand() -> Result<()> {
         assert!(rights.contains("goods shop_owner") && rights.contains("work_mem=5MB"), "{rights}");
         assert_eq!(empty.sql("shop", RIGHTS).await?, rights);
         for (table, rows) in [("goods", 5000), ("orders", 7000), ("nothing_at_all", 3)] {
-            assert_eq!(set.rows("shop", table)?, rows, "{table}");
+            assert_eq!(backup.rows("shop", table)?, rows, "{table}");
         }
         Ok(())
     })

@@ -15,20 +15,20 @@ fn roles_are_stored_without_passwords() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         policy.backup("with").await?;
 
-        let set = store.only_set(&policy).await?;
-        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", backup.path)).await?;
         assert!(text.contains("CREATE ROLE clerk") && text.contains("work_mem"), "{text}");
         let lower = text.to_lowercase();
         assert!(!lower.contains("scram") && !lower.contains("password '"), "{text}");
         let files = store.files(&policy).await?;
         let (_, mode) = files
-            .get(&format!("{}/globals.sql", set.manifest.id))
+            .get(&format!("{}/globals.sql", backup.manifest.id))
             .context("globals.sql is among the files")?;
         assert_eq!(mode, "600");
         let other: Vec<_> =
             files.iter().filter(|(_, (_, mode))| mode.ends_with(['4', '5', '6', '7'])).collect();
         assert!(other.is_empty(), "nobody else reads backups: {other:?}");
-        assert!(set.manifest.server.roles.contains(&"clerk".to_owned()));
+        assert!(backup.manifest.server.roles.contains(&"clerk".to_owned()));
         let everything = store.sh(&format!("grep -rc -e '{}' . || true", env.password)).await?;
         assert!(
             everything.lines().all(|line| line.ends_with(":0")),
@@ -37,7 +37,7 @@ fn roles_are_stored_without_passwords() -> Result<()> {
 
         policy.edit(|spec| spec.postgres.globals = Globals::None).await?;
         policy.backup("without").await?;
-        let newest = store.sets(&policy).await?.pop().context("a second set")?;
+        let newest = store.backups(&policy).await?.pop().context("a second backup")?;
         let globals =
             |artifact: &&domain::manifest::Artifact| matches!(artifact.content, Content::Globals { .. });
         assert_eq!(newest.manifest.artifacts.iter().find(globals), None);
@@ -58,10 +58,10 @@ fn roles_are_stored_from_a_server_whose_usual_databases_are_closed() -> Result<(
             env.policy("shop", |spec| spec.postgres.databases.include = vec!["it's shut".to_owned()]).await?;
         policy.backup("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", backup.path)).await?;
         assert!(text.contains("CREATE ROLE clerk"), "{text}");
-        assert_eq!(set.manifest.warnings, Vec::<String>::new());
+        assert_eq!(backup.manifest.warnings, Vec::<String>::new());
         Ok(())
     })
 }
@@ -78,8 +78,8 @@ fn password_hashes_are_stored_where_the_policy_says_so() -> Result<()> {
         let newest = policy.backup("with").await?;
 
         assert!(newest.password_hashes, "the status shows it");
-        let set = store.only_set(&policy).await?;
-        let text = store.sh(&format!("cat '{}/globals.sql'", set.path)).await?;
+        let backup = store.only_backup(&policy).await?;
+        let text = store.sh(&format!("cat '{}/globals.sql'", backup.path)).await?;
         assert!(text.contains("clerk") && text.contains("PASSWORD 'SCRAM-SHA-256$"), "{text}");
         assert!(!text.contains("'till'"), "{text}");
 
@@ -95,7 +95,7 @@ fn password_hashes_are_stored_where_the_policy_says_so() -> Result<()> {
         let newest = policy.backup("without the right").await?;
         assert!(!newest.password_hashes, "it may not read them");
         // Asked before pg_dumpall could say it, in whatever language the server speaks.
-        let said = "password hashes of roles are not in this set: the role may not read pg_authid";
+        let said = "password hashes of roles are not in this backup: the role may not read pg_authid";
         assert!(newest.warnings.iter().any(|line| line == said), "{newest:?}");
         Ok(())
     })

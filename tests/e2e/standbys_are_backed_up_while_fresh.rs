@@ -28,10 +28,10 @@ fn standbys_are_backed_up_while_fresh() -> Result<()> {
             .await?;
         nothing_new(&server).await?;
         policy.backup("following").await?;
-        let set = store.only_set(&policy).await?;
-        assert!(set.manifest.server.in_recovery);
-        assert_eq!(set.rows("shop", "goods")?, 100);
-        let warnings = set.manifest.warnings.join("\n");
+        let backup = store.only_backup(&policy).await?;
+        assert!(backup.manifest.server.in_recovery);
+        assert_eq!(backup.rows("shop", "goods")?, 100);
+        let warnings = backup.manifest.warnings.join("\n");
         assert!(warnings.contains("unlogged") && warnings.contains("public.cache"), "{warnings}");
 
         on_standby(&server, "SELECT pg_wal_replay_pause()").await?;
@@ -39,15 +39,16 @@ fn standbys_are_backed_up_while_fresh() -> Result<()> {
         server.until("the standby is behind", "SELECT replay_lag > '3 s' FROM pg_stat_replication").await?;
         let failure = policy.failure("paused", Reason::ReplicaStale).await?;
         assert!(failure.message.contains("paused"), "{failure:?}");
-        assert_eq!(store.set_folders(&policy).await?.len(), 1, "older rows are no newer backup");
+        assert_eq!(store.backup_folders(&policy).await?.len(), 1, "older rows are no newer backup");
 
         on_standby(&server, "SELECT pg_wal_replay_resume()").await?;
         server
             .until("the standby follows", "SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication")
             .await?;
-        let id = policy.backup("again").await?.set.unwrap_or_default();
-        let sets = store.sets(&policy).await?;
-        let newest = sets.iter().find(|set| set.manifest.id == id).expect("the set should be there");
+        let id = policy.backup("again").await?.backup.unwrap_or_default();
+        let backups = store.backups(&policy).await?;
+        let newest =
+            backups.iter().find(|backup| backup.manifest.id == id).expect("the backup should be there");
         assert_eq!(newest.rows("shop", "goods")?, 200);
 
         // A role that may not see how far the primary is: of an old transaction nobody knows whether it is the newest.

@@ -1,12 +1,12 @@
-//! A copy that is whole but not like those before it is kept, called suspicious, and counts for nothing until that is
-//! settled: by a person, or by copies that say the same again and again.
+//! A backup that is whole but not like those before it is kept, called suspicious, and counts for nothing until that is
+//! settled: by a person, or by backups that say the same again and again.
 
 use anyhow::{Context, Result};
 use api::meta;
 use domain::{manifest::ACKNOWLEDGED_FILE, reason::Reason};
 use pgbackup_tests::{Env, Policy, Postgres, story};
 
-/// A policy that keeps one copy, and a server with a database of 5000 rows.
+/// A policy that keeps one backup, and a server with a database of 5000 rows.
 async fn shop(env: &Env) -> Result<(Postgres, Policy)> {
     let server = env.postgres(17).await?;
     server.database("shop", "").await?;
@@ -26,7 +26,7 @@ fn a_copy_that_lost_most_rows_waits_until_it_is_acknowledged() -> Result<()> {
     story("shrunk", async |env| {
         let (server, policy) = shop(&env).await?;
         let store = env.store().await?;
-        let good = policy.backup("good").await?.set.context("a set")?;
+        let good = policy.backup("good").await?.backup.context("a backup")?;
         server.sql("shop", "DELETE FROM goods WHERE id > 100").await?;
 
         let failure = policy.failure("shrunk", Reason::Suspicious).await?;
@@ -36,45 +36,52 @@ fn a_copy_that_lost_most_rows_waits_until_it_is_acknowledged() -> Result<()> {
         let message = policy.condition_is("BackupHealthy", "False", Reason::Suspicious).await?;
         assert!(message.contains(meta::ACKNOWLEDGED), "{message}");
         let status = policy.status().await?;
-        let odd = status.last_backup.and_then(|last| last.set).context("it is stored")?;
+        let odd = status.last_run.and_then(|last| last.backup).context("it is stored")?;
         assert_eq!(
-            status.last_success.and_then(|last| last.set),
+            status.last_success.and_then(|last| last.backup),
             Some(good.clone()),
             "it counts for nothing"
         );
         let retained = status.retained.context("a run reported it")?;
-        assert_eq!((retained.sets, retained.verified, retained.suspicious), (2, 1, 1));
-        assert_eq!(store.set_folders(&policy).await?, [good.clone(), odd.clone()], "it pushes nothing out");
+        assert_eq!((retained.backups, retained.verified, retained.suspicious), (2, 1, 1));
+        assert_eq!(
+            store.backup_folders(&policy).await?,
+            [good.clone(), odd.clone()],
+            "it pushes nothing out"
+        );
 
         env.kubectl(&["annotate", "backuppolicy", "shop", &format!("{}={odd}", meta::ACKNOWLEDGED)])?;
 
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
         let newest = policy.status().await?.last_success.context("it counts now")?;
-        assert_eq!((newest.set.as_ref(), newest.verification.as_deref()), (Some(&odd), Some("Acknowledged")));
-        let next = policy.backup("next").await?.set.context("a set")?;
-        assert_eq!(store.set_folders(&policy).await?, [next], "the rules go on");
+        assert_eq!(
+            (newest.backup.as_ref(), newest.verification.as_deref()),
+            (Some(&odd), Some("Acknowledged"))
+        );
+        let next = policy.backup("next").await?.backup.context("a backup")?;
+        assert_eq!(store.backup_folders(&policy).await?, [next], "the rules go on");
         Ok(())
     })
 }
 
 #[test]
-fn four_copies_in_a_row_that_say_the_same_settle_it() -> Result<()> {
+fn four_backups_in_a_row_that_say_the_same_settle_it() -> Result<()> {
     story("alike", async |env| {
         let (server, policy) = shop(&env).await?;
         let store = env.store().await?;
-        let good = policy.backup("good").await?.set.context("a set")?;
+        let good = policy.backup("good").await?.backup.context("a backup")?;
         server.sql("shop", "TRUNCATE goods").await?;
         for token in ["one", "two", "three"] {
             let failure = policy.failure(token, Reason::Suspicious).await?;
             assert!(failure.message.contains("has no rows of public.goods (5000 before)"), "{failure:?}");
-            assert_eq!(store.set_folders(&policy).await?[0], good, "the last good copy stays");
+            assert_eq!(store.backup_folders(&policy).await?[0], good, "the last good backup stays");
         }
-        assert_eq!(store.set_folders(&policy).await?.len(), 4);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 4);
 
-        let fourth = policy.backup("four").await?.set.context("a set")?;
+        let fourth = policy.backup("four").await?.backup.context("a backup")?;
 
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
-        assert_eq!(store.set_folders(&policy).await?, std::slice::from_ref(&fourth), "the rules go on");
+        assert_eq!(store.backup_folders(&policy).await?, std::slice::from_ref(&fourth), "the rules go on");
         let settled =
             store.sh(&format!("cat {}/{fourth}/{ACKNOWLEDGED_FILE}", store.folder(&policy))).await?;
         assert!(settled.contains("say the same"), "{settled}");
@@ -110,7 +117,7 @@ fn a_copy_of_another_server_is_suspicious() -> Result<()> {
         policy.edit(|spec| spec.postgres.connection.host = Some("other".to_owned())).await?;
         let failure = policy.failure("two", Reason::Suspicious).await?;
         assert!(failure.message.contains("is of another server: system identifier"), "{failure:?}");
-        let odd = policy.status().await?.last_backup.and_then(|last| last.set).context("it is stored")?;
+        let odd = policy.status().await?.last_run.and_then(|last| last.backup).context("it is stored")?;
         env.kubectl(&["annotate", "backuppolicy", "shop", &format!("{}={odd}", meta::ACKNOWLEDGED)])?;
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
         policy.backup("three").await.map(drop)

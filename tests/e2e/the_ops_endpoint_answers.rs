@@ -135,7 +135,7 @@ fn callers_see_the_policies_that_they_may_get() -> Result<()> {
         assert_eq!(names(&all.json("/api/v1/policies").await?.1), ["bad", "good"]);
         let (code, policy) = all.json(&path("good", "")).await?;
         assert_eq!((code, &policy["state"], &policy["reason"]), (200, &json!("Healthy"), &json!("Verified")));
-        assert_eq!(policy["lastSuccess"]["set"], json!(success.set));
+        assert_eq!(policy["lastSuccess"]["backup"], json!(success.backup));
         assert_eq!(all.get(&path("good", "/health")).await?.0, 200);
         let (code, health) = all.json(&path("bad", "/health")).await?;
         assert_eq!(
@@ -212,7 +212,7 @@ fn metrics_tell_of_each_policy() -> Result<()> {
             ("pgbackup_policy_suspended", "", 0.0),
             ("pgbackup_policy_state", ",state=\"Healthy\"", 1.0),
             ("pgbackup_policy_state", ",state=\"Unhealthy\"", 0.0),
-            ("pgbackup_policy_copies", ",state=\"verified\"", 1.0),
+            ("pgbackup_policy_backups", ",state=\"verified\"", 1.0),
         ] {
             let found = value(metric, labels)?;
             assert!((found - wanted).abs() < 0.5, "{metric}{labels}: {found}, not {wanted}");

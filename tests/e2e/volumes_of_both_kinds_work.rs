@@ -27,10 +27,10 @@ fn volumes_of_both_kinds_work() -> Result<()> {
             let store = Store::open(&env, claim).await?;
             store.sh("ls databases/main").await?;
             let store = store.below("databases/main");
-            let sets = store.sets(&policy).await?;
-            assert_eq!(sets.len(), 2, "{claim}");
-            for set in &sets {
-                store.check(set).await?;
+            let backups = store.backups(&policy).await?;
+            assert_eq!(backups.len(), 2, "{claim}");
+            for backup in &backups {
+                store.check(backup).await?;
             }
         }
         Ok(())
@@ -63,6 +63,6 @@ fn an_image_with_a_foreign_name_service_works() -> Result<()> {
             .await?;
         policy.backup("now").await?;
         let store = env.store().await?;
-        store.check(&store.only_set(&policy).await?).await
+        store.check(&store.only_backup(&policy).await?).await
     })
 }

@@ -44,8 +44,8 @@ fn what_a_dump_leaves_out_is_said() -> Result<()> {
             .await?;
         let success = policy.backup("now").await?;
 
-        let set = store.only_set(&policy).await?;
-        let warnings = set.manifest.warnings.join("\n");
+        let backup = store.only_backup(&policy).await?;
+        let warnings = backup.manifest.warnings.join("\n");
         assert!(warnings.contains("public.owned") && warnings.contains("pgcrypto"), "{warnings}");
         assert!(!warnings.contains("public.empty"), "nothing of it is lost: {warnings}");
         assert!(warnings.contains("postgres on elsewhere"), "{warnings}");
@@ -57,12 +57,12 @@ fn what_a_dump_leaves_out_is_said() -> Result<()> {
         // What pg_dump itself says, with exit status 0.
         assert!(warnings.contains("pg_dump: warning: subscriptions not dumped"), "{warnings}");
         assert!(!warnings.contains("secret"), "{warnings}");
-        assert_eq!(success.warnings, set.manifest.warnings);
+        assert_eq!(success.warnings, backup.manifest.warnings);
 
         policy.edit(|spec| spec.dump.strict_extensions = true).await?;
         let failure = policy.failure("strict", Reason::ExtensionDataLeftOut).await?;
         assert!(failure.message.contains("public.owned"), "{failure:?}");
-        assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 1);
         Ok(())
     })
 }

@@ -32,7 +32,7 @@ fn what_cannot_be_read_is_named() -> Result<()> {
             })
             .await?;
         policy.backup("partitioned").await?;
-        assert_eq!(store.only_set(&policy).await?.rows("shop", "sales_2026")?, 10);
+        assert_eq!(store.only_backup(&policy).await?.rows("shop", "sales_2026")?, 10);
 
         server
             .sql(
@@ -66,7 +66,7 @@ fn what_cannot_be_read_is_named() -> Result<()> {
             assert!(failure.message.contains("sales_2026") && failure.message.contains(named), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("hold"), "nothing was dumped");
         }
-        assert_eq!(store.set_folders(&policy).await?.len(), 2);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 2);
         Ok(())
     })
 }

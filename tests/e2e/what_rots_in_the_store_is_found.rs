@@ -1,22 +1,22 @@
-//! Copies rot long after they were checked: `verify` and `scrub` read them again and find every kind of damage.
+//! Backups rot long after they were checked: `verify` and `scrub` read them again and find every kind of corruption.
 
 use anyhow::{Result, bail};
 use domain::reason::Reason;
 use pgbackup_tests::story;
 
-/// Runs in a backup's pod. Each kind of damage is done to a file of the newest set, must be found, and is undone; then
+/// Runs in a backup's pod. Each kind of corruption is done to a file of the newest backup, must be found, and is undone; then
 /// the backup itself goes on.
-const DAMAGE: &str = r#"
+const CORRUPTION: &str = r#"
 said=/backup/said
 check() { /pgbackup/pgbackup-runner "$@" --store=/backup --namespace="$NAMESPACE" --policy=shop; }
 cd /backup/"$NAMESPACE"/shop/2*
-set=$(basename "$PWD")
-found() { # WHAT FILE COMMAND...: a command that does the damage
+backup=$(basename "$PWD")
+found() { # WHAT FILE COMMAND...: a command that does the corruption
   local what=$1 file=$2
   shift 2
   cp -p "$file" /scratch/whole
   "$@"
-  words=$(check verify --set="$set" 2>&1 || true)
+  words=$(check verify --backup="$backup" 2>&1 || true)
   echo "$words" >> $said.log
   # Of the manifest and the sums, each tells of the other.
   if [[ $words == *"FAILED: "*"$file"* ]]; then echo "found: $what of $file" >> $said; else echo "missed: $what of $file" >> $said; fi
@@ -36,7 +36,7 @@ for file in shop.dump globals.sql shop.tables.json SHA256SUMS manifest.json; do
   found "the second half" $file truncate --size=$((size / 2)) $file
   found "everything" $file truncate --size=0 $file
   found "a byte too many" $file sh -c "printf x >> $file"
-  # Without its manifest it is no set.
+  # Without its manifest it is no backup.
   [ $file = manifest.json ] || found "the file" $file rm $file
 done
 checked=$(ls check-*.json | head -n 1)
@@ -45,14 +45,14 @@ found "everything" $checked truncate --size=0 $checked
 found "text" $checked sh -c "printf '\\377' > $checked"
 PATH=/nowhere check verify >> $said.log 2>&1 || echo "not checked: verify without pg_restore" >> $said
 check list >> $said.log
-check verify --set="$set" >> $said.log 2>&1 && echo "whole: verify" >> $said
+check verify --backup="$backup" >> $said.log 2>&1 && echo "whole: verify" >> $said
 check scrub --share=100 >> $said.log 2>&1 && echo "whole: scrub" >> $said
 check list --output=json | grep -q '"state": "Verified"' && echo "whole: list" >> $said
 exec "$@"
 "#;
 
 #[test]
-fn every_kind_of_damage_is_found() -> Result<()> {
+fn every_kind_of_corruption_is_found() -> Result<()> {
     story("rot", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
@@ -69,13 +69,13 @@ fn every_kind_of_damage_is_found() -> Result<()> {
             env.policy("shop", |spec| spec.postgres.databases.include = vec!["shop".to_owned()]).await?;
         policy.backup("whole").await?;
         policy
-            .start("damage", |run| {
+            .start("corruption", |run| {
                 run.once()
                     .env("NAMESPACE", &env.namespace)
-                    .script(&format!("exec bash -euc '{}' bash \"$@\"", DAMAGE.replace('\'', "'\\''")));
+                    .script(&format!("exec bash -euc '{}' bash \"$@\"", CORRUPTION.replace('\'', "'\\''")));
             })
             .await?;
-        policy.succeeded("damage").await?;
+        policy.succeeded("corruption").await?;
 
         let said = store.sh("cat said").await?;
         let missed: Vec<&str> = said.lines().filter(|line| line.starts_with("missed")).collect();
@@ -83,7 +83,7 @@ fn every_kind_of_damage_is_found() -> Result<()> {
             bail!("{missed:?}\n{}", store.sh("cat said.log").await?);
         }
         assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 5 * 12 - 1 + 3, "{said}");
-        // What cannot be checked is no damage: the copy counts as before.
+        // What cannot be checked is no corruption: the backup counts as before.
         for whole in
             ["not checked: verify without pg_restore", "whole: verify", "whole: scrub", "whole: list"]
         {
@@ -108,7 +108,7 @@ fn a_copy_whose_later_check_failed_counts_for_nothing() -> Result<()> {
             })
             .await?;
         policy.backup("one").await?;
-        let first = store.only_set(&policy).await?;
+        let first = store.only_backup(&policy).await?;
         store.flip_bit(&format!("{}/shop.dump", first.path)).await?;
         let scrub = format!(
             "/pgbackup/pgbackup-runner scrub --share=100 --store=/backup --namespace={} --policy=shop > /backup/said 2>&1 || echo $? >> /backup/said; exec \"$@\"",
@@ -123,9 +123,12 @@ fn a_copy_whose_later_check_failed_counts_for_nothing() -> Result<()> {
 
         let said = store.sh("cat said").await?;
         assert!(said.contains("FAILED: shop.dump: what was read back is not what was written"), "{said}");
-        assert!(said.contains(&Reason::CopyDamaged.exit_code().unwrap_or_default().to_string()), "{said}");
-        // It is not needed any more: a verified copy of the same database is there.
-        assert_eq!(store.set_folders(&policy).await?, [second.set.unwrap_or_default()]);
+        assert!(
+            said.contains(&Reason::BackupCorrupted.exit_code().unwrap_or_default().to_string()),
+            "{said}"
+        );
+        // It is not needed any more: a verified backup of the same database is there.
+        assert_eq!(store.backup_folders(&policy).await?, [second.backup.unwrap_or_default()]);
         Ok(())
     })
 }

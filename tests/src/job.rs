@@ -103,7 +103,7 @@ impl RunnerSpec<'_> {
 
     /// The runner stops at a stage and waits to be killed there.
     pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
-        self.with_failpoints().once().env(FAILPOINT, stage.word())
+        self.with_failpoints().once().env(FAILPOINT, stage.as_str())
     }
 }
 
@@ -177,10 +177,10 @@ impl RunnerJob {
     /// Waits until the runner stands at the stage where it was told to stop; returns its pod's name.
     pub async fn stopped_at(&self, stage: Stage) -> Result<String> {
         let pod = self.running().await?.name_any();
-        let what = format!("{} stands at {}", self.name, stage.word());
+        let what = format!("{} stands at {}", self.name, stage.as_str());
         wait::until(&what, DEADLINE, async || {
             let log = self.env.api::<Pod>().logs(&pod, &Self::runner_log()).await?;
-            let stands = format!("failpoint: stopped at {}", stage.word());
+            let stands = format!("failpoint: stopped at {}", stage.as_str());
             Ok(log.contains(&stands).then_some(()))
         })
         .await?;

@@ -128,7 +128,7 @@ impl Policy {
         let what = format!("{kind}={status}, reason {reason}");
         self.status_with(&what, DEADLINE, |seen| {
             let condition = condition(seen, kind)?;
-            (condition.status == status && condition.reason == reason.word())
+            (condition.status == status && condition.reason == reason.as_str())
                 .then(|| condition.message.clone())
         })
         .await
@@ -142,7 +142,7 @@ impl Policy {
     /// Waits until the status says how a Job's run ended.
     pub async fn ended(&self, job: &str) -> Result<RunStatus> {
         self.status_with(&format!("run {job} ended"), DEADLINE, |status| {
-            let run = status.history.iter().find(|run| run.id == job)?;
+            let run = status.history.iter().find(|run| run.job == job)?;
             (run.result != RunResult::Running).then(|| run.clone())
         })
         .await
@@ -202,7 +202,7 @@ impl Policy {
                 status.last_failure.clone().filter(|failure| failure.job == job)
             })
             .await?;
-        if failure.reason != reason.word() {
+        if failure.reason != reason.as_str() {
             bail!("{job} failed with {}, not {reason}: {}", failure.reason, failure.message);
         }
         Ok(failure)

@@ -18,7 +18,7 @@ const PSQL: [&str; 7] = [
     "--no-align",
     "--tuples-only",
     "--quiet",
-    "--set=ON_ERROR_STOP=1",
+    "--backup=ON_ERROR_STOP=1",
     "--username=postgres",
 ];
 

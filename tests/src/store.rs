@@ -108,18 +108,19 @@ impl Store {
             .collect()
     }
 
-    /// The folders that look like sets, complete or not.
-    pub async fn set_folders(&self, policy: &Policy) -> Result<Vec<String>> {
+    /// The folders that look like backups, complete or not.
+    pub async fn backup_folders(&self, policy: &Policy) -> Result<Vec<String>> {
         let folder = self.folder(policy);
         let names = self.sh(&format!("ls '{folder}' 2> /dev/null || true")).await?;
-        Ok(names.lines().filter(|name| name::is_set_id(name)).map(str::to_owned).collect())
+        Ok(names.lines().filter(|name| name::is_backup_id(name)).map(str::to_owned).collect())
     }
 
-    /// The sets that have a manifest, oldest first.
-    pub async fn sets(&self, policy: &Policy) -> Result<Vec<Set>> {
+    /// The backups that have a manifest, oldest first.
+    pub async fn backups(&self, policy: &Policy) -> Result<Vec<Set>> {
         let folder = self.folder(policy);
-        let script =
-            format!("for set in '{folder}'/2*; do cat \"$set/manifest.json\" 2> /dev/null || true; done");
+        let script = format!(
+            "for backup in '{folder}'/2*; do cat \"$backup/manifest.json\" 2> /dev/null || true; done"
+        );
         let manifests = self.sh(&script).await?;
         let manifests = serde_json::Deserializer::from_str(&manifests).into_iter::<Manifest>();
         manifests
@@ -131,22 +132,22 @@ impl Store {
     }
 
     /// The only set; there must be one and no more.
-    pub async fn only_set(&self, policy: &Policy) -> Result<Set> {
-        let sets = self.sets(policy).await?;
-        match sets.as_slice() {
-            [set] => Ok(set.clone()),
-            _ => bail!("{} sets instead of one", sets.len()),
+    pub async fn only_backup(&self, policy: &Policy) -> Result<Set> {
+        let backups = self.backups(policy).await?;
+        match backups.as_slice() {
+            [backup] => Ok(backup.clone()),
+            _ => bail!("{} backups instead of one", backups.len()),
         }
     }
 
-    /// Checks a set as a person without us does. Every file of the manifest must be in the list.
-    pub async fn check(&self, set: &Set) -> Result<()> {
-        let files = set.manifest.artifacts.iter();
+    /// Checks a backup as a person without us does. Every file of the manifest must be in the list.
+    pub async fn check(&self, backup: &Set) -> Result<()> {
+        let files = backup.manifest.artifacts.iter();
         let lines: String = files.map(|file| format!("{}  {}\n", file.sha256, file.file)).collect();
         let script = format!(
             "cd '{}'; sha256sum --check --strict --quiet SHA256SUMS
              diff <(sort SHA256SUMS) <({{ sha256sum manifest.json; cat <<< '{}'; }} | sort)",
-            set.path,
+            backup.path,
             lines.trim_end()
         );
         self.sh(&script).await.map(drop)
@@ -159,17 +160,17 @@ impl Store {
         RunReport::parse(&text).with_context(|| format!("{path} is no record: {text}"))
     }
 
-    /// Waits for a file of that name in a set that has no manifest; returns its path.
+    /// Waits for a file of that name in a backup that has no manifest; returns its path.
     pub async fn await_file(&self, policy: &Policy, name: &str) -> Result<String> {
         // The shell waits, since a command in a pod costs far more than a look at a folder.
         let script = format!(
             "until [ $((waited++)) -gt {LOOKS} ]; do
-               for set in '{}'/2*; do
-                 if [ ! -e $set/manifest.json ] && [ -e $set/{name} ]; then echo $set/{name}; exit; fi
+               for backup in '{}'/2*; do
+                 if [ ! -e $backup/manifest.json ] && [ -e $backup/{name} ]; then echo $backup/{name}; exit; fi
                done
                sleep 0.1
              done
-             echo 'no set has {name}' >&2; exit 1",
+             echo 'no backup has {name}' >&2; exit 1",
             self.folder(policy)
         );
         self.sh(&format!("waited=0; {script}")).await

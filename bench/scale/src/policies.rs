@@ -75,7 +75,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     let cron_job = Operation::Backup.cron_job(&policy);
     let job = format!("{cron_job}-{}", start.as_second() / 60);
     let scheduled = name::slot(&cron_job, &job).context("a Job's name should tell its slot")?;
-    let set = name::set_id(start, &job);
+    let backup = name::backup_id(start, &job);
     let artifact = |database: &str| {
         json!({"database": database, "file": format!("{database}.dump"), "sizeBytes": 1_234_567_890_u64,
                "sha256": "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed"})
@@ -83,19 +83,19 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     let databases = ["crm", "shop", "stock", "billing", "archive", "reports", "sessions"].map(artifact);
     let report = json!({
         "version": 1, "outcome": "Succeeded", "stage": "report", "reason": "Verified",
-        "message": format!("set {set} is stored and verified"),
+        "message": format!("backup {backup} is stored and verified"),
         "run": {"job": job, "jobUid": job, "trigger": "Schedule", "scheduledTime": scheduled},
         "startTime": start, "completionTime": start + SignedDuration::from_secs(75),
         "serverVersion": "17.6 (Debian 17.6-0+deb13u1)", "clientVersion": "17.6",
-        "set": {"id": set, "snapshotTime": start + SignedDuration::from_secs(1), "sizeBytes": 9_876_543_210_u64,
+        "backup": {"id": backup, "snapshotTime": start + SignedDuration::from_secs(1), "sizeBytes": 9_876_543_210_u64,
                 "artifacts": 8, "manifestSha256": "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed",
-                "location": format!("shop/{policy}/{set}"), "verification": "Verified"},
-        "retained": {"sets": 34, "verified": 34, "bytes": 335_802_469_140_u64,
+                "location": format!("shop/{policy}/{backup}"), "verification": "Verified"},
+        "retained": {"backups": 34, "verified": 34, "bytes": 335_802_469_140_u64,
                      "oldest": start - SignedDuration::from_hours(24 * 300), "newest": start},
         "prune": {"reason": "Pruned", "kept": {"daily": 14, "weekly": 8, "monthly": 12, "minimum verified": 3},
                   "removed": 1, "leftovers": 0},
         "stages": {"preflight": 0.2, "hold": 0.1, "dump": 60.0, "upload": 0.5, "verify": 14.0, "manifest": 0.1},
-        "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the copy"],
+        "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the backup"],
         "artifacts": databases,
     });
     // As it comes out of a termination message: what does not fit is cut.
@@ -109,6 +109,6 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
         report: RunReport::parse(&text),
         container: None,
         problem: None,
-        silence: None,
+        unexplained_wait: None,
     })
 }

@@ -101,7 +101,7 @@ fn note_policy(state: &mut State, policy: &BackupPolicy) {
     // A pod that failed is told of at once, and is in the history when Kubernetes has given its Job up.
     let tries = status.conditions.iter().filter_map(|condition| condition.message.split_once(TRY_FAILED));
     let tries = tries.filter_map(|(_, words)| words.split(' ').next().map(str::to_owned));
-    for job in status.history.iter().map(|run| run.id.clone()).chain(tries) {
+    for job in status.history.iter().map(|run| run.job.clone()).chain(tries) {
         state.told.entry(job).or_insert_with(Instant::now);
     }
 }

@@ -25,7 +25,7 @@ pub const OPERATION_LABEL: &str = "pgbackup.dev/operation";
 /// nothing.
 pub const REQUESTED_AT: &str = "pgbackup.dev/requested-at";
 
-/// On a policy: the names of suspicious copies that are as they should be, separated by commas.
+/// On a policy: the names of suspicious backups that are as they should be, separated by commas.
 pub const ACKNOWLEDGED: &str = "pgbackup.dev/acknowledged";
 
 /// On the objects of a policy: a hash of what was applied, so that a field taken away is noticed.

@@ -23,9 +23,9 @@ pub use self::{
     },
     verification::{Scrub, Verification, VerificationLevel},
 };
-use crate::{status::BackupPolicyStatus, words};
+use crate::{messages, status::BackupPolicyStatus};
 
-/// Which databases of a PostgreSQL server are backed up, when, to where, and for how long copies are kept.
+/// Which databases of a PostgreSQL server are backed up, when, to where, and for how long backups are kept.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "pgbackup.dev",
@@ -37,7 +37,7 @@ use crate::{status::BackupPolicyStatus, words};
     namespaced,
     status = "BackupPolicyStatus",
     derive = "PartialEq",
-    doc = "A BackupPolicy takes pg_dump backups of a PostgreSQL server on a schedule, reads every copy back after it is stored, and keeps and expires copies by rules. Its status says whether the newest copy is good.",
+    doc = "A BackupPolicy takes pg_dump backups of a PostgreSQL server on a schedule, reads every backup back after it is stored, and keeps and expires backups by rules. Its status says whether the newest backup is good.",
     printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
     printcolumn(
         name = "Ready",
@@ -55,14 +55,14 @@ use crate::{status::BackupPolicyStatus, words};
         name = "Last-Success",
         type_ = "date",
         json_path = ".status.lastSuccess.snapshotTime",
-        description = "The age of the snapshot of the newest copy that counts."
+        description = "The age of the snapshot of the newest backup that counts."
     ),
     printcolumn(name = "Size", type_ = "string", json_path = ".status.lastSuccess.size"),
     printcolumn(
-        name = "Copies",
+        name = "Backups",
         type_ = "integer",
         json_path = ".status.retained.verified",
-        description = "How many verified copies the store holds."
+        description = "How many verified backups the store holds."
     ),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduleTime"),
     printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = "1"),
@@ -73,7 +73,7 @@ use crate::{status::BackupPolicyStatus, words};
         priority = "1"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("size(self.metadata.name) <= 45").message(words::POLICY_NAME)
+    validation = Rule::new("size(self.metadata.name) <= 45").message(messages::POLICY_NAME)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackupPolicySpec {
@@ -84,10 +84,10 @@ pub struct BackupPolicySpec {
     /// saving included.
     #[schemars(length(max = 100))]
     #[x_kube(
-        validation = Rule::new("!self.startsWith('@every')").message(words::EVERY),
-        validation = Rule::new("self.startsWith('@') || !self.contains('TZ')").message(words::ZONE_IN_SCHEDULE),
-        validation = Rule::new(words::IS_NICKNAME).message(words::NICKNAME),
-        validation = Rule::new(words::HAS_FIVE_FIELDS).message(words::FIVE_FIELDS)
+        validation = Rule::new("!self.startsWith('@every')").message(messages::EVERY),
+        validation = Rule::new("self.startsWith('@') || !self.contains('TZ')").message(messages::ZONE_IN_SCHEDULE),
+        validation = Rule::new(messages::IS_NICKNAME).message(messages::NICKNAME),
+        validation = Rule::new(messages::HAS_FIVE_FIELDS).message(messages::FIVE_FIELDS)
     )]
     pub schedule: String,
 
@@ -96,12 +96,12 @@ pub struct BackupPolicySpec {
     #[serde(default = "default_time_zone")]
     #[schemars(length(max = 64))]
     #[x_kube(
-        validation = Rule::new(words::IS_ZONE).message(words::ZONE),
-        validation = Rule::new("self != 'Local'").message(words::ZONE_LOCAL)
+        validation = Rule::new(messages::IS_ZONE).message(messages::ZONE),
+        validation = Rule::new("self != 'Local'").message(messages::ZONE_LOCAL)
     )]
     pub time_zone: String,
 
-    /// Stops backups and scrubs. A backup that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Copies
+    /// Stops backups and scrubs. A backup that the annotation pgbackup.dev/requested-at asks for waits until this is false again. Backups
     /// that exist stay; what runs is not stopped. Default: false.
     #[serde(default)]
     pub suspend: bool,
@@ -118,15 +118,15 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub dump: Dump,
 
-    /// Where the copies go.
+    /// Where the backups go.
     pub storage: Storage,
 
-    /// Which copies are kept. Rules count verified copies only, and a copy stays if any rule keeps it. Without
+    /// Which backups are kept. Rules count verified backups only, and a backup stays if any rule keeps it. Without
     /// rules nothing is ever deleted.
     #[serde(default)]
     pub retention: Retention,
 
-    /// How a copy is checked after it is stored.
+    /// How a backup is checked after it is stored.
     #[serde(default)]
     pub verification: Verification,
 
@@ -143,18 +143,18 @@ pub struct BackupPolicySpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Objectives {
-    /// How old the snapshot of the newest copy that counts may get, for example 26h, 90m or 8d; at most 399d. If it is
+    /// How old the snapshot of the newest backup that counts may get, for example 26h, 90m or 8d; at most 399d. If it is
     /// older, the policy is Overdue even though no scheduled backup is: a bound on what a recovery would lose. Default: none,
     /// only the schedule counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_MAX_AGE).message(words::MAX_AGE))]
+    #[x_kube(validation = Rule::new(messages::IS_MAX_AGE).message(messages::MAX_AGE))]
     pub max_age: Option<String>,
 }
 
 /// The PostgreSQL server, and what of it is backed up.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message(words::VERSION_OR_IMAGE))]
+#[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message(messages::VERSION_OR_IMAGE))]
 #[serde(rename_all = "camelCase")]
 pub struct Postgres {
     /// The server's major version, for example 17. Backups run in the official PostgreSQL image of this version,
@@ -169,7 +169,7 @@ pub struct Postgres {
     /// extensions of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = Rule::new(words::IS_IMAGE).message(words::IMAGE))]
+    #[x_kube(validation = Rule::new(messages::IS_IMAGE).message(messages::IMAGE))]
     pub image: Option<String>,
 
     /// How the server is reached. Give the server's own address, never a connection pooler's.
@@ -180,7 +180,7 @@ pub struct Postgres {
     pub databases: Databases,
 
     /// Whether roles and tablespaces are backed up beside the databases: WithoutPasswords (without the password
-    /// hashes), WithPasswords (with them, which takes a superuser or the right to read pg_authid; who reads the copy can
+    /// hashes), WithPasswords (with them, which takes a superuser or the right to read pg_authid; who reads the backup can
     /// try to guess the passwords) or None. Default: WithoutPasswords.
     #[serde(default)]
     pub globals: Globals,
@@ -189,20 +189,20 @@ pub struct Postgres {
 /// How the server is reached.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message(words::HOST_OR_URI),
-    validation = Rule::new("has(self.uriSecretRef) && !has(self.host) ? !(has(self.user) || has(self.userSecretRef) || has(self.passwordSecretRef)) && self.port == 5432 : true").message(words::URI_HAS_THEM),
-    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.user) != has(self.userSecretRef)").message(words::USER_OR_SECRET),
-    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message(words::PASSWORD_OR_CERTIFICATE),
-    validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message(words::CA_MISSING),
-    validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message(words::CA_UNUSED),
-    validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message(words::CERTIFICATE_UNUSED)
+    validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message(messages::HOST_OR_URI),
+    validation = Rule::new("has(self.uriSecretRef) && !has(self.host) ? !(has(self.user) || has(self.userSecretRef) || has(self.passwordSecretRef)) && self.port == 5432 : true").message(messages::URI_HAS_THEM),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.user) != has(self.userSecretRef)").message(messages::USER_OR_SECRET),
+    validation = Rule::new("has(self.uriSecretRef) || !has(self.host) ? true : has(self.passwordSecretRef) || has(self.clientCertificateSecretRef)").message(messages::PASSWORD_OR_CERTIFICATE),
+    validation = Rule::new("self.sslMode.startsWith('verify-') ? has(self.caSecretRef) : true").message(messages::CA_MISSING),
+    validation = Rule::new("has(self.caSecretRef) ? self.sslMode.startsWith('verify-') : true").message(messages::CA_UNUSED),
+    validation = Rule::new("has(self.clientCertificateSecretRef) ? self.sslMode != 'disable' : true").message(messages::CERTIFICATE_UNUSED)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server's host name or address, for example shop-db or shop-db.shop.svc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_HOST).message(words::HOST))]
+    #[x_kube(validation = Rule::new(messages::IS_HOST).message(messages::HOST))]
     pub host: Option<String>,
 
     /// The key of a Secret that holds a connection URI (postgresql://user:password@host:5432/...), instead of host,
@@ -252,7 +252,7 @@ pub struct Connection {
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
+    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub name: String,
 }
 
@@ -263,12 +263,12 @@ pub struct SecretRef {
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
+    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub name: String,
 
     /// The key in it.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_KEY).message(words::KEY))]
+    #[x_kube(validation = Rule::new(messages::IS_KEY).message(messages::KEY))]
     pub key: String,
 }
 
@@ -292,8 +292,8 @@ pub enum SslMode {
 /// Which databases are backed up.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("!has(self.exclude) || self.include.all(name, !(name in self.exclude))").message(words::INCLUDED_AND_EXCLUDED),
-    validation = Rule::new("!has(self.retired) || self.include.all(name, !(name in self.retired))").message(words::INCLUDED_AND_RETIRED)
+    validation = Rule::new("!has(self.exclude) || self.include.all(name, !(name in self.exclude))").message(messages::INCLUDED_AND_EXCLUDED),
+    validation = Rule::new("!has(self.retired) || self.include.all(name, !(name in self.retired))").message(messages::INCLUDED_AND_RETIRED)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Databases {
@@ -309,7 +309,7 @@ pub struct Databases {
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     pub exclude: Vec<String>,
 
-    /// Names of databases that are gone for good. retention.minimumVerified no longer holds their copies: these go
+    /// Names of databases that are gone for good. retention.minimumVerified no longer holds their backups: these go
     /// when the rules let them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]

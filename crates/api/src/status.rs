@@ -34,8 +34,8 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<Time>,
 
-    /// When the policy becomes, or became, overdue unless a copy that counts comes: some time after the first slot that has
-    /// none, or when the newest copy gets older than objectives.maxAge allows. Absent while the policy is suspended.
+    /// When the policy becomes, or became, overdue unless a backup that counts comes: some time after the first slot that has
+    /// none, or when the newest backup gets older than objectives.maxAge allows. Absent while the policy is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Time>,
 
@@ -49,16 +49,16 @@ pub struct BackupPolicyStatus {
 
     /// The newest run, however it went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_backup: Option<BackupStatus>,
+    pub last_run: Option<BackupStatus>,
 
-    /// The newest run whose copy counted when it was taken: Verified; Stored where verification.level asks for no more;
-    /// Acknowledged by a person. Its verification is Damaged where a later scrub found that it is not what was written any more.
+    /// The newest run whose backup counted when it was taken: Verified; Stored where verification.level asks for no more;
+    /// Acknowledged by a person. Its verification is Corrupted where a later scrub found that it is not what was written any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<BackupStatus>,
 
-    /// The recovery point of the newest copy that was read back and found good, or that a person acknowledged. Earlier than
-    /// that of lastSuccess where the newest copy is only Stored, or Damaged; absent where none is known, as after a scrub that found this
-    /// very copy damaged.
+    /// The recovery point of the newest backup that was read back and found good, or that a person acknowledged. Earlier than
+    /// that of lastSuccess where the newest backup is only Stored, or Corrupted; absent where none is known, as after a scrub that found this
+    /// very copy corrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Time>,
 
@@ -70,7 +70,7 @@ pub struct BackupPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<RetainedStatus>,
 
-    /// When stored copies are read again; absent without verification.scrub.
+    /// When stored backups are read again; absent without verification.scrub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub_schedule: Option<ScheduleStatus>,
 
@@ -88,8 +88,8 @@ pub struct BackupPolicyStatus {
     pub history: Vec<RunStatus>,
 
     /// Ready: the policy is accepted and its CronJob in place. Reconciling and Stalled: as kstatus has them.
-    /// BackupHealthy: the newest copy that is due is there, and counts. RetentionHealthy: old copies are removed as the
-    /// rules say. ScrubHealthy, only with verification.scrub: stored copies are read again, and are as they were written.
+    /// BackupHealthy: the newest backup that is due is there, and counts. RetentionHealthy: old backups are removed as the
+    /// rules say. ScrubHealthy, only with verification.scrub: stored backups are read again, and are as they were written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -133,9 +133,9 @@ pub struct BackupStatus {
 
     /// The set's name in the store; absent when it left none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set: Option<String>,
+    pub backup: Option<String>,
 
-    /// The recovery point: the oldest snapshot of the set's databases.
+    /// The recovery point: the oldest snapshot of the backup's databases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_time: Option<Time>,
 
@@ -147,24 +147,24 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
 
-    /// How many files the set has, roles included.
+    /// How many files the backup has, roles included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_count: Option<u32>,
 
-    /// The SHA-256 of the set's manifest.json.
+    /// The SHA-256 of the backup's manifest.json.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_sha256: Option<String>,
 
-    /// Where the set is in the store.
+    /// Where the backup is in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 
-    /// What reading it back gave: Verified; or Stored, Suspicious, Acknowledged. Damaged: a later scrub found that it is not
+    /// What reading it back gave: Verified; or Stored, Suspicious, Acknowledged. Corrupted: a later scrub found that it is not
     /// what was written any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
 
-    /// Whether password hashes of roles are in the set (postgres.globals: WithPasswords).
+    /// Whether password hashes of roles are in the backup (postgres.globals: WithPasswords).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 
@@ -179,7 +179,7 @@ pub struct BackupStatus {
     pub warnings: Vec<String>,
 }
 
-/// A file of a set.
+/// A file of a backup.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStatus {
@@ -187,7 +187,7 @@ pub struct ArtifactStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
 
-    /// The file's name in the set.
+    /// The file's name in the backup.
     pub file: String,
 
     /// Its stored bytes.
@@ -226,8 +226,8 @@ pub struct RetainedStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,
 
-    /// The sets that are complete.
-    pub sets: u32,
+    /// The backups that are complete.
+    pub backups: u32,
 
     /// Those whose newest check passed.
     pub verified: u32,
@@ -242,19 +242,19 @@ pub struct RetainedStatus {
     /// The same for people.
     pub size: String,
 
-    /// The oldest set's snapshot.
+    /// The oldest backup's snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Time>,
 
-    /// The newest set's snapshot.
+    /// The newest backup's snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Time>,
 
-    /// How many sets each rule keeps, by the rule's name, as the last plan had it.
+    /// How many backups each rule keeps, by the rule's name, as the last plan had it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, u32>,
 
-    /// How many sets the last plan removed.
+    /// How many backups the last plan removed.
     #[serde(default)]
     pub removed: u32,
 }
@@ -275,7 +275,7 @@ pub struct ScheduleStatus {
     pub schedule_since: Option<Time>,
 }
 
-/// A scrub: stored copies were read again.
+/// A scrub: stored backups were read again.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubStatus {
@@ -308,16 +308,16 @@ pub struct ScrubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
 
-    /// How many copies it read that are as they were written.
+    /// How many backups it read that are as they were written.
     #[serde(default)]
     pub passed: u32,
 
-    /// The copies that are not, at most 20 of them.
+    /// The backups that are not, at most 20 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
-    pub damaged: Vec<String>,
+    pub corrupted: Vec<String>,
 
-    /// How many copies it could not read, for a reason that says nothing of them.
+    /// How many backups it could not read, for a reason that says nothing of them.
     #[serde(default)]
     pub unchecked: u32,
 
@@ -331,7 +331,7 @@ pub struct ScrubStatus {
 #[serde(rename_all = "camelCase")]
 pub struct RunStatus {
     /// The Job's name.
-    pub id: String,
+    pub job: String,
 
     /// Schedule or Manual.
     pub trigger: String,
@@ -360,9 +360,9 @@ pub enum RunResult {
     /// It has not.
     #[default]
     Running,
-    /// A copy that counts is stored.
+    /// A backup that counts is stored.
     Succeeded,
-    /// It left no copy.
+    /// It left no backup.
     Failed,
     /// Its Job ended or vanished without a report.
     Unknown,

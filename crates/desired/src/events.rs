@@ -82,8 +82,9 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
     let Some(before) = before.filter(|status| !status.conditions.is_empty()) else {
         return Default::default();
     };
-    let is_known =
-        |run: &RunStatus| before.history.iter().any(|known| known.id == run.id && known.result == run.result);
+    let is_known = |run: &RunStatus| {
+        before.history.iter().any(|known| known.job == run.job && known.result == run.result)
+    };
     let news: Vec<_> = after.history.iter().rev().filter(|run| !is_known(run)).collect();
     let drafts = news.iter().map(|run| {
         let words = match (run.result, run.size_bytes) {
@@ -95,8 +96,8 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
             warning: run.result != RunResult::Succeeded,
             reason: run.reason.clone(),
             action: "Backup",
-            note: format!("{}: {words}", run.id),
-            job: Some(run.id.clone()),
+            note: format!("{}: {words}", run.job),
+            job: Some(run.job.clone()),
         }
     });
     (drafts.collect(), news.iter().map(|run| run.reason.clone()).collect())
@@ -107,9 +108,9 @@ fn taken(run: &RunStatus) -> &'static str {
     if reason(run) == Some(Reason::Stored) { "copy stored, its archives not read" } else { "copy verified" }
 }
 
-/// Why a run left no copy, for people: in its own words if the status still has them.
+/// Why a run left no backup, for people: in its own words if the status still has them.
 pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
-    let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.id);
+    let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
     match failure {
         Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
         _ if run.result == RunResult::Unknown => lost().message,
@@ -122,7 +123,7 @@ pub(crate) fn reason(run: &RunStatus) -> Option<Reason> {
     Reason::of_word(&run.reason)
 }
 
-/// A condition turned bad without a run's end: a pod that cannot start, a copy overdue.
+/// A condition turned bad without a run's end: a pod that cannot start, a backup overdue.
 fn turned_bad(
     before: Option<&BackupPolicyStatus>,
     after: &BackupPolicyStatus,
@@ -140,9 +141,9 @@ fn turned_bad(
     })
 }
 
-/// The run that a message of `BackupHealthy` is about: it begins with the Job's name. That of a copy overdue does not.
+/// The run that a message of `BackupHealthy` is about: it begins with the Job's name. That of a backup overdue does not.
 fn concerned(message: &str, status: &BackupPolicyStatus) -> Option<String> {
     let first = message.split(' ').next()?;
-    let last = status.last_backup.iter().map(|run| &run.job);
-    last.chain(status.history.iter().map(|run| &run.id)).find(|job| *job == first).cloned()
+    let last = status.last_run.iter().map(|run| &run.job);
+    last.chain(status.history.iter().map(|run| &run.job)).find(|job| *job == first).cloned()
 }

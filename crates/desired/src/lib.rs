@@ -14,6 +14,8 @@ pub use events::{EventDraft, events};
 pub use objects::{
     Images, Objects, applied_generation, objects, open_request, requested_job, spec_is_as_applied, up_to_date,
 };
-pub use observed::{Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, Silence};
+pub use observed::{
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, Problem, UnexplainedWait,
+};
 pub use status::{StatusOutcome, status};
 pub use validate::{Invalid, ValidPolicy, validate};

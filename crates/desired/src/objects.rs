@@ -33,7 +33,7 @@ pub struct Images {
 pub struct Objects {
     /// Takes the backups.
     pub backup: CronJob,
-    /// Reads stored copies again, if the policy asks for it.
+    /// Reads stored backups again, if the policy asks for it.
     pub scrub: Option<CronJob>,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How long a pod may take to start before anybody is told. A new one often waits for a moment: a volume that is made for
 /// its first pod is bound, a node is added, an image comes. Half of the minute within which people are promised to hear of
 /// it.
-pub const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is seen of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 pub struct Observed {
     /// The CronJob that takes its backups.
     pub cron_job: ObservedCronJob,
-    /// The CronJob that reads its copies again.
+    /// The CronJob that reads its backups again.
     #[serde(default)]
     pub scrub_cron_job: ObservedCronJob,
     /// The Jobs of its backups, those that have just vanished included, in any order.
@@ -72,29 +72,29 @@ pub struct ObservedRun {
     pub report: Option<RunReport>,
     /// How the newest pod's runner ended, if it has.
     #[serde(default)]
-    pub container: Option<Container>,
+    pub container: Option<ContainerExit>,
     /// Why the newest pod cannot start, while that is so.
     #[serde(default)]
     pub problem: Option<Problem>,
     /// It has not started, and nothing that is seen of it says why.
     #[serde(default)]
-    pub silence: Option<Silence>,
+    pub unexplained_wait: Option<UnexplainedWait>,
 }
 
 /// A Job without a pod, or a pod whose containers have not started, that says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Silence {
+pub struct UnexplainedWait {
     /// The UID of the Job or the pod: events about it may tell.
     pub uid: String,
     /// When it was made.
     pub since: Timestamp,
 }
 
-impl Silence {
+impl UnexplainedWait {
     /// When it has lasted so long that somebody should be told.
     pub fn ends(&self) -> Timestamp {
-        self.since.saturating_add(PATIENCE).unwrap_or(self.since)
+        self.since.saturating_add(START_GRACE).unwrap_or(self.since)
     }
 
     /// Whether it has.
@@ -122,7 +122,7 @@ pub enum JobState {
 /// How a pod's runner container ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Container {
+pub struct ContainerExit {
     /// The kubelet's word: `Error`, `OOMKilled`; or, if the pod was taken away, `Evicted` or `NodeLost`.
     pub reason: String,
     /// Its exit code.
@@ -132,10 +132,10 @@ pub struct Container {
     pub message: Option<String>,
 }
 
-impl Container {
+impl ContainerExit {
     /// The pod was taken away from it: by its node, or with its node.
     pub fn was_taken_away(&self) -> bool {
-        [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.word() == self.reason)
+        [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.as_str() == self.reason)
     }
 }
 

@@ -17,7 +17,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{status::words::minute, validate::max_age};
+use crate::{status::text::minute, validate::max_age};
 
 /// A policy at a glance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -40,19 +40,19 @@ pub struct Overview {
     /// When the next backup starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
-    /// When the policy becomes, or became, overdue unless a copy that counts comes; absent while it is suspended.
+    /// When the policy becomes, or became, overdue unless a backup that counts comes; absent while it is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Timestamp>,
-    /// Whether that moment is past: a copy that was due is missing, whatever else is wrong.
+    /// Whether that moment is past: a backup that was due is missing, whatever else is wrong.
     pub overdue: bool,
     /// How far apart its next two backups are, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_interval_seconds: Option<i64>,
-    /// The newest copy that counted when it was taken, whatever a scrub found since: `verification` says it.
+    /// The newest backup that counted when it was taken, whatever a scrub found since: `verification` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Copy>,
-    /// The recovery point of the newest copy that was read back and found good, or acknowledged: that of `lastSuccess`, or an
-    /// earlier one where that copy is only stored or was found damaged; absent where none is known.
+    /// The recovery point of the newest backup that was read back and found good, or acknowledged: that of `lastSuccess`, or an
+    /// earlier one where that backup is only stored or was found corrupted; absent where none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Timestamp>,
     /// `objectives.maxAge`, as it is written.
@@ -61,20 +61,20 @@ pub struct Overview {
     /// The same in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<i64>,
-    /// Complete copies in the store.
+    /// Complete backups in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub copies: Option<Copies>,
-    /// Whether old copies are removed as the rules say, as the newest run that could look found it.
+    pub backups: Option<Backups>,
+    /// Whether old backups are removed as the rules say, as the newest run that could look found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Whether stored copies are read again, and are as they were written; absent where the policy does not ask for it.
+    /// Whether stored backups are read again, and are as they were written; absent where the policy does not ask for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrub: Option<Scrub>,
     /// The newest runs, oldest first.
     pub runs: Vec<Run>,
 }
 
-/// How the removal of old copies stands.
+/// How the removal of old backups stands.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
@@ -86,7 +86,7 @@ pub struct Retention {
     pub message: String,
 }
 
-/// How the reading again of stored copies stands.
+/// How the reading again of stored backups stands.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
@@ -107,10 +107,10 @@ pub struct Scrub {
 pub struct ScrubRun {
     /// When it started.
     pub start_time: Timestamp,
-    /// How many copies are as they were written.
+    /// How many backups are as they were written.
     pub passed: u32,
     /// How many are not; 20 stands for more as well.
-    pub damaged: u32,
+    pub corrupted: u32,
     /// How many it could not read.
     pub unchecked: u32,
 }
@@ -118,17 +118,17 @@ pub struct ScrubRun {
 /// How a policy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub enum State {
-    /// The newest run failed, a copy is missing, suspicious or damaged, or the policy cannot work.
+    /// The newest run failed, a backup is missing, suspicious or corrupted, or the policy cannot work.
     Unhealthy,
-    /// It is not known: the first copy is not due yet, or a run left no report.
+    /// It is not known: the first backup is not due yet, or a run left no report.
     Unknown,
     /// No backups are taken.
     Suspended,
-    /// The newest copy that is due is there: verified, stored where the policy asks for no more, or acknowledged.
+    /// The newest backup that is due is there: verified, stored where the policy asks for no more, or acknowledged.
     Healthy,
 }
 
-/// A copy that counted when it was taken.
+/// A backup that counted when it was taken.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
@@ -136,7 +136,7 @@ pub struct Copy {
     pub snapshot_time: Timestamp,
     /// Its set in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set: Option<String>,
+    pub backup: Option<String>,
     /// Its stored bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -146,7 +146,7 @@ pub struct Copy {
     /// How long each stage of it took, in seconds, by the stage's name; empty where nobody has told.
     pub stages: BTreeMap<String, f64>,
     /// What reading it back gave: `Verified`; `Stored` where the policy asks for no more; `Acknowledged` by a person, where it
-    /// was suspicious; `Damaged` where a later scrub found that it is not what was written any more.
+    /// was suspicious; `Corrupted` where a later scrub found that it is not what was written any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
 }
@@ -154,7 +154,7 @@ pub struct Copy {
 /// What the store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Copies {
+pub struct Backups {
     /// Complete ones.
     pub all: u32,
     /// Those whose newest check passed.
@@ -180,7 +180,7 @@ pub struct Run {
     pub size_bytes: Option<u64>,
 }
 
-impl Copies {
+impl Backups {
     /// Those whose newest check found that they are not what was written.
     pub const fn failed(self) -> u32 {
         self.all.saturating_sub(self.verified).saturating_sub(self.suspicious)
@@ -217,8 +217,8 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
         last_verified_time: status.last_verified_time.as_ref().map(|time| time.0),
         max_age: policy.spec.objectives.max_age.clone(),
         max_age_seconds: max_age(&policy.spec.objectives).ok().flatten().map(|age| age.as_secs()),
-        copies: status.retained.as_ref().map(|retained| Copies {
-            all: retained.sets,
+        backups: status.retained.as_ref().map(|retained| Backups {
+            all: retained.backups,
             verified: retained.verified,
             suspicious: retained.suspicious,
             size_bytes: retained.size_bytes,
@@ -270,11 +270,11 @@ fn standing(
     let rests = policy.spec.suspend || state == State::Suspended;
     if let Some(since) = overdue_since.filter(|_| !rests && state != State::Unhealthy) {
         let message = format!(
-            "since {} a copy is missing that was due: look at the policy's Jobs and events; where they are well, look at the \
+            "since {} a backup is missing that was due: look at the policy's Jobs and events; where they are well, look at the \
              operator's log, for it has not written that into the status",
             minute(since)
         );
-        return Standing { state: State::Unhealthy, reason: Reason::Overdue.word().to_owned(), message };
+        return Standing { state: State::Unhealthy, reason: Reason::Overdue.as_str().to_owned(), message };
     }
     let (reason, message) = match condition {
         Some(condition) => (condition.reason.as_str(), condition.message.as_str()),
@@ -306,7 +306,7 @@ fn scrub_run(scrub: &ScrubStatus) -> Option<ScrubRun> {
     Some(ScrubRun {
         start_time: scrub.start_time.as_ref()?.0,
         passed: scrub.passed,
-        damaged: u32::try_from(scrub.damaged.len()).unwrap_or(u32::MAX),
+        corrupted: u32::try_from(scrub.corrupted.len()).unwrap_or(u32::MAX),
         unchecked: scrub.unchecked,
     })
 }
@@ -315,7 +315,7 @@ fn copy(success: &BackupStatus) -> Option<Copy> {
     let time = success.snapshot_time.as_ref().or(success.start_time.as_ref())?;
     Some(Copy {
         snapshot_time: time.0,
-        set: success.set.clone(),
+        backup: success.backup.clone(),
         size_bytes: success.size_bytes,
         duration_seconds: success.duration_seconds,
         stages: success.stages.clone(),

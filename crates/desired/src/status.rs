@@ -12,8 +12,8 @@ mod retained;
 mod run;
 mod scrub;
 mod since;
+pub(crate) mod text;
 mod verified;
-pub(crate) mod words;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
@@ -27,11 +27,11 @@ pub(crate) use self::run::{lost, meaning};
 use self::{
     condition::Conditions,
     health::Request,
-    run::{Judged, judge},
+    run::{AssessedRun, judge},
 };
 use crate::{
     objects,
-    observed::{JobState, Observed, ObservedCronJob, ObservedRun, PATIENCE, Problem, Silence},
+    observed::{JobState, Observed, ObservedCronJob, ObservedRun, Problem, START_GRACE, UnexplainedWait},
     validate::{Invalid, ValidPolicy},
 };
 
@@ -62,14 +62,17 @@ pub fn status(
     runs.retain(|run| !history::knows_more(&previous, run));
     let scrubs = judged(&observed.scrubs, &Operation::Scrub.cron_job(name));
     let newest_unseen = history::newest_unseen(&previous, observed);
-    let current: Vec<&RunReport> =
-        runs.iter().filter(|run| Some(run.start) >= newest_unseen).filter_map(Judged::final_report).collect();
+    let current: Vec<&RunReport> = runs
+        .iter()
+        .filter(|run| Some(run.start) >= newest_unseen)
+        .filter_map(AssessedRun::final_report)
+        .collect();
     let mut status = facts(&previous, observed, &runs, &current, created);
     status.retained = retained::retained(&previous, &current, &scrubs);
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
     }
-    // A copy that was settled may be damaged all the same.
+    // A backup that was settled may be corrupted all the same.
     scrub::remember(&mut status, &previous, &scrubs);
     status.last_verified_time = verified::last_verified(&previous, &status, &runs, &scrubs);
     status.observed_generation = policy.metadata.generation;
@@ -111,14 +114,14 @@ pub fn status(
         // announced before would soon be past.
         status.effective_schedule.clone_from(&previous.effective_schedule);
         status.schedule_since.clone_from(&previous.schedule_since);
-        // A bad edit must not hide that a copy is missing.
+        // A bad edit must not hide that a backup is missing.
         status.overdue_time.clone_from(&previous.overdue_time);
         status.scrub_schedule =
             previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
         conditions.keep("ScrubHealthy");
-        match health::newest_failed(&status).or_else(|| health::newest_damaged(&status)) {
+        match health::newest_failed(&status).or_else(|| health::newest_corrupted(&status)) {
             Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
-            // As before: a bad edit says nothing about the copies.
+            // As before: a bad edit says nothing about the backups.
             None => conditions.keep("BackupHealthy"),
         }
     }
@@ -140,7 +143,7 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
 fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let patience_ends = |problem: &Problem| {
         let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
-        since.checked_add(PATIENCE).ok().filter(|ends| *ends > now)
+        since.checked_add(START_GRACE).ok().filter(|ends| *ends > now)
     };
     let mut settles_at = None;
     let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
@@ -149,15 +152,15 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
         if unscheduled.is_some() {
             run.problem = None;
         }
-        let speaks = run.silence.as_ref().map(Silence::ends).filter(|ends| *ends > now);
+        let speaks = run.unexplained_wait.as_ref().map(UnexplainedWait::ends).filter(|ends| *ends > now);
         settles_at = [settles_at, unscheduled, speaks].into_iter().flatten().min();
     }
     (observed, settles_at)
 }
 
 /// The observed runs, oldest first.
-fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<Judged<'a>> {
-    let mut runs: Vec<Judged<'_>> = observed.iter().map(|run| judge(run, cron_job)).collect();
+fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<AssessedRun<'a>> {
+    let mut runs: Vec<AssessedRun<'_>> = observed.iter().map(|run| judge(run, cron_job)).collect();
     runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
     runs
 }
@@ -167,14 +170,14 @@ fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<Judged<'a>> {
 fn facts(
     previous: &BackupPolicyStatus,
     observed: &Observed,
-    runs: &[Judged<'_>],
+    runs: &[AssessedRun<'_>],
     current: &[&RunReport],
     created: Timestamp,
 ) -> BackupPolicyStatus {
     let vanished = history::vanished(previous, observed);
     let news = history::news(previous, runs);
-    let mut last_backup = previous.last_backup.clone();
-    if let (Some(last), Some(_)) = (&mut last_backup, vanished) {
+    let mut last_run = previous.last_run.clone();
+    if let (Some(last), Some(_)) = (&mut last_run, vanished) {
         last.result = RunResult::Unknown;
     }
     let newest_first = || current.iter().rev();
@@ -185,7 +188,7 @@ fn facts(
         client_version: newest_first()
             .find_map(|report| report.client_version.clone())
             .or_else(|| previous.client_version.clone()),
-        last_backup,
+        last_run,
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
         history: history::history(previous, runs, &news, vanished, created),

@@ -11,12 +11,11 @@ mod retention;
 mod storage;
 
 use api::{
-    BackupPolicy, BackupPolicySpec, meta,
+    BackupPolicy, BackupPolicySpec, messages, meta,
     policy::{
         Databases, Globals, JobOptions, Objectives, Postgres, Scrub, SecretKeyRef, Verification,
         VerificationLevel,
     },
-    words,
 };
 use domain::{
     manifest::PolicyIdentity,
@@ -36,7 +35,7 @@ pub use self::{
 /// The longest schedule, as in the CRD.
 const SCHEDULE_MAX: usize = 100;
 
-/// As many copies as the annotation settles at once.
+/// As many backups as the annotation settles at once.
 const ACKNOWLEDGED_MAX: usize = 20;
 
 /// A policy whose objects can be made.
@@ -68,7 +67,7 @@ pub struct ValidPolicy {
     pub globals: Globals,
     /// How databases are dumped.
     pub dump: ValidDump,
-    /// Where copies go.
+    /// Where backups go.
     pub storage: ValidStorage,
     /// Whose folder is taken over.
     pub adopt_from: Option<String>,
@@ -76,15 +75,15 @@ pub struct ValidPolicy {
     pub rules: Rules,
     /// Whether what they do not keep is only named.
     pub dry_run: bool,
-    /// How deep copies are checked.
+    /// How deep backups are checked.
     pub level: VerificationLevel,
     /// How much less than before a database may hold, in percent.
     pub max_shrink: u8,
-    /// When stored copies are read again, and how much of them.
+    /// When stored backups are read again, and how much of them.
     pub scrub: Option<ValidScrub>,
-    /// Suspicious copies that a person has settled.
+    /// Suspicious backups that a person has settled.
     pub acknowledged: Vec<String>,
-    /// How old the newest verified copy's snapshot may get.
+    /// How old the newest verified backup's snapshot may get.
     pub max_age: Option<SignedDuration>,
     /// How Jobs and pods run.
     pub job: JobOptions,
@@ -99,7 +98,7 @@ pub enum PostgresImage {
     Named(String),
 }
 
-/// When stored copies are read again.
+/// When stored backups are read again.
 #[derive(Clone, Debug)]
 pub struct ValidScrub {
     /// When.
@@ -120,7 +119,7 @@ pub enum Invalid {
         source: ScheduleError,
     },
     /// The policy's own name.
-    #[error("{}", words::POLICY_NAME)]
+    #[error("{}", messages::POLICY_NAME)]
     NameTooLong,
     /// A value that the schema would have refused.
     #[error("spec.{field}: {wanted}")]
@@ -217,11 +216,11 @@ fn valid_scrub(Scrub { schedule, share }: &Scrub, identity: &str) -> Result<Vali
     Ok(ValidScrub { schedule, share: *share })
 }
 
-/// Words of the annotation that are no names of copies settle nothing.
+/// Words of the annotation that are no names of backups settle nothing.
 fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
     let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(meta::ACKNOWLEDGED));
     let words = annotation.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
-    words.filter(|word| name::is_set_id(word)).take(ACKNOWLEDGED_MAX).map(str::to_owned).collect()
+    words.filter(|word| name::is_backup_id(word)).take(ACKNOWLEDGED_MAX).map(str::to_owned).collect()
 }
 
 /// `90m`, `26h`, `8d`.
@@ -237,7 +236,7 @@ pub(crate) fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<Sign
         };
         number.parse::<i64>().ok()?.checked_mul(minutes).filter(|minutes| (1..=9999 * 60).contains(minutes))
     };
-    let minutes = parsed().ok_or(value("objectives.maxAge", words::MAX_AGE))?;
+    let minutes = parsed().ok_or(value("objectives.maxAge", messages::MAX_AGE))?;
     Ok(Some(SignedDuration::from_mins(minutes)))
 }
 
@@ -248,8 +247,8 @@ fn valid_image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImag
         (None, Some(image)) if (1..=512).contains(&image.len()) && !image.contains(char::is_whitespace) => {
             Ok(PostgresImage::Named(image.to_owned()))
         }
-        (None, Some(_)) => Err(value("postgres.image", words::IMAGE)),
-        _ => Err(value("postgres", words::VERSION_OR_IMAGE)),
+        (None, Some(_)) => Err(value("postgres.image", messages::IMAGE)),
+        _ => Err(value("postgres", messages::VERSION_OR_IMAGE)),
     }
 }
 
@@ -263,11 +262,11 @@ fn optional_secret(
 fn valid_secret(field: &'static str, secret: &SecretKeyRef) -> Result<SecretKeyRef, Invalid> {
     let SecretKeyRef { name, key } = secret;
     if !is_object_name(name) {
-        return Err(value(field, words::OBJECT_NAME));
+        return Err(value(field, messages::OBJECT_NAME));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !(1..=253).contains(&key.len()) || !key.chars().all(plain) {
-        return Err(value(field, words::KEY));
+        return Err(value(field, messages::KEY));
     }
     Ok(secret.clone())
 }
@@ -286,10 +285,10 @@ fn valid_patterns(field: &'static str, patterns: &[String], least: usize) -> Res
 
 fn valid_include(Databases { include, exclude, retired }: &Databases) -> Result<Vec<String>, Invalid> {
     if include.iter().any(|name| exclude.contains(name)) {
-        return Err(value("postgres.databases", words::INCLUDED_AND_EXCLUDED));
+        return Err(value("postgres.databases", messages::INCLUDED_AND_EXCLUDED));
     }
     if include.iter().any(|name| retired.contains(name)) {
-        return Err(value("postgres.databases", words::INCLUDED_AND_RETIRED));
+        return Err(value("postgres.databases", messages::INCLUDED_AND_RETIRED));
     }
     valid_patterns("postgres.databases.include", include, 1)
 }

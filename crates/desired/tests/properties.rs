@@ -10,8 +10,8 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
-    Container, JobState, Observed, ObservedCronJob, ObservedRun, Problem, Silence, StatusOutcome, events,
-    status, validate,
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, UnexplainedWait,
+    events, status, validate,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ fn policy() -> BackupPolicy {
     .expect("a policy should be one")
 }
 
-/// The sets that runs leave and scrubs find damaged.
-const SETS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
+/// The backups that runs leave and scrubs find corrupted.
+const BACKUPS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
 
 /// When their snapshot was, if the server's clock is right.
 fn taken() -> Timestamp {
@@ -58,7 +58,7 @@ fn record() -> impl Strategy<Value = Value> {
     (job(), end, moment(), duration, clock()).prop_map(|(id, (result, reason), start, duration, clock)| {
         let start = start + SignedDuration::from_mins(clock);
         json!({
-            "id": id, "trigger": "Schedule", "result": result, "reason": reason, "startTime": start,
+            "job": id, "trigger": "Schedule", "result": result, "reason": reason, "startTime": start,
             "durationSeconds": duration, "sizeBytes": 1,
         })
     })
@@ -97,14 +97,14 @@ fn words() -> impl Strategy<Value = (Value, Timestamp, u8, Vec<Value>)> {
         Just(json!({ "outcome": "Running" })),
         Just(json!({ "outcome": "Failed", "reason": "LockTimeout", "message": "locked" })),
         Just(json!({ "outcome": "Failed", "reason": "Interrupted" })),
-        (0_u32..3, clock()).prop_map(|(sets, clock)| json!({
-            "outcome": "Succeeded", "reason": "Verified", "serverVersion": format!("17.{sets}"),
-            "set": {
-                "id": SETS[sets as usize], "sizeBytes": 1, "artifacts": 1,
+        (0_u32..3, clock()).prop_map(|(backups, clock)| json!({
+            "outcome": "Succeeded", "reason": "Verified", "serverVersion": format!("17.{backups}"),
+            "backup": {
+                "id": BACKUPS[backups as usize], "sizeBytes": 1, "artifacts": 1,
                 "snapshotTime": taken() + SignedDuration::from_mins(clock),
-                "manifestSha256": "00", "location": "shop/shop/set", "verification": "Verified",
+                "manifestSha256": "00", "location": "shop/shop/backup", "verification": "Verified",
             },
-            "retained": { "sets": sets, "verified": sets, "bytes": 1 },
+            "retained": { "backups": backups, "verified": backups, "bytes": 1 },
             "prune": { "reason": "Pruned", "removed": 0, "leftovers": 0 },
         })),
     ];
@@ -136,15 +136,17 @@ fn run() -> impl Strategy<Value = ObservedRun> {
                 ended: minutes
                     .filter(|_| state != JobState::Active)
                     .map(|minutes| created + SignedDuration::from_mins(minutes)),
-                container: container.map(|(reason, exit_code)| Container {
+                container: container.map(|(reason, exit_code)| ContainerExit {
                     reason: reason.to_owned(),
                     exit_code,
                     message: None,
                 }),
                 job_uid: format!("uid of {job}"),
                 job,
-                silence: (state == JobState::Active)
-                    .then(|| Silence { uid: "u".into(), since: created + SignedDuration::from_secs(7000) }),
+                unexplained_wait: (state == JobState::Active).then(|| UnexplainedWait {
+                    uid: "u".into(),
+                    since: created + SignedDuration::from_secs(7000),
+                }),
                 created,
                 state,
                 problem,
@@ -165,13 +167,13 @@ fn observed() -> impl Strategy<Value = Observed> {
 
 /// The same with another name and other words.
 fn scrub() -> impl Strategy<Value = ObservedRun> {
-    (run(), prop::sample::subsequence(SETS.to_vec(), 0..=1)).prop_map(|(mut run, damaged)| {
+    (run(), prop::sample::subsequence(BACKUPS.to_vec(), 0..=1)).prop_map(|(mut run, corrupted)| {
         run.job = run.job.replace("-backup-", "-scrub-");
         if let Some(report) = &mut run.report {
             report.run.job.clone_from(&run.job);
-            report.set = None;
-            let damaged = damaged.into_iter().map(str::to_owned).collect();
-            report.scrub = Some(ScrubOutcome { damaged, ..ScrubOutcome::default() });
+            report.backup = None;
+            let corrupted = corrupted.into_iter().map(str::to_owned).collect();
+            report.scrub = Some(ScrubOutcome { corrupted, ..ScrubOutcome::default() });
         }
         run
     })
@@ -233,7 +235,7 @@ proptest! {
         prop_assert_eq!(&after.last_success, &outcome.status.last_success);
         prop_assert_eq!(&after.last_failure, &outcome.status.last_failure);
         let running = |run: &api::status::BackupStatus| run.result == RunResult::Running;
-        prop_assert!(!after.last_backup.as_ref().is_some_and(running));
+        prop_assert!(!after.last_run.as_ref().is_some_and(running));
     }
 
     #[test]
@@ -242,7 +244,7 @@ proptest! {
         prop_assert!(history.len() <= HISTORY_LIMIT);
         prop_assert!(history.is_sorted_by(|a, b| a.start_time.0 >= b.start_time.0));
         for (at, run) in history.iter().enumerate() {
-            prop_assert!(history[..at].iter().all(|newer| newer.id != run.id));
+            prop_assert!(history[..at].iter().all(|newer| newer.job != run.job));
         }
     }
 }

@@ -5,7 +5,7 @@
 use api::BackupPolicy;
 use domain::reason::Reason;
 use pgbackup_desired::{
-    Container, JobState, Observed, ObservedCronJob, ObservedRun, events, status, validate,
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, events, status, validate,
 };
 use serde_json::json;
 
@@ -43,13 +43,13 @@ fn failed(reason: Reason) -> Observed {
         state: JobState::Failed { reason: "PodFailurePolicy".to_owned() },
         ended: None,
         report: Some(serde_json::from_value(report).unwrap()),
-        container: Some(Container {
+        container: Some(ContainerExit {
             reason: "Error".to_owned(),
             exit_code: reason.exit_code().unwrap().into(),
             message: None,
         }),
         problem: None,
-        silence: None,
+        unexplained_wait: None,
     };
     Observed { cron_job: ObservedCronJob::Ours, runs: vec![run], ..Observed::default() }
 }
@@ -66,13 +66,13 @@ fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_
     for reason in failures {
         let after = look(&known, &failed(reason));
         let health = after.conditions.iter().find(|condition| condition.type_ == "BackupHealthy").unwrap();
-        assert_eq!((health.status.as_str(), health.reason.as_str()), ("False", reason.word()));
+        assert_eq!((health.status.as_str(), health.reason.as_str()), ("False", reason.as_str()));
         let meaning = reason.meaning().trim_end_matches('.')[1..].to_owned();
         assert!(health.message.contains(&meaning), "{reason}: {}", health.message);
-        assert_eq!(after.history[0].reason, reason.word());
-        assert_eq!(after.last_failure.as_ref().unwrap().reason, reason.word());
+        assert_eq!(after.history[0].reason, reason.as_str());
+        assert_eq!(after.last_failure.as_ref().unwrap().reason, reason.as_str());
         let told = events(Some(&before), &after);
         let told: Vec<_> = told.iter().map(|event| (event.warning, event.reason.as_str())).collect();
-        assert_eq!(told, [(true, reason.word())]);
+        assert_eq!(told, [(true, reason.as_str())]);
     }
 }

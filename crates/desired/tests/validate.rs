@@ -135,7 +135,7 @@ fn a_store_that_cannot_work_is_refused() {
         s3(&json!({"bucket": "b", "region": "eu central"}), "spec.storage.s3.region: "),
         s3(
             &json!({"bucket": "b", "storageClass": "DEEP_ARCHIVE"}),
-            "spec.storage.s3.storageClass: copies are",
+            "spec.storage.s3.storageClass: backups are",
         ),
         s3(
             &json!({"bucket": "b", "caSecretRef": {"name": "ca", "key": "ca.crt"}}),

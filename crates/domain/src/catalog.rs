@@ -1,6 +1,6 @@
 //! What a store holds of one policy, as its manifests tell it: the input of retention and of reports.
 //!
-//! What has no manifest is not a set and never comes here.
+//! What has no manifest is not a backup and never comes here.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -17,7 +17,7 @@ pub const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// One backup set of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatalogSet {
+pub struct CatalogBackup {
     /// Its name: its folder, unlike that of any other set.
     pub id: String,
     /// The policy that its manifest names.
@@ -25,7 +25,7 @@ pub struct CatalogSet {
     /// Its recovery point, by which it is ordered and put into buckets.
     pub snapshot_time: Timestamp,
     /// What its newest check gave.
-    pub state: SetState,
+    pub state: BackupState,
     /// The databases that it holds.
     pub databases: BTreeSet<String>,
     /// Its stored bytes.
@@ -34,9 +34,9 @@ pub struct CatalogSet {
     pub suspicions: BTreeSet<suspicion::Key>,
 }
 
-/// What a set's newest check gave.
+/// What a backup's newest check gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetState {
+pub enum BackupState {
     /// It is whole.
     Verified,
     /// It is whole, and not like those before it: it waits, and counts for nothing, until that is settled.
@@ -45,7 +45,7 @@ pub enum SetState {
     Failed,
 }
 
-impl CatalogSet {
+impl CatalogBackup {
     /// The set of a manifest and of the checks made after it, in any order. The newest check decides; of two at
     /// the same moment, the one that failed. `acknowledged`: a person has settled what is suspicious of it.
     pub fn new(manifest: &Manifest, later: &[Check], acknowledged: bool) -> Self {
@@ -55,10 +55,10 @@ impl CatalogSet {
             .max_by_key(|check| (check.time, check.result == CheckResult::Failed));
         let state = match newest.map(|check| check.result) {
             Some(CheckResult::Verified) if manifest.suspicions.is_empty() || acknowledged => {
-                SetState::Verified
+                BackupState::Verified
             }
-            Some(CheckResult::Verified) => SetState::Suspicious,
-            Some(CheckResult::Failed) | None => SetState::Failed,
+            Some(CheckResult::Verified) => BackupState::Suspicious,
+            Some(CheckResult::Failed) | None => BackupState::Failed,
         };
         Self {
             id: manifest.id.clone(),
@@ -72,73 +72,79 @@ impl CatalogSet {
     }
 }
 
-impl CatalogSet {
-    /// Settles a set whose only fault is that it lacks databases which the policy no longer wants.
+impl CatalogBackup {
+    /// Settles a backup whose only fault is that it lacks databases which the policy no longer wants.
     pub fn miss_only(&mut self, wanted: impl Fn(&str) -> bool) {
         let is_missed = |(kind, database): &suspicion::Key| {
             *kind != SuspicionKind::DatabaseMissing || database.as_deref().is_none_or(&wanted)
         };
-        if self.state == SetState::Suspicious
+        if self.state == BackupState::Suspicious
             && !self.suspicions.is_empty()
             && !self.suspicions.iter().any(is_missed)
         {
-            self.state = SetState::Verified;
+            self.state = BackupState::Verified;
         }
     }
 }
 
-/// The sets of one policy's folder, newest first.
+/// The backups of one policy's folder, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     owners: BTreeSet<String>,
-    sets: Vec<CatalogSet>,
+    backups: Vec<CatalogBackup>,
     unreadable: Vec<String>,
     settled: Vec<String>,
     now: Option<Timestamp>,
 }
 
 impl Catalog {
-    /// The catalog of the policy with the UID `owner`. The order of `sets` does not matter: they are ordered by
+    /// The catalog of the policy with the UID `owner`. The order of `backups` does not matter: they are ordered by
     /// snapshot, then by name, and names are unique.
-    pub fn new(owner: impl Into<String>, sets: Vec<CatalogSet>) -> Self {
-        Self::beside(owner, sets, Vec::new())
+    pub fn new(owner: impl Into<String>, backups: Vec<CatalogBackup>) -> Self {
+        Self::with_unreadable(owner, backups, Vec::new())
     }
 
-    /// The same, where beside these sets there are some that cannot be read, of these names.
-    pub fn beside(owner: impl Into<String>, mut sets: Vec<CatalogSet>, unreadable: Vec<String>) -> Self {
-        sets.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
+    /// The same, where beside these backups there are some that cannot be read, of these names.
+    pub fn with_unreadable(
+        owner: impl Into<String>,
+        mut backups: Vec<CatalogBackup>,
+        unreadable: Vec<String>,
+    ) -> Self {
+        backups.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
         let owners = [owner.into()].into();
-        let mut catalog = Self { owners, sets, unreadable, settled: Vec::new(), now: None };
+        let mut catalog = Self { owners, backups, unreadable, settled: Vec::new(), now: None };
         catalog.settle();
         catalog
     }
 
-    /// What the newest [`suspicion::ALIKE`] sets and more say alike is how things are: they are verified. Only the newest:
-    /// further back, verified sets that once stood between suspicious ones may have been removed, or be those that cannot be
+    /// What the newest [`suspicion::ALIKE`] backups and more say alike is how things are: they are verified. Only the newest:
+    /// further back, verified backups that once stood between suspicious ones may have been removed, or be those that cannot be
     /// read.
     fn settle(&mut self) {
         let owners = &self.owners;
         // A set's name begins with the time of its snapshot.
         let unreadable = self.unreadable.iter().max();
-        let can_tell = |set: &CatalogSet| {
-            let begins = set.snapshot_time.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let can_tell = |backup: &CatalogBackup| {
+            let begins = backup.snapshot_time.strftime("%Y%m%dT%H%M%SZ").to_string();
             unreadable.is_none_or(|id| *id < begins)
         };
-        let mut own: Vec<&mut CatalogSet> = self
-            .sets
+        let mut own: Vec<&mut CatalogBackup> = self
+            .backups
             .iter_mut()
-            .filter(|set| owners.contains(&set.policy_uid) && set.state != SetState::Failed)
-            .filter(|set| can_tell(set))
+            .filter(|backup| owners.contains(&backup.policy_uid) && backup.state != BackupState::Failed)
+            .filter(|backup| can_tell(backup))
             .collect();
-        let alike = |a: &&mut CatalogSet, b: &&mut CatalogSet| {
-            a.state == SetState::Suspicious && b.state == SetState::Suspicious && a.suspicions == b.suspicions
+        let alike = |a: &&mut CatalogBackup, b: &&mut CatalogBackup| {
+            a.state == BackupState::Suspicious
+                && b.state == BackupState::Suspicious
+                && a.suspicions == b.suspicions
         };
         if let Some(row) = own.chunk_by_mut(alike).next() {
             let settles = row[0].suspicions.iter().all(|(kind, _)| kind.settles_by_itself());
             if settles && row.len() >= suspicion::ALIKE {
-                for set in row {
-                    set.state = SetState::Verified;
-                    self.settled.push(set.id.clone());
+                for backup in row {
+                    backup.state = BackupState::Verified;
+                    self.settled.push(backup.id.clone());
                 }
             }
         }
@@ -156,12 +162,12 @@ impl Catalog {
     pub fn newest_snapshot(&self) -> Option<Timestamp> {
         let latest =
             self.now.map_or(Timestamp::MAX, |now| now.saturating_add(SKEW).unwrap_or(Timestamp::MAX));
-        let mut times = self.verified().map(|set| set.snapshot_time).peekable();
+        let mut times = self.verified().map(|backup| backup.snapshot_time).peekable();
         times.peek()?;
         times.find(|time| *time <= latest).or(Some(latest))
     }
 
-    /// The same, with the sets of the policies of these UIDs: the policy has taken their folder over.
+    /// The same, with the backups of the policies of these UIDs: the policy has taken their folder over.
     #[must_use]
     pub fn adopting(mut self, owners: impl IntoIterator<Item = String>) -> Self {
         self.owners.extend(owners);
@@ -169,42 +175,42 @@ impl Catalog {
         self
     }
 
-    /// The suspicious sets that are verified because so many in a row say the same. When some of them have gone the
+    /// The suspicious backups that are verified because so many in a row say the same. When some of them have gone the
     /// others no longer tell, so it must be written down.
     pub fn settled(&self) -> &[String] {
         &self.settled
     }
 
-    /// All sets, newest first, those of other policies too.
-    pub fn sets(&self) -> &[CatalogSet] {
-        &self.sets
+    /// All backups, newest first, those of other policies too.
+    pub fn backups(&self) -> &[CatalogBackup] {
+        &self.backups
     }
 
-    /// Whether the set belongs to the policy. What does not is never counted and never deleted.
-    pub fn owns(&self, set: &CatalogSet) -> bool {
-        self.owners.contains(&set.policy_uid)
+    /// Whether the backup belongs to the policy. What does not is never counted and never deleted.
+    pub fn owns(&self, backup: &CatalogBackup) -> bool {
+        self.owners.contains(&backup.policy_uid)
     }
 
-    /// The policy's sets, newest first.
-    pub fn own(&self) -> impl DoubleEndedIterator<Item = &CatalogSet> {
-        self.sets.iter().filter(|set| self.owns(set))
+    /// The policy's backups, newest first.
+    pub fn own(&self) -> impl DoubleEndedIterator<Item = &CatalogBackup> {
+        self.backups.iter().filter(|backup| self.owns(backup))
     }
 
-    /// The policy's sets whose newest check passed, newest first.
-    pub fn verified(&self) -> impl DoubleEndedIterator<Item = &CatalogSet> {
-        self.own().filter(|set| set.state == SetState::Verified)
+    /// The policy's backups whose newest check passed, newest first.
+    pub fn verified(&self) -> impl DoubleEndedIterator<Item = &CatalogBackup> {
+        self.own().filter(|backup| backup.state == BackupState::Verified)
     }
 
-    /// The policy's sets in figures, for reports.
+    /// The policy's backups in figures, for reports.
     pub fn retained(&self) -> Retained {
-        let count = |sets: usize| u32::try_from(sets).unwrap_or(u32::MAX);
+        let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         Retained {
-            sets: count(self.own().count()),
+            backups: count(self.own().count()),
             verified: count(self.verified().count()),
-            suspicious: count(self.own().filter(|set| set.state == SetState::Suspicious).count()),
-            bytes: self.own().map(|set| set.size_bytes).fold(0, u64::saturating_add),
-            oldest: self.own().next_back().map(|set| set.snapshot_time),
-            newest: self.own().next().map(|set| set.snapshot_time),
+            suspicious: count(self.own().filter(|backup| backup.state == BackupState::Suspicious).count()),
+            bytes: self.own().map(|backup| backup.size_bytes).fold(0, u64::saturating_add),
+            oldest: self.own().next_back().map(|backup| backup.snapshot_time),
+            newest: self.own().next().map(|backup| backup.snapshot_time),
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::{hash, name, report::RunIdentity, suspicion::Suspicion};
 /// The version of the format.
 pub const FORMAT: u32 = 1;
 
-/// The file's name in the set.
+/// The file's name in the backup.
 pub const FILE: &str = "manifest.json";
 
-/// The file in the set with everybody's SHA-256, for `sha256sum -c`.
+/// The file in the backup with everybody's SHA-256, for `sha256sum -c`.
 pub const SUMS_FILE: &str = "SHA256SUMS";
 
-/// The file in the set that says that a person has settled what is suspicious of it.
+/// The file in the backup that says that a person has settled what is suspicious of it.
 pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
 
 /// How many tables of a database stand in the manifest itself: about 100 KiB of it.
@@ -37,7 +37,7 @@ pub struct Manifest {
     pub policy: PolicyIdentity,
     /// The run that made it.
     pub run: RunIdentity,
-    /// The recovery point: the oldest snapshot of its databases. Databases of a set are not consistent with
+    /// The recovery point: the oldest snapshot of its databases. Databases of a backup are not consistent with
     /// each other.
     pub snapshot_time: Timestamp,
     /// When the run started.
@@ -52,7 +52,7 @@ pub struct Manifest {
     pub artifacts: Vec<Artifact>,
     /// The first check, made before this manifest was written.
     pub check: Check,
-    /// What of it is not as it was in the copies before: with any of them it counts for nothing until that is settled.
+    /// What of it is not as it was in the backups before: with any of them it counts for nothing until that is settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
     /// Things worth knowing before a restore.
@@ -77,7 +77,7 @@ pub struct PolicyIdentity {
     pub uid: String,
 }
 
-/// The server of a set.
+/// The server of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerFacts {
@@ -99,7 +99,7 @@ pub struct ServerFacts {
     pub roles: Vec<String>,
 }
 
-/// The tools of a set.
+/// The tools of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientFacts {
@@ -109,11 +109,11 @@ pub struct ClientFacts {
     pub runner: String,
 }
 
-/// One file of a set.
+/// One file of a backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
-    /// The file's name in the set's folder.
+    /// The file's name in the backup's folder.
     pub file: String,
     /// Its stored bytes.
     pub size_bytes: u64,
@@ -124,7 +124,7 @@ pub struct Artifact {
     pub content: Content,
 }
 
-/// What a file of a set is.
+/// What a file of a backup is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Content {
@@ -233,7 +233,7 @@ pub struct TableFacts {
     pub fingerprint: String,
 }
 
-/// How a set was checked.
+/// How a backup was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
@@ -288,7 +288,7 @@ impl Manifest {
         serde_json::from_str::<Format>(text).is_ok_and(|it| it.format > FORMAT)
     }
 
-    /// Whether its artifacts are such as a set can have: each a file in the set's folder, with a SHA-256. What is made of a
+    /// Whether its artifacts are such as a backup can have: each a file in the backup's folder, with a SHA-256. What is made of a
     /// name must not lead elsewhere, whoever wrote it.
     pub fn is_plausible(&self) -> bool {
         self.artifacts.iter().all(|Artifact { file, sha256, .. }| {
@@ -307,7 +307,7 @@ impl Manifest {
         serde_json::to_string_pretty(self).expect("a manifest should always be JSON") + "\n"
     }
 
-    /// The stored bytes of its artifacts. A damaged manifest may say anything of them.
+    /// The stored bytes of its artifacts. A corrupted manifest may say anything of them.
     pub fn size_bytes(&self) -> u64 {
         self.artifacts.iter().map(|artifact| artifact.size_bytes).fold(0, u64::saturating_add)
     }

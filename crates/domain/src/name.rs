@@ -1,4 +1,4 @@
-//! The names of things that are made: CronJobs, Jobs, sets, files; and what can be read back from them.
+//! The names of things that are made: CronJobs, Jobs, backups, files; and what can be read back from them.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -13,7 +13,7 @@ pub const POLICY_NAME_MAX: usize = 45;
 pub enum Operation {
     /// Backups are taken.
     Backup,
-    /// Stored copies are read again.
+    /// Stored backups are read again.
     Scrub,
 }
 
@@ -22,7 +22,7 @@ impl Operation {
     pub const ALL: [Self; 2] = [Self::Backup, Self::Scrub];
 
     /// The word in names and labels: `backup`.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Backup => "backup",
             Self::Scrub => "scrub",
@@ -31,13 +31,13 @@ impl Operation {
 
     /// The name of the CronJob that does it for a policy.
     pub fn cron_job(self, policy: &str) -> String {
-        format!("{policy}-{}", self.word())
+        format!("{policy}-{}", self.as_str())
     }
 
     /// What a CronJob of this name does, and for which policy.
     pub fn of_cron_job(name: &str) -> Option<(Self, &str)> {
         let (policy, word) = name.rsplit_once('-')?;
-        let operation = Self::ALL.into_iter().find(|operation| operation.word() == word)?;
+        let operation = Self::ALL.into_iter().find(|operation| operation.as_str() == word)?;
         Some((operation, policy))
     }
 }
@@ -60,22 +60,22 @@ pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     Timestamp::from_second(minutes.checked_mul(60)?).ok()
 }
 
-/// How long the name of a set is.
-pub const SET_ID_LENGTH: usize = 23;
+/// How long the name of a backup is.
+pub const BACKUP_ID_LENGTH: usize = 23;
 
-/// The name of a set: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
+/// The name of a backup: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
 /// each of which has a `token` of its own. On a standby whose primary is idle the time stands still.
-pub fn set_id(snapshot: Timestamp, token: &str) -> String {
-    format!("{}-{}", set_time(snapshot), hash::short(token, 6))
+pub fn backup_id(snapshot: Timestamp, token: &str) -> String {
+    format!("{}-{}", backup_time(snapshot), hash::short(token, 6))
 }
 
-/// What the names of the sets of a snapshot begin with.
-pub fn set_time(snapshot: Timestamp) -> String {
+/// What the names of the backups of a snapshot begin with.
+pub fn backup_time(snapshot: Timestamp) -> String {
     snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Whether `name` has the shape of a set's name. What does not is never listed and never deleted.
-pub fn is_set_id(name: &str) -> bool {
+/// Whether `name` has the shape of a backup's name. What does not is never listed and never deleted.
+pub fn is_backup_id(name: &str) -> bool {
     let shape = |(at, byte): (usize, u8)| match at {
         8 => byte == b'T',
         15 => byte == b'Z',
@@ -83,13 +83,13 @@ pub fn is_set_id(name: &str) -> bool {
         0..=14 => byte.is_ascii_digit(),
         _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
     };
-    name.len() == SET_ID_LENGTH && name.bytes().enumerate().all(shape)
+    name.len() == BACKUP_ID_LENGTH && name.bytes().enumerate().all(shape)
 }
 
-/// Whether a set's name says that its snapshot is this one, to the second.
-pub fn is_of_snapshot(set: &str, snapshot: Timestamp) -> bool {
-    let (time, _) = set.split_once('-').unwrap_or_default();
-    set_id(snapshot, "").split_once('-').is_some_and(|(wanted, _)| wanted == time)
+/// Whether a backup's name says that its snapshot is this one, to the second.
+pub fn is_of_snapshot(backup: &str, snapshot: Timestamp) -> bool {
+    let (time, _) = backup.split_once('-').unwrap_or_default();
+    backup_id(snapshot, "").split_once('-').is_some_and(|(wanted, _)| wanted == time)
 }
 
 /// The file of a database's archive. Database names are the attacker's: everything outside `[A-Za-z0-9._-]`
@@ -149,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_named_by_its_snapshot_and_its_job() {
-        let id = set_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
+    fn a_backup_is_named_by_its_snapshot_and_its_job() {
+        let id = backup_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
         assert!(id.starts_with("20261122T021500Z-"), "{id}");
-        assert!(is_set_id(&id));
+        assert!(is_backup_id(&id));
         assert!(is_of_snapshot(&id, "2026-11-22T02:15:00Z".parse().unwrap()));
         assert!(!is_of_snapshot(&id, "2026-11-22T02:15:01Z".parse().unwrap()));
         for other in [
@@ -162,7 +162,7 @@ mod tests {
             "repository.json",
             "20261122T021500Z-1a2b3c.x",
         ] {
-            assert!(!is_set_id(other), "{other}");
+            assert!(!is_backup_id(other), "{other}");
         }
     }
 

@@ -17,7 +17,7 @@ macro_rules! reasons {
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
             /// The word itself, as it stands in conditions and reports.
-            pub const fn word(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
 
@@ -40,11 +40,11 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The copy was read back from the store and found whole.
+    /// The backup was read back from the store and found whole.
     Verified = Some(0), "Nothing.";
 
     /// The stored bytes are those that were written; the policy asks for no more (`verification.level: Checksum`).
-    Stored = Some(0), "Nothing; or set `verification.level: Archive` to know that the copy can be read.";
+    Stored = Some(0), "Nothing; or backup `verification.level: Archive` to know that the backup can be read.";
 
     /// The server did not answer on that host and port.
     Unreachable = Some(10), "Check host, port, that the server runs, and network policies between the backup pod and the server.";
@@ -69,7 +69,7 @@ reasons! {
     /// The store's clock and the node's differ too much for signed requests.
     ClockSkew = Some(23), "Set the node's clock right: it needs a time service (NTP).";
     /// The stored bytes are not those that were written.
-    ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad copy was removed.";
+    ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad backup was removed.";
     /// The archive cannot be read to its end.
     ArchiveUnreadable = Some(21), "If it comes again, suspect storage or memory; the words are pg_restore's.";
     /// The archive is sound but lacks something that the database has.
@@ -98,7 +98,7 @@ reasons! {
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
     EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
     /// A table that belongs to an extension holds rows that pg_dump leaves out, and the policy is strict about it.
-    ExtensionDataLeftOut = Some(77), "Take the table out of the extension, or let its author mark it by `pg_extension_config_dump`; or set `dump.strictExtensions: false`.";
+    ExtensionDataLeftOut = Some(77), "Take the table out of the extension, or let its author mark it by `pg_extension_config_dump`; or backup `dump.strictExtensions: false`.";
     /// The server's table of locks has no room for a lock on each table.
     LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server; it needs a restart.";
     /// The user may not read something that the backup needs.
@@ -110,14 +110,14 @@ reasons! {
     /// The bucket or container does not exist.
     BucketNotFound = Some(79), "Create it, or correct its name, its region and the endpoint: pgbackup makes no buckets.";
     /// The store is full.
-    NoSpace = Some(74), "Enlarge the volume (or the bucket's quota), or keep fewer copies.";
+    NoSpace = Some(74), "Enlarge the volume (or the bucket's quota), or keep fewer backups.";
 
-    /// The copy is stored and whole, but not like those before it: far fewer rows, an empty table, another server, a
+    /// The backup is stored and whole, but not like those before it: far fewer rows, an empty table, another server, a
     /// missing database. It counts for nothing until that is settled.
-    Suspicious = Some(80), "Find out what happened before older copies expire. If all is as it should be: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<set> --overwrite`.";
+    Suspicious = Some(80), "Find out what happened before older backups expire. If all is as it should be: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
 
-    /// A copy that was whole when it was stored is not what was written any more: a scrub found it.
-    CopyDamaged = Some(81), "Suspect the storage (its disk, its controller, who else may write there); ask for a new backup now if the copy was the newest, since a damaged one counts for nothing.";
+    /// A backup that was whole when it was stored is not what was written any more: a scrub found it.
+    BackupCorrupted = Some(81), "Suspect the storage (its disk, its controller, who else may write there); ask for a new backup now if the backup was the newest, since a corrupted one counts for nothing.";
 
     /// The image cannot be pulled.
     ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";
@@ -129,7 +129,7 @@ reasons! {
     /// cannot be mounted.
     PodCannotStart = None, "Act on the words of the kubelet or the API server.";
     /// The pod ran out of memory.
-    OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace sets, or free memory on the node.";
+    OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace backups, or free memory on the node.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
     /// The pod was evicted: by its node, by somebody who drained it, or for a pod of higher priority.
@@ -143,7 +143,7 @@ reasons! {
 
     /// No run was due yet.
     AwaitingFirstBackup = None, "Nothing; or ask for one now with the annotation `pgbackup.dev/requested-at`.";
-    /// A run was due, and no verified copy came of it in time.
+    /// A run was due, and no verified backup came of it in time.
     Overdue = None, "Look at the policy's Jobs and events: the CronJob controller did not start one, or it hangs.";
     /// No scrub was due yet.
     AwaitingFirstScrub = None, "Nothing.";
@@ -163,13 +163,13 @@ reasons! {
     /// An object of the name that the policy needs belongs to somebody else.
     NameTaken = None, "Rename the policy, or delete the object that the message names.";
 
-    /// Old copies are removed as the rules say.
+    /// Old backups are removed as the rules say.
     Pruned = None, "Nothing.";
     /// The policy has no rules: nothing is removed.
-    NoRules = None, "Nothing; or set `retention`.";
+    NoRules = None, "Nothing; or backup `retention`.";
     /// The policy's retention is a dry run: nothing is removed.
-    DryRun = None, "Read in the message what the rules would remove; set `retention.dryRun: false` to let them.";
-    /// Old copies could not be removed.
+    DryRun = None, "Read in the message what the rules would remove; backup `retention.dryRun: false` to let them.";
+    /// Old backups could not be removed.
     PruneFailed = None, "Read the message; the backup itself is not touched by it.";
     /// The store's folder belongs to another policy: backups are taken, nothing is removed.
     RepositoryOwnedByOther = None, "Give the policy another volume or path; or, if no other policy uses the folder any more, take it over with the line in the message.";
@@ -178,7 +178,7 @@ reasons! {
 impl Reason {
     /// The reason of a word, as statuses have it.
     pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.word() == word)
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
 
     /// Whether the same run may go well a little later.
@@ -189,7 +189,7 @@ impl Reason {
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_reason_is_written_as_its_word() {
         for reason in Reason::ALL {
-            assert_eq!(serde_json::to_value(reason).unwrap(), reason.word());
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
             assert!(reason.meaning().ends_with('.') && reason.advice().ends_with('.'), "{reason}");
         }
     }

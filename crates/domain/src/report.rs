@@ -56,7 +56,7 @@ pub struct RunReport {
     pub client_version: Option<String>,
     /// The set that the run stored; absent when it stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set: Option<SetSummary>,
+    pub backup: Option<BackupSummary>,
     /// What the store holds after the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<Retained>,
@@ -75,7 +75,7 @@ pub struct RunReport {
     /// The newest runs before this one that the store knows of, newest first; at most [`RECENT_RUNS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<RunRecord>,
-    /// The files of the set.
+    /// The files of the backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactSummary>,
     /// Something was left out to fit into the termination message.
@@ -112,9 +112,9 @@ pub enum Trigger {
 pub enum Outcome {
     /// It has not: the report is provisional.
     Running,
-    /// A verified set is stored.
+    /// A verified backup is stored.
     Succeeded,
-    /// It did not come to its end. It left no set, or, when it was stopped after its manifest, a verified one
+    /// It did not come to its end. It left no backup, or, when it was stopped after its manifest, a verified one
     /// that `set` names.
     Failed,
 }
@@ -133,9 +133,9 @@ pub enum Stage {
     Upload,
     /// Reading the stored bytes back.
     Verify,
-    /// Writing the manifest: from here on the set exists.
+    /// Writing the manifest: from here on the backup exists.
     Manifest,
-    /// Removing old sets as the rules say.
+    /// Removing old backups as the rules say.
     Prune,
     /// Writing the record and the report.
     Report,
@@ -155,7 +155,7 @@ impl Stage {
     ];
 
     /// The stage's name, as reports write it.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
             Self::Hold => "hold",
@@ -172,10 +172,10 @@ impl Stage {
 /// The set that a run stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SetSummary {
+pub struct BackupSummary {
     /// The set's name in the store.
     pub id: String,
-    /// The recovery point: the oldest snapshot of the set's databases.
+    /// The recovery point: the oldest snapshot of the backup's databases.
     pub snapshot_time: Timestamp,
     /// The stored bytes of all its artifacts.
     pub size_bytes: u64,
@@ -186,15 +186,15 @@ pub struct SetSummary {
     /// Where it is, below the store's root: `<namespace>/<policy>/<set>`.
     pub location: String,
     /// What reading it back gave.
-    pub verification: Verdict,
+    pub verification: Verification,
     /// Whether password hashes of roles are in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 }
 
-/// What reading a set back gave.
+/// What reading a backup back gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
+pub enum Verification {
     /// Everything was as it should be.
     Verified,
     /// The stored bytes are those that were written; more was not asked for.
@@ -203,9 +203,9 @@ pub enum Verdict {
     Suspicious,
 }
 
-impl Verdict {
+impl Verification {
     /// The word itself, as it stands in statuses.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "Verified",
             Self::Stored => "Stored",
@@ -213,7 +213,7 @@ impl Verdict {
         }
     }
 
-    /// The reason of a run that stored such a set.
+    /// The reason of a run that stored such a backup.
     pub const fn reason(self) -> Reason {
         match self {
             Self::Verified => Reason::Verified,
@@ -223,14 +223,14 @@ impl Verdict {
     }
 }
 
-/// One file of a set.
+/// One file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactSummary {
     /// The database; absent for the roles and tablespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The file's name in the set.
+    /// The file's name in the backup.
     pub file: String,
     /// Its stored bytes.
     pub size_bytes: u64,
@@ -242,8 +242,8 @@ pub struct ArtifactSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retained {
-    /// The sets that have a manifest.
-    pub sets: u32,
+    /// The backups that have a manifest.
+    pub backups: u32,
     /// Those whose newest check passed.
     pub verified: u32,
     /// Those that are whole and not like those before them.
@@ -251,10 +251,10 @@ pub struct Retained {
     pub suspicious: u32,
     /// The stored bytes of all of them.
     pub bytes: u64,
-    /// The oldest set's snapshot.
+    /// The oldest backup's snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
-    /// The newest set's snapshot.
+    /// The newest backup's snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Timestamp>,
 }
@@ -273,27 +273,27 @@ pub struct PruneOutcome {
     /// The same for a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// How many sets each rule keeps: `{"last": 3, "daily": 7, "minimum verified": 3}`.
+    /// How many backups each rule keeps: `{"last": 3, "daily": 7, "minimum verified": 3}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, u32>,
-    /// How many sets were removed.
+    /// How many backups were removed.
     pub removed: u32,
     /// How many leftovers of runs that died were removed.
     pub leftovers: u32,
 }
 
-/// How many names of damaged sets a scrub's report has, at most; they take 26 bytes each.
-pub const DAMAGED_LIMIT: usize = 20;
+/// How many names of corrupted backups a scrub's report has, at most; they take 26 bytes each.
+pub const CORRUPTED_LIMIT: usize = 20;
 
 /// What a scrub found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubOutcome {
-    /// How many sets were read to their end and are as they were written.
+    /// How many backups were read to their end and are as they were written.
     pub passed: u32,
     /// Those that are not, at most [`DAMAGED_LIMIT`] of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub damaged: Vec<String>,
+    pub corrupted: Vec<String>,
     /// How many could not be read for another reason, which says nothing of them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unchecked: u32,
@@ -306,7 +306,7 @@ pub struct ScrubOutcome {
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
     /// The Job's name.
-    pub id: String,
+    pub job: String,
     /// What started it.
     pub trigger: Trigger,
     /// How it ended.
@@ -339,7 +339,7 @@ impl RunReport {
     }
 
     /// As much of the report as fits into `limit` bytes: artifacts go first, last of them first, then the
-    /// earlier runs, then warnings and stages, then the ends of long texts. Verdict, reason and totals always stay.
+    /// earlier runs, then warnings and stages, then the ends of long texts. Verification, reason and totals always stay.
     pub fn to_message(&self, limit: usize) -> String {
         let mut report = self.clone();
         cut(&mut report.message, TEXT_LIMIT);
@@ -371,31 +371,31 @@ impl RunReport {
     }
 
     fn shorten(&mut self, limit: usize) {
-        let Self { message, server_version, client_version, set, prune, scrub, .. } = self;
-        let set = set.as_mut().map(|set| &mut set.location);
+        let Self { message, server_version, client_version, backup, prune, scrub, .. } = self;
+        let backup = backup.as_mut().map(|backup| &mut backup.location);
         if let Some(scrub) = scrub {
-            scrub.damaged.truncate(DAMAGED_LIMIT);
-            scrub.damaged.iter_mut().for_each(|set| cut(set, name::SET_ID_LENGTH));
+            scrub.corrupted.truncate(CORRUPTED_LIMIT);
+            scrub.corrupted.iter_mut().for_each(|backup| cut(backup, name::BACKUP_ID_LENGTH));
         }
         let prune = prune.as_mut().map(|prune| {
             prune.kept.clear();
             &mut prune.message
         });
-        let texts = [Some(message), server_version.as_mut(), client_version.as_mut(), set, prune];
+        let texts = [Some(message), server_version.as_mut(), client_version.as_mut(), backup, prune];
         texts.into_iter().flatten().for_each(|text| cut(text, limit));
     }
 
     /// The run in one line; `None` while it runs.
     pub fn record(&self) -> Option<RunRecord> {
         Some(RunRecord {
-            id: self.run.job.clone(),
+            job: self.run.job.clone(),
             trigger: self.run.trigger,
             result: self.outcome,
             reason: self.reason?,
             start_time: self.start_time,
             duration_seconds: seconds(self.completion_time?.duration_since(self.start_time)),
-            size_bytes: self.set.as_ref().map(|set| set.size_bytes),
-            snapshot_time: self.set.as_ref().map(|set| set.snapshot_time),
+            size_bytes: self.backup.as_ref().map(|backup| backup.size_bytes),
+            snapshot_time: self.backup.as_ref().map(|backup| backup.snapshot_time),
         })
     }
 }
@@ -439,7 +439,7 @@ mod tests {
             completion_time: Some("2026-07-11T06:15:04Z".parse().unwrap()),
             server_version: Some("17.6".into()),
             client_version: Some("17.6".into()),
-            set: None,
+            backup: None,
             retained: None,
             prune: None,
             scrub: None,

@@ -1,7 +1,7 @@
-//! Which sets stay and which go: restic's `forget` over verified sets, under floors that no rule can break.
+//! Which backups stay and which go: restic's `forget` over verified backups, under floors that no rule can break.
 //!
-//! Windows are counted over the sets that exist, newest first, and never from now: a policy that was suspended
-//! for a year loses nothing when it wakes up. Only sets whose newest check passed count. The plan gives each
+//! Windows are counted over the backups that exist, newest first, and never from now: a policy that was suspended
+//! for a year loses nothing when it wakes up. Only backups whose newest check passed count. The plan gives each
 //! set a reason; nothing is deleted that is not in a plan.
 
 mod bucket;
@@ -21,9 +21,9 @@ pub use self::{
     bucket::Bucket,
     rules::{Count, InvalidRule, Rules, Within},
 };
-use crate::catalog::{Catalog, CatalogSet, SetState};
+use crate::catalog::{BackupState, Catalog, CatalogBackup};
 
-/// What pruning will do, newest set first. Each set of the catalog is in exactly one of the lists.
+/// What pruning will do, newest backup first. Each set of the catalog is in exactly one of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
     /// What stays.
@@ -50,27 +50,27 @@ pub struct Deleted {
     pub reason: DeleteReason,
 }
 
-/// Why a set stays.
+/// Why a backup stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeepReason {
-    /// It is the newest verified set: what a restore would take.
+    /// It is the newest verified backup: what a restore would take.
     NewestVerified,
-    /// It is among the newest verified sets of one of its databases.
+    /// It is among the newest verified backups of one of its databases.
     MinimumVerified,
-    /// A rule keeps it as the newest set of a bucket.
+    /// A rule keeps it as the newest backup of a bucket.
     Rule(Bucket),
-    /// A rule of time keeps it as the newest set of a bucket.
+    /// A rule of time keeps it as the newest backup of a bucket.
     Within(Bucket),
-    /// The rule's window reaches beyond the oldest verified set, which stands in for what is not there.
+    /// The rule's window reaches beyond the oldest verified backup, which stands in for what is not there.
     Oldest(Bucket),
     /// It is suspicious: it waits until that is settled.
     Suspicious,
-    /// Its check failed, but too few newer verified sets exist.
+    /// Its check failed, but too few newer verified backups exist.
     AwaitingVerified,
-    /// Its check failed, but no verified set holds one of its databases: something may still be saved from it.
-    OnlyCopy,
+    /// Its check failed, but no verified backup holds one of its databases: something may still be saved from it.
+    OnlyBackup,
     /// The run that prunes has just made it, and nothing else keeps it: the server's clock ran ahead once, and older
-    /// sets look newer.
+    /// backups look newer.
     JustMade,
     /// There are no rules.
     NoRules,
@@ -89,7 +89,7 @@ impl fmt::Display for KeepReason {
             Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
             Self::Suspicious => f.write_str("suspicious"),
             Self::AwaitingVerified => f.write_str("awaiting verified"),
-            Self::OnlyCopy => f.write_str("only copy"),
+            Self::OnlyBackup => f.write_str("only backup"),
             Self::JustMade => f.write_str("just made"),
             Self::NoRules => f.write_str("no rules"),
             Self::Foreign => f.write_str("foreign"),
@@ -103,12 +103,12 @@ impl Serialize for KeepReason {
     }
 }
 
-/// Why a set goes.
+/// Why a backup goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeleteReason {
     /// It is verified, and neither a rule nor a floor keeps it.
     Expired,
-    /// Its newest check failed, and enough newer verified sets exist.
+    /// Its newest check failed, and enough newer verified backups exist.
     CheckFailed,
 }
 
@@ -128,7 +128,7 @@ impl Serialize for DeleteReason {
 }
 
 impl PrunePlan {
-    /// How many sets each reason keeps, by its words; a set with two reasons counts for both.
+    /// How many backups each reason keeps, by its words; a backup with two reasons counts for both.
     pub fn counts(&self) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
         for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
@@ -138,39 +138,39 @@ impl PrunePlan {
     }
 }
 
-/// Decides for each set of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
+/// Decides for each backup of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
 /// set of the run that prunes: it stays, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
     let mut windows = catalog.newest_snapshot().map(|newest| rules.windows(newest, zone)).unwrap_or_default();
     let no_rules = rules.is_empty();
-    let oldest = catalog.verified().next_back().map(|set| set.id.as_str());
+    let oldest = catalog.verified().next_back().map(|backup| backup.id.as_str());
     // What is retired is not missed.
-    let held = catalog.verified().flat_map(|set| &set.databases).chain(&rules.retired);
+    let held = catalog.verified().flat_map(|backup| &backup.databases).chain(&rules.retired);
     let held: BTreeSet<&str> = held.map(String::as_str).collect();
     let mut plan = PrunePlan::default();
-    for set in catalog.sets() {
-        let verdict = if !catalog.owns(set) {
+    for backup in catalog.backups() {
+        let verdict = if !catalog.owns(backup) {
             Ok(vec![KeepReason::Foreign])
         } else if no_rules {
             Ok(vec![KeepReason::NoRules])
         } else {
-            match set.state {
-                SetState::Verified => {
-                    let mut reasons = floors.take(set);
-                    let at = set.snapshot_time.to_zoned(zone.clone());
-                    let is_oldest = oldest == Some(set.id.as_str());
+            match backup.state {
+                BackupState::Verified => {
+                    let mut reasons = floors.take(backup);
+                    let at = backup.snapshot_time.to_zoned(zone.clone());
+                    let is_oldest = oldest == Some(backup.id.as_str());
                     reasons.extend(windows.iter_mut().filter_map(|window| window.take(&at, is_oldest)));
-                    if reasons.is_empty() && just_made == Some(set.id.as_str()) {
+                    if reasons.is_empty() && just_made == Some(backup.id.as_str()) {
                         reasons.push(KeepReason::JustMade);
                     }
                     if reasons.is_empty() { Err(DeleteReason::Expired) } else { Ok(reasons) }
                 }
-                SetState::Suspicious => Ok(vec![KeepReason::Suspicious]),
-                SetState::Failed => failed(set, &floors, &held),
+                BackupState::Suspicious => Ok(vec![KeepReason::Suspicious]),
+                BackupState::Failed => failed(backup, &floors, &held),
             }
         };
-        let id = set.id.clone();
+        let id = backup.id.clone();
         match verdict {
             Ok(reasons) => plan.keep.push(Kept { id, reasons }),
             Err(reason) => plan.delete.push(Deleted { id, reason }),
@@ -181,7 +181,7 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
 
 /// A set whose newest check failed: it counts for nothing and goes once it is not needed for lack of better.
 fn failed(
-    set: &CatalogSet,
+    backup: &CatalogBackup,
     floors: &Floors<'_>,
     held: &BTreeSet<&str>,
 ) -> Result<Vec<KeepReason>, DeleteReason> {
@@ -189,17 +189,17 @@ fn failed(
     if floors.verified < floors.minimum {
         reasons.push(KeepReason::AwaitingVerified);
     }
-    if !set.databases.iter().all(|database| held.contains(database.as_str())) {
-        reasons.push(KeepReason::OnlyCopy);
+    if !backup.databases.iter().all(|database| held.contains(database.as_str())) {
+        reasons.push(KeepReason::OnlyBackup);
     }
     if reasons.is_empty() { Err(DeleteReason::CheckFailed) } else { Ok(reasons) }
 }
 
-/// What stays whatever the rules say, counted from the newest verified set on.
+/// What stays whatever the rules say, counted from the newest verified backup on.
 struct Floors<'a> {
     minimum: u32,
     retired: &'a BTreeSet<String>,
-    /// How many verified sets were seen.
+    /// How many verified backups were seen.
     verified: u32,
     /// How many of them hold each database.
     holding: BTreeMap<&'a str, u32>,
@@ -211,16 +211,16 @@ impl<'a> Floors<'a> {
         Self { minimum, retired: &rules.retired, verified: 0, holding: BTreeMap::new() }
     }
 
-    /// Takes the next older verified set, and says which floors hold it.
-    fn take(&mut self, set: &'a CatalogSet) -> Vec<KeepReason> {
+    /// Takes the next older verified backup, and says which floors hold it.
+    fn take(&mut self, backup: &'a CatalogBackup) -> Vec<KeepReason> {
         let mut reasons = Vec::new();
         if self.verified == 0 {
             reasons.push(KeepReason::NewestVerified);
         }
-        // The newest of all stay too, so that a set counted here is never one that goes.
+        // The newest of all stay too, so that a backup counted here is never one that goes.
         let mut needed = self.verified < self.minimum;
         self.verified += 1;
-        for database in set.databases.difference(self.retired) {
+        for database in backup.databases.difference(self.retired) {
             let holding = self.holding.entry(database).or_default();
             needed |= *holding < self.minimum;
             *holding += 1;

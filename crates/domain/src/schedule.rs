@@ -16,7 +16,7 @@ use jiff::{
 };
 use thiserror::Error;
 
-pub use self::field::Place;
+pub use self::field::CronField;
 use self::{field::Field, search::Fields};
 
 /// The least time that a backup may take beyond its slot before it counts as overdue: room for a pod that is
@@ -68,13 +68,13 @@ pub enum ScheduleError {
     #[error("the {place} field names nothing; write * for every value, or {}", place.values())]
     EmptyField {
         /// The field.
-        place: Place,
+        place: CronField,
     },
     /// Neither a number nor a name.
     #[error("{text:?} means nothing in the {place} field; write {}", place.values())]
     NotAValue {
         /// The field.
-        place: Place,
+        place: CronField,
         /// What is written.
         text: String,
     },
@@ -82,7 +82,7 @@ pub enum ScheduleError {
     #[error("{text} is out of range in the {place} field; write {}", place.values())]
     OutOfRange {
         /// The field.
-        place: Place,
+        place: CronField,
         /// What is written.
         text: String,
     },
@@ -92,7 +92,7 @@ pub enum ScheduleError {
     )]
     Backwards {
         /// The field.
-        place: Place,
+        place: CronField,
         /// Where the range begins.
         first: String,
         /// Where it ends.
@@ -102,7 +102,7 @@ pub enum ScheduleError {
     #[error("{text:?} is no step in the {place} field; write a whole number from 1 on behind the slash")]
     NotAStep {
         /// The field.
-        place: Place,
+        place: CronField,
         /// What is written.
         text: String,
     },
@@ -110,7 +110,7 @@ pub enum ScheduleError {
     #[error("{term:?} in the {place} field cannot be read; write first-last/step, for example {}-{}/2", place.min(), place.max())]
     Shape {
         /// The field.
-        place: Place,
+        place: CronField,
         /// The element of the field's list.
         term: String,
     },
@@ -120,7 +120,7 @@ pub enum ScheduleError {
     )]
     HashPlace {
         /// The field.
-        place: Place,
+        place: CronField,
     },
     /// `H` with something behind it that it does not take.
     #[error(
@@ -128,7 +128,7 @@ pub enum ScheduleError {
     )]
     HashShape {
         /// The field.
-        place: Place,
+        place: CronField,
         /// The element of the field's list.
         term: String,
     },
@@ -220,11 +220,11 @@ fn fields(text: &str) -> Result<Fields, ScheduleError> {
         return Err(ScheduleError::FieldCount { found: parts.len() });
     };
     Ok(Fields {
-        minute: Field::parse(Place::Minute, minute)?,
-        hour: Field::parse(Place::Hour, hour)?,
-        day_of_month: Field::parse(Place::DayOfMonth, day_of_month)?,
-        month: Field::parse(Place::Month, month)?,
-        weekday: Field::parse(Place::Weekday, weekday)?,
+        minute: Field::parse(CronField::Minute, minute)?,
+        hour: Field::parse(CronField::Hour, hour)?,
+        day_of_month: Field::parse(CronField::DayOfMonth, day_of_month)?,
+        month: Field::parse(CronField::Month, month)?,
+        weekday: Field::parse(CronField::Weekday, weekday)?,
     })
 }
 
@@ -248,7 +248,7 @@ pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
 }
 
 /// The moment from which on a policy's backup is overdue: the first slot after `newest` (the slot of the newest
-/// verified copy, or the policy's creation when there is none), and a grace of twice the longest run in the
+/// verified backup, or the policy's creation when there is none), and a grace of twice the longest run in the
 /// policy's history, but at least [`LEAST_GRACE`]. `None` when no slot comes.
 pub fn overdue_at(
     schedule: &Schedule,

@@ -1,4 +1,4 @@
-//! Which stored sets are read again: those that were not looked at for longest, up to a share of what is stored.
+//! Which stored backups are read again: those that were not looked at for longest, up to a share of what is stored.
 
 use jiff::Timestamp;
 
@@ -13,34 +13,34 @@ pub struct Scrubbable {
     pub checked: Timestamp,
 }
 
-/// The sets to read, the one checked longest ago first: so many that together they have at least `share` percent of all
-/// bytes, and at least one where there is any. With the same share at each run every set has its turn.
+/// The backups to read, the one checked longest ago first: so many that together they have at least `share` percent of all
+/// bytes, and at least one where there is any. With the same share at each run every backup has its turn.
 #[derive(Debug)]
 pub struct Queue {
     /// The one that comes next is the last.
-    sets: Vec<Scrubbable>,
+    backups: Vec<Scrubbable>,
     wanted: u128,
     /// The bytes of those that were checked; `None` before the first.
     checked: Option<u128>,
 }
 
 impl Queue {
-    /// All sets, and the share of a run.
-    pub fn new(mut sets: Vec<Scrubbable>, share: u8) -> Self {
-        sets.sort_by(|a, b| (b.checked, &b.id).cmp(&(a.checked, &a.id)));
-        let total: u128 = sets.iter().map(|set| u128::from(set.size_bytes)).sum();
-        Self { sets, wanted: (total * u128::from(share.min(100))).div_ceil(100), checked: None }
+    /// All backups, and the share of a run.
+    pub fn new(mut backups: Vec<Scrubbable>, share: u8) -> Self {
+        backups.sort_by(|a, b| (b.checked, &b.id).cmp(&(a.checked, &a.id)));
+        let total: u128 = backups.iter().map(|backup| u128::from(backup.size_bytes)).sum();
+        Self { backups, wanted: (total * u128::from(share.min(100))).div_ceil(100), checked: None }
     }
 
     /// The next one; `None` when enough were checked.
     pub fn take(&mut self) -> Option<Scrubbable> {
-        if self.checked.is_some_and(|checked| checked >= self.wanted) { None } else { self.sets.pop() }
+        if self.checked.is_some_and(|checked| checked >= self.wanted) { None } else { self.backups.pop() }
     }
 
-    /// Counts one that was checked. One that could not be stays the one checked longest ago: if it counted, a few such sets
+    /// Counts one that was checked. One that could not be stays the one checked longest ago: if it counted, a few such backups
     /// would keep all others from ever having their turn.
-    pub fn count(&mut self, set: &Scrubbable) {
-        self.checked = Some(self.checked.unwrap_or_default() + u128::from(set.size_bytes));
+    pub fn count(&mut self, backup: &Scrubbable) {
+        self.checked = Some(self.checked.unwrap_or_default() + u128::from(backup.size_bytes));
     }
 }
 
@@ -48,58 +48,58 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn sets(sizes_and_checks: &[(u64, i64)]) -> Vec<Scrubbable> {
-        let set = |(n, (size, second)): (usize, &(u64, i64))| Scrubbable {
+    fn backups(sizes_and_checks: &[(u64, i64)]) -> Vec<Scrubbable> {
+        let backup = |(n, (size, second)): (usize, &(u64, i64))| Scrubbable {
             id: format!("s{n}"),
             size_bytes: *size,
             checked: Timestamp::from_second(*second).unwrap(),
         };
-        sizes_and_checks.iter().enumerate().map(set).collect()
+        sizes_and_checks.iter().enumerate().map(backup).collect()
     }
 
     /// Those that a run reads, if each can be checked that `can_be` allows.
-    fn read(sets: Vec<Scrubbable>, share: u8, can_be: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut queue = Queue::new(sets, share);
+    fn read(backups: Vec<Scrubbable>, share: u8, can_be: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut queue = Queue::new(backups, share);
         let mut read = Vec::new();
-        while let Some(set) = queue.take() {
-            if can_be(&set.id) {
-                queue.count(&set);
+        while let Some(backup) = queue.take() {
+            if can_be(&backup.id) {
+                queue.count(&backup);
             }
-            read.push(set.id);
+            read.push(backup.id);
         }
         read
     }
 
-    fn choose(sets: Vec<Scrubbable>, share: u8) -> Vec<String> {
-        read(sets, share, |_| true)
+    fn choose(backups: Vec<Scrubbable>, share: u8) -> Vec<String> {
+        read(backups, share, |_| true)
     }
 
     #[test]
     fn those_checked_longest_ago_come_first_up_to_the_share() {
         let all = [(100, 30), (100, 10), (100, 20), (100, 40)];
-        assert_eq!(choose(sets(&all), 1), ["s1"]);
-        assert_eq!(choose(sets(&all), 25), ["s1"]);
-        assert_eq!(choose(sets(&all), 26), ["s1", "s2"]);
-        assert_eq!(choose(sets(&all), 100), ["s1", "s2", "s0", "s3"]);
+        assert_eq!(choose(backups(&all), 1), ["s1"]);
+        assert_eq!(choose(backups(&all), 25), ["s1"]);
+        assert_eq!(choose(backups(&all), 26), ["s1", "s2"]);
+        assert_eq!(choose(backups(&all), 100), ["s1", "s2", "s0", "s3"]);
         assert_eq!(choose(vec![], 100), Vec::<String>::new());
-        assert_eq!(choose(sets(&[(0, 2), (0, 1)]), 10), ["s1"], "a set of nothing is one");
+        assert_eq!(choose(backups(&[(0, 2), (0, 1)]), 10), ["s1"], "a backup of nothing is one");
     }
 
     #[test]
     fn one_that_cannot_be_checked_takes_no_others_turn() {
         let all = [(100, 10), (100, 20), (100, 30), (100, 40)];
-        assert_eq!(read(sets(&all), 25, |id| id != "s0"), ["s0", "s1"]);
-        assert_eq!(read(sets(&all), 50, |id| id == "s3"), ["s0", "s1", "s2", "s3"]);
-        assert_eq!(read(sets(&all), 1, |_| false).len(), 4);
+        assert_eq!(read(backups(&all), 25, |id| id != "s0"), ["s0", "s1"]);
+        assert_eq!(read(backups(&all), 50, |id| id == "s3"), ["s0", "s1", "s2", "s3"]);
+        assert_eq!(read(backups(&all), 1, |_| false).len(), 4);
     }
 
     #[test]
-    fn every_set_has_its_turn() {
-        let mut all = sets(&[(1000, 1), (1, 2), (50, 3), (7, 4), (900, 5)]);
+    fn every_backup_has_its_turn() {
+        let mut all = backups(&[(1000, 1), (1, 2), (50, 3), (7, 4), (900, 5)]);
         let mut seen = std::collections::BTreeSet::new();
         for now in 100..110 {
             for id in choose(all.clone(), 10) {
-                all.iter_mut().find(|set| set.id == id).unwrap().checked =
+                all.iter_mut().find(|backup| backup.id == id).unwrap().checked =
                     Timestamp::from_second(now).unwrap();
                 seen.insert(id);
             }

@@ -1,7 +1,7 @@
-//! What makes a copy suspicious: it is whole, and not like those before it.
+//! What makes a backup suspicious: it is whole, and not like those before it.
 //!
-//! A suspicious copy is kept with its manifest. It counts for no rule and no floor until a person acknowledges it, or,
-//! where that can be told from the copies themselves, until [`ALIKE`] in a row say the same: then it is how things are.
+//! A suspicious backup is kept with its manifest. It counts for no rule and no floor until a person acknowledges it, or,
+//! where that can be told from the backups themselves, until [`ALIKE`] in a row say the same: then it is how things are.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Content, DatabaseFacts, Level, Manifest};
 
-/// So many suspicious copies in a row that say the same are how things are: the first, and three that follow it.
+/// So many suspicious backups in a row that say the same are how things are: the first, and three that follow it.
 pub const ALIKE: usize = 4;
 
-/// With how many verified copies a new one is compared.
+/// With how many verified backups a new one is compared.
 pub const COMPARED: usize = 5;
 
 /// A table that had more rows than this does not become empty in silence.
 pub const MANY_ROWS: u64 = 1000;
 
-/// How much less than before a copy may hold, if the policy does not say, in percent.
+/// How much less than before a backup may hold, if the policy does not say, in percent.
 pub const MAX_SHRINK: u8 = 50;
 
 /// How many tables a finding names.
 const NAMED: usize = 3;
 
-/// Something about a copy that is not as it was.
+/// Something about a backup that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspicion {
@@ -40,9 +40,9 @@ pub struct Suspicion {
 /// What is not as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SuspicionKind {
-    /// Another server, by its system identifier, or the same on a timeline before that of the last copy.
+    /// Another server, by its system identifier, or the same on a timeline before that of the last backup.
     ServerChanged,
-    /// A database of the last copy is not in this one, and is not retired.
+    /// A database of the last backup is not in this one, and is not retired.
     DatabaseMissing,
     /// A database holds far fewer rows or bytes than before.
     Shrunk,
@@ -51,7 +51,7 @@ pub enum SuspicionKind {
 }
 
 impl SuspicionKind {
-    /// Whether copies that say the same again and again settle it. Another server and a database that is gone are for
+    /// Whether backups that say the same again and again settle it. Another server and a database that is gone are for
     /// a person to settle.
     pub const fn settles_by_itself(self) -> bool {
         matches!(self, Self::Shrunk | Self::Emptied)
@@ -85,7 +85,7 @@ pub struct Emptied {
     pub rows: u64,
 }
 
-/// Compares a new copy with the newest verified ones before it, newest first; at most [`COMPARED`] of them count.
+/// Compares a new backup with the newest verified ones before it, newest first; at most [`COMPARED`] of them count.
 /// `emptied` are its tables without rows that had some by the server's statistics; `wanted` tells which databases the policy
 /// still wants, and so are missed; `max_shrink` is a percentage.
 pub fn suspicions(
@@ -102,7 +102,7 @@ pub fn suspicions(
         let missing = last.databases().filter(|name| wanted(name) && !new.databases().any(|n| n == *name));
         found.extend(missing.map(database_missing));
     }
-    // Copies that were only stored know nothing of rows.
+    // Backups that were only stored know nothing of rows.
     let read = |manifest: &&Manifest| manifest.check.level != Level::Checksum;
     for database in databases(new).filter(|_| read(&new)) {
         let earlier: Vec<&DatabaseFacts> = before
@@ -126,12 +126,12 @@ fn databases(manifest: &Manifest) -> impl Iterator<Item = &DatabaseFacts> {
 fn server_changed(new: &Manifest, last: &Manifest) -> Option<Suspicion> {
     let message = if new.server.system_identifier != last.server.system_identifier {
         format!(
-            "is of another server: system identifier {}, {} in the last verified copy",
+            "is of another server: system identifier {}, {} in the last verified backup",
             new.server.system_identifier, last.server.system_identifier
         )
     } else if new.server.timeline < last.server.timeline {
         format!(
-            "is of a server that went back: timeline {}, {} in the last verified copy",
+            "is of a server that went back: timeline {}, {} in the last verified backup",
             new.server.timeline, last.server.timeline
         )
     } else {
@@ -145,7 +145,7 @@ fn database_missing(name: &str) -> Suspicion {
         kind: SuspicionKind::DatabaseMissing,
         database: Some(name.to_owned()),
         message: format!(
-            "lacks database {name:?}, which the last verified copy has (gone for good? list it in databases.retired)"
+            "lacks database {name:?}, which the last verified backup has (gone for good? list it in databases.retired)"
         ),
     }
 }
@@ -164,7 +164,10 @@ fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) 
     Some(Suspicion {
         kind: SuspicionKind::Shrunk,
         database: Some(database.name.clone()),
-        message: format!("has {now} {what} of database {:?}, where verified copies had {was}", database.name),
+        message: format!(
+            "has {now} {what} of database {:?}, where verified backups had {was}",
+            database.name
+        ),
     })
 }
 
@@ -176,7 +179,7 @@ fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
 
 fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
-    // Of an even number the lower one: a copy is not called suspicious for want of half a row.
+    // Of an even number the lower one: a backup is not called suspicious for want of half a row.
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
@@ -190,7 +193,7 @@ fn emptied_tables(
     };
     let before = last.map(by_name).unwrap_or_default();
     let had = |oid: u32, name: &(String, String)| {
-        // Statistics may be of long ago: they speak only where no copy knows the table.
+        // Statistics may be of long ago: they speak only where no backup knows the table.
         let by_statistics = || emptied.iter().find(|one| one.database == database.name && one.oid == oid);
         before.get(name).copied().or_else(|| Some(by_statistics()?.rows)).filter(|rows| *rows > MANY_ROWS)
     };

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use http::{HeaderValue, header::USER_AGENT};
 use kube::{Client, Config, client::ClientBuilder, core::Status};
 
-use crate::requests::Requests;
+use crate::api_metrics::ApiMetrics;
 
 /// No call but a watch takes longer on a server that is alive. kube has no time-out of its own for them.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub enum CallError {
 }
 
 /// Connects with the pod's service account, or with the user's kubeconfig. `requests` counts what is asked.
-pub async fn client(requests: &Requests) -> anyhow::Result<Client> {
+pub async fn client(requests: &ApiMetrics) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     let agent = concat!("pgbackup-operator/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));

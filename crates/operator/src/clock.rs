@@ -23,7 +23,7 @@ type Clocks = (SystemTime, Instant);
 pub struct Clock {
     read: Box<dyn Fn() -> Clocks + Send + Sync>,
     last: Mutex<Clocks>,
-    set: Notify,
+    backup: Notify,
 }
 
 impl Default for Clock {
@@ -34,7 +34,7 @@ impl Default for Clock {
 
 impl Clock {
     fn reading(read: impl Fn() -> Clocks + Send + Sync + 'static) -> Self {
-        Self { last: Mutex::new(read()), read: Box::new(read), set: Notify::new() }
+        Self { last: Mutex::new(read()), read: Box::new(read), backup: Notify::new() }
     }
 
     /// The time by the wall's clock.
@@ -52,7 +52,7 @@ impl Clock {
             *last = now;
         }
         if jumped {
-            self.set.notify_one();
+            self.backup.notify_one();
         }
         Timestamp::try_from(now.0).unwrap_or_default()
     }
@@ -60,10 +60,10 @@ impl Clock {
     /// Gives an item whenever the clock of the wall went otherwise than the one that cannot be set.
     pub fn jumps(self: Arc<Self>) -> impl Stream<Item = ()> + Send + Sync {
         stream::unfold(self, |clock| async move {
-            while tokio::time::timeout(LOOK_EVERY, clock.set.notified()).await.is_err() {
+            while tokio::time::timeout(LOOK_EVERY, clock.backup.notified()).await.is_err() {
                 clock.compare(true);
             }
-            tracing::warn!("the clock was set, or the machine slept: all policies are looked at again");
+            tracing::warn!("the clock was backup, or the machine slept: all policies are looked at again");
             Some(((), clock))
         })
     }
@@ -94,8 +94,8 @@ mod tests {
         Arc::new(Clock::reading(move || {
             let look = usize::try_from(looks.fetch_add(1, Ordering::Relaxed)).unwrap();
             let passed = LOOK_EVERY * u32::try_from(look).unwrap();
-            let set = Duration::from_hours(*hours.get(look).unwrap_or(hours.last().unwrap()));
-            (begun.0 + passed + set, begun.1 + passed)
+            let backup = Duration::from_hours(*hours.get(look).unwrap_or(hours.last().unwrap()));
+            (begun.0 + passed + backup, begun.1 + passed)
         }))
     }
 
@@ -134,11 +134,11 @@ mod tests {
         for _ in 0..25 {
             clock.now();
         }
-        time::timeout(LOOK_EVERY, clock.set.notified()).await.expect("it is more than two seconds ahead");
+        time::timeout(LOOK_EVERY, clock.backup.notified()).await.expect("it is more than two seconds ahead");
     }
 
     #[test]
-    fn a_clock_that_was_set_is_noticed_and_one_that_goes_is_not() {
+    fn a_clock_that_was_backup_is_noticed_and_one_that_goes_is_not() {
         let before = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
         let after = |went: i64| {
             let went = Duration::from_secs(went.unsigned_abs());
@@ -146,6 +146,6 @@ mod tests {
         };
         assert!(!after(30) && !after(31) && !after(29));
         assert!(after(33) && after(27) && after(3600) && after(0));
-        assert!(jumped(before, before - Duration::from_mins(5), LOOK_EVERY), "set back");
+        assert!(jumped(before, before - Duration::from_mins(5), LOOK_EVERY), "backup back");
     }
 }

@@ -34,11 +34,11 @@ use crate::{
     events::Events,
     observe::{Children, CronJobs, Relisting},
     ops::Readiness,
+    pending_statuses::PendingStatuses,
     policies::Policies,
     reconciles::Reconciles,
-    warnings,
+    start_failures,
     watches::Scope,
-    written::Written,
 };
 
 /// Reconciles at a time. Each waits for the API server nearly all of its time.
@@ -57,7 +57,7 @@ struct Context {
     images: Images,
     events: Events,
     children: Children,
-    written: Arc<Written>,
+    written: Arc<PendingStatuses>,
     /// The children's first lists are in: before that, everything would look missing.
     listed: [Arc<SetOnce<()>>; 3],
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
@@ -208,7 +208,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     }
     let now = context.clock.now();
     let namespace = policy.namespace().unwrap_or_default();
-    let silent = warnings::explain(&context.client, &namespace, &mut observed, now).await;
+    let silent = start_failures::explain(&context.client, &namespace, &mut observed, now).await;
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);
     if let Some(written) = apply::status(&context.client, policy, &outcome.status).await? {
         let events = desired::events(policy.status.as_ref(), &outcome.status);

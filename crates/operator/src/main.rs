@@ -1,6 +1,7 @@
 //! pgbackup-operator: watches policies, keeps their CronJobs right, and writes into their status what the runs
 //! report. It reads no Secret, touches no database and no storage; backups run without it.
 
+mod api_metrics;
 mod apply;
 mod args;
 mod client;
@@ -11,13 +12,12 @@ mod events;
 mod lease;
 mod observe;
 mod ops;
+mod pending_statuses;
 mod pods;
 mod policies;
 mod reconciles;
-mod requests;
-mod warnings;
+mod start_failures;
 mod watches;
-mod written;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,13 +36,13 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    api_metrics::ApiMetrics,
     args::{Cli, Command, LogFormat, RunArgs},
     controller::Work,
     lease::Lease,
     ops::Readiness,
     policies::Policies,
     reconciles::Reconciles,
-    requests::Requests,
     watches::Scope,
 };
 
@@ -84,14 +84,14 @@ fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every task belongs to the set; the first to end ends the process.
+/// Every task belongs to the backup; the first to end ends the process.
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     // First of all: process 1 of a container ignores signals that it does not listen for.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
-    let requests = Requests::default();
+    let requests = ApiMetrics::default();
     let client = client::client(&requests).await.context("find the cluster")?;
     let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use desired::{JobState, Observed, ObservedCronJob, ObservedRun, Silence};
+use desired::{JobState, Observed, ObservedCronJob, ObservedRun, UnexplainedWait};
 use domain::name::Operation;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
@@ -75,7 +75,7 @@ struct JobIdentity {
 pub struct CronJobs {
     /// Of the one that takes backups.
     pub backup: Option<ObjectMeta>,
-    /// Of the one that reads copies again.
+    /// Of the one that reads backups again.
     pub scrub: Option<ObjectMeta>,
 }
 
@@ -317,18 +317,18 @@ impl SeenJob {
         let state = if self.is_speaking() { JobState::Active } else { self.state.clone()? };
         let mut pods: Vec<(&String, &SeenPod)> = self.pods.iter().collect();
         pods.sort_by_key(|(_, pod)| std::cmp::Reverse(pod.created));
-        let silence = match pods.first() {
-            None => Some(Silence { uid: uid.to_owned(), since: created }),
+        let unexplained_wait = match pods.first() {
+            None => Some(UnexplainedWait { uid: uid.to_owned(), since: created }),
             Some((pod_uid, pod)) if pod.silent => {
-                Some(Silence { uid: (*pod_uid).clone(), since: pod.created })
+                Some(UnexplainedWait { uid: (*pod_uid).clone(), since: pod.created })
             }
             // The next try's pod should be there: if it is not, an event of the Job says why.
             Some((_, pod)) if !pod.unfinished => {
-                Some(Silence { uid: uid.to_owned(), since: next_try(pod, pods.len()) })
+                Some(UnexplainedWait { uid: uid.to_owned(), since: next_try(pod, pods.len()) })
             }
             Some(_) => None,
         };
-        let silence = silence.filter(|_| state == JobState::Active);
+        let unexplained_wait = unexplained_wait.filter(|_| state == JobState::Active);
         let speaker = pods.into_iter().map(|(_, pod)| pod).find(|pod| pod.says_something()).cloned();
         let (report, container, problem) =
             speaker.map_or((None, None, None), |pod| (pod.report, pod.container, pod.problem));
@@ -341,7 +341,7 @@ impl SeenJob {
             report,
             container,
             problem,
-            silence,
+            unexplained_wait,
         })
     }
 }

@@ -1,7 +1,6 @@
 //! The ops endpoint: health for the kubelet, metrics, and the policies at a glance for programs and for people.
 
 mod auth;
-mod memory;
 mod metrics;
 pub mod openapi;
 mod page;
@@ -9,6 +8,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod ttl_cache;
 
 use std::{
     collections::BTreeSet,
@@ -48,7 +48,7 @@ use self::{
     server::Limits,
     tls::TlsListener,
 };
-use crate::{reconciles::Reconciles, requests::Requests};
+use crate::{api_metrics::ApiMetrics, reconciles::Reconciles};
 
 /// What every answer has: nothing on the page comes from elsewhere, and nothing belongs into a cache or a frame.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
@@ -99,7 +99,7 @@ pub struct Shown {
     /// How reconciles go.
     pub reconciles: Reconciles,
     /// How requests to the API server go.
-    pub requests: Requests,
+    pub requests: ApiMetrics,
     /// Whether the operator does what it is there for.
     pub readiness: Arc<Readiness>,
 }
@@ -151,7 +151,7 @@ fn router(auth: OpsAuth, client: Client, shown: Shown) -> Router {
         .route("/api/v1/policies", get(list))
         .route("/api/v1/policies/{namespace}/{name}", get(one))
         .route("/api/v1/policies/{namespace}/{name}/health", get(health))
-        .route("/", get(glance))
+        .route("/", get(index_page))
         .layer(map_response(with_headers))
         .with_state(Arc::new(Ops { shown, gate: Gate::new(client, auth) }))
 }
@@ -326,7 +326,7 @@ async fn health(
     Ok((status, Json(Health { state, reason, message })))
 }
 
-async fn glance(
+async fn index_page(
     State(ops): State<Arc<Ops>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

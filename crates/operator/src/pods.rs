@@ -1,7 +1,7 @@
 //! What a pod says of its run: the report, how its runner ended, why it cannot start.
 
 use api::meta;
-use desired::{Container, Problem};
+use desired::{ContainerExit, Problem};
 use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -18,7 +18,7 @@ pub struct SeenPod {
     /// What its runner reported.
     pub report: Option<RunReport>,
     /// How its runner ended.
-    pub container: Option<Container>,
+    pub container: Option<ContainerExit>,
     /// Why it cannot start.
     pub problem: Option<Problem>,
     /// None of its containers has started, and it does not say why.
@@ -40,7 +40,7 @@ pub fn seen(pod: &Pod) -> SeenPod {
     let runner = container_statuses(&status).find(|container| container.name == meta::RUNNER_CONTAINER);
     let terminated = runner.and_then(|container| container.state.as_ref()?.terminated.as_ref());
     let message = terminated.and_then(|terminated| terminated.message.as_deref());
-    let ended = terminated.map(|terminated| Container {
+    let ended = terminated.map(|terminated| ContainerExit {
         reason: terminated.reason.clone().unwrap_or_default(),
         exit_code: terminated.exit_code,
         message: start_error(terminated).map(str::to_owned),
@@ -70,7 +70,7 @@ fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStat
 
 /// That the pod was taken away from its run. Where its node is gone, nobody is left to say how its containers ended: this
 /// condition is all there is.
-fn taken_away(status: &PodStatus) -> Option<Container> {
+fn taken_away(status: &PodStatus) -> Option<ContainerExit> {
     let disruption = status
         .conditions
         .iter()
@@ -87,7 +87,7 @@ fn taken_away(status: &PodStatus) -> Option<Container> {
     let words = words.or_else(|| disruption?.message.as_deref());
     let words = words.map(|words| words.trim().trim_end_matches('.'));
     let message = words.filter(|words| !words.is_empty()).map(str::to_owned);
-    Some(Container { reason: reason.word().to_owned(), exit_code: -1, message })
+    Some(ContainerExit { reason: reason.as_str().to_owned(), exit_code: -1, message })
 }
 
 /// Why the pod cannot start. The kubelet and the scheduler try for ever; when people are told is not decided
@@ -232,7 +232,7 @@ mod tests {
             "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "not a report"}}
         }]}));
-        let killed = Container { reason: "OOMKilled".into(), exit_code: 137, message: None };
+        let killed = ContainerExit { reason: "OOMKilled".into(), exit_code: 137, message: None };
         assert_eq!(seen.container, Some(killed));
         assert_eq!(seen.report, None);
         assert!(seen.says_something());
@@ -281,7 +281,7 @@ mod tests {
                 let seen =
                     pod(&json!({"conditions": [disruption(by, "words")], "containerStatuses": [runner]}));
                 let container = seen.container.unwrap();
-                assert_eq!(container.reason, reason.word(), "{by}");
+                assert_eq!(container.reason, reason.as_str(), "{by}");
                 assert_eq!(container.message.as_deref(), Some("words"), "{by}");
             }
         }

@@ -17,7 +17,7 @@ use kube::{
     },
 };
 
-use crate::{watches::Scope, written::Written};
+use crate::{pending_statuses::PendingStatuses, watches::Scope};
 
 /// The watch of policies, and the store that it fills.
 pub struct Policies {
@@ -26,14 +26,14 @@ pub struct Policies {
     /// All of them.
     pub store: Store<BackupPolicy>,
     /// What we wrote, until the watch shows it.
-    pub written: Arc<Written>,
+    pub written: Arc<PendingStatuses>,
 }
 
 impl Policies {
     /// The watch, which goes on while it is asked for changes.
     pub fn new(scope: &Scope, writer: Writer<BackupPolicy>) -> Self {
         let store = writer.as_reader();
-        let written = Arc::new(Written::new(store.clone()));
+        let written = Arc::new(PendingStatuses::new(store.clone()));
         let changed = scope.policies(store.clone(), writer, written.clone());
         let changed = changed.predicate_filter(generation_or_annotations, PredicateConfig::default());
         Self { changed: changed.boxed(), store, written }

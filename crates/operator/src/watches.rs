@@ -18,7 +18,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::SetOnce;
 
-use crate::written::Written;
+use crate::pending_statuses::PendingStatuses;
 
 /// The first minor version whose API server answers streaming lists by default.
 const STREAMING_LISTS_SINCE: u32 = 34;
@@ -60,7 +60,7 @@ impl Scope {
         &self,
         store: Store<BackupPolicy>,
         writer: Writer<BackupPolicy>,
-        written: Arc<Written>,
+        written: Arc<PendingStatuses>,
     ) -> impl Stream<Item = watcher::Result<BackupPolicy>> + use<> {
         let api = self.api::<DeserializeGuard<BackupPolicy>>();
         let known = store.clone();

@@ -29,30 +29,30 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 a verified set is stored; 10-39 failed, worth a retry; 64-95 failed, not \
+const EXIT_CODES: &str = "Exit codes: 0 a verified backup is stored; 10-39 failed, worth a retry; 64-95 failed, not \
 worth one before something is changed. docs/reasons.md lists them.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copies this program into a folder, for a container that has another image.
+    /// Backups this program into a folder, for a container that has another image.
     Install {
         /// The folder.
         folder: PathBuf,
     },
     /// Takes one backup: hold, dump, store, read back, write the manifest, prune.
     Backup(Box<BackupArgs>),
-    /// Reads stored sets again, and writes beside each how it went: the newest check decides whether it counts.
+    /// Reads stored backups again, and writes beside each how it went: the newest check decides whether it counts.
     Verify {
         #[command(flatten)]
         stored: StoredArgs,
         /// The set; may be given many times. Default: the newest one.
-        #[arg(long = "set", value_name = "SET")]
-        sets: Vec<String>,
+        #[arg(long = "backup", value_name = "SET")]
+        backups: Vec<String>,
     },
     /// The same for those that were not looked at for longest, up to a share of what is stored.
     Scrub(ScrubArgs),
-    /// Lists the stored sets, newest first.
+    /// Lists the stored backups, newest first.
     List {
         #[command(flatten)]
         stored: StoredArgs,
@@ -60,7 +60,7 @@ pub enum Command {
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
     },
-    /// Says which of given copies the rules would keep and which they would delete, and why. Touches nothing.
+    /// Says which of given backups the rules would keep and which they would delete, and why. Touches nothing.
     Plan(Box<PlanArgs>),
 }
 
@@ -89,10 +89,10 @@ impl StoredArgs {
 pub struct ScrubArgs {
     #[command(flatten)]
     pub stored: StoredArgs,
-    /// The policy's UID: then the report says what is left of its sets.
+    /// The policy's UID: then the report says what is left of its backups.
     #[arg(long)]
     pub policy_uid: Option<String>,
-    /// How much of the stored bytes to read, in percent; one set at least.
+    /// How much of the stored bytes to read, in percent; one backup at least.
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: u8,
     #[command(flatten)]
@@ -114,12 +114,12 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Which run it is. `fresh` is a text that no other run has.
-    pub fn identity(&self, operation: Operation, policy: &str, fresh: &str) -> RunIdentity {
+    /// Which run it is. `token` is a text that no other run has.
+    pub fn identity(&self, operation: Operation, policy: &str, token: &str) -> RunIdentity {
         let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
         RunIdentity {
             job: self.job.clone(),
-            job_uid: if self.job_uid.is_empty() { fresh } else { &self.job_uid }.to_owned(),
+            job_uid: if self.job_uid.is_empty() { token } else { &self.job_uid }.to_owned(),
             trigger: if scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
             scheduled_time,
         }
@@ -129,10 +129,10 @@ impl RunArgs {
 /// What a plan is told.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// A file with the copies, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...];
+    /// A file with the backups, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...];
     /// each may have "databases": [...] too.
     #[arg(long, value_name = "FILE")]
-    pub copies: PathBuf,
+    pub backups: PathBuf,
     /// What to print.
     #[arg(long, short, value_enum, default_value = "table")]
     pub output: Output,
@@ -174,10 +174,10 @@ pub struct BackupArgs {
     globals: Globals,
     #[command(flatten)]
     retention: RetentionArgs,
-    /// Removes no copy, and logs which ones the rules would remove.
+    /// Removes no backup, and logs which ones the rules would remove.
     #[arg(long)]
     dry_run: bool,
-    /// The UID of the policy that owns the folder by now, to take it over with its copies.
+    /// The UID of the policy that owns the folder by now, to take it over with its backups.
     #[arg(long, value_name = "UID")]
     adopt_from: Option<String>,
     /// How archives are compressed, as pg_dump takes it: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 where
@@ -196,13 +196,13 @@ pub struct BackupArgs {
     /// How far a standby may be behind its primary, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     max_replica_lag: u64,
-    /// How deep the copy is checked.
+    /// How deep the backup is checked.
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
     /// How much less than before a database may hold, in percent, before its copy is suspicious; 100 never is.
     #[arg(long, value_name = "PERCENT", default_value_t = suspicion::MAX_SHRINK, value_parser = clap::value_parser!(u8).range(1..=100))]
     max_shrink: u8,
-    /// A suspicious set that is as it should be; may be given many times.
+    /// A suspicious backup that is as it should be; may be given many times.
     #[arg(long, value_name = "SET")]
     acknowledged: Vec<String>,
     /// How long to wait for a table's lock, in seconds. Behind a waiting ALTER TABLE every reader of the table waits
@@ -240,7 +240,7 @@ pub struct Config {
     pub policy: PolicyIdentity,
     /// Which run this is.
     pub run: RunIdentity,
-    /// Where copies go.
+    /// Where backups go.
     pub store: Target,
     /// Of the retention rules' days, weeks and months.
     pub zone: TimeZone,
@@ -256,11 +256,11 @@ pub struct Config {
     pub allow_newer_client: bool,
     /// How far a standby may be behind.
     pub max_replica_lag: Duration,
-    /// How deep copies are checked.
+    /// How deep backups are checked.
     pub level: Level,
     /// How much less than before a database may hold, in percent.
     pub max_shrink: u8,
-    /// Suspicious sets that are as they should be.
+    /// Suspicious backups that are as they should be.
     pub acknowledged: Vec<String>,
     /// What stays.
     pub rules: Rules,
@@ -288,10 +288,10 @@ pub struct DumpConfig {
 }
 
 impl BackupArgs {
-    /// Checks what clap cannot. `fresh` is a text that no other run has.
-    pub fn config(self, fresh: &str) -> Result<Config, ScheduleError> {
+    /// Checks what clap cannot. `token` is a text that no other run has.
+    pub fn config(self, token: &str) -> Result<Config, ScheduleError> {
         Ok(Config {
-            run: self.run.identity(Operation::Backup, &self.policy, fresh),
+            run: self.run.identity(Operation::Backup, &self.policy, token),
             policy: PolicyIdentity { namespace: self.namespace, name: self.policy, uid: self.policy_uid },
             store: self.store.target(),
             zone: schedule::time_zone(&self.retention.time_zone)?,
@@ -337,7 +337,7 @@ mod tests {
     fn a_pattern_may_begin_with_a_dash() {
         let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
         let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
-        let config = args.config("fresh").unwrap();
+        let config = args.config("token").unwrap();
         assert_eq!((config.include, config.exclude), (vec!["-x".to_owned()], vec!["--y".to_owned()]));
     }
 }

@@ -4,12 +4,12 @@
 
 use archive::rows::Contents;
 use domain::{
-    catalog::SetState,
+    catalog::BackupState,
     hash,
     manifest::{Artifact, Check, CheckResult, Content, Level},
     pattern::is_pattern,
     reason::Reason,
-    report::{Stage, Verdict},
+    report::{Stage, Verification},
     size,
     suspicion::{Emptied, Suspicion},
     uri::{ConnectionUri, UriError},
@@ -33,26 +33,26 @@ use crate::{
     },
     prune::{self, Removals},
     run::{self, Run},
-    store::{Listing, Repository, StoreError, StoredSet},
+    store::{Listing, Repository, StoreError, StoredBackup},
     verify::{self, ReadBack, VerifyError, Written},
 };
 
-/// A backup that left no verified set.
+/// A backup that left no verified backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Less room is left than the last copies took.
+    /// Less room is left than the last backups took.
     #[error(
-        "the store has {} left, and the last copies of these databases took {}; nothing was dumped",
+        "the store has {} left, and the last backups of these databases took {}; nothing was dumped",
         size::human(*free),
         size::human(*needed)
     )]
     NoSpace {
         /// The bytes that are left.
         free: u64,
-        /// The bytes that the last copies took.
+        /// The bytes that the last backups took.
         needed: u64,
     },
     /// The connection URI cannot be used.
@@ -80,10 +80,10 @@ pub enum BackupError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// The set is stored and whole, and not like those before it.
-    #[error("{set} is stored and whole, but not like the copies before it: it {}", what.join("; it "))]
+    #[error("{backup} is stored and whole, but not like the backups before it: it {}", what.join("; it "))]
     Suspicious {
         /// The set.
-        set: String,
+        backup: String,
         /// What is not as it was.
         what: Vec<String>,
     },
@@ -116,8 +116,8 @@ impl BackupError {
     }
 }
 
-/// Takes a backup; gives a sentence about it. `fresh` is a text that no other run has.
-pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<String, BackupError> {
+/// Takes a backup; gives a sentence about it. `token` is a text that no other run has.
+pub async fn backup(run: &mut Run, config: &Config, token: &str) -> Result<String, BackupError> {
     run.log(format_args!(
         "run {} of policy {}/{}",
         config.run.job, config.policy.namespace, config.policy.name
@@ -127,7 +127,7 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     let opened = Repository::open(&config.store, &config.policy, owner, now).await?;
     let repository = run.repository.insert(opened).clone();
     // A store that cannot be written is found out here, and a run that is killed will have left a word.
-    // A full one can: there may be copies that the rules do not keep.
+    // A full one can: there may be backups that the rules do not keep.
     if let Err(error) = run.record().await
         && error.reason() != Reason::NoSpace
     {
@@ -137,26 +137,26 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     let mut removals = prune::leftovers(run, &repository, &listing).await;
     let listing = compare::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {
-        run.warn(format!("set {id} is left alone and counts for nothing, since it cannot be read: {why}"));
+        run.warn(format!("backup {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
-    let earlier_try = listing.sets.iter().rfind(|set| is_of_this_job(set, config));
+    let earlier_try = listing.backups.iter().rfind(|backup| is_of_this_job(backup, config));
     let earlier_try = match earlier_try {
-        Some(set) => repository.manifest(&set.entry.id).await.map(|found| (set.entry.state, found)),
+        Some(backup) => repository.manifest(&backup.entry.id).await.map(|found| (backup.entry.state, found)),
         None => None,
     };
 
     let (message, suspicions) = if let Some((state, (manifest, sha256))) = earlier_try {
         run.report.warnings.clone_from(&manifest.warnings);
         let verdict = match (state, manifest.check.level) {
-            (SetState::Suspicious, _) => Verdict::Suspicious,
-            (_, Level::Checksum) => Verdict::Stored,
-            (_, Level::Archive | Level::Counts) => Verdict::Verified,
+            (BackupState::Suspicious, _) => Verification::Suspicious,
+            (_, Level::Checksum) => Verification::Stored,
+            (_, Level::Archive | Level::Counts) => Verification::Verified,
         };
-        let message = format!("set {} was stored by an earlier try of this run", manifest.id);
+        let message = format!("backup {} was stored by an earlier try of this run", manifest.id);
         commit::summarize(run, &manifest, sha256, verdict);
         (message, manifest.suspicions)
     } else {
-        take(run, config, fresh, &listing, &mut removals).await?
+        take(run, config, token, &listing, &mut removals).await?
     };
 
     run.stage(Stage::Prune);
@@ -164,27 +164,27 @@ pub async fn backup(run: &mut Run, config: &Config, fresh: &str) -> Result<Strin
     prune::prune(run, config, removals).await;
     run.stage(Stage::Report);
     failpoint::reach(Stage::Report).await;
-    match &run.report.set {
-        Some(set) if set.verification == Verdict::Suspicious => {
+    match &run.report.backup {
+        Some(backup) if backup.verification == Verification::Suspicious => {
             let what = suspicions.iter().map(ToString::to_string).collect();
-            Err(BackupError::Suspicious { set: set.id.clone(), what })
+            Err(BackupError::Suspicious { backup: backup.id.clone(), what })
         }
         _ => Ok(message),
     }
 }
 
 /// A retry whose predecessor was killed after its manifest has nothing left to dump.
-fn is_of_this_job(set: &StoredSet, config: &Config) -> bool {
-    set.job_uid == config.run.job_uid
-        && set.entry.policy_uid == config.policy.uid
-        && set.entry.state != SetState::Failed
+fn is_of_this_job(backup: &StoredBackup, config: &Config) -> bool {
+    backup.job_uid == config.run.job_uid
+        && backup.entry.policy_uid == config.policy.uid
+        && backup.entry.state != BackupState::Failed
 }
 
 /// From preflight to manifest. `listing` is what the store has already, `removals` what goes of it.
 async fn take(
     run: &mut Run,
     config: &Config,
-    fresh: &str,
+    token: &str,
     listing: &Listing,
     removals: &mut Removals,
 ) -> Result<(String, Vec<Suspicion>), BackupError> {
@@ -192,7 +192,7 @@ async fn take(
         config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect();
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
     let uri = std::env::var(tools::URI).ok().map(|uri| ConnectionUri::parse(&uri)).transpose()?;
-    let tools = Tools::new(uri, application, hash::short(fresh, 32));
+    let tools = Tools::new(uri, application, hash::short(token, 32));
     let (mut server, mut session) = preflight::examine(tools, config, &literals).await?;
     run.report.server_version = Some(server.facts.version.clone());
     run.report.client_version = Some(server.client_version.clone());
@@ -204,10 +204,10 @@ async fn take(
     // An idle session for the length of a dump is a session that somebody ends.
     session.close().await;
     for LeftOut { name, why, missed } in &selection.left_out {
-        let line = format!("database {name:?} is not in this set: it {why}");
+        let line = format!("database {name:?} is not in this backup: it {why}");
         if *missed { run.warn(line) } else { run.log(line) }
     }
-    require_room(run, config, &listing.sets, &selection.chosen, removals).await?;
+    require_room(run, config, &listing.backups, &selection.chosen, removals).await?;
 
     let mut stored = Vec::new();
     for database in selection.chosen {
@@ -216,7 +216,7 @@ async fn take(
         match database::store(run, config, &server, database, first).await {
             Ok(one) => stored.push(one),
             Err(_) if !literals.contains(&name.as_str()) && was_dropped(&server, oid).await => {
-                run.warn(format!("database {name:?} is not in this set: it was dropped during the run"));
+                run.warn(format!("database {name:?} is not in this backup: it was dropped during the run"));
             }
             Err(source) => return Err(BackupError::Database { database: name, source: Box::new(source) }),
         }
@@ -238,21 +238,22 @@ async fn was_dropped(server: &Server, oid: u32) -> bool {
     databases::exists(&server.tools, &server.maintenance, oid).await.is_ok_and(|there| !there)
 }
 
-/// Refuses to begin what cannot fit: the newest copies of the same databases tell how much it will be. The rules are
+/// Refuses to begin what cannot fit: the newest backups of the same databases tell how much it will be. The rules are
 /// applied first where there is no room without: a full store must not stay full for want of a backup.
 async fn require_room(
     run: &mut Run,
     config: &Config,
-    sets: &[StoredSet],
+    backups: &[StoredBackup],
     chosen: &[Database],
     removals: &mut Removals,
 ) -> Result<(), BackupError> {
     let repository = run.repository.clone().expect("the store should be open before the first dump");
-    let last_size = |database: &Database| sets.iter().rev().find_map(|set| set.sizes.get(&database.name));
+    let last_size =
+        |database: &Database| backups.iter().rev().find_map(|backup| backup.sizes.get(&database.name));
     let needed = chosen.iter().filter_map(last_size).copied().fold(0, u64::saturating_add);
     let is_short = |free: &u64| *free < needed;
     if repository.free_bytes()?.is_some_and(|free| is_short(&free)) {
-        run.log("there is no room for a new copy: old ones that the rules do not keep go before it");
+        run.log("there is no room for a new backup: old ones that the rules do not keep go before it");
         prune::make_room(run, config, removals).await;
     }
     let free = repository.free_bytes()?.filter(is_short);
@@ -273,7 +274,7 @@ async fn verify_all(
     stored: Vec<StoredDatabase>,
     globals: Option<StoredGlobals>,
 ) -> Result<Checked, BackupError> {
-    let set = run.set.as_ref().expect("the databases should have made the set");
+    let backup = run.backup.as_ref().expect("the databases should have made the backup");
     let mut read: Option<ReadBack> = None;
     let mut add = |one: ReadBack| read = Some(read.map_or(one, |read| read.and(one)));
     let (mut artifacts, mut emptied) = (Vec::new(), Vec::new());
@@ -282,15 +283,15 @@ async fn verify_all(
         let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
         let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
         let (contents, objects) = if config.level == Level::Checksum {
-            add(verify::file(set.read(&file).await?, written).await?);
+            add(verify::file(backup.read(&file).await?, written).await?);
             failpoint::reach(Stage::Verify).await;
             Default::default()
         } else {
             let parsed = std::mem::replace(&mut database.dumped.contents, Ok(Contents::default()));
             if let Err(error) = &parsed {
-                tracing::warn!("{file}: {error}; parsing the stored copy");
+                tracing::warn!("{file}: {error}; parsing the stored backup");
             }
-            let stored = verify::archive(set.read(&file).await?, written, parsed.is_err()).await?;
+            let stored = verify::archive(backup.read(&file).await?, written, parsed.is_err()).await?;
             add(stored.read);
             failpoint::reach(Stage::Verify).await;
             let contents = stored.contents.or(parsed.ok()).unwrap_or_default();
@@ -303,7 +304,7 @@ async fn verify_all(
     }
     if let Some(StoredGlobals { stream: Stream { size, sha256, .. }, command, passwords }) = globals {
         let written = Written { file: pg::globals::FILE, size, sha256: &sha256 };
-        add(verify::file(set.read(pg::globals::FILE).await?, written).await?);
+        add(verify::file(backup.read(pg::globals::FILE).await?, written).await?);
         artifacts.push(Artifact {
             file: pg::globals::FILE.to_owned(),
             size_bytes: size,

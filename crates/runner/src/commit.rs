@@ -1,9 +1,9 @@
-//! The end of a set: what people read of it, then its manifest.
+//! The end of a backup: what people read of it, then its manifest.
 
 use domain::{
     hash,
     manifest::{self, Artifact, ClientFacts, Content, Level, Manifest},
-    report::{ArtifactSummary, SetSummary, Verdict},
+    report::{ArtifactSummary, BackupSummary, Verification},
     size,
     suspicion::Suspicion,
 };
@@ -30,7 +30,7 @@ pub async fn commit(
         Content::Database(facts) => Some(facts.snapshot_time),
         _ => None,
     });
-    let snapshot_time = snapshots.min().expect("a set should have a database");
+    let snapshot_time = snapshots.min().expect("a backup should have a database");
     let databases =
         artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
     let from = match check.bytes_from_device {
@@ -45,7 +45,7 @@ pub async fn commit(
         size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
     );
     let repository = run.repository.clone().expect("the store should be open before the first dump");
-    let id = run.set.as_ref().expect("the databases should have made the set").id().to_owned();
+    let id = run.backup.as_ref().expect("the databases should have made the backup").id().to_owned();
     let mut manifest = Manifest {
         format: manifest::FORMAT,
         id,
@@ -63,36 +63,36 @@ pub async fn commit(
     };
     manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
-        run.log(format_args!("suspicious: the copy {suspicion}"));
+        run.log(format_args!("suspicious: the backup {suspicion}"));
     }
     let verdict = compare::verdict(&repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
     run.log(&message);
     let log = run.log_text();
-    let set = run.set.as_mut().expect("the databases should have made the set");
+    let backup = run.backup.as_mut().expect("the databases should have made the backup");
     for (file, text) in manifest.move_tables_out() {
-        set.write(&file, &text).await?;
+        backup.write(&file, &text).await?;
         let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
-        verify::file(set.read(&file).await?, written).await?;
+        verify::file(backup.read(&file).await?, written).await?;
     }
     let own_sum = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
-    set.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
-    set.write("run.log", &log).await?;
-    let manifest_sha256 = set.commit(&manifest).await?;
-    // From here on it is no set in the making, whatever happens.
-    let made = run.set.take();
+    backup.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
+    backup.write("run.log", &log).await?;
+    let manifest_sha256 = backup.commit(&manifest).await?;
+    // From here on it is no backup in the making, whatever happens.
+    let made = run.backup.take();
     summarize(run, &manifest, manifest_sha256, verdict);
-    if let Some(set) = made {
-        set.end().await;
+    if let Some(backup) = made {
+        backup.end().await;
     }
     Ok((message, manifest.suspicions))
 }
 
-/// Puts a stored and verified set into the report.
-pub fn summarize(run: &mut Run, manifest: &Manifest, manifest_sha256: String, verification: Verdict) {
+/// Puts a stored and verified backup into the report.
+pub fn summarize(run: &mut Run, manifest: &Manifest, manifest_sha256: String, verification: Verification) {
     let location =
         run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
-    let summary = SetSummary {
+    let summary = BackupSummary {
         id: manifest.id.clone(),
         snapshot_time: manifest.snapshot_time,
         size_bytes: manifest.size_bytes(),
@@ -108,7 +108,7 @@ pub fn summarize(run: &mut Run, manifest: &Manifest, manifest_sha256: String, ve
     run.report.server_version = Some(manifest.server.version.clone());
     run.report.client_version = Some(manifest.client.version.clone());
     run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
-    run.report.set = Some(summary);
+    run.report.backup = Some(summary);
 }
 
 fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {

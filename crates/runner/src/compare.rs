@@ -1,11 +1,11 @@
-//! A new copy beside those before it: whether it is suspicious, and what settles one that is.
+//! A new backup beside those before it: whether it is suspicious, and what settles one that is.
 
 use domain::{
-    catalog::{Catalog, CatalogSet, SetState},
+    catalog::{BackupState, Catalog, CatalogBackup},
     manifest::Manifest,
     pattern::matches,
     reason::Reason,
-    report::Verdict,
+    report::Verification,
     suspicion::{self, Emptied, Suspicion},
 };
 
@@ -20,25 +20,26 @@ pub fn catalog(repository: &Repository, config: &Config, listing: &Listing) -> C
     with(repository, config, listing, None)
 }
 
-/// The same, with one set more.
-fn with(repository: &Repository, config: &Config, listing: &Listing, new: Option<CatalogSet>) -> Catalog {
-    let mut sets: Vec<CatalogSet> = listing.sets.iter().map(|set| set.entry.clone()).chain(new).collect();
+/// The same, with one backup more.
+fn with(repository: &Repository, config: &Config, listing: &Listing, new: Option<CatalogBackup>) -> Catalog {
+    let mut backups: Vec<CatalogBackup> =
+        listing.backups.iter().map(|backup| backup.entry.clone()).chain(new).collect();
     // What a person has settled counts, also where there was no room to write it down.
     if repository.owner == Owner::Us {
-        for set in &mut sets {
-            set.miss_only(|database| is_wanted(config, database));
-            if set.state == SetState::Suspicious && config.acknowledged.contains(&set.id) {
-                set.state = SetState::Verified;
+        for backup in &mut backups {
+            backup.miss_only(|database| is_wanted(config, database));
+            if backup.state == BackupState::Suspicious && config.acknowledged.contains(&backup.id) {
+                backup.state = BackupState::Verified;
             }
         }
     }
     let unreadable = listing.unreadable.iter().map(|(id, _)| id.clone()).collect();
-    Catalog::beside(&config.policy.uid, sets, unreadable)
+    Catalog::with_unreadable(&config.policy.uid, backups, unreadable)
         .adopting(repository.adopted.clone())
         .seen_at(run::now())
 }
 
-/// Writes down what a person has settled, and what a row of copies has that the run before could not write down. Gives the
+/// Writes down what a person has settled, and what a row of backups has that the run before could not write down. Gives the
 /// listing as it is then.
 pub async fn acknowledge(
     run: &mut Run,
@@ -47,7 +48,10 @@ pub async fn acknowledge(
     listing: Listing,
 ) -> Result<Listing, StoreError> {
     let waits = |id: &&String| {
-        listing.sets.iter().any(|set| set.entry.id == **id && set.entry.state == SetState::Suspicious)
+        listing
+            .backups
+            .iter()
+            .any(|backup| backup.entry.id == **id && backup.entry.state == BackupState::Suspicious)
     };
     let settled: Vec<&String> = config.acknowledged.iter().filter(waits).collect();
     let catalog = catalog(repository, config, &listing);
@@ -74,17 +78,17 @@ pub async fn acknowledge(
     }
 }
 
-/// What a row of suspicious copies has settled is written down before any other copy comes after it or any of the row goes:
+/// What a row of suspicious backups has settled is written down before any other copy comes after it or any of the row goes:
 /// then the row no longer tells.
 pub async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -> Result<(), StoreError> {
     for id in catalog.settled() {
-        repository.acknowledge(id, "copies after it that say the same", run::now()).await?;
-        run.log(format_args!("{id} counts from now on: so many copies in a row say the same"));
+        repository.acknowledge(id, "backups after it that say the same", run::now()).await?;
+        run.log(format_args!("{id} counts from now on: so many backups in a row say the same"));
     }
     Ok(())
 }
 
-/// What of a new copy is not as it was in those before it.
+/// What of a new backup is not as it was in those before it.
 pub async fn suspicions(
     repository: &Repository,
     config: &Config,
@@ -94,19 +98,19 @@ pub async fn suspicions(
 ) -> Result<Vec<Suspicion>, StoreError> {
     let catalog = catalog(repository, config, before);
     let mut verified = Vec::new();
-    for set in catalog.verified().take(suspicion::COMPARED) {
-        verified.extend(earlier(repository, &set.id).await?);
+    for backup in catalog.verified().take(suspicion::COMPARED) {
+        verified.extend(earlier(repository, &backup.id).await?);
     }
     let is_wanted = |database: &str| is_wanted(config, database);
     Ok(suspicion::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
 }
 
-/// The manifest of an earlier set. One that is damaged by now, or of a later version, says nothing; a store that does not
-/// answer must not make a copy pass that was compared with nothing.
+/// The manifest of an earlier set. One that is corrupted by now, or of a later version, says nothing; a store that does not
+/// answer must not make a backup pass that was compared with nothing.
 async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, StoreError> {
     match repository.find_manifest(id).await {
         Ok(found) => Ok(found.map(|(manifest, _)| manifest)),
-        Err(Unreadable::Store(error)) if !error.is_damage() => Err(error),
+        Err(Unreadable::Store(error)) if !error.is_corruption() => Err(error),
         Err(_) => Ok(None),
     }
 }
@@ -117,14 +121,14 @@ fn is_wanted(config: &Config, database: &str) -> bool {
     any(&config.include) && !any(&config.exclude) && !config.rules.retired.contains(database)
 }
 
-/// What a new copy is worth, with those before it.
-pub fn verdict(repository: &Repository, config: &Config, before: &Listing, new: &Manifest) -> Verdict {
-    let catalog = with(repository, config, before, Some(CatalogSet::new(new, &[], false)));
-    let state = catalog.own().find(|set| set.id == new.id).map(|set| set.state);
+/// What a new backup is worth, with those before it.
+pub fn verdict(repository: &Repository, config: &Config, before: &Listing, new: &Manifest) -> Verification {
+    let catalog = with(repository, config, before, Some(CatalogBackup::new(new, &[], false)));
+    let state = catalog.own().find(|backup| backup.id == new.id).map(|backup| backup.state);
     match (state, new.check.level) {
-        (Some(SetState::Suspicious), _) => Verdict::Suspicious,
-        (_, domain::manifest::Level::Checksum) => Verdict::Stored,
-        _ => Verdict::Verified,
+        (Some(BackupState::Suspicious), _) => Verification::Suspicious,
+        (_, domain::manifest::Level::Checksum) => Verification::Stored,
+        _ => Verification::Verified,
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
     use crate::store::Target;
 
     #[tokio::test]
-    async fn an_earlier_copy_that_the_store_does_not_give_makes_the_run_fail() {
+    async fn an_earlier_backup_that_the_store_does_not_give_makes_the_run_fail() {
         let id = "20260501T020003Z-1a2b3c";
         let root = tempfile::tempdir().unwrap();
         let target = Target::folder(root.path());
@@ -148,7 +152,7 @@ mod tests {
         let path = root.path().join("shop/nightly").join(id).join(manifest::FILE);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "{").unwrap();
-        assert!(earlier(&repository, id).await.unwrap().is_none(), "nor does one that is damaged");
+        assert!(earlier(&repository, id).await.unwrap().is_none(), "nor does one that is corrupted");
         // Reading a folder fails even for root, as a store does that is away.
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! One database into the set: hold, dump, make durable; again, after a pause, when locks are in the way.
+//! One database into the backup: hold, dump, make durable; again, after a pause, when locks are in the way.
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +47,7 @@ const LONG_SNAPSHOT: Duration = Duration::from_hours(1);
 /// A database that is stored and not yet read back.
 #[derive(Debug)]
 pub struct StoredDatabase {
-    /// The file in the set.
+    /// The file in the backup.
     pub file: String,
     /// What went into it.
     pub dumped: Dumped,
@@ -123,16 +123,17 @@ async fn try_once(
     failpoint::reach(Stage::Hold).await;
     if first {
         // The set is named after its first snapshot: a new try makes a new one.
-        if let Some(stale) = run.set.take() {
+        if let Some(stale) = run.backup.take() {
             stale.abandon().await?;
         }
         let repository = run.repository.as_ref().expect("the store should be open before the first dump");
-        run.set = Some(repository.create_set(&name::set_id(hold.time, server.tools.session_token())).await?);
+        run.backup =
+            Some(repository.create_backup(&name::backup_id(hold.time, server.tools.session_token())).await?);
     }
     run.stage(Stage::Dump);
-    let set = run.set.as_ref().expect("the first database should have made the set");
+    let backup = run.backup.as_ref().expect("the first database should have made the backup");
     let file = name::archive_file(&database.name);
-    let mut partial = set.upload(&file, false, hold.database_bytes).await?;
+    let mut partial = backup.upload(&file, false, hold.database_bytes).await?;
     let compress = compression.option(server.client_major).map_err(BackupError::Compression)?;
     let excluded = hold.relations.iter().filter(|relation| {
         config.dump.exclude_table_data.iter().any(|pattern| matches(pattern, &relation.name))
@@ -185,7 +186,7 @@ async fn try_once(
         excluded_oids.iter().zip(excluded).partition(|(oid, _)| in_archive(oid));
     for (_, table) in there {
         run.warn(format!(
-            "{:?}: the rows of {table} are in the copy though excludeTableData names it: pg_dump does not know it by this name",
+            "{:?}: the rows of {table} are in the backup though excludeTableData names it: pg_dump does not know it by this name",
             database.name
         ));
     }

@@ -5,8 +5,8 @@ use domain::report::Stage;
 /// Waits for ever when the environment says `PGBACKUP_FAILPOINT=<stage>`.
 #[cfg(feature = "failpoints")]
 pub async fn reach(stage: Stage) {
-    if std::env::var("PGBACKUP_FAILPOINT").is_ok_and(|at| at == stage.word()) {
-        tracing::warn!("failpoint: stopped at {}", stage.word());
+    if std::env::var("PGBACKUP_FAILPOINT").is_ok_and(|at| at == stage.as_str()) {
+        tracing::warn!("failpoint: stopped at {}", stage.as_str());
         std::future::pending::<()>().await;
     }
 }

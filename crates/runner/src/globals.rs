@@ -1,4 +1,4 @@
-//! The roles and tablespaces of a server, into a set.
+//! The roles and tablespaces of a server, into a backup.
 
 use domain::{reason::Reason, report::Stage};
 
@@ -32,7 +32,7 @@ pub async fn store(
         // Asked for beforehand: pg_dumpall says it in the server's language, which nobody here reads.
         Globals::WithPasswords if !server.reads_passwords => {
             run.warn(
-                "password hashes of roles are not in this set: the role may not read pg_authid".to_owned(),
+                "password hashes of roles are not in this backup: the role may not read pg_authid".to_owned(),
             );
             &[false]
         }
@@ -41,8 +41,8 @@ pub async fn store(
         Globals::None => &[],
     };
     for passwords in tries.iter().copied() {
-        let set = run.set.as_ref().expect("the databases should have made the set");
-        let mut partial = set.upload(globals::FILE, true, 0).await?;
+        let backup = run.backup.as_ref().expect("the databases should have made the backup");
+        let mut partial = backup.upload(globals::FILE, true, 0).await?;
         match globals::dump(server, &mut partial, passwords).await {
             Ok((stream, command)) => {
                 partial.finish().await?;
@@ -56,7 +56,7 @@ pub async fn store(
                     run.log(format_args!("a part stays behind: {stays}"));
                 }
                 let what = if passwords { "password hashes of roles" } else { "roles and tablespaces" };
-                run.warn(format!("{what} are not in this set: {error}"));
+                run.warn(format!("{what} are not in this backup: {error}"));
             }
             Err(error) => return Err(error.into()),
         }

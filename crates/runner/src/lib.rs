@@ -3,9 +3,9 @@
 //! It talks to PostgreSQL through its client programs, to the store, and to the kubelet through the termination
 //! message; never to the Kubernetes API.
 //!
-//! It is a library so that `fuzz` can come in by [`outside`]; the program is all else.
+//! It is a library so that `fuzz` can come in by [`fuzzing`]; the program is all else.
 
-pub mod outside;
+pub mod fuzzing;
 
 mod args;
 mod backup;
@@ -35,7 +35,7 @@ use clap::Parser as _;
 use domain::{
     name::Operation,
     reason::Reason,
-    report::{Outcome, ScrubOutcome, Stage, Verdict},
+    report::{Outcome, ScrubOutcome, Stage, Verification},
     size,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,14 +86,14 @@ pub fn main() -> anyhow::Result<ExitCode> {
             }
         }),
         Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
-        Command::Verify { stored, sets } => Ok(match in_runtime(recheck::verify(&stored, &sets))? {
+        Command::Verify { stored, backups } => Ok(match in_runtime(recheck::verify(&stored, &backups))? {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed("verify", &error, error.reason()),
         }),
         Command::Scrub(args) => Ok(exit_code(in_runtime(scrub(args))??)),
         Command::List { stored, output } => {
             let listing = in_runtime(async {
-                Repository::look(&stored.target(), &stored.namespace, &stored.policy)?.list().await
+                Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?.list().await
             })?;
             Ok(match listing {
                 Ok(listing) => {
@@ -128,13 +128,13 @@ fn exit_code(reason: Reason) -> ExitCode {
 }
 
 /// A text that no other run has.
-fn fresh() -> String {
+fn random_token() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
-    let fresh = fresh();
-    let config = match args.config(&fresh) {
+    let token = random_token();
+    let config = match args.config(&token) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("--time-zone: {error}");
@@ -142,10 +142,11 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
         }
     };
     let mut run = Run::new(config.run.clone(), config.termination_log.clone(), Stage::Preflight);
-    let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &fresh))).await?;
+    let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
     Ok(match ended {
         Ok(Ok(message)) => {
-            let verdict = run.report.set.as_ref().map_or(Verdict::Verified, |set| set.verification);
+            let verdict =
+                run.report.backup.as_ref().map_or(Verification::Verified, |backup| backup.verification);
             run.finish(Outcome::Succeeded, verdict.reason(), message).await
         }
         Ok(Err(error)) => {
@@ -153,12 +154,10 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
             run.finish(Outcome::Failed, error.reason(), message).await
         }
         Err(signal) => {
-            let stage = run.report.stage.word();
-            let left = run
-                .report
-                .set
-                .as_ref()
-                .map_or("nothing was kept of it".to_owned(), |set| format!("set {} is stored", set.id));
+            let stage = run.report.stage.as_str();
+            let left = run.report.backup.as_ref().map_or("nothing was kept of it".to_owned(), |backup| {
+                format!("backup {} is stored", backup.id)
+            });
             let message = format!("stopped by {signal} in stage {stage}; {left}");
             run.finish(Outcome::Failed, Reason::Interrupted, message).await
         }
@@ -166,16 +165,16 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
 }
 
 async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
-    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &fresh());
+    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
     let mut run = Run::new(identity, args.run.termination_log.clone(), Stage::Verify);
     let ended = unless_stopped(Box::pin(recheck::scrub(&mut run, &args))).await?;
     let outcome = run.report.scrub.clone().unwrap_or_default();
     Ok(match ended {
         Ok(Ok(())) => {
             let message = if outcome.passed == 0 {
-                "there is no copy to read again yet".to_owned()
+                "there is no backup to read again yet".to_owned()
             } else {
-                format!("{} read again, as written", copies(&outcome))
+                format!("{} read again, as written", backups(&outcome))
             };
             run.finish(Outcome::Succeeded, Reason::Verified, message).await
         }
@@ -184,16 +183,16 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
             run.finish(Outcome::Failed, error.reason(), message).await
         }
         Err(signal) => {
-            let message = format!("stopped by {signal} after {}", copies(&outcome));
+            let message = format!("stopped by {signal} after {}", backups(&outcome));
             run.finish(Outcome::Failed, Reason::Interrupted, message).await
         }
     })
 }
 
-/// `3 copies (1.2 GiB)`.
-fn copies(scrub: &ScrubOutcome) -> String {
-    let copies = if scrub.passed == 1 { "copy" } else { "copies" };
-    format!("{} {copies} ({})", scrub.passed, size::human(scrub.bytes_read))
+/// `3 backups (1.2 GiB)`.
+fn backups(scrub: &ScrubOutcome) -> String {
+    let backups = if scrub.passed == 1 { "copy" } else { "backups" };
+    format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
 }
 
 /// Runs to the end, or to the signal that the kubelet sends first.

@@ -1,12 +1,12 @@
 //! `list`: what a policy's folder holds, for people and for programs.
 
-use domain::{catalog::SetState, manifest::Level, size};
+use domain::{catalog::BackupState, manifest::Level, size};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     args::Output,
-    store::{Listing, StoredSet},
+    store::{Listing, StoredBackup},
 };
 
 /// A set, as it is printed.
@@ -22,26 +22,26 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(set: &'a StoredSet) -> Self {
+    fn new(backup: &'a StoredBackup) -> Self {
         Self {
-            id: &set.entry.id,
-            snapshot_time: set.entry.snapshot_time,
-            size_bytes: set.entry.size_bytes,
-            state: match set.entry.state {
-                SetState::Verified if set.level == Level::Checksum => "Stored",
-                SetState::Verified => "Verified",
-                SetState::Suspicious => "Suspicious",
-                SetState::Failed => "Failed",
+            id: &backup.entry.id,
+            snapshot_time: backup.entry.snapshot_time,
+            size_bytes: backup.entry.size_bytes,
+            state: match backup.entry.state {
+                BackupState::Verified if backup.level == Level::Checksum => "Stored",
+                BackupState::Verified => "Verified",
+                BackupState::Suspicious => "Suspicious",
+                BackupState::Failed => "Failed",
             },
-            checked: set.checked,
-            databases: set.entry.databases.iter().map(String::as_str).collect(),
+            checked: backup.checked,
+            databases: backup.entry.databases.iter().map(String::as_str).collect(),
         }
     }
 }
 
-/// The sets, newest first.
+/// The backups, newest first.
 pub fn list(listing: &Listing, output: Output) -> String {
-    let rows: Vec<Row<'_>> = listing.sets.iter().rev().map(Row::new).collect();
+    let rows: Vec<Row<'_>> = listing.backups.iter().rev().map(Row::new).collect();
     match output {
         Output::Json => {
             serde_json::to_string_pretty(&rows).expect("names and numbers should always be JSON") + "\n"
@@ -54,11 +54,15 @@ fn table(rows: &[Row<'_>], listing: &Listing) -> String {
     let line = |id: &str, state: &str, size: &str, checked: &str, rest: &str| {
         format!("{id:<22}  {state:<10}  {size:>10}  {checked:<20}  {rest}\n")
     };
-    let sets = rows.iter().map(|row| {
+    let backups = rows.iter().map(|row| {
         let checked = row.checked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         line(row.id, row.state, &size::human(row.size_bytes), &checked, &row.databases.join(", "))
     });
     let unreadable =
         listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", &why.to_string()));
-    [line("SET", "STATE", "SIZE", "CHECKED", "DATABASES")].into_iter().chain(sets).chain(unreadable).collect()
+    [line("SET", "STATE", "SIZE", "CHECKED", "DATABASES")]
+        .into_iter()
+        .chain(backups)
+        .chain(unreadable)
+        .collect()
 }

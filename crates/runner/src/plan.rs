@@ -1,4 +1,4 @@
-//! What pruning would do with given copies: the function that backups use, for people and scripts.
+//! What pruning would do with given backups: the function that backups use, for people and scripts.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::{
-    catalog::{Catalog, CatalogSet, SetState},
+    catalog::{BackupState, Catalog, CatalogBackup},
     retention::{self, PrunePlan},
     schedule::{self, ScheduleError},
 };
@@ -16,13 +16,13 @@ use serde::Deserialize;
 
 use crate::args::{Output, PlanArgs};
 
-/// Whose copies they are does not matter here: one owner has them all.
+/// Whose backups they are does not matter here: one owner has them all.
 const OWNER: &str = "";
 
 /// A plan that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The copies could not be read.
+    /// The backups could not be read.
     #[error("{}: {source}", path.display())]
     Read {
         /// From where.
@@ -32,11 +32,11 @@ pub enum PlanError {
     },
     /// They are not what is wanted.
     #[error(
-        "the copies are not as expected, [{{\"id\": \"...\", \"time\": \"RFC 3339\", \"verified\": true}}, ...]: {0}"
+        "the backups are not as expected, [{{\"id\": \"...\", \"time\": \"RFC 3339\", \"verified\": true}}, ...]: {0}"
     )]
     Parse(#[from] serde_json::Error),
     /// Two of them have one name.
-    #[error("two copies have the id {id:?}")]
+    #[error("two backups have the id {id:?}")]
     Twice {
         /// The name.
         id: String,
@@ -46,7 +46,7 @@ pub enum PlanError {
     TimeZone(#[from] ScheduleError),
 }
 
-/// A copy, as it is written for a plan.
+/// A backup, as it is written for a plan.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Copy {
@@ -58,17 +58,18 @@ struct Copy {
     databases: BTreeSet<String>,
 }
 
-/// Reads the copies and plans; gives the text to print.
+/// Reads the backups and plans; gives the text to print.
 pub fn plan(args: &PlanArgs) -> Result<String, PlanError> {
-    let text = read(&args.copies).map_err(|source| PlanError::Read { path: args.copies.clone(), source })?;
+    let text =
+        read(&args.backups).map_err(|source| PlanError::Read { path: args.backups.clone(), source })?;
     planned(&text, args)
 }
 
-/// The same for copies that were read already.
+/// The same for backups that were read already.
 pub fn planned(text: &str, args: &PlanArgs) -> Result<String, PlanError> {
-    let copies: Vec<Copy> = serde_json::from_str(text)?;
+    let backups: Vec<Copy> = serde_json::from_str(text)?;
     let zone = schedule::time_zone(&args.retention.time_zone)?;
-    let plan = retention::plan(&catalog(copies)?, &args.retention.rules(), &zone, None);
+    let plan = retention::plan(&catalog(backups)?, &args.retention.rules(), &zone, None);
     Ok(match args.output {
         Output::Json => serde_json::to_string_pretty(&plan)? + "\n",
         Output::Table => table(&plan),
@@ -84,21 +85,21 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn catalog(copies: Vec<Copy>) -> Result<Catalog, PlanError> {
+fn catalog(backups: Vec<Copy>) -> Result<Catalog, PlanError> {
     let mut seen = BTreeSet::new();
-    if let Some(twice) = copies.iter().find(|copy| !seen.insert(copy.id.as_str())) {
+    if let Some(twice) = backups.iter().find(|copy| !seen.insert(copy.id.as_str())) {
         return Err(PlanError::Twice { id: twice.id.clone() });
     }
-    let set = |Copy { id, time, verified, databases }| CatalogSet {
+    let backup = |Copy { id, time, verified, databases }| CatalogBackup {
         id,
         policy_uid: OWNER.to_owned(),
         snapshot_time: time,
-        state: if verified { SetState::Verified } else { SetState::Failed },
+        state: if verified { BackupState::Verified } else { BackupState::Failed },
         databases,
         size_bytes: 0,
         suspicions: BTreeSet::new(),
     };
-    Ok(Catalog::new(OWNER, copies.into_iter().map(set).collect()))
+    Ok(Catalog::new(OWNER, backups.into_iter().map(backup).collect()))
 }
 
 fn table(plan: &PrunePlan) -> String {
@@ -121,16 +122,16 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn planned_of(copies: &str, words: &str) -> Result<String, PlanError> {
+    fn planned_of(backups: &str, words: &str) -> Result<String, PlanError> {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("copies.json");
-        std::fs::write(&path, copies).unwrap();
-        let line = format!("pgbackup-runner plan --copies {} {words}", path.display());
+        let path = folder.path().join("backups.json");
+        std::fs::write(&path, backups).unwrap();
+        let line = format!("pgbackup-runner plan --backups {} {words}", path.display());
         let Command::Plan(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a plan") };
         plan(&args)
     }
 
-    const COPIES: &str = r#"[
+    const BACKUPS: &str = r#"[
         {"id": "a", "time": "2026-05-01T02:00:00Z", "verified": true},
         {"id": "b", "time": "2026-05-02T04:00:00+02:00", "verified": true},
         {"id": "c", "time": "2026-05-03T02:00:00Z", "verified": false},
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_printed_as_json() {
-        let text = planned_of(COPIES, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
+        let text = planned_of(BACKUPS, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
         let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             plan,
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_printed_for_people() {
-        let text = planned_of(COPIES, "--keep-last 2 --minimum-verified 1").unwrap();
+        let text = planned_of(BACKUPS, "--keep-last 2 --minimum-verified 1").unwrap();
         assert_eq!(
             text,
             "keep    d  newest verified, minimum verified, last\n\
@@ -168,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_copies_is_refused() {
-        for (copies, named) in [
+    fn what_is_no_list_of_backups_is_refused() {
+        for (backups, named) in [
             ("", "EOF"),
             ("{}", "expected"),
             (r#"[{"id": "a", "time": "yesterday", "verified": true}]"#, "year"),
             (r#"[{"id": "a", "time": "2026-05-01T02:00:00Z"}]"#, "verified"),
             (r#"[{"id": "a", "time": "2026-05-01T02:00:00Z", "verified": true, "size": 1}]"#, "size"),
         ] {
-            let error = planned_of(copies, "--keep-last 1").unwrap_err().to_string();
+            let error = planned_of(backups, "--keep-last 1").unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
         let twice = r#"[{"id": "a", "time": "2026-05-01T02:00:00Z", "verified": true},

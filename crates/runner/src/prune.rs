@@ -26,11 +26,11 @@ const NAMED: usize = 2;
 /// What a run has removed so far, and what it could not.
 #[derive(Debug, Default)]
 pub struct Removals {
-    sets: u32,
+    backups: u32,
     leftovers: u32,
     tried: usize,
     failed: Vec<StoreError>,
-    /// Until when each set is locked that the store does not let go.
+    /// Until when each backup is locked that the store does not let go.
     locked: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing
     removals
 }
 
-/// Removes before the backup what the rules would remove after it: there is no room for a new copy. What cannot be
+/// Removes before the backup what the rules would remove after it: there is no room for a new backup. What cannot be
 /// removed is tried again, and told, after the backup.
 pub async fn make_room(run: &mut Run, config: &Config, removals: &mut Removals) {
     let Some(repository) = run.repository.clone().filter(|repository| repository.owner == Owner::Us) else {
@@ -73,7 +73,7 @@ pub async fn make_room(run: &mut Run, config: &Config, removals: &mut Removals) 
     if let Err(error) = expired(run, &repository, config, &mut early).await {
         run.log(format_args!("what the store holds cannot be listed: {error}"));
     }
-    removals.sets += early.sets;
+    removals.backups += early.backups;
 }
 
 /// Plans, removes, and puts the outcome and what is left into the run's report.
@@ -110,7 +110,7 @@ async fn remove(
     if let Err(error) = repository.remove_old_records(RECORDS).await {
         run.log(format_args!("old records stay: {error}"));
     }
-    let Removals { sets, leftovers, tried, failed, locked } = removals;
+    let Removals { backups, leftovers, tried, failed, locked } = removals;
     for error in &failed {
         run.log(format_args!("not removed: {error}"));
     }
@@ -121,7 +121,7 @@ async fn remove(
     } else {
         outcome(Reason::Pruned, locks(locked))
     };
-    Ok(PruneOutcome { kept: plan.counts(), removed: sets, leftovers, ..verdict })
+    Ok(PruneOutcome { kept: plan.counts(), removed: backups, leftovers, ..verdict })
 }
 
 /// Removes what the plan says, unless it is to be a dry run. One that cannot be removed is no reason to leave the others.
@@ -131,7 +131,7 @@ async fn expired(
     config: &Config,
     removals: &mut Removals,
 ) -> Result<PrunePlan, StoreError> {
-    let just_made = run.report.set.as_ref().map(|set| set.id.clone());
+    let just_made = run.report.backup.as_ref().map(|backup| backup.id.clone());
     let catalog = catalog(repository, config).await?;
     // What settles a row must not go before that is written down.
     let unwritten = match compare::settle(run, repository, &catalog).await {
@@ -140,16 +140,16 @@ async fn expired(
         Err(error) => return Err(error),
     };
     let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
-    for set in plan.delete.iter().filter(|set| !unwritten.contains(&set.id)) {
+    for backup in plan.delete.iter().filter(|backup| !unwritten.contains(&backup.id)) {
         if config.dry_run {
-            run.log(format_args!("{} would be removed: {}", set.id, set.reason));
+            run.log(format_args!("{} would be removed: {}", backup.id, backup.reason));
             continue;
         }
         removals.tried += 1;
-        match repository.remove_set(&set.id).await {
+        match repository.remove_backup(&backup.id).await {
             Ok(()) => {
-                removals.sets += 1;
-                run.log(format_args!("{} removed: {}", set.id, set.reason));
+                removals.backups += 1;
+                run.log(format_args!("{} removed: {}", backup.id, backup.reason));
             }
             Err(error) => removals.not_removed(error),
         }
@@ -170,24 +170,24 @@ fn locks(mut until: Vec<String>) -> String {
         [] => String::new(),
         [until] => format!("1 copy that no rule keeps stays: it is locked until {until}"),
         [first, .., last] => format!(
-            "{} copies that no rule keeps stay: they are locked, the first until {first}, the last until {last}",
+            "{} backups that no rule keeps stay: they are locked, the first until {first}, the last until {last}",
             until.len()
         ),
     }
 }
 
 fn dry_run(plan: &PrunePlan) -> PruneOutcome {
-    let ids: Vec<&str> = plan.delete.iter().map(|set| set.id.as_str()).collect();
+    let ids: Vec<&str> = plan.delete.iter().map(|backup| backup.id.as_str()).collect();
     let message = match ids.len() {
         0 => "dry run: the rules would remove nothing".to_owned(),
         1 => format!("dry run: the rules would remove 1 copy: {}", ids[0]),
-        n => format!("dry run: the rules would remove {n} copies: {}", ids.join(", ")),
+        n => format!("dry run: the rules would remove {n} backups: {}", ids.join(", ")),
     };
     outcome(Reason::DryRun, message)
 }
 
 fn failure(why: &str) -> PruneOutcome {
-    outcome(Reason::PruneFailed, format!("old copies stay: {why}"))
+    outcome(Reason::PruneFailed, format!("old backups stay: {why}"))
 }
 
 /// What to do comes early: a status has room for some 200 characters.

@@ -1,12 +1,12 @@
-//! `verify` and `scrub`: stored sets are read again, long after they were made, and compared with their manifests.
+//! `verify` and `scrub`: stored backups are read again, long after they were made, and compared with their manifests.
 //!
-//! How it went is written beside the set: the newest check decides whether the set counts.
+//! How it went is written beside the backup: the newest check decides whether the backup counts.
 
 mod finding;
 mod tally;
 
 use domain::{
-    catalog::{Catalog, SetState},
+    catalog::{BackupState, Catalog},
     manifest::{self, Artifact, Check, CheckResult, Content, Level, Manifest, PolicyIdentity},
     reason::Reason,
     report::Stage,
@@ -20,7 +20,7 @@ use crate::{
     args::{ScrubArgs, StoredArgs},
     pg::archive::ArchiveError,
     run::{self, Run},
-    store::{Listing, Repository, StoreError, StoredSet, Unreadable},
+    store::{Listing, Repository, StoreError, StoredBackup, Unreadable},
     verify::{self, ReadBack, VerifyError, Written},
 };
 
@@ -31,34 +31,34 @@ pub enum RecheckError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is nothing to check.
-    #[error("there is no such set in {place}")]
-    NoSet {
+    #[error("there is no such backup in {place}")]
+    NoBackup {
         /// Where was looked.
         place: String,
     },
     /// Some are not what they should be; the words are those of the first.
-    #[error("damaged: {damaged} of {checked} that were read; {set}: {first}{}", beside(unwritten.as_deref()))]
-    Damaged {
+    #[error("corrupted: {corrupted} of {checked} that were read; {backup}: {first}{}", beside(unwritten.as_deref()))]
+    Corrupted {
         /// How many.
-        damaged: usize,
+        corrupted: usize,
         /// Of how many.
         checked: usize,
         /// The first one.
-        set: String,
+        backup: String,
         /// What is wrong with it.
         first: Box<Finding>,
-        /// Why that could not be written down beside a set, so that it counts as before.
+        /// Why that could not be written down beside a backup, so that it counts as before.
         unwritten: Option<Box<StoreError>>,
     },
     /// Some could not be checked, and all others are what they should be.
-    #[error("not checked: {unchecked} of {checked}; {set}: {first}")]
+    #[error("not checked: {unchecked} of {checked}; {backup}: {first}")]
     Unchecked {
         /// How many.
         unchecked: usize,
         /// Of how many.
         checked: usize,
         /// The first one.
-        set: String,
+        backup: String,
         /// Why it could not.
         first: Box<Finding>,
     },
@@ -73,36 +73,36 @@ impl RecheckError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Store(error) => error.reason(),
-            Self::NoSet { .. } => Reason::InvalidConfiguration,
-            Self::Damaged { .. } => Reason::CopyDamaged,
+            Self::NoBackup { .. } => Reason::InvalidConfiguration,
+            Self::Corrupted { .. } => Reason::BackupCorrupted,
             Self::Unchecked { first, .. } => first.reason(),
         }
     }
 }
 
-/// Checks the sets that a person names, or the newest one.
+/// Checks the backups that a person names, or the newest one.
 pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), RecheckError> {
-    let repository = Repository::look(&args.target(), &args.namespace, &args.policy)?;
+    let repository = Repository::open_read_only(&args.target(), &args.namespace, &args.policy)?;
     let listing = repository.list().await?;
-    let counting = listing.sets.iter().filter(|set| set.entry.state != SetState::Failed);
+    let counting = listing.backups.iter().filter(|backup| backup.entry.state != BackupState::Failed);
     let unreadable = listing.unreadable.iter().map(|(id, _)| id);
-    let newest = || counting.map(|set| &set.entry.id).chain(unreadable).max();
+    let newest = || counting.map(|backup| &backup.entry.id).chain(unreadable).max();
     let chosen = match ids {
         [] => newest().cloned().into_iter().collect(),
         ids => ids.to_vec(),
     };
     if chosen.is_empty() {
-        return Err(RecheckError::NoSet { place: repository.location("") });
+        return Err(RecheckError::NoBackup { place: repository.location("") });
     }
-    let Listing { sets, mut unreadable, .. } = listing;
+    let Listing { backups, mut unreadable, .. } = listing;
     let mut tally = Tally::default();
     for id in chosen {
         let checked = if let Some(at) = unreadable.iter().position(|(other, _)| *other == id) {
             (Checked::of(unreadable.swap_remove(at).1.into()), Ok(()))
-        } else if let Some(set) = sets.iter().find(|set| set.entry.id == id) {
-            check_set(&repository, set).await
+        } else if let Some(backup) = backups.iter().find(|backup| backup.entry.id == id) {
+            check_backup(&repository, backup).await
         } else {
-            return Err(RecheckError::NoSet { place: repository.location(&id) });
+            return Err(RecheckError::NoBackup { place: repository.location(&id) });
         };
         tally.add(&id, checked.0);
         tally.note(checked.1);
@@ -120,7 +120,7 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), RecheckError> 
                 PolicyIdentity { namespace: namespace.clone(), name: policy.clone(), uid: uid.clone() };
             Repository::open(&target, &policy, None, run::now()).await?
         }
-        None => Repository::look(&target, namespace, policy)?,
+        None => Repository::open_read_only(&target, namespace, policy)?,
     };
     let mut tally = Tally::default();
     let told = |tally: &Tally| {
@@ -129,10 +129,12 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), RecheckError> 
     };
     read_share(&repository, args.share, &mut tally, told).await?;
     if let Some(uid) = &args.policy_uid {
-        let Listing { sets, unreadable, .. } = repository.list().await?;
-        let sets = sets.into_iter().map(|StoredSet { entry, .. }| entry).collect();
+        let Listing { backups, unreadable, .. } = repository.list().await?;
+        let backups = backups.into_iter().map(|StoredBackup { entry, .. }| entry).collect();
         let unreadable = unreadable.into_iter().map(|(id, _)| id).collect();
-        let catalog = Catalog::beside(uid, sets, unreadable).adopting(repository.adopted).seen_at(run::now());
+        let catalog = Catalog::with_unreadable(uid, backups, unreadable)
+            .adopting(repository.adopted)
+            .seen_at(run::now());
         run.report.retained = Some(catalog.retained());
     }
     tally.verdict()
@@ -145,20 +147,23 @@ pub async fn read_share(
     tally: &mut Tally,
     mut tell: impl FnMut(&Tally),
 ) -> Result<(), RecheckError> {
-    let Listing { sets, unreadable, .. } = repository.list().await?;
+    let Listing { backups, unreadable, .. } = repository.list().await?;
     for (id, why) in unreadable {
         tally.add(&id, Checked::of(why.into()));
     }
     tell(tally);
-    let scrubbable = |set: &StoredSet| Scrubbable {
-        id: set.entry.id.clone(),
-        size_bytes: set.entry.size_bytes,
-        checked: set.checked,
+    let scrubbable = |backup: &StoredBackup| Scrubbable {
+        id: backup.entry.id.clone(),
+        size_bytes: backup.entry.size_bytes,
+        checked: backup.checked,
     };
-    let mut queue = Queue::new(sets.iter().map(scrubbable).collect(), share);
+    let mut queue = Queue::new(backups.iter().map(scrubbable).collect(), share);
     while let Some(next) = queue.take() {
-        let set = sets.iter().find(|set| set.entry.id == next.id).expect("the queue should be of these sets");
-        let (checked, written) = check_set(repository, set).await;
+        let backup = backups
+            .iter()
+            .find(|backup| backup.entry.id == next.id)
+            .expect("the queue should be of these backups");
+        let (checked, written) = check_backup(repository, backup).await;
         let is_of_all = matches!(&checked, Checked::Unchecked(wrong) if wrong.is_of_all());
         if !matches!(checked, Checked::Unchecked(_)) {
             queue.count(&next);
@@ -173,17 +178,17 @@ pub async fn read_share(
     Ok(())
 }
 
-/// Reads a set, and writes down what came of it. Whether damage could be written down comes apart: it is damage all the same.
-async fn check_set(repository: &Repository, set: &StoredSet) -> (Checked, Result<(), StoreError>) {
-    let id = &set.entry.id;
+/// Reads a backup, and writes down what came of it. Whether corruption could be written down comes apart: it is corruption all the same.
+async fn check_backup(repository: &Repository, backup: &StoredBackup) -> (Checked, Result<(), StoreError>) {
+    let id = &backup.entry.id;
     let (manifest, sha256) = match repository.find_manifest(id).await {
         Ok(Some(found)) => found,
         Ok(None) => return (Checked::Removed, Ok(())),
-        // What is damaged of it says so itself: it counts for nothing, with or without a check.
+        // What is corrupted of it says so itself: it counts for nothing, with or without a check.
         Err(why) => return (Checked::of(why.into()), Ok(())),
     };
     let wrong = match check(repository, &manifest, &sha256).await {
-        Ok(read) => match write(repository, set, CheckResult::Verified, read).await {
+        Ok(read) => match write(repository, backup, CheckResult::Verified, read).await {
             Ok(()) => return (Checked::Passed(read), Ok(())),
             Err(error) => error.into(),
         },
@@ -192,26 +197,26 @@ async fn check_set(repository: &Repository, set: &StoredSet) -> (Checked, Result
     let is_there = repository.find_manifest(id).await.map(|found| found.is_some());
     let checked = judged(wrong, is_there);
     let written = match &checked {
-        Checked::Damaged(wrong) if wrong.is_certain() => {
-            write(repository, set, CheckResult::Failed, ReadBack::default()).await
+        Checked::Corrupted(wrong) if wrong.is_certain() => {
+            write(repository, backup, CheckResult::Failed, ReadBack::default()).await
         }
         _ => Ok(()),
     };
     (checked, written)
 }
 
-/// What is wrong with a set, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
+/// What is wrong with a backup, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
 /// be known for sure.
 fn judged(wrong: Finding, is_there: Result<bool, Unreadable>) -> Checked {
     match is_there {
         Ok(false) => Checked::Removed,
-        Err(Unreadable::Store(error)) if !error.is_damage() => Checked::Unchecked(error.into()),
+        Err(Unreadable::Store(error)) if !error.is_corruption() => Checked::Unchecked(error.into()),
         _ => Checked::of(wrong),
     }
 }
 
-/// Reads every file of a set, as deep as its first check went. What is wrong with one is no reason not to read the others:
-/// there may be damage among them.
+/// Reads every file of a backup, as deep as its first check went. What is wrong with one is no reason not to read the others:
+/// there may be corruption among them.
 async fn check(repository: &Repository, manifest: &Manifest, sha256: &str) -> Result<ReadBack, Finding> {
     check_sums(repository, manifest, sha256).await?;
     let mut all: Option<ReadBack> = None;
@@ -221,7 +226,7 @@ async fn check(repository: &Repository, manifest: &Manifest, sha256: &str) -> Re
             Ok(read) => all = Some(all.map_or(read, |all| all.and(read))),
             Err(error) => {
                 let error = Finding::from(gone(error, &artifact.file));
-                if error.is_damage() {
+                if error.is_corruption() {
                     return Err(error);
                 }
                 wrong.get_or_insert(error);
@@ -244,7 +249,7 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     let file = manifest::SUMS_FILE;
     let sums = match repository.read_text(&manifest.id, file).await {
         Ok(sums) => sums.ok_or(VerifyError::Gone { file: file.to_owned() })?,
-        Err(error @ StoreError::NotText { .. }) => return Err(Unreadable::damaged(file, &error).into()),
+        Err(error @ StoreError::NotText { .. }) => return Err(Unreadable::corrupted(file, &error).into()),
         Err(error) => return Err(error.into()),
     };
     let own = manifest::sum(sha256, manifest::FILE);
@@ -257,9 +262,9 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     let last = sums.lines().last().unwrap_or_default();
     if is_sum(last) && last != own.trim_end() {
         let what = format!("{file} has another SHA-256 of it");
-        return Err(Unreadable::damaged(manifest::FILE, &what).into());
+        return Err(Unreadable::corrupted(manifest::FILE, &what).into());
     }
-    Err(Unreadable::damaged(file, &"it is not what the manifest says").into())
+    Err(Unreadable::corrupted(file, &"it is not what the manifest says").into())
 }
 
 /// Reads a file. Where pg_restore cannot be started its bytes are compared all the same.
@@ -290,15 +295,15 @@ async fn check_file(
 /// The newest check decides, so this one is newer than those before it, whatever the clock of their node said.
 async fn write(
     repository: &Repository,
-    set: &StoredSet,
+    backup: &StoredBackup,
     result: CheckResult,
     read: ReadBack,
 ) -> Result<(), StoreError> {
     let ReadBack { size: bytes_read, from_device: bytes_from_device } = read;
-    let after = set.checked.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+    let after = backup.checked.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
     let time = run::now().max(after);
-    let check = Check { time, level: set.level, result, bytes_read, bytes_from_device };
-    repository.write_check(&set.entry.id, &check).await
+    let check = Check { time, level: backup.level, result, bytes_read, bytes_from_device };
+    repository.write_check(&backup.entry.id, &check).await
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use crate::store::{OpenSet, Repository, StoreError};
+use crate::store::{BackupWriter, Repository, StoreError};
 
 /// What a run has so far.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Run {
     /// The store, once it is open.
     pub repository: Option<Repository>,
     /// The set in the making: removed if the run ends before its manifest is written.
-    pub set: Option<OpenSet>,
+    pub backup: Option<BackupWriter>,
     log: Vec<String>,
     stages: BTreeMap<Stage, f64>,
     stage_since: Instant,
@@ -40,7 +40,7 @@ impl Run {
                 completion_time: None,
                 server_version: None,
                 client_version: None,
-                set: None,
+                backup: None,
                 retained: None,
                 prune: None,
                 scrub: None,
@@ -51,7 +51,7 @@ impl Run {
                 truncated: false,
             },
             repository: None,
-            set: None,
+            backup: None,
             log: Vec::new(),
             stages: BTreeMap::new(),
             stage_since: Instant::now(),
@@ -71,11 +71,11 @@ impl Run {
         self.tell_kubelet();
     }
 
-    /// A line for people: to the pod's log and to the set's `run.log`.
+    /// A line for people: to the pod's log and to the backup's `run.log`.
     pub fn log(&mut self, line: impl fmt::Display) {
-        tracing::info!(stage = self.report.stage.word(), "{line}");
+        tracing::info!(stage = self.report.stage.as_str(), "{line}");
         let time = now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        self.log.push(format!("{time} {}: {line}", self.report.stage.word()));
+        self.log.push(format!("{time} {}: {line}", self.report.stage.as_str()));
     }
 
     /// A line that also belongs into the report and the manifest.
@@ -102,14 +102,16 @@ impl Run {
         self.report.completion_time = Some(now());
         // The verdict first: what follows touches the store, and a run that was told to stop may be killed in it.
         self.tell_kubelet();
-        if let Some(set) = self.set.take()
-            && let Err(error) = set.abandon().await
+        if let Some(backup) = self.backup.take()
+            && let Err(error) = backup.abandon().await
         {
-            self.log(format_args!("the unfinished set stays behind, and the next run removes it: {error}"));
+            self.log(format_args!(
+                "the unfinished backup stays behind, and the next run removes it: {error}"
+            ));
         }
         self.write_record().await;
         self.tell_kubelet();
-        tracing::info!(reason = reason.word(), "{}", self.report.message);
+        tracing::info!(reason = reason.as_str(), "{}", self.report.message);
         if outcome == Outcome::Failed {
             tracing::info!("what to do: {}", reason.advice());
         }
@@ -129,7 +131,7 @@ impl Run {
         let records = repository.newest_records(report::RECENT_RUNS + 1).await.unwrap_or_default();
         let earlier = records.iter().filter_map(|text| RunReport::parse(text)?.record());
         self.report.recent =
-            earlier.filter(|record| record.id != self.report.run.job).take(report::RECENT_RUNS).collect();
+            earlier.filter(|record| record.job != self.report.run.job).take(report::RECENT_RUNS).collect();
         if let Err(error) = self.record().await {
             tracing::warn!("this run's record is not kept: {error}");
         }

@@ -1,21 +1,21 @@
-//! Where a policy's copies are kept: a folder on a volume or in an object store.
+//! Where a policy's backups are kept: a folder on a volume or in an object store.
 //!
 //! A set exists when its manifest does. What cannot be read is left alone, and is no reason to be without a new backup.
 
+mod backend;
 mod error;
 mod files;
 mod location;
 mod objects;
 mod owner;
-mod place;
 mod read;
-mod set;
 mod volume;
+mod writer;
 
 use std::{collections::BTreeMap, path::Path};
 
 use domain::{
-    catalog::CatalogSet,
+    catalog::CatalogBackup,
     manifest::{self, Check, Content, Level, Manifest, PolicyIdentity},
     reason::Reason,
 };
@@ -23,16 +23,16 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 pub use self::{
+    backend::Upload,
     error::StoreError,
     location::{BucketOptions, Location, Variables},
     owner::{Owner, rewritten},
-    place::Upload,
     read::Reader,
-    set::OpenSet,
+    writer::BackupWriter,
 };
 use self::{
+    backend::{Backend, Entry},
     objects::Objects,
-    place::{Entry, Place},
     volume::Volume,
 };
 
@@ -42,7 +42,7 @@ const RUNS: &str = "runs";
 /// Manifests read at once.
 const AT_ONCE: usize = 8;
 
-/// Where copies go, and all that is needed to get there.
+/// Where backups go, and all that is needed to get there.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Where.
@@ -64,33 +64,33 @@ impl Target {
 /// A policy's folder.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    place: Place,
-    /// Who may remove sets from it.
+    place: Backend,
+    /// Who may remove backups from it.
     pub owner: Owner,
-    /// The UIDs of the policies that it was taken over from: their sets are ours.
+    /// The UIDs of the policies that it was taken over from: their backups are ours.
     pub adopted: Vec<String>,
 }
 
 /// What is in a policy's folder.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The sets, newest last.
-    pub sets: Vec<StoredSet>,
-    /// Folders that look like sets and have no manifest.
+    /// The backups, newest last.
+    pub backups: Vec<StoredBackup>,
+    /// Folders that look like backups and have no manifest.
     pub leftovers: Vec<String>,
     /// Sets whose manifest or checks cannot be read, and why. They are left alone and count for nothing.
     pub unreadable: Vec<(String, Unreadable)>,
 }
 
-/// Why a set's manifest or checks cannot be read.
+/// Why a backup's manifest or checks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// The store does not give them.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// They are not what was written.
-    #[error("{file} is damaged: {what}")]
-    Damaged {
+    #[error("{file} is corrupted: {what}")]
+    Corrupted {
         /// Which file.
         file: String,
         /// What of it.
@@ -106,15 +106,15 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// A file that is not what was written, and how that shows.
-    pub fn damaged(file: &str, what: &impl ToString) -> Self {
-        Self::Damaged { file: file.to_owned(), what: what.to_string() }
+    pub fn corrupted(file: &str, what: &impl ToString) -> Self {
+        Self::Corrupted { file: file.to_owned(), what: what.to_string() }
     }
 
     /// Whether the stored bytes themselves are at fault.
-    pub fn is_damage(&self) -> bool {
+    pub fn is_corruption(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_damage(),
-            Self::Damaged { .. } => true,
+            Self::Store(error) => error.is_corruption(),
+            Self::Corrupted { .. } => true,
             Self::Later { .. } => false,
         }
     }
@@ -123,7 +123,7 @@ impl Unreadable {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Store(error) => error.reason(),
-            Self::Damaged { .. } => Reason::ChecksumMismatch,
+            Self::Corrupted { .. } => Reason::ChecksumMismatch,
             Self::Later { .. } => Reason::InvalidConfiguration,
         }
     }
@@ -132,9 +132,9 @@ impl Unreadable {
 /// A set that has a manifest, as far as it is needed of every one. Manifests of many tables are large, so they are not
 /// kept: [`Repository::manifest`] reads one again.
 #[derive(Clone, Debug)]
-pub struct StoredSet {
+pub struct StoredBackup {
     /// What retention needs to know of it.
-    pub entry: CatalogSet,
+    pub entry: CatalogBackup,
     /// The UID of the Job that made it.
     pub job_uid: String,
     /// The stored bytes of each database.
@@ -145,14 +145,14 @@ pub struct StoredSet {
     pub level: Level,
 }
 
-impl StoredSet {
+impl StoredBackup {
     fn new(manifest: &Manifest, later_checks: &[Check], acknowledged: bool) -> Self {
         let sizes = manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some((facts.name.clone(), artifact.size_bytes)),
             _ => None,
         });
         Self {
-            entry: CatalogSet::new(manifest, later_checks, acknowledged),
+            entry: CatalogBackup::new(manifest, later_checks, acknowledged),
             job_uid: manifest.run.job_uid.clone(),
             sizes: sizes.collect(),
             level: manifest.check.level,
@@ -180,25 +180,25 @@ impl Repository {
     }
 
     /// Looks into the folder without claiming it: nothing is written, and nothing is ours to remove.
-    pub fn look(target: &Target, namespace: &str, policy: &str) -> Result<Self, StoreError> {
+    pub fn open_read_only(target: &Target, namespace: &str, policy: &str) -> Result<Self, StoreError> {
         let place = place(target, &format!("{namespace}/{policy}"))?;
         let owner = Owner::Unknown("it was not asked for".to_owned());
         Ok(Self { place, owner, adopted: Vec::new() })
     }
 
-    /// Reads a file of a set.
+    /// Reads a file of a backup.
     pub async fn read(&self, id: &str, file: &str) -> Result<Reader, StoreError> {
         self.place.open_reader(&format!("{id}/{file}")).await
     }
 
-    /// Writes down how a later check of a set went: the newest one decides.
+    /// Writes down how a later check of a backup went: the newest one decides.
     pub async fn write_check(&self, id: &str, check: &Check) -> Result<(), StoreError> {
         let text = serde_json::to_string_pretty(check).expect("a check should always be JSON") + "\n";
         let time = check.time.strftime("%Y%m%dT%H%M%SZ");
         self.place.write(&format!("{id}/check-{time}.json"), &text).await
     }
 
-    /// Where a set, or a file of the folder, is.
+    /// Where a backup, or a file of the folder, is.
     pub fn location(&self, of: &str) -> String {
         self.place.location(of)
     }
@@ -212,29 +212,29 @@ impl Repository {
     pub async fn list(&self) -> Result<Listing, StoreError> {
         let found = self.place.inventory().await?;
         let found = stream::iter(found).map(async |(id, files)| {
-            let set = match files {
-                Ok(files) => self.read_set(&id, &files).await,
+            let backup = match files {
+                Ok(files) => self.read_backup(&id, &files).await,
                 Err(why) => Err(why.into()),
             };
-            (id, set)
+            (id, backup)
         });
         let mut listing = Listing::default();
         let mut found = found.buffered(AT_ONCE);
-        while let Some((id, set)) = found.next().await {
-            match set {
-                Ok(Some(set)) => listing.sets.push(set),
+        while let Some((id, backup)) = found.next().await {
+            match backup {
+                Ok(Some(backup)) => listing.backups.push(backup),
                 Ok(None) => listing.leftovers.push(id),
                 Err(why) => listing.unreadable.push((id, why)),
             }
         }
         listing
-            .sets
+            .backups
             .sort_by(|a, b| (a.entry.snapshot_time, &a.entry.id).cmp(&(b.entry.snapshot_time, &b.entry.id)));
         Ok(listing)
     }
 
     /// A set that another run removes meanwhile is one that is not there.
-    async fn read_set(&self, id: &str, files: &[Entry]) -> Result<Option<StoredSet>, Unreadable> {
+    async fn read_backup(&self, id: &str, files: &[Entry]) -> Result<Option<StoredBackup>, Unreadable> {
         if !files.iter().any(|file| file.name == manifest::FILE) {
             return Ok(None);
         }
@@ -245,10 +245,10 @@ impl Repository {
         for Entry { name, .. } in files.iter().filter(|file| is_check(&file.name)) {
             let text = self.place.read(&format!("{id}/{name}")).await?;
             let check = text.map(|text| serde_json::from_str::<Check>(&text)).transpose();
-            later_checks.extend(check.map_err(|error| Unreadable::damaged(name, &error))?);
+            later_checks.extend(check.map_err(|error| Unreadable::corrupted(name, &error))?);
         }
         let acknowledged = files.iter().any(|file| file.name == manifest::ACKNOWLEDGED_FILE);
-        Ok(Some(StoredSet::new(&manifest, &later_checks, acknowledged)))
+        Ok(Some(StoredBackup::new(&manifest, &later_checks, acknowledged)))
     }
 
     async fn read_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, Unreadable> {
@@ -257,14 +257,14 @@ impl Repository {
         };
         match Manifest::parse(&text) {
             Some(manifest) if manifest.id == id && !manifest.is_plausible() => {
-                Err(Unreadable::damaged(manifest::FILE, &"it names files that no set has"))
+                Err(Unreadable::corrupted(manifest::FILE, &"it names files that no backup has"))
             }
             Some(manifest) if manifest.id == id => Ok(Some((manifest, domain::hash::sha256(&text)))),
             Some(other) => {
-                Err(Unreadable::damaged(manifest::FILE, &format_args!("it is that of {:?}", other.id)))
+                Err(Unreadable::corrupted(manifest::FILE, &format_args!("it is that of {:?}", other.id)))
             }
             None if Manifest::is_later(&text) => Err(Unreadable::Later { file: manifest::FILE.to_owned() }),
-            None => Err(Unreadable::damaged(manifest::FILE, &"it is no manifest")),
+            None => Err(Unreadable::corrupted(manifest::FILE, &"it is no manifest")),
         }
     }
 
@@ -285,26 +285,26 @@ impl Repository {
                 Ok(Some(text)) => manifest.put_tables_back(&file, &text),
                 Ok(None) => {}
                 // Found again, and said, where the file itself is compared.
-                Err(error) if error.is_damage() => {}
+                Err(error) if error.is_corruption() => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(Some((manifest, sha256)))
     }
 
-    /// A small file of a set; `None` when it is not there.
+    /// A small file of a backup; `None` when it is not there.
     pub async fn read_text(&self, id: &str, file: &str) -> Result<Option<String>, StoreError> {
         self.place.read(&format!("{id}/{file}")).await
     }
 
-    /// Begins a set.
-    pub async fn create_set(&self, id: &str) -> Result<OpenSet, StoreError> {
-        OpenSet::begin(self.place.clone(), id).await
+    /// Begins a backup.
+    pub async fn create_backup(&self, id: &str) -> Result<BackupWriter, StoreError> {
+        BackupWriter::begin(self.place.clone(), id).await
     }
 
-    /// Removes a set: its manifest first, so that a half-removed set never looks complete.
-    pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
-        self.place.remove_set(id).await
+    /// Removes a backup: its manifest first, so that a half-removed set never looks complete.
+    pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
+        self.place.remove_backup(id).await
     }
 
     /// Removes what a run left that died. `false`: it may be alive, or there is a manifest after all.
@@ -312,7 +312,7 @@ impl Repository {
         self.place.remove_leftover(id).await
     }
 
-    /// Writes down that what is suspicious of a set is settled, and by what.
+    /// Writes down that what is suspicious of a backup is settled, and by what.
     pub async fn acknowledge(&self, id: &str, by: &str, now: Timestamp) -> Result<(), StoreError> {
         let text = serde_json::json!({"time": now, "by": by}).to_string() + "\n";
         self.place.create(&format!("{id}/{}", manifest::ACKNOWLEDGED_FILE), &text).await.map(drop)
@@ -348,12 +348,12 @@ impl Repository {
 }
 
 /// The folder `below` the target.
-fn place(target: &Target, below: &str) -> Result<Place, StoreError> {
+fn place(target: &Target, below: &str) -> Result<Backend, StoreError> {
     Ok(match &target.location {
-        Location::Folder(root) => Place::Volume(Volume::new(root, below)),
+        Location::Folder(root) => Backend::Volume(Volume::new(root, below)),
         Location::Bucket { kind, name, prefix } => {
             let bucket = location::bucket(*kind, name, prefix.clone(), &target.options, &target.variables)?;
-            Place::Objects(Objects::new(bucket, below))
+            Backend::Objects(Objects::new(bucket, below))
         }
     })
 }

@@ -41,7 +41,7 @@ pub enum VerifyError {
         /// Their SHA-256, shortened.
         is_sha256: String,
     },
-    /// The store has the set but not this file of it.
+    /// The store has the backup but not this file of it.
     #[error("{file}: is gone from the store")]
     Gone {
         /// The file.
@@ -85,7 +85,7 @@ impl VerifyError {
     }
 }
 
-/// A file of a set as it went through the pipe.
+/// A file of a backup as it went through the pipe.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     /// Its name.

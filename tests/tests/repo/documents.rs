@@ -76,7 +76,7 @@ fn every_promise_names_tests_that_exist() -> Result<()> {
 fn every_end_to_end_test_proves_a_promise() -> Result<()> {
     let promises = read("docs/validation.md")?;
     let mut tests = 0;
-    for file in [files("tests/e2e", ".rs")?, files("tests/alone", ".rs")?].concat() {
+    for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
         let source = read(&file)?;
         for test in source.split("#[test]").skip(1) {
             let name = test.split_once("fn ").and_then(|(_, rest)| Some(rest.split_once('(')?.0));
@@ -97,12 +97,12 @@ fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
     // in crates/runner/src/store/tests/answers.rs.
     const NOT_BROUGHT_ABOUT: [Reason; 2] = [Reason::InternalError, Reason::ClockSkew];
     let mut tests = String::new();
-    for file in [files("tests/e2e", ".rs")?, files("tests/alone", ".rs")?].concat() {
+    for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
         tests.push_str(&read(&file)?);
     }
     for reason in Reason::ALL.iter().filter(|reason| reason.exit_code().is_some()) {
         let named = tests.split("Reason::").skip(1).any(|rest| {
-            rest.strip_prefix(reason.word()).is_some_and(|end| !end.starts_with(char::is_alphanumeric))
+            rest.strip_prefix(reason.as_str()).is_some_and(|end| !end.starts_with(char::is_alphanumeric))
         });
         ensure!(named != NOT_BROUGHT_ABOUT.contains(reason), "{reason}: brought about by a test? {named}");
     }

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words;
+use crate::messages;
 
 /// How databases are dumped.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,14 +20,14 @@ pub struct Dump {
     /// all. Default: 5s.
     #[serde(default = "default_lock_timeout")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LOCK_TIMEOUT).message(words::LOCK_TIMEOUT))]
+    #[x_kube(validation = Rule::new(messages::IS_LOCK_TIMEOUT).message(messages::LOCK_TIMEOUT))]
     pub lock_timeout: String,
 
     /// Tables whose rows are left out; their definitions are not. Write <schema>.<table>, with * for any characters
     /// and ? for one, for example audit.* or public.sessions. A partition is a table of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 127)))]
-    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message(words::TABLE))]
+    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message(messages::TABLE))]
     pub exclude_table_data: Vec<String>,
 
     /// Allows client tools of a newer major version than the server's. Their archives may not restore into a server of
@@ -44,17 +44,17 @@ pub struct Dump {
     /// is refused. Default: 5m.
     #[serde(default = "default_max_replica_lag")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_REPLICA_LAG).message(words::REPLICA_LAG))]
+    #[x_kube(validation = Rule::new(messages::IS_REPLICA_LAG).message(messages::REPLICA_LAG))]
     pub max_replica_lag: String,
 }
 
 /// How archives are compressed.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("self.method == 'None' ? !has(self.level) || self.level < 1 : true").message(words::NO_LEVEL),
-    validation = Rule::new("self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true").message(words::GZIP_LEVEL),
-    validation = Rule::new("self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true").message(words::LZ4_LEVEL),
-    validation = Rule::new("self.method == 'Zstd' && has(self.level) ? self.level <= 22 : true").message(words::ZSTD_LEVEL)
+    validation = Rule::new("self.method == 'None' ? !has(self.level) || self.level < 1 : true").message(messages::NO_LEVEL),
+    validation = Rule::new("self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true").message(messages::GZIP_LEVEL),
+    validation = Rule::new("self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true").message(messages::LZ4_LEVEL),
+    validation = Rule::new("self.method == 'Zstd' && has(self.level) ? self.level <= 22 : true").message(messages::ZSTD_LEVEL)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Compression {

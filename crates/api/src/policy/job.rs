@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words;
+use crate::messages;
 
 /// How the Jobs of backups and scrubs and their pods run. The names are those of Kubernetes.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct JobOptions {
     pub failed_jobs_history_limit: i32,
 
     /// The user, the group and the volumes' group that the pods run as, instead of 65532: for a volume that keeps its
-    /// directory's owner (hostPath, many NFS servers). Never root. Copies that were written as another user may not be
+    /// directory's owner (hostPath, many NFS servers). Never root. Backups that were written as another user may not be
     /// readable any more: choose it once. Default: 65532, whatever the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647_i64))]
@@ -67,32 +67,32 @@ pub struct JobOptions {
     /// The PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
+    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub priority_class_name: Option<String>,
 
     /// Labels of the pods, for network policies or an identity of the cloud. Those of pgbackup stay as they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/') && key != 'app.kubernetes.io/managed-by')").message(words::OWN_LABEL))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/') && key != 'app.kubernetes.io/managed-by')").message(messages::OWN_LABEL))]
     pub pod_labels: BTreeMap<String, String>,
 
     /// Annotations of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/'))").message(words::OWN_ANNOTATION))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/'))").message(messages::OWN_ANNOTATION))]
     pub pod_annotations: BTreeMap<String, String>,
 
     /// The ServiceAccount of the pods, for an identity of the cloud that may use the bucket. Its token for the Kubernetes API
     /// is never mounted. Default: the namespace's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
+    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub service_account_name: Option<String>,
 
     /// Secrets with the credentials of image registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))").message(words::SECRETS_TWICE))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))").message(messages::SECRETS_TWICE))]
     pub image_pull_secrets: Vec<super::SecretRef>,
 }
 
@@ -100,16 +100,16 @@ pub struct JobOptions {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside, for example cpu: 100m and memory: 256Mi.
+    /// What the scheduler backups aside, for example cpu: 100m and memory: 256Mi.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
-    #[x_kube(validation = Rule::new(words::ARE_QUANTITIES).message(words::QUANTITY))]
+    #[x_kube(validation = Rule::new(messages::ARE_QUANTITIES).message(messages::QUANTITY))]
     pub requests: BTreeMap<String, IntOrString>,
 
     /// What the container may not go beyond.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
-    #[x_kube(validation = Rule::new(words::ARE_QUANTITIES).message(words::QUANTITY))]
+    #[x_kube(validation = Rule::new(messages::ARE_QUANTITIES).message(messages::QUANTITY))]
     pub limits: BTreeMap<String, IntOrString>,
 }
 

@@ -1,88 +1,88 @@
-//! Which copies are kept.
+//! Which backups are kept.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words;
+use crate::messages;
 
-/// Which copies are kept: the rules of restic's forget, over verified copies only.
+/// Which backups are kept: the rules of restic's forget, over verified backups only.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// Keep the newest n copies; -1 keeps all, as in the other rules.
+    /// Keep the newest n backups; -1 keeps all, as in the other rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_last: Option<i32>,
 
-    /// Keep the newest copy of each of the last n hours that have one.
+    /// Keep the newest backup of each of the last n hours that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_hourly: Option<i32>,
 
-    /// Keep the newest copy of each of the last n days that have one.
+    /// Keep the newest backup of each of the last n days that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_daily: Option<i32>,
 
-    /// Keep the newest copy of each of the last n ISO weeks that have one.
+    /// Keep the newest backup of each of the last n ISO weeks that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_weekly: Option<i32>,
 
-    /// Keep the newest copy of each of the last n months that have one.
+    /// Keep the newest backup of each of the last n months that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_monthly: Option<i32>,
 
-    /// Keep the newest copy of each of the last n years that have one.
+    /// Keep the newest backup of each of the last n years that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(words::IS_COUNT).message(words::COUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
     pub keep_yearly: Option<i32>,
 
-    /// Keep all copies that are younger than this, counted back from the newest verified copy: years, months, days
+    /// Keep all backups that are younger than this, counted back from the newest verified backup: years, months, days
     /// and hours, for example 14d, 1y6m or 2d12h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within: Option<String>,
 
-    /// Keep the newest copy of each hour, of those that are younger than this; written like keepWithin.
+    /// Keep the newest backup of each hour, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within_hourly: Option<String>,
 
-    /// Keep the newest copy of each day, of those that are younger than this; written like keepWithin.
+    /// Keep the newest backup of each day, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within_daily: Option<String>,
 
-    /// Keep the newest copy of each ISO week, of those that are younger than this; written like keepWithin.
+    /// Keep the newest backup of each ISO week, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within_weekly: Option<String>,
 
-    /// Keep the newest copy of each month, of those that are younger than this; written like keepWithin.
+    /// Keep the newest backup of each month, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within_monthly: Option<String>,
 
-    /// Keep the newest copy of each year, of those that are younger than this; written like keepWithin.
+    /// Keep the newest backup of each year, of those that are younger than this; written like keepWithin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(words::IS_LENGTH).message(words::LENGTH))]
+    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
     pub keep_within_yearly: Option<String>,
 
-    /// The newest n verified copies of each database that was ever stored stay whatever the rules say, until the
+    /// The newest n verified backups of each database that was ever stored stay whatever the rules say, until the
     /// database is listed in postgres.databases.retired. Default: 3.
     #[serde(default = "default_minimum_verified")]
     #[schemars(range(min = 1, max = 1000))]

@@ -1,15 +1,15 @@
-//! Where the copies go: a volume, or a bucket.
+//! Where the backups go: a volume, or a bucket.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretKeyRef;
-use crate::words;
+use crate::messages;
 
-/// Where the copies go. Write one of volume, s3, gcs and azure.
+/// Where the backups go. Write one of volume, s3, gcs and azure.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message(words::ONE_STORAGE))]
+#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message(messages::ONE_STORAGE))]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// A volume of the cluster.
@@ -28,12 +28,12 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure: Option<AzureStorage>,
 
-    /// The UID of the policy that the folder belongs to by now, to take it over with its copies: those of a cluster that
+    /// The UID of the policy that the folder belongs to by now, to take it over with its backups: those of a cluster that
     /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
     /// the folder is taken over this does nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(words::IS_OWNER).message(words::OWNER))]
+    #[x_kube(validation = Rule::new(messages::IS_OWNER).message(messages::OWNER))]
     pub adopt_from: Option<String>,
 }
 
@@ -43,44 +43,44 @@ pub struct Storage {
 pub struct VolumeStorage {
     /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(words::IS_OBJECT_NAME).message(words::OBJECT_NAME))]
+    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub claim_name: String,
 
-    /// A folder in the volume, made if it is not there. Default: the volume's root. Copies go to
+    /// A folder in the volume, made if it is not there. Default: the volume's root. Backups go to
     /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
+    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub sub_path: Option<String>,
 }
 
 /// A bucket of Amazon S3, or of a store that speaks the same.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && !self.endpoint.startsWith('http://') : true").message(words::S3_CA_UNUSED))]
+#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && !self.endpoint.startsWith('http://') : true").message(messages::S3_CA_UNUSED))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Storage {
     /// The bucket. It must exist.
     #[schemars(length(max = 255))]
-    #[x_kube(validation = Rule::new(words::IS_S3_BUCKET).message(words::S3_BUCKET))]
+    #[x_kube(validation = Rule::new(messages::IS_S3_BUCKET).message(messages::S3_BUCKET))]
     pub bucket: String,
 
-    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/, so many
+    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/, so many
     /// policies, of many clusters if each has its own prefix, can share a bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
+    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The store's address, for example https://s3.example.org:9000. Default: Amazon's, of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
-    #[x_kube(validation = Rule::new(words::IS_ENDPOINT).message(words::ENDPOINT))]
+    #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The region, for example eu-central-1. Default: us-east-1, which stores other than Amazon's mostly ignore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(words::IS_REGION).message(words::REGION))]
+    #[x_kube(validation = Rule::new(messages::IS_REGION).message(messages::REGION))]
     pub region: Option<String>,
 
     /// Whether the bucket is in the path of a URL (https://host/bucket) and not in its host name
@@ -107,18 +107,18 @@ pub struct S3Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_side_encryption: Option<S3Encryption>,
 
-    /// The storage class of the copies, for example STANDARD_IA. Default: the bucket's. Copies are read back after they
+    /// The storage class of the backups, for example STANDARD_IA. Default: the bucket's. Backups are read back after they
     /// are stored, so classes that cannot be read at once are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(
-        validation = Rule::new(words::IS_S3_CLASS).message(words::S3_CLASS),
-        validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message(words::ARCHIVE_CLASS)
+        validation = Rule::new(messages::IS_S3_CLASS).message(messages::S3_CLASS),
+        validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message(messages::ARCHIVE_CLASS)
     )]
     pub storage_class: Option<String>,
 
     /// A checksum that goes with each request, for the store to compare: SHA256 or CRC64NVME. Buckets with object lock
-    /// want one. Default: none; every copy is read back and compared anyway.
+    /// want one. Default: none; every backup is read back and compared anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum_algorithm: Option<S3Checksum>,
 }
@@ -136,7 +136,7 @@ pub struct S3Credentials {
 
 /// How S3 encrypts what it stores.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message(words::KMS_KEY_UNUSED))]
+#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message(messages::KMS_KEY_UNUSED))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Encryption {
     /// AES256 (the store's own keys) or aws:kms (a key of the key management service).
@@ -145,7 +145,7 @@ pub struct S3Encryption {
     /// The key's id or ARN. Default: the account's key for S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(words::IS_KMS_KEY).message(words::KMS_KEY))]
+    #[x_kube(validation = Rule::new(messages::IS_KMS_KEY).message(messages::KMS_KEY))]
     pub kms_key_id: Option<String>,
 }
 
@@ -177,13 +177,13 @@ pub enum S3Checksum {
 pub struct GcsStorage {
     /// The bucket. It must exist.
     #[schemars(length(max = 222))]
-    #[x_kube(validation = Rule::new(words::IS_GCS_BUCKET).message(words::GCS_BUCKET))]
+    #[x_kube(validation = Rule::new(messages::IS_GCS_BUCKET).message(messages::GCS_BUCKET))]
     pub bucket: String,
 
-    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
+    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
+    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The service account. It needs to list, read, create and delete objects. Default: what the cluster gives to the
@@ -195,10 +195,10 @@ pub struct GcsStorage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_credentials: Option<GcsCredentials>,
 
-    /// The storage class of the copies, for example NEARLINE. Default: the bucket's.
+    /// The storage class of the backups, for example NEARLINE. Default: the bucket's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(words::IS_GCS_CLASS).message(words::GCS_CLASS))]
+    #[x_kube(validation = Rule::new(messages::IS_GCS_CLASS).message(messages::GCS_CLASS))]
     pub storage_class: Option<String>,
 }
 
@@ -216,24 +216,24 @@ pub struct GcsCredentials {
 pub struct AzureStorage {
     /// The storage account.
     #[schemars(length(max = 100))]
-    #[x_kube(validation = Rule::new(words::IS_ACCOUNT).message(words::ACCOUNT))]
+    #[x_kube(validation = Rule::new(messages::IS_ACCOUNT).message(messages::ACCOUNT))]
     pub account: String,
 
     /// The container. It must exist.
     #[schemars(length(max = 100))]
-    #[x_kube(validation = Rule::new(words::IS_CONTAINER).message(words::CONTAINER))]
+    #[x_kube(validation = Rule::new(messages::IS_CONTAINER).message(messages::CONTAINER))]
     pub container: String,
 
-    /// What comes before the policies' folders. Default: nothing. Copies go to <prefix>/<namespace>/<policy>/.
+    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(words::IS_PATH).message(words::PATH))]
+    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The address of the account's blobs, where it is not https://<account>.blob.core.windows.net.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
-    #[x_kube(validation = Rule::new(words::IS_ENDPOINT).message(words::ENDPOINT))]
+    #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The account's key, or a shared access signature that allows to list, read, create, write and delete. Default:
@@ -248,7 +248,7 @@ pub struct AzureStorage {
 
 /// An account key or a shared access signature of Azure Storage.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message(words::KEY_OR_TOKEN))]
+#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message(messages::KEY_OR_TOKEN))]
 #[serde(rename_all = "camelCase")]
 pub struct AzureCredentials {
     /// The key of a Secret that holds a key of the storage account.

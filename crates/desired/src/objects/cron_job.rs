@@ -111,7 +111,7 @@ fn final_exit_codes_end_it() -> PodFailurePolicyRule {
 /// On the CronJob, its Jobs and their pods: the operator's watches select by them.
 fn labels(policy: &ValidPolicy, operation: Operation) -> BTreeMap<String, String> {
     let mut labels = common_labels(policy);
-    labels.insert(meta::OPERATION_LABEL.to_owned(), operation.word().to_owned());
+    labels.insert(meta::OPERATION_LABEL.to_owned(), operation.as_str().to_owned());
     labels
 }
 

@@ -38,7 +38,7 @@ fn a_policy_is_unhealthy_from_the_moment_it_is_overdue_though_nobody_writes_that
     let after = at("2026-11-23T06:00:00Z", &good);
     assert_eq!((after.state, after.reason.as_str(), after.overdue), (State::Unhealthy, "Overdue", true));
     assert!(!after.state.is_good());
-    assert!(after.message.contains("since 2026-11-23 06:00 UTC a copy is missing"), "{}", after.message);
+    assert!(after.message.contains("since 2026-11-23 06:00 UTC a backup is missing"), "{}", after.message);
     // Not known is not known to be well.
     for unknown in [policy(false, &[("BackupHealthy", "Unknown", "ReportLost")]), policy(false, &[])] {
         assert_eq!(at("2026-11-23T07:00:00Z", &unknown).reason, "Overdue");
@@ -61,7 +61,7 @@ fn what_else_is_wrong_is_said_first_and_a_policy_that_rests_is_not_overdue() {
 
 #[test]
 fn copies_that_are_neither_good_nor_wait_have_failed() {
-    let copies = Copies { all: 5, verified: 2, suspicious: 1, size_bytes: 0 };
-    assert_eq!(copies.failed(), 2);
-    assert_eq!(Copies { all: 1, ..copies }.failed(), 0);
+    let backups = Backups { all: 5, verified: 2, suspicious: 1, size_bytes: 0 };
+    assert_eq!(backups.failed(), 2);
+    assert_eq!(Backups { all: 1, ..backups }.failed(), 0);
 }

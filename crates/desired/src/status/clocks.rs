@@ -6,7 +6,7 @@ use api::{BackupPolicyStatus, status::time};
 use domain::{catalog::SKEW, report::RunRecord};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{record, words::minute};
+use super::{record, text::minute};
 use crate::observed::{Observed, ObservedRun};
 
 /// The same, with times that can be. And when the first of the others will be believed: as long as a Job has not ended, what
@@ -58,7 +58,9 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
         report.completion_time = report.completion_time.and_then(|end| end.checked_sub(off).ok());
         if off.abs() > SKEW {
             let said = minute(told);
-            report.warnings.push(format!("the node's clock is wrong, set it: it said {said} at the start"));
+            report
+                .warnings
+                .push(format!("the node's clock is wrong, backup it: it said {said} at the start"));
         }
     }
     let start = report.start_time;
@@ -67,12 +69,12 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     {
         report.completion_time = run.ended.filter(|ended| start <= *ended);
     }
-    if let Some(set) = &mut report.set
-        && !can_be(set.snapshot_time)
+    if let Some(backup) = &mut report.backup
+        && !can_be(backup.snapshot_time)
     {
-        let said = minute(set.snapshot_time);
-        report.warnings.push(format!("the database server's clock is ahead, set it: it said {said}"));
-        set.snapshot_time = start;
+        let said = minute(backup.snapshot_time);
+        report.warnings.push(format!("the database server's clock is ahead, backup it: it said {said}"));
+        backup.snapshot_time = start;
     }
     report.recent.retain_mut(|record| correct_record(record, latest));
     if run.ended.is_some() {

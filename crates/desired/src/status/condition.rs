@@ -6,7 +6,7 @@ use domain::{name::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{run, words::plain};
+use super::{run, text::plain};
 use crate::{
     observed::{Observed, ObservedCronJob},
     validate::{Invalid, ValidPolicy},
@@ -25,7 +25,7 @@ pub enum Truth {
 }
 
 impl Truth {
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
             Self::False => "False",
@@ -49,11 +49,11 @@ impl<'a> Conditions<'a> {
     }
 
     pub fn set(&mut self, type_: &str, truth: Truth, reason: Reason, message: impl Into<String>) {
-        let before = self.previous.iter().find(|c| c.type_ == type_ && c.status == truth.word());
+        let before = self.previous.iter().find(|c| c.type_ == type_ && c.status == truth.as_str());
         self.new.push(Condition {
             type_: type_.to_owned(),
-            status: truth.word().to_owned(),
-            reason: reason.word().to_owned(),
+            status: truth.as_str().to_owned(),
+            reason: reason.as_str().to_owned(),
             message: message.into(),
             observed_generation: self.generation,
             last_transition_time: before
@@ -94,7 +94,7 @@ pub fn acceptance(
     let cron_jobs = [(Operation::Backup, &observed.cron_job)].into_iter().chain(scrub);
     let not_in_place = cron_jobs.into_iter().find(|(_, cron_job)| **cron_job != ObservedCronJob::Ours);
     let outlook = match not_in_place {
-        Some((Operation::Scrub, _)) => "no copies are read again until the name is free",
+        Some((Operation::Scrub, _)) => "no backups are read again until the name is free",
         _ => "nothing happens until the name is free",
     };
     let name =
@@ -143,7 +143,7 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
         return;
     };
     let (truth, message) = match prune.reason {
-        Reason::Pruned => (Truth::True, "old copies are removed as the rules say".to_owned()),
+        Reason::Pruned => (Truth::True, "old backups are removed as the rules say".to_owned()),
         Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
         Reason::DryRun => (Truth::True, prune.message.clone()),
         reason if prune.message.is_empty() => (Truth::False, run::meaning(reason)),

@@ -1,19 +1,19 @@
-//! `BackupHealthy`: whether the newest copy that is due is there and verified.
+//! `BackupHealthy`: whether the newest backup that is due is there and verified.
 
 use api::{
     BackupPolicyStatus,
     status::{BackupStatus, RunResult, RunStatus},
 };
-use domain::{name, reason::Reason, report::Verdict, schedule};
+use domain::{name, reason::Reason, report::Verification, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     clocks,
     condition::{REFUSAL_LIMIT, Truth},
     record,
-    run::{Judged, lost, with_advice},
+    run::{AssessedRun, lost, with_advice},
     scrub,
-    words::{minute, one_line, plain},
+    text::{minute, one_line, plain},
 };
 use crate::{events, validate::ValidPolicy};
 
@@ -40,16 +40,16 @@ pub struct Request<'a> {
     pub refusal: Option<&'a str>,
 }
 
-/// Judges the newest copy at `now`. `status` holds the facts of `now`; `in_place`: the policy's CronJob is as it should be.
+/// Judges the newest backup at `now`. `status` holds the facts of `now`; `in_place`: the policy's CronJob is as it should be.
 pub fn health(
     policy: &ValidPolicy,
     in_place: bool,
     status: &BackupPolicyStatus,
-    runs: &[Judged<'_>],
+    runs: &[AssessedRun<'_>],
     request: Option<Request<'_>>,
     now: Timestamp,
 ) -> Health {
-    let copy = newest_copy(status);
+    let copy = newest_backup(status);
     if policy.suspend {
         let waiting = request.map(waiting).unwrap_or_default();
         let suspended = if in_place {
@@ -67,9 +67,9 @@ pub fn health(
     }
     let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.
-    let is_newest = |run: &&Judged<'_>| {
+    let is_newest = |run: &&AssessedRun<'_>| {
         let start = (run.start, &run.observed.job);
-        ended.is_none_or(|ended| (ended.start_time.0, &ended.id) < start)
+        ended.is_none_or(|ended| (ended.start_time.0, &ended.job) < start)
     };
     let newest = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
     if let Some(run) = newest
@@ -78,7 +78,7 @@ pub fn health(
         let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
         return fixed(Truth::False, failure.reason, message);
     }
-    if let Some(bad) = newest_failed(status).or_else(|| newest_damaged(status)) {
+    if let Some(bad) = newest_failed(status).or_else(|| newest_corrupted(status)) {
         return bad;
     }
     let due = due(policy, status, now);
@@ -95,35 +95,35 @@ pub fn health(
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let acknowledged = |copy: &BackupStatus| copy.verification.as_deref() == Some(record::ACKNOWLEDGED);
     let is_settled = |run: &&RunStatus| {
-        status.last_success.as_ref().is_some_and(|copy| copy.job == run.id)
-            || status.last_backup.as_ref().is_some_and(|last| last.job == run.id && acknowledged(last))
+        status.last_success.as_ref().is_some_and(|copy| copy.job == run.job)
+            || status.last_run.as_ref().is_some_and(|last| last.job == run.job && acknowledged(last))
     };
-    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.word();
+    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.as_str();
     let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
     let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
     if suspicious(&run) {
         let words = one_line(&events::why(run, status));
-        let message = format!("{words}; {}", newest_copy(status));
+        let message = format!("{words}; {}", newest_backup(status));
         return Some(fixed(Truth::False, Reason::Suspicious, message));
     }
     let words = one_line(&events::why(run, status));
     let reason = events::reason(run).unwrap_or(Reason::InternalError);
-    let message = format!("{} failed: {words}; {}", run.id, newest_copy(status));
+    let message = format!("{} failed: {words}; {}", run.job, newest_backup(status));
     Some(fixed(Truth::False, reason, message))
 }
 
-/// The newest copy was good, and is not any more.
-pub fn newest_damaged(status: &BackupPolicyStatus) -> Option<Health> {
-    is_damaged(status).then(|| {
-        let reason = Reason::CopyDamaged;
-        let message = with_advice(reason, &format!("{}, as a scrub found", newest_copy(status)));
+/// The newest backup was good, and is not any more.
+pub fn newest_corrupted(status: &BackupPolicyStatus) -> Option<Health> {
+    is_corrupted(status).then(|| {
+        let reason = Reason::BackupCorrupted;
+        let message = with_advice(reason, &format!("{}, as a scrub found", newest_backup(status)));
         fixed(Truth::False, reason, message)
     })
 }
 
-fn is_damaged(status: &BackupPolicyStatus) -> bool {
+fn is_corrupted(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
-    verification == Some(scrub::DAMAGED)
+    verification == Some(scrub::CORRUPTED)
 }
 
 /// Somebody asked for a backup and would wait for it in vain.
@@ -136,21 +136,21 @@ const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
     Health { status, reason, message, overdue_at: None }
 }
 
-/// The slot that the newest verified copy leaves to be served, and when it is overdue.
+/// The slot that the newest verified backup leaves to be served, and when it is overdue.
 struct Due {
     slot: Option<Timestamp>,
     overdue_at: Option<Timestamp>,
-    /// When the newest verified copy, or a policy without any, is older than the policy allows.
+    /// When the newest verified backup, or a policy without any, is older than the policy allows.
     too_old_at: Option<Timestamp>,
     max_age: Option<SignedDuration>,
 }
 
-/// When a copy is missing, whatever else is wrong by then; never while the policy is suspended.
+/// When a backup is missing, whatever else is wrong by then; never while the policy is suspended.
 pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }
 
-/// Counted from the slot of the newest verified copy, or from when the schedule came to be as it is.
+/// Counted from the slot of the newest verified backup, or from when the schedule came to be as it is.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due {
     let (served, snapshot) = served(status, now).unzip();
     let since = status.schedule_since.as_ref().map(|time| time.0);
@@ -168,7 +168,7 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
     }
 }
 
-/// The slot that the newest verified copy serves, and when that was taken. One that nobody scheduled stands for the slots
+/// The slot that the newest verified backup serves, and when that was taken. One that nobody scheduled stands for the slots
 /// before its snapshot. One that was taken while the cluster's clock was ahead would serve all slots until then: the newest
 /// of the runs that are known besides stands in for it.
 fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
@@ -188,7 +188,7 @@ fn as_told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
     Some((last.scheduled_time.as_ref().map_or(taken, |slot| slot.0), taken))
 }
 
-/// When the newest verified copy will count, which by its time cannot be yet.
+/// When the newest verified backup will count, which by its time cannot be yet.
 pub fn believed_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     let (served, taken) = as_told(status)?;
     clocks::believed_at(taken.max(served), now)
@@ -199,7 +199,7 @@ impl Due {
         [self.overdue_at, self.too_old_at].into_iter().flatten().min()
     }
 
-    /// No run failed. Is a copy missing?
+    /// No run failed. Is a backup missing?
     fn judge(
         &self,
         in_place: bool,
@@ -217,14 +217,14 @@ impl Due {
         if too_old_at.is_some_and(|at| at <= now) {
             let age = max_age.map(|age| format!("{age:#}")).unwrap_or_default();
             let message =
-                format!("no verified copy is younger than objectives.maxAge allows ({age}); {copy}");
+                format!("no verified backup is younger than objectives.maxAge allows ({age}); {copy}");
             // Once a scheduled one is missing too, that is said instead.
             return Health { overdue_at, ..fixed(Truth::False, Reason::Overdue, message) };
         }
         let overdue_at = self.missing_at();
         let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
             Some(run) => {
-                let message = format!("{}: {}; {copy}", run.id, lost().message);
+                let message = format!("{}: {}; {copy}", run.job, lost().message);
                 (Truth::Unknown, Reason::ReportLost, message)
             }
             None if status.last_success.is_some() => {
@@ -252,15 +252,15 @@ impl Due {
     }
 }
 
-/// Whether the newest copy's archives were not read, as the policy wants it.
+/// Whether the newest backup's archives were not read, as the policy wants it.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
-    verification == Some(Verdict::Stored.word())
+    verification == Some(Verification::Stored.as_str())
 }
 
-/// `newest verified copy: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
-fn newest_copy(status: &BackupPolicyStatus) -> String {
-    let Some(copy) = &status.last_success else { return "there is no verified copy".to_owned() };
+/// `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
+fn newest_backup(status: &BackupPolicyStatus) -> String {
+    let Some(copy) = &status.last_success else { return "there is no verified backup".to_owned() };
     let time = copy
         .snapshot_time
         .as_ref()
@@ -270,9 +270,9 @@ fn newest_copy(status: &BackupPolicyStatus) -> String {
         .artifact_count
         .map_or_else(String::new, |count| format!(", {count} file{}", if count == 1 { "" } else { "s" }));
     let size = copy.size.as_ref().map_or_else(String::new, |size| format!(", {size}"));
-    if is_damaged(status) {
-        return format!("the newest copy, {time}{files}{size}, is not what was written any more");
+    if is_corrupted(status) {
+        return format!("the newest backup, {time}{files}{size}, is not what was written any more");
     }
-    let what = if is_stored(status) { "stored copy, its archives not read" } else { "verified copy" };
+    let what = if is_stored(status) { "stored backup, its archives not read" } else { "verified backup" };
     format!("newest {what}: {time}{files}{size}")
 }

@@ -7,7 +7,7 @@ use api::{
 use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
-use super::{record, run::Judged};
+use super::{record, run::AssessedRun};
 use crate::observed::Observed;
 
 /// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
@@ -15,7 +15,7 @@ use crate::observed::Observed;
 /// `created` is of another policy that had the same folder.
 pub fn history(
     previous: &BackupPolicyStatus,
-    runs: &[Judged<'_>],
+    runs: &[AssessedRun<'_>],
     news: &[&RunReport],
     vanished: Option<&BackupStatus>,
     created: Timestamp,
@@ -24,7 +24,7 @@ pub fn history(
     // A try that failed is no failure yet while its Job is at work.
     let at_work =
         |id: &str| runs.iter().any(|run| run.observed.job == id && run.result == RunResult::Running);
-    let told = told.filter(|record| !at_work(&record.id)).map(record::from_record);
+    let told = told.filter(|record| !at_work(&record.job)).map(record::from_record);
     let all = runs
         .iter()
         .rev()
@@ -34,7 +34,7 @@ pub fn history(
         .chain(told);
     let mut history: Vec<RunStatus> = Vec::new();
     for run in all {
-        match history.iter_mut().find(|known| known.id == run.id) {
+        match history.iter_mut().find(|known| known.job == run.job) {
             // It does not become older by what is told of it: by its start it is known what of others is out of date.
             Some(known) if is_lost_report_of(known, &run) => {
                 let start_time = known.start_time.clone().max(run.start_time.clone());
@@ -44,22 +44,22 @@ pub fn history(
             None => history.push(run),
         }
     }
-    history.sort_by(|a, b| (b.start_time.0, &b.id).cmp(&(a.start_time.0, &a.id)));
+    history.sort_by(|a, b| (b.start_time.0, &b.job).cmp(&(a.start_time.0, &a.job)));
     history.truncate(HISTORY_LIMIT);
     history
 }
 
 /// The reports of runs whose end is new. What others tell of the runs before them is in the status already, or fell out
 /// of its history; and as a record may have another start than the status (that of a try), it would come back.
-pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[Judged<'a>]) -> Vec<&'a RunReport> {
-    let is_known = |run: &&Judged<'_>| {
+pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<&'a RunReport> {
+    let is_known = |run: &&AssessedRun<'_>| {
         let is_this = |known: &RunStatus| {
-            (&known.id, known.result, known.start_time.0) == (&run.observed.job, run.result, run.start)
+            (&known.job, known.result, known.start_time.0) == (&run.observed.job, run.result, run.start)
         };
         previous.history.iter().any(is_this)
     };
     let ended = runs.iter().filter(|run| run.result != RunResult::Running);
-    ended.filter(|run| !is_known(run)).filter_map(Judged::final_report).collect()
+    ended.filter(|run| !is_known(run)).filter_map(AssessedRun::final_report).collect()
 }
 
 /// Whether `lost` is the same run without its report.
@@ -76,24 +76,24 @@ fn is_of_job_made_by(run: &RunStatus, moment: Timestamp) -> bool {
 }
 
 /// It was given up too early: its Job is there, and runs.
-fn runs_again(known: &RunStatus, runs: &[Judged<'_>]) -> bool {
+fn runs_again(known: &RunStatus, runs: &[AssessedRun<'_>]) -> bool {
     known.result == RunResult::Unknown
-        && runs.iter().any(|run| run.observed.job == known.id && run.result == RunResult::Running)
+        && runs.iter().any(|run| run.observed.job == known.job && run.result == RunResult::Running)
 }
 
 /// The run that the status says is running and whose Job is nowhere: it vanished while nobody watched.
 pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &Observed) -> Option<&'a BackupStatus> {
-    previous.last_backup.as_ref().filter(|last| {
+    previous.last_run.as_ref().filter(|last| {
         last.result == RunResult::Running && observed.runs.iter().all(|run| run.job != last.job)
     })
 }
 
 fn lost(run: &BackupStatus) -> RunStatus {
     RunStatus {
-        id: run.job.clone(),
+        job: run.job.clone(),
         trigger: if run.scheduled_time.is_some() { "Schedule" } else { "Manual" }.to_owned(),
         result: RunResult::Unknown,
-        reason: Reason::ReportLost.word().to_owned(),
+        reason: Reason::ReportLost.as_str().to_owned(),
         start_time: run.start_time.clone().unwrap_or_else(|| api::status::time(Timestamp::UNIX_EPOCH)),
         duration_seconds: None,
         size_bytes: None,
@@ -102,9 +102,9 @@ fn lost(run: &BackupStatus) -> RunStatus {
 
 /// Whether the status knows more of a run than is left to be seen: of a Job whose pods are gone only its end is. Failed
 /// Jobs stay for long, and a failure may be the last one when its run has left the history.
-pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
+pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool {
     let is_this = |known: &RunStatus| {
-        known.id == run.observed.job
+        known.job == run.observed.job
             && known.result != RunResult::Unknown
             && is_of_job_made_by(known, run.start)
     };
@@ -112,7 +112,7 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
     let is_last_failure = |known: &FailureStatus| {
         known.job == run.observed.job
             && known.time.0 >= run.start
-            && previous.history.iter().all(|other| other.id != known.job)
+            && previous.history.iter().all(|other| other.job != known.job)
     };
     run.report.is_none()
         && (previous.history.iter().any(is_this)
@@ -122,6 +122,6 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &Judged<'_>) -> bool {
 /// The start of the newest run that the status knows and that is not seen any more. What an older run says of the
 /// server and the store is out of date.
 pub fn newest_unseen(previous: &BackupPolicyStatus, observed: &Observed) -> Option<Timestamp> {
-    let unseen = |known: &&RunStatus| observed.runs.iter().all(|run| run.job != known.id);
+    let unseen = |known: &&RunStatus| observed.runs.iter().all(|run| run.job != known.job);
     previous.history.iter().filter(unseen).map(|known| known.start_time.0).max()
 }

@@ -8,13 +8,13 @@ use api::{
 };
 use domain::{
     name,
-    report::{Outcome, RunRecord, RunReport, SetSummary, Trigger, Verdict, seconds},
+    report::{BackupSummary, Outcome, RunRecord, RunReport, Trigger, Verification, seconds},
     size,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::run::{Judged, meaning, with_advice};
+use super::run::{AssessedRun, meaning, with_advice};
 
 /// The word of a trigger.
 const fn trigger(trigger: Trigger) -> &'static str {
@@ -25,29 +25,29 @@ const fn trigger(trigger: Trigger) -> &'static str {
 }
 
 /// A finished run in one line.
-pub fn from_judged(run: &Judged<'_>) -> Option<RunStatus> {
+pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
     if run.result == RunResult::Running {
         return None;
     }
     let report = run.final_report();
     Some(RunStatus {
-        id: run.observed.job.clone(),
+        job: run.observed.job.clone(),
         trigger: trigger(run.trigger).to_owned(),
         result: run.result,
-        reason: run.reason().word().to_owned(),
+        reason: run.reason().as_str().to_owned(),
         start_time: time(run.start),
         duration_seconds: report.and_then(duration),
-        size_bytes: report.and_then(|report| report.set.as_ref()).map(|set| set.size_bytes),
+        size_bytes: report.and_then(|report| report.backup.as_ref()).map(|backup| backup.size_bytes),
     })
 }
 
 /// A run that another run's report tells of.
 pub fn from_record(record: &RunRecord) -> RunStatus {
     RunStatus {
-        id: record.id.clone(),
+        job: record.job.clone(),
         trigger: trigger(record.trigger).to_owned(),
         result: if record.result == Outcome::Succeeded { RunResult::Succeeded } else { RunResult::Failed },
-        reason: record.reason.word().to_owned(),
+        reason: record.reason.as_str().to_owned(),
         start_time: time(record.start_time),
         duration_seconds: told_duration(record).map(seconds),
         size_bytes: record.size_bytes,
@@ -57,7 +57,7 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
 /// Puts the runs, oldest first, and those that new reports tell of among the last ones of the status where they are
 /// newer than what stands there. What is told comes after all that is seen: a run's own words may move its start, and
 /// with it what counts as newer.
-pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>], news: &[&RunReport]) {
+pub fn remember(status: &mut BackupPolicyStatus, runs: &[AssessedRun<'_>], news: &[&RunReport]) {
     // Twice: the run that stands there may by now say of itself that it is older than one that came before it.
     for run in runs.iter().chain(runs) {
         remember_run(status, run);
@@ -65,21 +65,21 @@ pub fn remember(status: &mut BackupPolicyStatus, runs: &[Judged<'_>], news: &[&R
     // Of its own copy a run has told more.
     let has_told = |id: &String| {
         runs.iter()
-            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.set.is_some()))
+            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.backup.is_some()))
     };
-    for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_told(&record.id)) {
+    for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_told(&record.job)) {
         remember_record(status, record);
     }
 }
 
-fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
+fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
     let backup = backup(run);
     let is_this = |known: &BackupStatus| known.job == backup.job;
     // A run that was stopped after its manifest has failed, and its copy is there all the same; a suspicious one counts
     // for nothing yet.
-    let counts = run.result == RunResult::Succeeded || (backup.set.is_some() && !is_suspicious(&backup));
+    let counts = run.result == RunResult::Succeeded || (backup.backup.is_some() && !is_suspicious(&backup));
     let known = status.last_success.as_ref();
-    if counts && (known.is_some_and(is_this) || is_newer_copy(known, &backup)) {
+    if counts && (known.is_some_and(is_this) || is_newer_backup(known, &backup)) {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
@@ -87,9 +87,9 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
         let failure = FailureStatus {
             job: backup.job.clone(),
             time: time(ended),
-            reason: failure.reason.word().to_owned(),
+            reason: failure.reason.as_str().to_owned(),
             message: failure.message.clone(),
-            stage: run.report.map(|report| report.stage.word().to_owned()),
+            stage: run.report.map(|report| report.stage.as_str().to_owned()),
         };
         if status.last_failure.as_ref().is_none_or(|known| known.job == failure.job)
             || is_newer_failure(status, run.start, &failure.job)
@@ -97,19 +97,19 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &Judged<'_>) {
             status.last_failure = Some(failure);
         }
     }
-    let known = status.last_backup.as_ref();
+    let known = status.last_run.as_ref();
     if known.is_some_and(is_this) || is_newer(known, run.start, &backup.job) {
-        status.last_backup = Some(backup);
+        status.last_run = Some(backup);
     }
 }
 
-/// A suspicious copy that a person has settled is the newest good one.
+/// A suspicious backup that a person has settled is the newest good one.
 pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
-    let Some(last) = status.last_backup.as_mut().filter(|last| is_suspicious(last)) else { return };
-    if last.set.as_ref().is_some_and(|set| acknowledged.contains(set)) {
+    let Some(last) = status.last_run.as_mut().filter(|last| is_suspicious(last)) else { return };
+    if last.backup.as_ref().is_some_and(|backup| acknowledged.contains(backup)) {
         last.verification = Some(ACKNOWLEDGED.to_owned());
         let known = status.last_success.as_ref();
-        if known.is_some_and(|known| known.job == last.job) || is_newer_copy(known, last) {
+        if known.is_some_and(|known| known.job == last.job) || is_newer_backup(known, last) {
             status.last_success = Some(last.clone());
         }
     }
@@ -119,7 +119,7 @@ pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
 pub const ACKNOWLEDGED: &str = "Acknowledged";
 
 fn is_suspicious(backup: &BackupStatus) -> bool {
-    backup.verification.as_deref() == Some(Verdict::Suspicious.word())
+    backup.verification.as_deref() == Some(Verification::Suspicious.as_str())
 }
 
 /// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is
@@ -134,15 +134,15 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
     match record.result {
         Outcome::Succeeded => {
             let copy = success_from_record(record);
-            if is_newer_copy(status.last_success.as_ref(), &copy) {
+            if is_newer_backup(status.last_success.as_ref(), &copy) {
                 status.last_success = Some(copy);
             }
         }
-        Outcome::Failed if is_newer_failure(status, start, &record.id) => {
+        Outcome::Failed if is_newer_failure(status, start, &record.job) => {
             status.last_failure = Some(FailureStatus {
-                job: record.id.clone(),
+                job: record.job.clone(),
                 time: time(end(record).unwrap_or(record.start_time)),
-                reason: record.reason.word().to_owned(),
+                reason: record.reason.as_str().to_owned(),
                 message: with_advice(record.reason, &meaning(record.reason)),
                 stage: None,
             });
@@ -159,9 +159,9 @@ fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     })
 }
 
-/// Whether a copy is newer than `known`: by its snapshot, as retention has it, so that the one that is claimed is the last
+/// Whether a backup is newer than `known`: by its snapshot, as retention has it, so that the one that is claimed is the last
 /// that would go. A run that began earlier may have waited for locks.
-fn is_newer_copy(known: Option<&BackupStatus>, copy: &BackupStatus) -> bool {
+fn is_newer_backup(known: Option<&BackupStatus>, copy: &BackupStatus) -> bool {
     let rank = |copy: &BackupStatus| {
         let time = |at: &Option<Time>| at.as_ref().map(|at| at.0);
         let start = time(&copy.start_time);
@@ -173,7 +173,7 @@ fn is_newer_copy(known: Option<&BackupStatus>, copy: &BackupStatus) -> bool {
 /// The same for failures. When they started stands in the history; one that fell out of it started before it ended.
 fn is_newer_failure(status: &BackupPolicyStatus, start: Timestamp, job: &str) -> bool {
     status.last_failure.as_ref().is_none_or(|known| {
-        let in_history = status.history.iter().find(|run| run.id == known.job);
+        let in_history = status.history.iter().find(|run| run.job == known.job);
         let known_start = in_history.map_or(known.time.0, |run| run.start_time.0);
         (known_start, known.job.as_str()) < (start, job)
     })
@@ -187,12 +187,12 @@ fn duration(report: &RunReport) -> Option<f64> {
 fn stages(report: &RunReport) -> BTreeMap<String, f64> {
     let took = |took: &f64| SignedDuration::try_from_secs_f64(*took).ok().filter(|took| !took.is_negative());
     let stages = report.stages.iter();
-    stages.filter_map(|(stage, span)| Some((stage.word().to_owned(), seconds(took(span)?)))).collect()
+    stages.filter_map(|(stage, span)| Some((stage.as_str().to_owned(), seconds(took(span)?)))).collect()
 }
 
-fn backup(run: &Judged<'_>) -> BackupStatus {
+fn backup(run: &AssessedRun<'_>) -> BackupStatus {
     let report = run.report;
-    let set = report.and_then(|report| report.set.as_ref());
+    let backup = report.and_then(|report| report.backup.as_ref());
     let artifacts = run.final_report().map(|report| report.artifacts.as_slice()).unwrap_or_default();
     BackupStatus {
         job: run.observed.job.clone(),
@@ -201,26 +201,26 @@ fn backup(run: &Judged<'_>) -> BackupStatus {
         start_time: Some(time(run.start)),
         completion_time: run.final_report().and_then(|report| report.completion_time).map(time),
         duration_seconds: run.final_report().and_then(duration),
-        stage: report.map(|report| report.stage.word().to_owned()),
+        stage: report.map(|report| report.stage.as_str().to_owned()),
         stages: run.final_report().map(stages).unwrap_or_default(),
         artifacts: artifacts.iter().map(artifact).collect(),
         warnings: run.final_report().map(|report| report.warnings.clone()).unwrap_or_default(),
-        ..set.map_or_else(BackupStatus::default, stored)
+        ..backup.map_or_else(BackupStatus::default, stored)
     }
 }
 
-/// What is known of a set.
-fn stored(set: &SetSummary) -> BackupStatus {
+/// What is known of a backup.
+fn stored(backup: &BackupSummary) -> BackupStatus {
     BackupStatus {
-        set: Some(set.id.clone()),
-        snapshot_time: Some(time(set.snapshot_time)),
-        size_bytes: Some(set.size_bytes),
-        size: Some(size::human(set.size_bytes)),
-        artifact_count: Some(set.artifacts),
-        manifest_sha256: Some(set.manifest_sha256.clone()),
-        location: Some(set.location.clone()),
-        verification: Some(set.verification.word().to_owned()),
-        password_hashes: set.password_hashes,
+        backup: Some(backup.id.clone()),
+        snapshot_time: Some(time(backup.snapshot_time)),
+        size_bytes: Some(backup.size_bytes),
+        size: Some(size::human(backup.size_bytes)),
+        artifact_count: Some(backup.artifacts),
+        manifest_sha256: Some(backup.manifest_sha256.clone()),
+        location: Some(backup.location.clone()),
+        verification: Some(backup.verification.as_str().to_owned()),
+        password_hashes: backup.password_hashes,
         ..BackupStatus::default()
     }
 }
@@ -228,7 +228,7 @@ fn stored(set: &SetSummary) -> BackupStatus {
 /// A success that nobody watched, as a later run's report tells of it.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
     BackupStatus {
-        job: record.id.clone(),
+        job: record.job.clone(),
         result: RunResult::Succeeded,
         scheduled_time: slot(record).map(time),
         start_time: Some(time(record.start_time)),
@@ -237,15 +237,15 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         snapshot_time: record.snapshot_time.map(time),
         size_bytes: record.size_bytes,
         size: record.size_bytes.map(size::human),
-        verification: Some(record.reason.word().to_owned()),
+        verification: Some(record.reason.as_str().to_owned()),
         ..BackupStatus::default()
     }
 }
 
 /// The slot that it stands for.
 pub fn slot(record: &RunRecord) -> Option<Timestamp> {
-    let (cron_job, _) = record.id.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule)?;
-    name::slot(cron_job, &record.id)
+    let (cron_job, _) = record.job.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule)?;
+    name::slot(cron_job, &record.job)
 }
 
 /// How long it took. A store's record may claim any number, with more digits than come back from the cluster.

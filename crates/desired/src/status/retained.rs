@@ -9,17 +9,17 @@ use domain::{
     size,
 };
 
-use super::run::Judged;
+use super::run::AssessedRun;
 
 /// From the reports of backups that are not out of date and of scrubs, both oldest first. What rules keep and remove, only
 /// backups find out.
 pub fn retained(
     previous: &BackupPolicyStatus,
     backups: &[&RunReport],
-    scrubs: &[Judged<'_>],
+    scrubs: &[AssessedRun<'_>],
 ) -> Option<RetainedStatus> {
     let known = previous.retained.as_ref();
-    let scrubs = scrubs.iter().filter_map(Judged::final_report);
+    let scrubs = scrubs.iter().filter_map(AssessedRun::final_report);
     let looked = backups.iter().copied().chain(scrubs).filter(|report| report.retained.is_some());
     let newest = looked.max_by_key(|report| (time(report.start_time).0, &report.run.job));
     let is_news = |report: &&RunReport| {
@@ -41,7 +41,7 @@ pub fn retained(
 fn counted(report: &RunReport, retained: &Retained) -> RetainedStatus {
     RetainedStatus {
         as_of: Some(time(report.start_time)),
-        sets: retained.sets,
+        backups: retained.backups,
         verified: retained.verified,
         suspicious: retained.suspicious,
         size_bytes: retained.bytes,

@@ -8,11 +8,11 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use crate::observed::{Container, JobState, ObservedRun};
+use crate::observed::{ContainerExit, JobState, ObservedRun};
 
 /// A run and the verdict on it.
 #[derive(Clone, Debug)]
-pub struct Judged<'a> {
+pub struct AssessedRun<'a> {
     /// What is seen of it.
     pub observed: &'a ObservedRun,
     /// Its report, provisional or final.
@@ -38,16 +38,17 @@ pub struct Failure {
     pub message: String,
 }
 
-impl Judged<'_> {
+impl AssessedRun<'_> {
     /// The reason word of a run that has ended.
     pub fn reason(&self) -> Reason {
-        let stored =
-            || self.report.and_then(|report| report.set.as_ref()).map(|set| set.verification.reason());
+        let stored = || {
+            self.report.and_then(|report| report.backup.as_ref()).map(|backup| backup.verification.reason())
+        };
         self.failure.as_ref().map(|failure| failure.reason).or_else(stored).unwrap_or(Reason::Verified)
     }
 }
 
-impl<'a> Judged<'a> {
+impl<'a> AssessedRun<'a> {
     /// Its report, if it is the last word.
     pub fn final_report(&self) -> Option<&'a RunReport> {
         self.report.filter(|report| report.outcome != Outcome::Running)
@@ -58,14 +59,14 @@ impl<'a> Judged<'a> {
 /// child was killed for memory is called OOMKilled although the runner went on and said how it ended.
 ///
 /// `cron_job` is the policy's: only its own Jobs are named after slots.
-pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> Judged<'a> {
+pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
     // A Job that succeeded had a pod that did: another report is of one before it.
     let is_of_an_earlier_try =
         |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
     let report = observed.report.as_ref().filter(|report| !is_of_an_earlier_try(report));
     let slot = name::slot(cron_job, &observed.job);
     let (result, failure) = verdict(observed, report);
-    Judged {
+    AssessedRun {
         observed,
         report,
         trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
@@ -99,7 +100,8 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
 fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
-    let told_to_stop = past_deadline || observed.container.as_ref().is_some_and(Container::was_taken_away);
+    let told_to_stop =
+        past_deadline || observed.container.as_ref().is_some_and(ContainerExit::was_taken_away);
     let last_word = report.filter(|report| report.outcome == Outcome::Failed);
     // What an earlier try said is of less use than why the next one does not begin.
     if let (JobState::Active, Some(problem)) = (&observed.state, problem(observed)) {
@@ -121,7 +123,7 @@ fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> 
 /// A run of which nothing is left.
 pub fn lost() -> Failure {
     let message =
-        "its Job ended or vanished and left no report; the next one will tell whether it stored a copy";
+        "its Job ended or vanished and left no report; the next one will tell whether it stored a backup";
     Failure { reason: Reason::ReportLost, message: message.to_owned() }
 }
 
@@ -148,11 +150,11 @@ fn deadline(report: Option<&RunReport>) -> Failure {
 }
 
 fn in_stage(report: Option<&RunReport>) -> String {
-    report.map_or_else(String::new, |report| format!(" in stage {}", report.stage.word()))
+    report.map_or_else(String::new, |report| format!(" in stage {}", report.stage.as_str()))
 }
 
 /// In which stage the pod was taken away, and the words of who did.
-fn in_stage_by(report: Option<&RunReport>, container: &Container) -> String {
+fn in_stage_by(report: Option<&RunReport>, container: &ContainerExit) -> String {
     let words = container.message.as_ref().map_or_else(String::new, |words| format!(": {words}"));
     format!("{}{words}", in_stage(report))
 }
@@ -164,7 +166,7 @@ fn problem(observed: &ObservedRun) -> Option<Failure> {
 }
 
 /// What the container's end says when the runner could not speak.
-fn pod_failure(container: &Container, report: Option<&RunReport>) -> Option<Failure> {
+fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<Failure> {
     let (reason, message) = match container.reason.as_str() {
         _ if container.exit_code == 0 => return None,
         "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),

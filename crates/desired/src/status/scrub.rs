@@ -1,4 +1,4 @@
-//! `ScrubHealthy`: whether stored copies are read again when they should be, and are as they were written.
+//! `ScrubHealthy`: whether stored backups are read again when they should be, and are as they were written.
 
 use api::{
     BackupPolicyStatus,
@@ -14,43 +14,44 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{Conditions, Truth},
-    run::Judged,
+    run::AssessedRun,
     since,
-    words::{minute, one_line},
+    text::{minute, one_line},
 };
 use crate::validate::{ValidPolicy, ValidScrub};
 
 const TYPE: &str = "ScrubHealthy";
 
-/// What `lastSuccess.verification` says of a copy that a scrub found damaged.
-pub const DAMAGED: &str = "Damaged";
+/// What `lastSuccess.verification` says of a backup that a scrub found corrupted.
+pub const CORRUPTED: &str = "Corrupted";
 
-/// Puts what scrubs found among the facts: the newest of them, and that the newest copy is damaged. `runs` are the scrubs
+/// Puts what scrubs found among the facts: the newest of them, and that the newest backup is corrupted. `runs` are the scrubs
 /// that are seen, oldest first.
-pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, runs: &[Judged<'_>]) {
+pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) {
     status.last_scrub = last_scrub(previous, runs);
     let Some(copy) = &mut status.last_success else { return };
-    let is_it = |set: &String| match (&copy.set, &copy.snapshot_time) {
-        (Some(own), _) => own == set,
+    let is_it = |backup: &String| match (&copy.backup, &copy.snapshot_time) {
+        (Some(own), _) => own == backup,
         // Known from another run's report, which does not name it.
-        (None, Some(snapshot)) => set.starts_with(&name::set_time(snapshot.0)),
+        (None, Some(snapshot)) => backup.starts_with(&name::backup_time(snapshot.0)),
         (None, None) => false,
     };
     let known = previous.last_success.as_ref().is_some_and(|known| {
-        (&known.job, &known.set) == (&copy.job, &copy.set) && known.verification.as_deref() == Some(DAMAGED)
+        (&known.job, &known.backup) == (&copy.job, &copy.backup)
+            && known.verification.as_deref() == Some(CORRUPTED)
     });
-    if known || found_damaged(runs).any(is_it) {
-        copy.verification = Some(DAMAGED.to_owned());
+    if known || found_corrupted(runs).any(is_it) {
+        copy.verification = Some(CORRUPTED.to_owned());
     }
 }
 
-/// The sets that these scrubs found damaged. One that was killed has written down what it found until then.
-pub fn found_damaged<'a>(runs: &'a [Judged<'_>]) -> impl Iterator<Item = &'a String> {
+/// The backups that these scrubs found corrupted. One that was killed has written down what it found until then.
+pub fn found_corrupted<'a>(runs: &'a [AssessedRun<'_>]) -> impl Iterator<Item = &'a String> {
     let found = runs.iter().filter_map(|run| run.report?.scrub.as_ref());
-    found.flat_map(|scrub| &scrub.damaged)
+    found.flat_map(|scrub| &scrub.corrupted)
 }
 
-fn last_scrub(previous: &BackupPolicyStatus, runs: &[Judged<'_>]) -> Option<ScrubStatus> {
+fn last_scrub(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {
     let known = previous.last_scrub.as_ref();
     let Some(run) = runs.iter().rfind(|run| run.result != RunResult::Running) else { return known.cloned() };
     let order = |start: Option<Timestamp>, job: &str| (start, job.to_owned());
@@ -65,7 +66,7 @@ fn last_scrub(previous: &BackupPolicyStatus, runs: &[Judged<'_>]) -> Option<Scru
     if is_newer || knows_more { known.cloned() } else { Some(scrub_status(run)) }
 }
 
-fn scrub_status(run: &Judged<'_>) -> ScrubStatus {
+fn scrub_status(run: &AssessedRun<'_>) -> ScrubStatus {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
     let found = run.report.and_then(|report| report.scrub.clone()).unwrap_or_default();
@@ -74,14 +75,14 @@ fn scrub_status(run: &Judged<'_>) -> ScrubStatus {
     ScrubStatus {
         job: run.observed.job.clone(),
         result: run.result,
-        reason: run.reason().word().to_owned(),
+        reason: run.reason().as_str().to_owned(),
         message: one_line(words.or(told.map(|report| report.message.as_str())).unwrap_or_default()),
         scheduled_time: run.slot.map(time),
         start_time: Some(time(run.start)),
         completion_time: end.map(time),
         duration_seconds: report.and_then(|report| Some(seconds(end?.duration_since(report.start_time)))),
         passed: found.passed,
-        damaged: found.damaged,
+        corrupted: found.corrupted,
         unchecked: found.unchecked,
         bytes_read: found.bytes_read,
     }
@@ -121,7 +122,7 @@ pub fn health(
     conditions: &mut Conditions<'_>,
     policy: &ValidPolicy,
     status: &BackupPolicyStatus,
-    runs: &[Judged<'_>],
+    runs: &[AssessedRun<'_>],
     now: Timestamp,
 ) -> Option<Timestamp> {
     let ValidScrub { schedule, .. } = policy.scrub.as_ref()?;
@@ -129,7 +130,7 @@ pub fn health(
     let next = status.scrub_schedule.as_ref().and_then(|known| known.next_schedule_time.as_ref());
     let next = next.map(|time| time.0);
     if policy.suspend {
-        conditions.set(TYPE, Truth::Unknown, Reason::Suspended, "suspended: no copies are read again");
+        conditions.set(TYPE, Truth::Unknown, Reason::Suspended, "suspended: no backups are read again");
         return None;
     }
     let newest = runs.last().filter(|run| run.result == RunResult::Running);

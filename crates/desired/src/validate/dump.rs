@@ -1,8 +1,8 @@
 //! How databases are dumped.
 
 use api::{
+    messages,
     policy::{Compression, CompressionMethod, Dump},
-    words,
 };
 
 use super::{Invalid, value};
@@ -37,14 +37,14 @@ pub fn dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     if exclude_table_data.len() > 100
         || exclude_table_data.iter().any(|p| !(1..=127).contains(&p.chars().count()) || !p.contains('.'))
     {
-        return Err(value("dump.excludeTableData", words::TABLE));
+        return Err(value("dump.excludeTableData", messages::TABLE));
     }
     if let Some(Compression { method, level }) = compression {
         let (most, wanted) = match method {
-            CompressionMethod::Zstd => (22, words::ZSTD_LEVEL),
-            CompressionMethod::Gzip => (9, words::GZIP_LEVEL),
-            CompressionMethod::Lz4 => (12, words::LZ4_LEVEL),
-            CompressionMethod::None => (0, words::NO_LEVEL),
+            CompressionMethod::Zstd => (22, messages::ZSTD_LEVEL),
+            CompressionMethod::Gzip => (9, messages::GZIP_LEVEL),
+            CompressionMethod::Lz4 => (12, messages::LZ4_LEVEL),
+            CompressionMethod::None => (0, messages::NO_LEVEL),
         };
         if level.is_some_and(|level| !(1..=most).contains(&level)) {
             return Err(value("dump.compression", wanted));
@@ -54,11 +54,11 @@ pub fn dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     let max_replica_lag = seconds(max_replica_lag).filter(|time| (1..=86_400).contains(time));
     Ok(ValidDump {
         compression: compression.clone(),
-        lock_timeout: lock_timeout.ok_or(value("dump.lockTimeout", words::LOCK_TIMEOUT))?,
+        lock_timeout: lock_timeout.ok_or(value("dump.lockTimeout", messages::LOCK_TIMEOUT))?,
         exclude_table_data: exclude_table_data.clone(),
         allow_newer_client: *allow_newer_client,
         strict_extensions: *strict_extensions,
-        max_replica_lag: max_replica_lag.ok_or(value("dump.maxReplicaLag", words::REPLICA_LAG))?,
+        max_replica_lag: max_replica_lag.ok_or(value("dump.maxReplicaLag", messages::REPLICA_LAG))?,
     })
 }
 

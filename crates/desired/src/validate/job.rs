@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use api::{
-    meta,
+    messages, meta,
     policy::{JobOptions, Resources, SecretRef},
-    words,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -58,7 +57,7 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     let amounts =
         resources.iter().flat_map(|Resources { requests, limits }| requests.values().chain(limits.values()));
     if !amounts.clone().all(is_quantity) {
-        return Err(value("job.resources", words::QUANTITY));
+        return Err(value("job.resources", messages::QUANTITY));
     }
     for (field, count, most) in [
         ("job.nodeSelector", node_selector.len(), 20),
@@ -73,24 +72,24 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     }
     let ours = |key: &String| key.starts_with(meta::OWN_KEYS) || key == meta::MANAGED_BY_LABEL;
     if pod_labels.keys().any(ours) {
-        return Err(value("job.podLabels", words::OWN_LABEL));
+        return Err(value("job.podLabels", messages::OWN_LABEL));
     }
     if pod_annotations.keys().any(|key| key.starts_with(meta::OWN_KEYS)) {
-        return Err(value("job.podAnnotations", words::OWN_ANNOTATION));
+        return Err(value("job.podAnnotations", messages::OWN_ANNOTATION));
     }
     for (field, name) in
         [("job.serviceAccountName", service_account_name), ("job.priorityClassName", priority_class_name)]
     {
         if name.as_ref().is_some_and(|name| !is_object_name(name)) {
-            return Err(value(field, words::OBJECT_NAME));
+            return Err(value(field, messages::OBJECT_NAME));
         }
     }
     if image_pull_secrets.iter().any(|SecretRef { name }| !is_object_name(name)) {
-        return Err(value("job.imagePullSecrets", words::OBJECT_NAME));
+        return Err(value("job.imagePullSecrets", messages::OBJECT_NAME));
     }
     let names: BTreeSet<&str> = image_pull_secrets.iter().map(|SecretRef { name }| name.as_str()).collect();
     if names.len() < image_pull_secrets.len() {
-        return Err(value("job.imagePullSecrets", words::SECRETS_TWICE));
+        return Err(value("job.imagePullSecrets", messages::SECRETS_TWICE));
     }
     Ok(job.clone())
 }

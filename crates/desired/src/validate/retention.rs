@@ -1,11 +1,11 @@
-//! Which copies stay.
+//! Which backups stay.
 
-use api::{policy::Retention, words};
+use api::{messages, policy::Retention};
 use domain::retention::{Bucket, Count, Rules, Within};
 
 use super::{Invalid, valid_patterns, value};
 
-/// Checks `retention`; `retired` are the databases whose copies no floor holds.
+/// Checks `retention`; `retired` are the databases whose backups no floor holds.
 pub fn rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {
     let Retention {
         keep_last,
@@ -45,7 +45,7 @@ pub fn rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid
     if !(1..=1000).contains(minimum_verified) {
         return Err(value(
             "retention.minimumVerified",
-            "write a count from 1 to 1000; the newest verified copy always stays",
+            "write a count from 1 to 1000; the newest verified backup always stays",
         ));
     }
     Ok(Rules {
@@ -60,7 +60,7 @@ fn valid_count(count: i32) -> Result<Count, Invalid> {
     match u32::try_from(count) {
         Ok(n @ 1..=10_000) => Ok(Count::Newest(n)),
         Err(_) if count == -1 => Ok(Count::All),
-        _ => Err(value("retention", words::COUNT)),
+        _ => Err(value("retention", messages::COUNT)),
     }
 }
 
@@ -68,5 +68,5 @@ fn valid_length(text: &str) -> Result<Within, Invalid> {
     text.parse()
         .ok()
         .filter(|within| *within != Within::default())
-        .ok_or_else(|| value("retention", words::LENGTH))
+        .ok_or_else(|| value("retention", messages::LENGTH))
 }

@@ -2,7 +2,7 @@
 
 use domain::{name::Operation, report::RunReport, schedule::Schedule};
 use jiff::tz::TimeZone;
-use pgbackup_desired::{Container, JobState, ObservedRun, Problem, Silence};
+use pgbackup_desired::{ContainerExit, JobState, ObservedRun, Problem, UnexplainedWait};
 
 use super::time::{SECOND, at};
 
@@ -18,7 +18,7 @@ pub struct CronJob {
     pub suspend: bool,
     /// `startingDeadlineSeconds`, in milliseconds.
     pub deadline: Option<i64>,
-    /// What its Jobs are told of suspicious copies.
+    /// What its Jobs are told of suspicious backups.
     pub acknowledged: Vec<String>,
     /// `lastScheduleTime`, or when it was made.
     pub last: i64,
@@ -48,7 +48,7 @@ pub struct Pod {
     pub running: bool,
     /// What it wrote last, as it comes through the kubelet.
     pub report: Option<RunReport>,
-    pub container: Option<Container>,
+    pub container: Option<ContainerExit>,
     pub problem: Option<Problem>,
     /// Nothing of it has started and it does not say why.
     pub silent: bool,
@@ -91,15 +91,18 @@ impl Job {
     /// As the operator that has seen what it has seen reduces it.
     pub fn observed(&self, now: i64) -> ObservedRun {
         let known: Vec<&Pod> = self.pods.iter().filter(|pod| pod.known).collect();
-        let silence = match known.last() {
-            None => Some(Silence { uid: self.uid.clone(), since: at(self.created) }),
-            Some(pod) if pod.silent => Some(Silence { uid: self.uid.clone(), since: at(pod.created) }),
+        let unexplained_wait = match known.last() {
+            None => Some(UnexplainedWait { uid: self.uid.clone(), since: at(self.created) }),
+            Some(pod) if pod.silent => {
+                Some(UnexplainedWait { uid: self.uid.clone(), since: at(pod.created) })
+            }
             Some(_) => None,
         };
-        let silence = silence.filter(|_| self.is_active());
+        let unexplained_wait = unexplained_wait.filter(|_| self.is_active());
         let says = |pod: &&&Pod| pod.report.is_some() || pod.container.is_some() || pod.problem.is_some();
         let speaker = known.iter().rev().find(says);
-        let events = self.secret_reason.filter(|_| silence.as_ref().is_some_and(|s| s.is_over(at(now))));
+        let events =
+            self.secret_reason.filter(|_| unexplained_wait.as_ref().is_some_and(|s| s.is_over(at(now))));
         ObservedRun {
             job: self.name.clone(),
             job_uid: self.uid.clone(),
@@ -115,7 +118,7 @@ impl Job {
                     since: None,
                 })
                 .or_else(|| speaker.and_then(|pod| pod.problem.clone())),
-            silence,
+            unexplained_wait,
         }
     }
 }

@@ -3,22 +3,22 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalog::{CatalogSet, SetState},
+    catalog::{BackupState, CatalogBackup},
     hash, name,
     name::Operation,
     reason::Reason,
     report::{
-        ArtifactSummary, MESSAGE_LIMIT, Outcome, RunIdentity, RunReport, ScrubOutcome, SetSummary, Stage,
-        Trigger, VERSION, Verdict,
+        ArtifactSummary, BackupSummary, MESSAGE_LIMIT, Outcome, RunIdentity, RunReport, ScrubOutcome, Stage,
+        Trigger, VERSION, Verification,
     },
 };
 use jiff::SignedDuration;
-use pgbackup_desired::Container;
+use pgbackup_desired::ContainerExit;
 
 use super::{
     cluster::{Job, Pod},
     random::Random,
-    store::{Order, Store, StoredSet},
+    store::{Order, Store, StoredBackup},
     time::{HOUR, MINUTE, SECOND, at},
 };
 
@@ -131,7 +131,7 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
         store.write_record(&job.name, report.record());
     }
     let reason = if code == 0 { "Completed" } else { reason };
-    let container = Container { reason: reason.to_owned(), exit_code: code, message: None };
+    let container = ContainerExit { reason: reason.to_owned(), exit_code: code, message: None };
     let pod = job.pods.last_mut().expect("a Job that ends should have a pod");
     *pod = Pod {
         running: false,
@@ -178,7 +178,7 @@ fn blank(job: &Job, start: i64) -> RunReport {
         completion_time: None,
         server_version: Some("17.6 (Debian 17.6-0+deb13u1)".into()),
         client_version: Some("17.6".into()),
-        set: None,
+        backup: None,
         retained: None,
         prune: None,
         scrub: None,
@@ -202,7 +202,7 @@ fn fail(report: &mut RunReport, reason: Reason, now: i64) {
 }
 
 fn interrupt(report: &mut RunReport, now: i64) {
-    report.stage = if report.set.is_some() { Stage::Prune } else { Stage::Dump };
+    report.stage = if report.backup.is_some() { Stage::Prune } else { Stage::Dump };
     fail(report, Reason::Interrupted, now);
 }
 
@@ -226,25 +226,25 @@ fn back_up(
 ) {
     store.settle(&job.acknowledged, now);
     let start = report.start_time.as_millisecond();
-    let counts = if let Some(set) = store.of_job(&job.uid) {
-        let set = set.clone();
-        summary(report, &set);
-        set.entry.state == SetState::Verified
+    let counts = if let Some(backup) = store.of_job(&job.uid) {
+        let backup = backup.clone();
+        summary(report, &backup);
+        backup.entry.state == BackupState::Verified
     } else {
-        let set = dump(random, job, start, now);
-        summary(report, &set);
+        let backup = dump(random, job, start, now);
+        summary(report, &backup);
         let less = setting.less_since.is_some_and(|since| !store.is_used_to_less(since));
-        store.add(set, less, &job.acknowledged)
+        store.add(backup, less, &job.acknowledged)
     };
-    let set = report.set.as_mut().expect("a backup should have a set");
-    set.verification = match (counts, setting.checksum) {
-        (false, _) => Verdict::Suspicious,
-        (true, true) => Verdict::Stored,
-        (true, false) => Verdict::Verified,
+    let backup = report.backup.as_mut().expect("a backup should have a backup");
+    backup.verification = match (counts, setting.checksum) {
+        (false, _) => Verification::Suspicious,
+        (true, true) => Verification::Stored,
+        (true, false) => Verification::Verified,
     };
-    let id = set.id.clone();
-    if counts && let Some(set) = store.sets.iter_mut().find(|set| set.entry.id == id) {
-        set.counted = true;
+    let id = backup.id.clone();
+    if counts && let Some(backup) = store.backups.iter_mut().find(|backup| backup.entry.id == id) {
+        backup.counted = true;
     }
     let order =
         Order { rules: setting.rules, zone: setting.zone, acknowledged: &job.acknowledged, just_made: &id };
@@ -256,27 +256,27 @@ fn back_up(
     report.stage = Stage::Report;
     if counts {
         report.outcome = Outcome::Succeeded;
-        report.reason = report.set.as_ref().map(|set| set.verification.reason());
+        report.reason = report.backup.as_ref().map(|backup| backup.verification.reason());
         report.completion_time = Some(at(now));
     } else {
         fail(report, Reason::Suspicious, now);
     }
 }
 
-fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredSet {
+fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredBackup {
     // Most have their snapshot at once; some wait for locks.
     let patience = if random.percent(10) { now - start } else { (now - start).min(3 * SECOND) };
     let snapshot = start + random.between(0, patience.max(1));
-    let entry = CatalogSet {
-        id: name::set_id(at(snapshot), &format!("{} {}", job.uid, job.pods.len())),
+    let entry = CatalogBackup {
+        id: name::backup_id(at(snapshot), &format!("{} {}", job.uid, job.pods.len())),
         policy_uid: "owner".into(),
         snapshot_time: at(snapshot),
-        state: SetState::Verified,
+        state: BackupState::Verified,
         databases: Store::databases(random),
         size_bytes: u64::try_from(random.between(1 << 20, 1 << 34)).expect("a size should not be negative"),
         suspicions: BTreeSet::new(),
     };
-    StoredSet {
+    StoredBackup {
         entry,
         job: job.name.clone(),
         job_uid: job.uid.clone(),
@@ -287,8 +287,8 @@ fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredSet {
     }
 }
 
-fn summary(report: &mut RunReport, set: &StoredSet) {
-    let CatalogSet { id, snapshot_time, databases, size_bytes, .. } = &set.entry;
+fn summary(report: &mut RunReport, backup: &StoredBackup) {
+    let CatalogBackup { id, snapshot_time, databases, size_bytes, .. } = &backup.entry;
     report.artifacts = databases
         .iter()
         .map(|database| ArtifactSummary {
@@ -298,14 +298,14 @@ fn summary(report: &mut RunReport, set: &StoredSet) {
             sha256: hash::sha256(database),
         })
         .collect();
-    report.set = Some(SetSummary {
+    report.backup = Some(BackupSummary {
         id: id.clone(),
         snapshot_time: *snapshot_time,
         size_bytes: *size_bytes,
         artifacts: u32::try_from(databases.len()).expect("databases should be few"),
         manifest_sha256: hash::sha256(id),
-        location: format!("shop/{}/{id}", set.job),
-        verification: Verdict::Verified,
+        location: format!("shop/{}/{id}", backup.job),
+        verification: Verification::Verified,
         password_hashes: false,
     });
 }
@@ -314,19 +314,19 @@ fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut 
     let mut found = ScrubOutcome::default();
     for id in store.choose(setting.share) {
         if store.check(&id, now) {
-            found.damaged.push(id);
+            found.corrupted.push(id);
         } else {
             found.passed += 1;
         }
     }
-    let damaged = found.damaged.len();
+    let corrupted = found.corrupted.len();
     report.scrub = Some(found);
     report.stage = Stage::Verify;
     let start = report.start_time.as_millisecond();
     report.retained = Some(store.look(job, start, &[], now));
-    if damaged > 0 {
-        fail(report, Reason::CopyDamaged, now);
-        report.message = format!("damaged: {damaged}");
+    if corrupted > 0 {
+        fail(report, Reason::BackupCorrupted, now);
+        report.message = format!("corrupted: {corrupted}");
     } else {
         report.outcome = Outcome::Succeeded;
         report.reason = Some(Reason::Verified);

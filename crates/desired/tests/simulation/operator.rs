@@ -139,7 +139,9 @@ impl World {
 
     fn sleep(&mut self, look: Look) {
         let Look { observed, now, outcome, .. } = &look;
-        let over = |run: &ObservedRun| run.silence.as_ref().is_some_and(|silence| silence.is_over(at(*now)));
+        let over = |run: &ObservedRun| {
+            run.unexplained_wait.as_ref().is_some_and(|unexplained_wait| unexplained_wait.is_over(at(*now)))
+        };
         // It asks again for events that may tell why a pod does not start.
         let asks = observed.runs.iter().chain(&observed.scrubs).any(over).then_some(MINUTE);
         let change = outcome.next_change.map(|at| (at.as_millisecond() - now).max(0) + 50);

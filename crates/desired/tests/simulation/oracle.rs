@@ -10,10 +10,10 @@ use api::{
     status::{BackupStatus, HISTORY_LIMIT, RunResult},
 };
 use domain::{
-    catalog::SetState,
+    catalog::BackupState,
     name::{self, Operation},
     reason::Reason,
-    report::{Outcome, RunRecord, RunReport, Trigger, Verdict},
+    report::{Outcome, RunRecord, RunReport, Trigger, Verification},
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{EventDraft, JobState, Observed, ObservedRun, ValidPolicy};
@@ -35,10 +35,10 @@ struct Known {
     suspicious: bool,
 }
 
-/// A run that was seen, whether it was at work, and the suspicious set that it left, with its snapshot.
+/// A run that was seen, whether it was at work, and the suspicious backup that it left, with its snapshot.
 type SeenRun = (Place, bool, Option<(String, Timestamp)>);
 
-/// The snapshot of a copy, and when its run started: of two of one second the later one decides.
+/// The snapshot of a backup, and when its run started: of two of one second the later one decides.
 type Age = (Timestamp, Timestamp);
 
 /// Runs in the order of their times.
@@ -86,12 +86,12 @@ pub struct Oracle {
     /// The runs whose reports have told of those before them.
     heard: BTreeSet<Place>,
     ranking: Ranking<Timestamp>,
-    /// The runs of whose copies was told.
-    copies: Ranking<Age>,
-    /// The newest run that was seen, whether it was at work, and the suspicious set that it left.
+    /// The runs of whose backups was told.
+    backups: Ranking<Age>,
+    /// The newest run that was seen, whether it was at work, and the suspicious backup that it left.
     newest_seen: Option<SeenRun>,
-    /// Sets that a scrub is known to have found damaged.
-    damaged: BTreeSet<String>,
+    /// Sets that a scrub is known to have found corrupted.
+    corrupted: BTreeSet<String>,
     spec: Option<Spec>,
     /// Since when the schedule is known to be as it is.
     since: Option<Timestamp>,
@@ -126,30 +126,30 @@ impl Oracle {
             let told = self.learn_run(run, now).into_iter().flat_map(|report| report.recent);
             records.extend(told.filter_map(|record| dated(record, latest(run, now))));
         }
-        if let Some(((start, job), _, set)) = vanished {
+        if let Some(((start, job), _, backup)) = vanished {
             let lost = Known { start, result: RunResult::Unknown, suspicious: false };
             if !self.runs.contains_key(&job) {
                 self.know(&job, lost);
             }
             let place = (start, job);
             if self.newest_seen.as_ref().is_none_or(|(newest, ..)| *newest < place) {
-                self.newest_seen = Some((place, false, set));
+                self.newest_seen = Some((place, false, backup));
             }
         }
         let active = |job: &str| observed.runs.iter().any(|run| run.job == job && is_active(run));
-        for record in records.iter().filter(|record| !active(&record.id)) {
+        for record in records.iter().filter(|record| !active(&record.job)) {
             self.learn_record(record);
         }
         for record in records.iter().filter(|record| record.result == Outcome::Succeeded) {
-            self.learn_copy(record);
+            self.learn_backup(record);
         }
-        if let (Some(valid), Some(((start, job), _, Some((set, snapshot))))) = (valid, &self.newest_seen)
-            && valid.acknowledged.contains(set)
+        if let (Some(valid), Some(((start, job), _, Some((backup, snapshot))))) = (valid, &self.newest_seen)
+            && valid.acknowledged.contains(backup)
         {
-            self.copies.insert(job, (*snapshot, *start));
+            self.backups.insert(job, (*snapshot, *start));
         }
         let scrubs = observed.scrubs.iter().filter_map(|run| run.report.as_ref()?.scrub.as_ref());
-        self.damaged.extend(scrubs.flat_map(|scrub| scrub.damaged.iter().cloned()));
+        self.corrupted.extend(scrubs.flat_map(|scrub| scrub.corrupted.iter().cloned()));
     }
 
     fn learn_schedule(&mut self, valid: Option<&ValidPolicy>, now: Timestamp) {
@@ -191,17 +191,17 @@ impl Oracle {
         if report.is_none() && known.is_some_and(|known| known.result != RunResult::Unknown) {
             return None;
         }
-        let set = report.and_then(|report| report.set.as_ref());
-        let suspicious = set.is_some_and(|set| set.verification == Verdict::Suspicious);
-        let set = set.map(|set| (set.id.clone(), whole(set.snapshot_time.as_millisecond())));
-        if let Some((_, snapshot)) = &set
+        let backup = report.and_then(|report| report.backup.as_ref());
+        let suspicious = backup.is_some_and(|backup| backup.verification == Verification::Suspicious);
+        let backup = backup.map(|backup| (backup.id.clone(), whole(backup.snapshot_time.as_millisecond())));
+        if let Some((_, snapshot)) = &backup
             && !suspicious
         {
-            self.copies.insert(&run.job, (*snapshot, start));
+            self.backups.insert(&run.job, (*snapshot, start));
         }
         let newest = self.newest_seen.as_ref().map(|(newest, ..)| newest);
         if newest.is_none_or(|newest| newest.1 == place.1 || *newest < place) {
-            let waits = set.filter(|_| suspicious);
+            let waits = backup.filter(|_| suspicious);
             self.newest_seen = Some((place.clone(), is_active(run), waits));
         }
         if !is_active(run) {
@@ -219,26 +219,27 @@ impl Oracle {
             Outcome::Succeeded => RunResult::Succeeded,
             _ => RunResult::Failed,
         };
-        let known = self.runs.get(&record.id);
+        let known = self.runs.get(&record.job);
         let of_a_slot = record.trigger == Trigger::Schedule;
         let is_news = known
             .is_none_or(|known| known.result == RunResult::Unknown && (start >= known.start || of_a_slot));
         let start = known.map_or(start, |known| known.start.max(start));
         let told = Known { start, result, suspicious: record.reason == Reason::Suspicious };
         if is_news {
-            self.know(&record.id, told);
+            self.know(&record.job, told);
         }
     }
 
-    /// The copy of a run of which a record tells, if it is among those that can be remembered.
-    fn learn_copy(&mut self, record: &RunRecord) {
+    /// The backup of a run of which a record tells, if it is among those that can be remembered.
+    fn learn_backup(&mut self, record: &RunRecord) {
         let start = whole(record.start_time.as_millisecond());
         let is_good = |known: &Known| known.result == RunResult::Succeeded && !known.suspicious;
         let is_known =
-            self.newest().any(|(job, known)| *job == record.id && known.start >= start && is_good(known));
+            self.newest().any(|(job, known)| *job == record.job && known.start >= start && is_good(known));
         let snapshot = record.snapshot_time.map(|time| whole(time.as_millisecond()));
-        if let Some(snapshot) = snapshot.filter(|_| is_known && !self.copies.times.contains_key(&record.id)) {
-            self.copies.insert(&record.id, (snapshot, start));
+        if let Some(snapshot) = snapshot.filter(|_| is_known && !self.backups.times.contains_key(&record.job))
+        {
+            self.backups.insert(&record.job, (snapshot, start));
         }
     }
 
@@ -260,7 +261,7 @@ impl Oracle {
         events: &[EventDraft],
     ) -> usize {
         let known = |status: &BackupPolicyStatus, job: &str, result: RunResult| {
-            status.history.iter().any(|run| run.id == job && run.result == result)
+            status.history.iter().any(|run| run.job == job && run.result == result)
         };
         // What a first look finds is history, not news.
         let Some(before) = before.filter(|status| !status.conditions.is_empty()) else { return 0 };
@@ -268,16 +269,22 @@ impl Oracle {
         for run in &after.history {
             let told = events.iter().filter(|event| {
                 event.action == "Backup"
-                    && event.job.as_ref() == Some(&run.id)
+                    && event.job.as_ref() == Some(&run.job)
                     && event.reason == run.reason
-                    && event.note.starts_with(&format!("{}: ", run.id))
+                    && event.note.starts_with(&format!("{}: ", run.job))
             });
             let told = told.count();
-            let first = !known(before, &run.id, run.result);
-            assert_eq!(told, usize::from(first), "{} ended as {}, told once: {events:?}", run.id, run.reason);
+            let first = !known(before, &run.job, run.result);
+            assert_eq!(
+                told,
+                usize::from(first),
+                "{} ended as {}, told once: {events:?}",
+                run.job,
+                run.reason
+            );
             if first {
-                let news = self.told.insert((run.id.clone(), word(run.result)));
-                assert!(news, "how {} ended was told before: {events:?}", run.id);
+                let news = self.told.insert((run.job.clone(), as_str(run.result)));
+                assert!(news, "how {} ended was told before: {events:?}", run.job);
                 count += 1;
             }
         }
@@ -292,70 +299,71 @@ impl Oracle {
     }
 
     fn judge_history(&self, status: &BackupPolicyStatus) {
-        let is: Vec<_> = status.history.iter().map(|run| (&run.id, run.start_time.0, run.result)).collect();
+        let is: Vec<_> = status.history.iter().map(|run| (&run.job, run.start_time.0, run.result)).collect();
         let newest: Vec<_> = self.newest().map(|(job, known)| (job, known.start, known.result)).collect();
         assert_eq!(is, newest, "the history is what is known of the newest runs, each once");
     }
 
-    /// What is said of copies is so, or was when somebody could look last.
+    /// What is said of backups is so, or was when somebody could look last.
     fn judge_claims(&self, seen: &Seen<'_>, status: &BackupPolicyStatus, store: &Store) {
-        let newest = self.copies.newest();
+        let newest = self.backups.newest();
         let last = status.last_success.as_ref();
         assert_eq!(
             last.map(|last| &last.job),
             newest.map(|(_, job)| job),
-            "lastSuccess is the newest copy that was told of, of {newest:?}"
+            "lastSuccess is the newest backup that was told of, of {newest:?}"
         );
         if let Some(last) = last {
-            Self::judge_copy(seen, last, store);
+            Self::judge_backup(seen, last, store);
         }
         if let Some(retained) = &status.retained {
             let as_of = retained.as_of.as_ref().expect("a look should have a time").0;
             let found = store.looks_of(as_of).any(|found| {
-                (retained.sets, retained.verified, retained.suspicious, retained.size_bytes)
-                    == (found.sets, found.verified, found.suspicious, found.bytes)
+                (retained.backups, retained.verified, retained.suspicious, retained.size_bytes)
+                    == (found.backups, found.verified, found.suspicious, found.bytes)
             });
             assert!(found, "a run found what is retained: {retained:?}");
         }
     }
 
-    fn judge_copy(seen: &Seen<'_>, last: &BackupStatus, store: &Store) {
-        let set = store.ever_of_job(&last.job).expect("a copy that is claimed should have been made");
-        let entry = &set.entry;
-        if let Some(id) = &last.set {
-            assert_eq!(*id, entry.id, "a copy has its own name");
+    fn judge_backup(seen: &Seen<'_>, last: &BackupStatus, store: &Store) {
+        let backup = store.ever_of_job(&last.job).expect("a backup that is claimed should have been made");
+        let entry = &backup.entry;
+        if let Some(id) = &last.backup {
+            assert_eq!(*id, entry.id, "a backup has its own name");
         }
         let snapshot = last.snapshot_time.as_ref().map(|time| time.0);
-        assert_eq!(snapshot, Some(whole(entry.snapshot_time.as_millisecond())), "a copy has its own time");
-        assert_eq!(last.size_bytes, Some(entry.size_bytes), "a copy has its own size");
+        assert_eq!(snapshot, Some(whole(entry.snapshot_time.as_millisecond())), "a backup has its own time");
+        assert_eq!(last.size_bytes, Some(entry.size_bytes), "a backup has its own size");
         let settled = seen.valid.is_none_or(|valid| valid.acknowledged.contains(&entry.id))
             || last.verification.as_deref() == Some("Acknowledged");
-        assert!(set.counted || settled, "a copy was verified when it was claimed");
+        assert!(backup.counted || settled, "a backup was verified when it was claimed");
     }
 
-    /// Whether a copy that is claimed is in the store, or nobody could have told that it is not.
+    /// Whether a backup that is claimed is in the store, or nobody could have told that it is not.
     fn judge_presence(&self, last: &BackupStatus, store: &Store) {
         let newest = store.newest_verified();
-        let set = store.ever_of_job(&last.job).expect("a copy that is claimed should have been made");
-        if store.has(&set.entry.id) {
-            let untold = set.entry.state == SetState::Failed && !self.damaged.contains(&set.entry.id);
-            let waits = set.entry.state == SetState::Suspicious
+        let backup = store.ever_of_job(&last.job).expect("a backup that is claimed should have been made");
+        if store.has(&backup.entry.id) {
+            let untold =
+                backup.entry.state == BackupState::Failed && !self.corrupted.contains(&backup.entry.id);
+            let waits = backup.entry.state == BackupState::Suspicious
                 && last.verification.as_deref() == Some("Acknowledged");
             assert!(
-                set.entry.state == SetState::Verified || untold || waits,
-                "the copy {} is {:?}",
-                set.entry.id,
-                set.entry.state
+                backup.entry.state == BackupState::Verified || untold || waits,
+                "the backup {} is {:?}",
+                backup.entry.id,
+                backup.entry.state
             );
             return;
         }
         // Only a run of which nothing could be told has removed it, and only for a newer one.
-        let newer = newest.expect("the newest verified copy should never go");
+        let newer = newest.expect("the newest verified backup should never go");
         assert!(
-            newer.entry.snapshot_time > set.entry.snapshot_time
-                && !self.copies.times.contains_key(&newer.job),
+            newer.entry.snapshot_time > backup.entry.snapshot_time
+                && !self.backups.times.contains_key(&newer.job),
             "{} is gone, and {} is there",
-            set.entry.id,
+            backup.entry.id,
             newer.entry.id
         );
     }
@@ -367,7 +375,7 @@ impl Oracle {
         let (wanted, why) = self.health(valid, seen, status, store);
         assert_eq!(health.status, wanted, "because of {why}: {}: {}", health.reason, health.message);
         if health.reason == "Overdue" {
-            assert_eq!(why, "a copy that is missing", "{}", health.message);
+            assert_eq!(why, "a backup that is missing", "{}", health.message);
         }
         if health.status == "True"
             && let Some(last) = &status.last_success
@@ -394,16 +402,16 @@ impl Oracle {
         if Self::newest_cannot_start(seen, ended.as_ref()) {
             return ("False", "a pod that cannot start");
         }
-        let copy = self.copies.newest();
+        let copy = self.backups.newest();
         if let Some((job, known)) = newest
             && known.result == RunResult::Failed
             && !(known.suspicious && copy.is_some_and(|(_, copy)| copy == job))
         {
             return ("False", "a run that failed");
         }
-        let set = copy.and_then(|(_, job)| store.ever_of_job(job));
-        if set.is_some_and(|set| self.damaged.contains(&set.entry.id)) {
-            return ("False", "a copy that is damaged");
+        let backup = copy.and_then(|(_, job)| store.ever_of_job(job));
+        if backup.is_some_and(|backup| self.corrupted.contains(&backup.entry.id)) {
+            return ("False", "a backup that is corrupted");
         }
         let cron_job = Operation::Backup.cron_job(&valid.identity.name);
         let served = copy.map(|((snapshot, _), job)| name::slot(&cron_job, job).unwrap_or(*snapshot));
@@ -411,15 +419,15 @@ impl Oracle {
         let due = valid.schedule.after(&valid.zone, since).expect("a slot should come");
         let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
         let missing = whole((due + grace(longest)).as_millisecond()) <= seen.now;
-        let snapshot = set.map_or(since, |set| whole(set.entry.snapshot_time.as_millisecond()));
+        let snapshot = backup.map_or(since, |backup| whole(backup.entry.snapshot_time.as_millisecond()));
         let too_old = valid.max_age.is_some_and(|age| snapshot + age <= seen.now);
         if missing || too_old {
-            return ("False", "a copy that is missing");
+            return ("False", "a backup that is missing");
         }
         match (newest, copy) {
             (Some((_, Known { result: RunResult::Unknown, .. })), _) => ("Unknown", "a report that is lost"),
-            (_, None) => ("Unknown", "there being no copy yet"),
-            _ => ("True", "a copy that is there"),
+            (_, None) => ("Unknown", "there being no backup yet"),
+            _ => ("True", "a backup that is there"),
         }
     }
 
@@ -427,7 +435,7 @@ impl Oracle {
         let place = |run: &ObservedRun| (start(run, run.report.as_ref(), seen.now), run.job.clone());
         let active = seen.observed.runs.iter().filter(|run| is_active(run));
         let Some(run) = active.max_by_key(|run| place(run)) else { return false };
-        let patient = |since: Timestamp| since + pgbackup_desired::observed::PATIENCE > seen.now;
+        let patient = |since: Timestamp| since + pgbackup_desired::observed::START_GRACE > seen.now;
         let problem = run.problem.as_ref().filter(|problem| {
             !(problem.reason == Reason::Unschedulable && problem.since.is_some_and(patient))
         });
@@ -438,17 +446,18 @@ impl Oracle {
     pub fn judge_the_end(policy: &BackupPolicy, store: &Store) {
         let status = policy.status.as_ref().expect("there should be a status");
         for condition in &status.conditions {
-            // A damaged copy that stays for lack of better ones is found damaged at each scrub.
-            let found = status.last_scrub.as_ref().map(|scrub| scrub.damaged.as_slice()).unwrap_or_default();
-            let damaged = condition.type_ == "ScrubHealthy"
-                && condition.reason == "CopyDamaged"
-                && found.iter().all(|set| store.is_rotten(set));
-            let healthy = condition.status == "True" || damaged;
+            // A corrupted backup that stays for lack of better ones is found corrupted at each scrub.
+            let found =
+                status.last_scrub.as_ref().map(|scrub| scrub.corrupted.as_slice()).unwrap_or_default();
+            let corrupted = condition.type_ == "ScrubHealthy"
+                && condition.reason == "BackupCorrupted"
+                && found.iter().all(|backup| store.is_rotten(backup));
+            let healthy = condition.status == "True" || corrupted;
             assert!(healthy, "{} is {}: {}", condition.type_, condition.status, condition.message);
         }
-        let newest = store.newest_verified().expect("there should be a copy");
-        let last = status.last_success.as_ref().and_then(|last| last.set.as_ref());
-        assert_eq!(last, Some(&newest.entry.id), "the newest copy is the one that is told of");
+        let newest = store.newest_verified().expect("there should be a backup");
+        let last = status.last_success.as_ref().and_then(|last| last.backup.as_ref());
+        assert_eq!(last, Some(&newest.entry.id), "the newest backup is the one that is told of");
     }
 }
 
@@ -466,7 +475,7 @@ fn start(run: &ObservedRun, report: Option<&RunReport>, now: Timestamp) -> Times
 
 /// A record that is told, with a start that can be: if only its slot is known, that.
 fn dated(mut record: RunRecord, latest: Timestamp) -> Option<RunRecord> {
-    let slot = record.id.rsplit_once('-').and_then(|(cron_job, _)| name::slot(cron_job, &record.id));
+    let slot = record.job.rsplit_once('-').and_then(|(cron_job, _)| name::slot(cron_job, &record.job));
     if record.start_time > latest {
         record.start_time = slot?;
     }
@@ -494,7 +503,7 @@ fn result(run: &ObservedRun, report: Option<&RunReport>) -> RunResult {
     }
 }
 
-fn word(result: RunResult) -> &'static str {
+fn as_str(result: RunResult) -> &'static str {
     match result {
         RunResult::Running => "Running",
         RunResult::Succeeded => "Succeeded",

@@ -1,9 +1,9 @@
-//! A store of one policy: its sets, pruned by the real rules, and the records of its runs.
+//! A store of one policy: its backups, pruned by the real rules, and the records of its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalog::{Catalog, CatalogSet, SetState},
+    catalog::{BackupState, Catalog, CatalogBackup},
     reason::Reason,
     report::{PruneOutcome, RECENT_RUNS, Retained, RunRecord},
     retention::{self, Rules},
@@ -19,15 +19,15 @@ use super::{
 
 /// A set with what only the world knows of it.
 #[derive(Clone, Debug)]
-pub struct StoredSet {
-    pub entry: CatalogSet,
+pub struct StoredBackup {
+    pub entry: CatalogBackup,
     pub job: String,
     pub job_uid: String,
     pub made: i64,
     pub checked: i64,
     /// Its bytes are not those that were written; nobody may have noticed.
     pub rotten: bool,
-    /// It counted as a copy once.
+    /// It counted as a backup once.
     pub counted: bool,
 }
 
@@ -41,9 +41,9 @@ pub struct Order<'a> {
 
 #[derive(Default)]
 pub struct Store {
-    pub sets: Vec<StoredSet>,
+    pub backups: Vec<StoredBackup>,
     /// Sets that were removed, by the Job that made them.
-    pub removed: BTreeMap<String, StoredSet>,
+    pub removed: BTreeMap<String, StoredBackup>,
     /// The records, the one written last at the end. One of a run that did not end tells nothing.
     records: Vec<(String, Option<RunRecord>)>,
     /// What each try that looked found, by its start and its name.
@@ -52,67 +52,69 @@ pub struct Store {
 
 impl Store {
     fn catalog(&self, acknowledged: &[String], now: i64) -> Catalog {
-        let mut sets: Vec<CatalogSet> = self.sets.iter().map(|set| set.entry.clone()).collect();
-        for set in &mut sets {
-            if set.state == SetState::Suspicious && acknowledged.contains(&set.id) {
-                set.state = SetState::Verified;
+        let mut backups: Vec<CatalogBackup> =
+            self.backups.iter().map(|backup| backup.entry.clone()).collect();
+        for backup in &mut backups {
+            if backup.state == BackupState::Suspicious && acknowledged.contains(&backup.id) {
+                backup.state = BackupState::Verified;
             }
         }
-        Catalog::new("owner", sets).seen_at(at(now))
+        Catalog::new("owner", backups).seen_at(at(now))
     }
 
-    /// Writes down what a person or a row of copies has settled.
+    /// Writes down what a person or a row of backups has settled.
     pub fn settle(&mut self, acknowledged: &[String], now: i64) {
-        if self.sets.iter().all(|set| set.entry.state != SetState::Suspicious) {
+        if self.backups.iter().all(|backup| backup.entry.state != BackupState::Suspicious) {
             return;
         }
         let catalog = self.catalog(acknowledged, now);
-        for set in &mut self.sets {
-            let settled = acknowledged.contains(&set.entry.id) || catalog.settled().contains(&set.entry.id);
-            if set.entry.state == SetState::Suspicious && settled {
-                set.entry.state = SetState::Verified;
-                set.counted = true;
+        for backup in &mut self.backups {
+            let settled =
+                acknowledged.contains(&backup.entry.id) || catalog.settled().contains(&backup.entry.id);
+            if backup.entry.state == BackupState::Suspicious && settled {
+                backup.entry.state = BackupState::Verified;
+                backup.counted = true;
             }
         }
     }
 
-    /// Whether copies that hold little are how things are by now.
+    /// Whether backups that hold little are how things are by now.
     pub fn is_used_to_less(&self, since: i64) -> bool {
-        self.sets.iter().any(|set| set.made >= since && set.entry.state == SetState::Verified)
+        self.backups.iter().any(|backup| backup.made >= since && backup.entry.state == BackupState::Verified)
     }
 
     /// Takes a new set, suspicious or not; says whether it counts.
-    pub fn add(&mut self, mut set: StoredSet, less: bool, acknowledged: &[String]) -> bool {
-        let now = set.made;
+    pub fn add(&mut self, mut backup: StoredBackup, less: bool, acknowledged: &[String]) -> bool {
+        let now = backup.made;
         if !less {
-            self.sets.push(set);
+            self.backups.push(backup);
             return true;
         }
         let key: Key = (SuspicionKind::Shrunk, Some("shop".to_owned()));
-        set.entry.suspicions.insert(key);
-        set.entry.state = SetState::Suspicious;
-        let id = set.entry.id.clone();
-        self.sets.push(set);
+        backup.entry.suspicions.insert(key);
+        backup.entry.state = BackupState::Suspicious;
+        let id = backup.entry.id.clone();
+        self.backups.push(backup);
         let catalog = self.catalog(acknowledged, now);
-        let state = catalog.sets().iter().find(|set| set.id == id).map(|set| set.state);
-        state == Some(SetState::Verified)
+        let state = catalog.backups().iter().find(|backup| backup.id == id).map(|backup| backup.state);
+        state == Some(BackupState::Verified)
     }
 
-    /// The set of a Job, if it left one that is not damaged.
-    pub fn of_job(&self, uid: &str) -> Option<&StoredSet> {
-        self.sets.iter().rfind(|set| set.job_uid == uid && set.entry.state != SetState::Failed)
+    /// The set of a Job, if it left one that is not corrupted.
+    pub fn of_job(&self, uid: &str) -> Option<&StoredBackup> {
+        self.backups.iter().rfind(|backup| backup.job_uid == uid && backup.entry.state != BackupState::Failed)
     }
 
-    pub fn newest_verified(&self) -> Option<&StoredSet> {
-        let verified = self.sets.iter().filter(|set| set.entry.state == SetState::Verified);
-        verified.max_by_key(|set| (set.entry.snapshot_time, &set.entry.id))
+    pub fn newest_verified(&self) -> Option<&StoredBackup> {
+        let verified = self.backups.iter().filter(|backup| backup.entry.state == BackupState::Verified);
+        verified.max_by_key(|backup| (backup.entry.snapshot_time, &backup.entry.id))
     }
 
-    /// How many verified sets hold each database.
+    /// How many verified backups hold each database.
     fn holding(&self) -> BTreeMap<String, u32> {
         let mut holding = BTreeMap::new();
-        for set in self.sets.iter().filter(|set| set.entry.state == SetState::Verified) {
-            for database in &set.entry.databases {
+        for backup in self.backups.iter().filter(|backup| backup.entry.state == BackupState::Verified) {
+            for database in &backup.entry.databases {
                 *holding.entry(database.clone()).or_default() += 1;
             }
         }
@@ -124,23 +126,23 @@ impl Store {
         self.settle(order.acknowledged, now);
         let catalog = self.catalog(order.acknowledged, now);
         let plan = retention::plan(&catalog, order.rules, order.zone, Some(order.just_made));
-        let newest = self.newest_verified().map(|set| set.entry.id.clone());
+        let newest = self.newest_verified().map(|backup| backup.entry.id.clone());
         let before = self.holding();
         for deleted in &plan.delete {
-            let place = self.sets.iter().position(|set| set.entry.id == deleted.id);
-            let set = self.sets.remove(place.expect("a plan should only name what is there"));
-            self.removed.insert(set.job.clone(), set);
+            let place = self.backups.iter().position(|backup| backup.entry.id == deleted.id);
+            let backup = self.backups.remove(place.expect("a plan should only name what is there"));
+            self.removed.insert(backup.job.clone(), backup);
         }
         assert_eq!(
-            self.newest_verified().map(|set| set.entry.id.clone()),
+            self.newest_verified().map(|backup| backup.entry.id.clone()),
             newest,
-            "the newest verified copy is never removed: {plan:?}"
+            "the newest verified backup is never removed: {plan:?}"
         );
         let after = self.holding();
         for (database, had) in before {
             let floor = had.min(order.rules.minimum_verified.max(1));
             let has = after.get(&database).copied().unwrap_or_default();
-            assert!(has >= floor, "{database} has {has} verified copies of {had}, not {floor}: {plan:?}");
+            assert!(has >= floor, "{database} has {has} verified backups of {had}, not {floor}: {plan:?}");
         }
         let reason = if order.rules.is_empty() { Reason::NoRules } else { Reason::Pruned };
         let removed = u32::try_from(plan.delete.len()).expect("a plan should be short");
@@ -176,17 +178,17 @@ impl Store {
         let newest = self.records.iter().rev().take(RECENT_RUNS + 1);
         newest
             .filter_map(|(_, record)| record.clone())
-            .filter(|record| record.id != job)
+            .filter(|record| record.job != job)
             .take(RECENT_RUNS)
             .collect()
     }
 
-    /// Which sets a scrub reads.
+    /// Which backups a scrub reads.
     pub fn choose(&self, share: u8) -> Vec<String> {
-        let scrubbable = self.sets.iter().map(|set| Scrubbable {
-            id: set.entry.id.clone(),
-            size_bytes: set.entry.size_bytes,
-            checked: at(set.checked),
+        let scrubbable = self.backups.iter().map(|backup| Scrubbable {
+            id: backup.entry.id.clone(),
+            size_bytes: backup.entry.size_bytes,
+            checked: at(backup.checked),
         });
         let mut queue = Queue::new(scrubbable.collect(), share);
         let mut chosen = Vec::new();
@@ -197,28 +199,28 @@ impl Store {
         chosen
     }
 
-    /// Reads a set again and writes down how it is; says whether it is damaged.
+    /// Reads a backup again and writes down how it is; says whether it is corrupted.
     pub fn check(&mut self, id: &str, now: i64) -> bool {
-        let Some(set) = self.sets.iter_mut().find(|set| set.entry.id == id) else { return false };
-        set.checked = now;
-        if set.rotten {
-            set.entry.state = SetState::Failed;
+        let Some(backup) = self.backups.iter_mut().find(|backup| backup.entry.id == id) else { return false };
+        backup.checked = now;
+        if backup.rotten {
+            backup.entry.state = BackupState::Failed;
         }
-        set.rotten
+        backup.rotten
     }
 
     /// The set that a Job left, if it is there or was.
-    pub fn ever_of_job(&self, job: &str) -> Option<&StoredSet> {
-        self.sets.iter().find(|set| set.job == job).or_else(|| self.removed.get(job))
+    pub fn ever_of_job(&self, job: &str) -> Option<&StoredBackup> {
+        self.backups.iter().find(|backup| backup.job == job).or_else(|| self.removed.get(job))
     }
 
-    /// Whether a set that is there or was is not what was written.
+    /// Whether a backup that is there or was is not what was written.
     pub fn is_rotten(&self, id: &str) -> bool {
-        self.sets.iter().chain(self.removed.values()).any(|set| set.entry.id == id && set.rotten)
+        self.backups.iter().chain(self.removed.values()).any(|backup| backup.entry.id == id && backup.rotten)
     }
 
     pub fn has(&self, id: &str) -> bool {
-        self.sets.iter().any(|set| set.entry.id == id)
+        self.backups.iter().any(|backup| backup.entry.id == id)
     }
 
     /// A name that nothing has.

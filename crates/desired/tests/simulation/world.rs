@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use domain::{catalog::SetState, name::Operation, reason::Reason};
+use domain::{catalog::BackupState, name::Operation, reason::Reason};
 use pgbackup_desired::{JobState, Problem, ValidPolicy};
 use serde_json::json;
 
@@ -57,7 +57,7 @@ pub enum Happening {
     ByHand,
     /// A person corrects the spec.
     Correct,
-    /// A person settles a suspicious copy.
+    /// A person settles a suspicious backup.
     Acknowledge(String),
     /// No more troubles.
     Quiet,
@@ -261,7 +261,7 @@ impl World {
             }
             Happening::ByHand => self.quiet.is_none() && self.by_hand(),
             Happening::Correct => self.correct(),
-            Happening::Acknowledge(set) => self.acknowledge(&set),
+            Happening::Acknowledge(backup) => self.acknowledge(&backup),
             Happening::Quiet => self.calm_down(),
         }
     }
@@ -473,19 +473,20 @@ impl World {
         };
         let (removed, job) = (self.store.removed.len(), &mut self.jobs[place]);
         let code = fate::end(&mut self.random, &mut self.store, job, &setting, self.now);
-        self.counts.add("copies that were removed", self.store.removed.len() - removed);
+        self.counts.add("backups that were removed", self.store.removed.len() - removed);
         let pod = job.pods.last_mut().expect("a pod that ends should be there");
         pod.known |= self.operator.up;
-        let suspicious = pod.report.as_ref().and_then(|report| report.set.as_ref());
-        let suspicious =
-            suspicious.filter(|set| set.verification == domain::report::Verdict::Suspicious).cloned();
+        let suspicious = pod.report.as_ref().and_then(|report| report.backup.as_ref());
+        let suspicious = suspicious
+            .filter(|backup| backup.verification == domain::report::Verification::Suspicious)
+            .cloned();
         let name = job.name.clone();
         self.note(|| format!("  {name} ended with code {code}"));
-        if let Some(set) = suspicious {
-            self.counts.add("suspicious copies", 1);
+        if let Some(backup) = suspicious {
+            self.counts.add("suspicious backups", 1);
             if self.random.percent(60) {
                 let later = self.random.between(MINUTE, 3 * self.kind.period);
-                self.then(later, Happening::Acknowledge(set.id));
+                self.then(later, Happening::Acknowledge(backup.id));
             }
         }
         code
@@ -636,19 +637,19 @@ impl World {
         }
     }
 
-    /// Bytes rot in the store, mostly those of the newest copy.
+    /// Bytes rot in the store, mostly those of the newest backup.
     fn rot(&mut self) {
-        let newest = self.store.newest_verified().map(|set| set.entry.id.clone());
-        let count = i64::try_from(self.store.sets.len()).unwrap_or_default();
+        let newest = self.store.newest_verified().map(|backup| backup.entry.id.clone());
+        let count = i64::try_from(self.store.backups.len()).unwrap_or_default();
         if count == 0 {
             return;
         }
-        self.counts.add("copies that rotted", 1);
+        self.counts.add("backups that rotted", 1);
         let any = usize::try_from(self.random.between(0, count)).unwrap_or_default();
         let which = if self.random.percent(60) { newest } else { None };
-        let which = which.unwrap_or_else(|| self.store.sets[any].entry.id.clone());
-        for set in self.store.sets.iter_mut().filter(|set| set.entry.id == which) {
-            set.rotten = true;
+        let which = which.unwrap_or_else(|| self.store.backups[any].entry.id.clone());
+        for backup in self.store.backups.iter_mut().filter(|backup| backup.entry.id == which) {
+            backup.rotten = true;
         }
     }
 
@@ -685,15 +686,16 @@ impl World {
         self.edited()
     }
 
-    fn acknowledge(&mut self, set: &str) -> bool {
-        self.counts.add("suspicious copies acknowledged", 1);
+    fn acknowledge(&mut self, backup: &str) -> bool {
+        self.counts.add("suspicious backups acknowledged", 1);
         let known = self.policy.metadata.annotations.as_ref().and_then(|all| all.get(meta::ACKNOWLEDGED));
-        let known = known.map(String::as_str).unwrap_or_default().split(',').filter(|set| !set.is_empty());
-        let mut sets: Vec<&str> = known.chain([set]).collect();
+        let known =
+            known.map(String::as_str).unwrap_or_default().split(',').filter(|backup| !backup.is_empty());
+        let mut backups: Vec<&str> = known.chain([backup]).collect();
         // More than the annotation settles at once would be forgotten.
-        sets.drain(..sets.len().saturating_sub(5));
-        let sets = sets.join(",");
-        self.annotate(meta::ACKNOWLEDGED, sets);
+        backups.drain(..backups.len().saturating_sub(5));
+        let backups = backups.join(",");
+        self.annotate(meta::ACKNOWLEDGED, backups);
         true
     }
 
@@ -708,8 +710,9 @@ impl World {
         }
         self.less_since = None;
         // What nobody has found yet is mended before anybody does.
-        for set in self.store.sets.iter_mut().filter(|set| set.entry.state != SetState::Failed) {
-            set.rotten = false;
+        for backup in self.store.backups.iter_mut().filter(|backup| backup.entry.state != BackupState::Failed)
+        {
+            backup.rotten = false;
         }
         let stuck: Vec<String> =
             self.jobs.iter().filter(|job| job.is_active()).map(|job| job.uid.clone()).collect();

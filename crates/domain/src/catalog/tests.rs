@@ -117,10 +117,10 @@ fn a_long_list_of_tables_goes_into_a_file_of_its_own_and_comes_back() {
     assert_eq!(file, "shop.tables.json");
     assert_eq!(long.artifacts.len(), whole.artifacts.len() + 1);
     assert_eq!(long.artifacts.last().map(|list| &list.sha256), Some(&crate::hash::sha256(text)));
-    let mut damaged = Manifest::parse(&long.to_json()).expect("a manifest");
-    damaged.put_tables_back(file, &text.replace("\"rows\":1", "\"rows\":2"));
-    assert_eq!(damaged, long);
-    let mut back = damaged;
+    let mut corrupted = Manifest::parse(&long.to_json()).expect("a manifest");
+    corrupted.put_tables_back(file, &text.replace("\"rows\":1", "\"rows\":2"));
+    assert_eq!(corrupted, long);
+    let mut back = corrupted;
     back.put_tables_back(file, text);
     assert_eq!(back.artifacts[..3], whole.artifacts);
     assert!(manifest().move_tables_out().is_empty());
@@ -137,8 +137,8 @@ fn a_manifest_comes_back_to_the_last_bit_of_its_numbers() {
     }
 }
 
-fn set(id: &str, at: &str, owner: &str, state: SetState) -> CatalogSet {
-    CatalogSet {
+fn backup(id: &str, at: &str, owner: &str, state: BackupState) -> CatalogBackup {
+    CatalogBackup {
         id: id.into(),
         policy_uid: owner.into(),
         snapshot_time: time(at),
@@ -150,14 +150,14 @@ fn set(id: &str, at: &str, owner: &str, state: SetState) -> CatalogSet {
 }
 
 #[test]
-fn a_set_is_what_its_manifest_says() {
+fn a_backup_is_what_its_manifest_says() {
     assert_eq!(
-        CatalogSet::new(&manifest(), &[], false),
-        CatalogSet {
+        CatalogBackup::new(&manifest(), &[], false),
+        CatalogBackup {
             id: "20260501T020003Z-1a2b3c".into(),
             policy_uid: "uid-1".into(),
             snapshot_time: time("2026-05-01T02:00:03Z"),
-            state: SetState::Verified,
+            state: BackupState::Verified,
             databases: ["billing".to_owned(), "shop".to_owned()].into(),
             size_bytes: 2010,
             suspicions: BTreeSet::new(),
@@ -168,38 +168,38 @@ fn a_set_is_what_its_manifest_says() {
 #[test]
 fn the_newest_check_decides() {
     use CheckResult::{Failed, Verified};
-    let state = |later: &[Check]| CatalogSet::new(&manifest(), later, false).state;
+    let state = |later: &[Check]| CatalogBackup::new(&manifest(), later, false).state;
     let (june, july) = ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z");
-    assert_eq!(state(&[check(june, Failed)]), SetState::Failed);
-    assert_eq!(state(&[check(june, Failed), check(july, Verified)]), SetState::Verified);
-    assert_eq!(state(&[check(july, Verified), check(june, Failed)]), SetState::Verified);
-    assert_eq!(state(&[check(july, Failed), check(june, Verified)]), SetState::Failed);
+    assert_eq!(state(&[check(june, Failed)]), BackupState::Failed);
+    assert_eq!(state(&[check(june, Failed), check(july, Verified)]), BackupState::Verified);
+    assert_eq!(state(&[check(july, Verified), check(june, Failed)]), BackupState::Verified);
+    assert_eq!(state(&[check(july, Failed), check(june, Verified)]), BackupState::Failed);
     // A check older than the manifest's own says nothing.
-    assert_eq!(state(&[check("2026-04-01T00:00:00Z", Failed)]), SetState::Verified);
+    assert_eq!(state(&[check("2026-04-01T00:00:00Z", Failed)]), BackupState::Verified);
     // Two at one moment: rather too careful.
-    assert_eq!(state(&[check(june, Failed), check(june, Verified)]), SetState::Failed);
-    assert_eq!(state(&[check(june, Verified), check(june, Failed)]), SetState::Failed);
+    assert_eq!(state(&[check(june, Failed), check(june, Verified)]), BackupState::Failed);
+    assert_eq!(state(&[check(june, Verified), check(june, Failed)]), BackupState::Failed);
 }
 
 #[test]
-fn figures_and_the_newest_verified_set_leave_other_policies_out() {
+fn figures_and_the_newest_verified_backup_leave_other_policies_out() {
     let catalog = Catalog::new(
         "uid-1",
         vec![
-            set("b", "2026-05-02T00:00:00Z", "uid-1", SetState::Verified),
-            set("e", "2026-05-05T00:00:00Z", "uid-2", SetState::Verified),
-            set("a", "2026-05-01T00:00:00Z", "uid-2", SetState::Verified),
-            set("d", "2026-05-04T00:00:00Z", "uid-1", SetState::Failed),
-            set("c", "2026-05-02T00:00:00Z", "uid-1", SetState::Verified),
+            backup("b", "2026-05-02T00:00:00Z", "uid-1", BackupState::Verified),
+            backup("e", "2026-05-05T00:00:00Z", "uid-2", BackupState::Verified),
+            backup("a", "2026-05-01T00:00:00Z", "uid-2", BackupState::Verified),
+            backup("d", "2026-05-04T00:00:00Z", "uid-1", BackupState::Failed),
+            backup("c", "2026-05-02T00:00:00Z", "uid-1", BackupState::Verified),
         ],
     );
-    let ids: Vec<&str> = catalog.sets().iter().map(|set| set.id.as_str()).collect();
+    let ids: Vec<&str> = catalog.backups().iter().map(|backup| backup.id.as_str()).collect();
     assert_eq!(ids, ["e", "d", "c", "b", "a"], "newest first, and by name where times are equal");
-    assert_eq!(catalog.verified().next().map(|set| set.id.as_str()), Some("c"));
+    assert_eq!(catalog.verified().next().map(|backup| backup.id.as_str()), Some("c"));
     assert_eq!(
         catalog.retained(),
         Retained {
-            sets: 3,
+            backups: 3,
             verified: 2,
             suspicious: 0,
             bytes: 300,
@@ -211,12 +211,12 @@ fn figures_and_the_newest_verified_set_leave_other_policies_out() {
 
 #[test]
 fn sizes_beyond_any_disk_are_counted_to_the_greatest_number() {
-    let mut damaged = manifest();
-    damaged.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
-    let set = CatalogSet::new(&damaged, &[], false);
-    assert_eq!(set.size_bytes, u64::MAX);
-    let other = CatalogSet { id: "other".into(), ..set.clone() };
-    assert_eq!(Catalog::new("uid-1", vec![set, other]).retained().bytes, u64::MAX);
+    let mut corrupted = manifest();
+    corrupted.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
+    let backup = CatalogBackup::new(&corrupted, &[], false);
+    assert_eq!(backup.size_bytes, u64::MAX);
+    let other = CatalogBackup { id: "other".into(), ..backup.clone() };
+    assert_eq!(Catalog::new("uid-1", vec![backup, other]).retained().bytes, u64::MAX);
 }
 
 #[test]
@@ -225,19 +225,19 @@ fn an_empty_store_has_nothing() {
     assert_eq!(catalog.verified().next(), None);
     assert_eq!(
         catalog.retained(),
-        Retained { sets: 0, verified: 0, suspicious: 0, bytes: 0, oldest: None, newest: None }
+        Retained { backups: 0, verified: 0, suspicious: 0, bytes: 0, oldest: None, newest: None }
     );
 }
 
-fn suspicious(id: &str, day: u8, kind: SuspicionKind, database: Option<&str>) -> CatalogSet {
+fn suspicious(id: &str, day: u8, kind: SuspicionKind, database: Option<&str>) -> CatalogBackup {
     let key = (kind, database.map(str::to_owned));
     let at = format!("2026-05-{day:02}T00:00:00Z");
-    CatalogSet { suspicions: [key].into(), ..set(id, &at, "uid-1", SetState::Suspicious) }
+    CatalogBackup { suspicions: [key].into(), ..backup(id, &at, "uid-1", BackupState::Suspicious) }
 }
 
-/// The sets that are verified, oldest first.
-fn verified_of(sets: &[CatalogSet]) -> Vec<String> {
-    Catalog::new("uid-1", sets.to_vec()).verified().rev().map(|set| set.id.clone()).collect()
+/// The backups that are verified, oldest first.
+fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
+    Catalog::new("uid-1", backups.to_vec()).verified().rev().map(|backup| backup.id.clone()).collect()
 }
 
 #[test]
@@ -250,9 +250,9 @@ fn four_alike_in_a_row_are_how_things_are() {
     assert_eq!(verified_of(&row(4, Shrunk)), ["1", "2", "3", "4"]);
     assert_eq!(verified_of(&row(5, Emptied)), ["1", "2", "3", "4", "5"]);
     assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).settled().len(), 4);
-    // Further back the verified copies that stood between them may be gone.
+    // Further back the verified backups that stood between them may be gone.
     let mut older = row(4, Shrunk);
-    older.push(set("now", "2026-05-06T00:00:00Z", "uid-1", SetState::Verified));
+    older.push(backup("now", "2026-05-06T00:00:00Z", "uid-1", BackupState::Verified));
     assert_eq!(verified_of(&older), ["now"]);
 
     // One that says something else, one that is as before, and one of another database break the row.
@@ -260,19 +260,19 @@ fn four_alike_in_a_row_are_how_things_are() {
     other[2] = suspicious("3", 3, Emptied, Some("shop"));
     assert_eq!(verified_of(&other), Vec::<String>::new());
     let mut other = row(4, Shrunk);
-    other[2] = set("3", "2026-05-03T00:00:00Z", "uid-1", SetState::Verified);
+    other[2] = backup("3", "2026-05-03T00:00:00Z", "uid-1", BackupState::Verified);
     assert_eq!(verified_of(&other), ["3"]);
     let mut other = row(4, Shrunk);
     other[2] = suspicious("3", 3, Shrunk, Some("billing"));
     assert_eq!(verified_of(&other), Vec::<String>::new());
-    // A copy whose check failed says nothing, for or against.
+    // A backup whose check failed says nothing, for or against.
     let mut with_failed = row(4, Shrunk);
-    with_failed.push(set("bad", "2026-05-02T12:00:00Z", "uid-1", SetState::Failed));
+    with_failed.push(backup("bad", "2026-05-02T12:00:00Z", "uid-1", BackupState::Failed));
     assert_eq!(verified_of(&with_failed), ["1", "2", "3", "4"]);
 }
 
 #[test]
-fn a_set_that_cannot_be_read_may_be_one_that_breaks_the_row() {
+fn a_backup_that_cannot_be_read_may_be_one_that_breaks_the_row() {
     let row: Vec<_> = (1..=4)
         .map(|day| {
             suspicious(&format!("2026050{day}T000000Z-1a2b3c"), day, SuspicionKind::Shrunk, Some("shop"))
@@ -280,7 +280,7 @@ fn a_set_that_cannot_be_read_may_be_one_that_breaks_the_row() {
         .collect();
     let settled = |unreadable: &[&str]| {
         let unreadable = unreadable.iter().map(|id| (*id).to_owned()).collect();
-        Catalog::beside("uid-1", row.clone(), unreadable).settled().len()
+        Catalog::with_unreadable("uid-1", row.clone(), unreadable).settled().len()
     };
     assert_eq!(settled(&[]), 4);
     assert_eq!(settled(&["20260430T235959Z-1a2b3c"]), 4, "it is older than all of them");
@@ -288,7 +288,7 @@ fn a_set_that_cannot_be_read_may_be_one_that_breaks_the_row() {
         assert_eq!(settled(&["20260401T000000Z-1a2b3c", between]), 0, "{between}");
     }
     // So does one of a policy that is adopted later.
-    let adopting = Catalog::beside("uid-2", row.clone(), vec!["20260503T120000Z-1a2b3c".into()]);
+    let adopting = Catalog::with_unreadable("uid-2", row.clone(), vec!["20260503T120000Z-1a2b3c".into()]);
     assert_eq!(adopting.adopting(["uid-1".to_owned()]).settled().len(), 0);
 }
 
@@ -304,44 +304,44 @@ fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
 #[test]
 fn a_database_that_is_not_wanted_any_more_is_not_missed() {
     let missing = |database: &str| suspicious("1", 1, SuspicionKind::DatabaseMissing, Some(database));
-    let state = |mut set: CatalogSet| {
-        set.miss_only(|database| database != "legacy");
-        set.state
+    let state = |mut backup: CatalogBackup| {
+        backup.miss_only(|database| database != "legacy");
+        backup.state
     };
-    assert_eq!(state(missing("legacy")), SetState::Verified);
-    assert_eq!(state(missing("shop")), SetState::Suspicious);
-    assert_eq!(state(suspicious("1", 1, SuspicionKind::Shrunk, Some("legacy"))), SetState::Suspicious);
+    assert_eq!(state(missing("legacy")), BackupState::Verified);
+    assert_eq!(state(missing("shop")), BackupState::Suspicious);
+    assert_eq!(state(suspicious("1", 1, SuspicionKind::Shrunk, Some("legacy"))), BackupState::Suspicious);
     let mut both = missing("legacy");
     both.suspicions.extend(missing("shop").suspicions);
-    assert_eq!(state(both), SetState::Suspicious);
+    assert_eq!(state(both), BackupState::Suspicious);
 }
 
 #[test]
 fn what_is_suspicious_counts_when_a_person_says_so() {
     let suspicion = Suspicion { kind: SuspicionKind::ServerChanged, database: None, message: "is".into() };
     let manifest = Manifest { suspicions: vec![suspicion], ..manifest() };
-    assert_eq!(CatalogSet::new(&manifest, &[], false).state, SetState::Suspicious);
-    assert_eq!(CatalogSet::new(&manifest, &[], true).state, SetState::Verified);
+    assert_eq!(CatalogBackup::new(&manifest, &[], false).state, BackupState::Suspicious);
+    assert_eq!(CatalogBackup::new(&manifest, &[], true).state, BackupState::Verified);
     let failed = [check("2026-06-01T00:00:00Z", CheckResult::Failed)];
-    assert_eq!(CatalogSet::new(&manifest, &failed, true).state, SetState::Failed, "bytes are bytes");
+    assert_eq!(CatalogBackup::new(&manifest, &failed, true).state, BackupState::Failed, "bytes are bytes");
 }
 
 proptest! {
     #[test]
     fn the_order_of_a_listing_does_not_matter(
-        sets in prop::collection::vec((0_i64..5, any::<bool>()), 0..20)
-            .prop_map(|sets| sets.into_iter().enumerate().map(|(n, (second, failed))| CatalogSet {
-                id: format!("set-{n}"),
+        backups in prop::collection::vec((0_i64..5, any::<bool>()), 0..20)
+            .prop_map(|backups| backups.into_iter().enumerate().map(|(n, (second, failed))| CatalogBackup {
+                id: format!("backup-{n}"),
                 policy_uid: "uid-1".into(),
                 snapshot_time: Timestamp::from_second(second).unwrap(),
-                state: if failed { SetState::Failed } else { SetState::Verified },
+                state: if failed { BackupState::Failed } else { BackupState::Verified },
                 databases: BTreeSet::new(),
                 size_bytes: 1,
                 suspicions: BTreeSet::new(),
             }).collect::<Vec<_>>())
-            .prop_flat_map(|sets| (Just(sets.clone()), Just(sets).prop_shuffle())),
+            .prop_flat_map(|backups| (Just(backups.clone()), Just(backups).prop_shuffle())),
     ) {
-        let (listed, shuffled) = sets;
+        let (listed, shuffled) = backups;
         prop_assert_eq!(Catalog::new("uid-1", listed), Catalog::new("uid-1", shuffled));
     }
 }

@@ -6,10 +6,10 @@ use jiff::{Timestamp, Zoned};
 
 use super::{KeepReason, rules::Count};
 
-/// What a rule keeps one set of. Buckets are those of the policy's time zone.
+/// What a rule keeps one backup of. Buckets are those of the policy's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {
-    /// A bucket of its own for each set.
+    /// A bucket of its own for each backup.
     Last,
     /// An hour by the clock; the one that is repeated when the clocks go back is one, as in restic.
     Hourly,
@@ -32,7 +32,7 @@ impl Bucket {
         [Self::Last, Self::Hourly, Self::Daily, Self::Weekly, Self::Monthly, Self::Yearly];
 
     /// The word of its rule.
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Last => "last",
             Self::Hourly => "hourly",
@@ -74,7 +74,7 @@ impl Bucket {
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
@@ -84,7 +84,7 @@ enum Reach {
     All,
     /// Over so many more buckets.
     Buckets(u32),
-    /// To sets younger than this.
+    /// To backups younger than this.
     Since(Timestamp),
 }
 
@@ -112,7 +112,7 @@ impl Window {
         Self { bucket, reach: Reach::Since(since), filled: None }
     }
 
-    /// Takes the next older set, by the time of its snapshot, and says whether the rule keeps it.
+    /// Takes the next older backup, by the time of its snapshot, and says whether the rule keeps it.
     pub(super) fn take(&mut self, at: &Zoned, is_oldest: bool) -> Option<KeepReason> {
         let reached = match self.reach {
             Reach::All => true,

@@ -10,17 +10,17 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
 use super::bucket::{Bucket, Window};
 
-/// Which sets are kept. A set stays if any rule keeps it. A rule of 0, or within no time, is no rule, as in restic.
+/// Which backups are kept. A set stays if any rule keeps it. A rule of 0, or within no time, is no rule, as in restic.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// `keepLast`, `keepHourly` and so on: the newest set of each of so many buckets that have one.
+    /// `keepLast`, `keepHourly` and so on: the newest backup of each of so many buckets that have one.
     pub keep: BTreeMap<Bucket, Count>,
-    /// `keepWithin` (as [`Bucket::Last`]), `keepWithinHourly` and so on: the newest set of each bucket, of those that
-    /// are younger than this, counted back from the newest verified set.
+    /// `keepWithin` (as [`Bucket::Last`]), `keepWithinHourly` and so on: the newest backup of each bucket, of those that
+    /// are younger than this, counted back from the newest verified backup.
     pub keep_within: BTreeMap<Bucket, Within>,
-    /// The newest n sets of each database that was ever stored stay whatever the rules say; 0 counts as 1.
+    /// The newest n backups of each database that was ever stored stay whatever the rules say; 0 counts as 1.
     pub minimum_verified: u32,
-    /// Databases that are gone for good: no floor holds their copies.
+    /// Databases that are gone for good: no floor holds their backups.
     pub retired: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ impl Rules {
             && self.keep_within.values().all(|within| within.is_none())
     }
 
-    /// The rules at work, `newest` being the time of the newest verified set.
+    /// The rules at work, `newest` being the time of the newest verified backup.
     pub(super) fn windows(&self, newest: Timestamp, zone: &TimeZone) -> Vec<Window> {
         let counting = self.keep.iter().filter_map(|(bucket, count)| Window::counting(*bucket, *count));
         let within = self.keep_within.iter().filter(|(_, within)| !within.is_none());

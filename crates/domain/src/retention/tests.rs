@@ -6,14 +6,14 @@ use crate::schedule::{Schedule, time_zone};
 
 const OWNER: &str = "uid-1";
 
-/// Rules that count, over a floor of one set of each database.
+/// Rules that count, over a floor of one backup of each database.
 fn keep(counts: &[(Bucket, u32)]) -> Rules {
     let keep = counts.iter().map(|(bucket, count)| (*bucket, Count::Newest(*count))).collect();
     Rules { keep, minimum_verified: 1, ..Rules::default() }
 }
 
-fn set(id: &str, at: Timestamp, state: SetState, databases: &[&str]) -> CatalogSet {
-    CatalogSet {
+fn backup(id: &str, at: Timestamp, state: BackupState, databases: &[&str]) -> CatalogBackup {
+    CatalogBackup {
         id: id.into(),
         policy_uid: OWNER.into(),
         snapshot_time: at,
@@ -25,15 +25,15 @@ fn set(id: &str, at: Timestamp, state: SetState, databases: &[&str]) -> CatalogS
 }
 
 /// Sets of one database, named by their times.
-fn verified(times: &[&str]) -> Vec<CatalogSet> {
-    times.iter().map(|at| set(at, at.parse().unwrap(), SetState::Verified, &["shop"])).collect()
+fn verified(times: &[&str]) -> Vec<CatalogBackup> {
+    times.iter().map(|at| backup(at, at.parse().unwrap(), BackupState::Verified, &["shop"])).collect()
 }
 
 #[test]
-fn suspicious_sets_wait_and_count_for_nothing() {
-    let mut sets = verified(&["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"]);
+fn suspicious_backup_wait_and_count_for_nothing() {
+    let mut backups = verified(&["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"]);
     for (n, day) in ["2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z"].iter().enumerate() {
-        sets.push(set(&format!("odd-{n}"), day.parse().unwrap(), SetState::Suspicious, &["shop"]));
+        backups.push(backup(&format!("odd-{n}"), day.parse().unwrap(), BackupState::Suspicious, &["shop"]));
     }
     let expected = [
         "odd-1: suspicious",
@@ -42,23 +42,26 @@ fn suspicious_sets_wait_and_count_for_nothing() {
         "2026-05-02T00:00:00Z: last",
         "-2026-05-01T00:00:00Z: expired",
     ];
-    assert_eq!(shown(&sets, &keep(&[(Bucket::Last, 2)]), "Etc/UTC"), expected);
+    assert_eq!(shown(&backups, &keep(&[(Bucket::Last, 2)]), "Etc/UTC"), expected);
     // Nor does a window end where one of them is.
     let within = Rules {
         keep_within: [(Bucket::Last, "1d1h".parse().unwrap())].into(),
         minimum_verified: 1,
         ..Rules::default()
     };
-    let kept = plan(&Catalog::new(OWNER, sets), &within, &time_zone("Etc/UTC").unwrap(), None);
-    assert_eq!(kept.delete.iter().map(|set| set.id.as_str()).collect::<Vec<_>>(), ["2026-05-01T00:00:00Z"]);
+    let kept = plan(&Catalog::new(OWNER, backups), &within, &time_zone("Etc/UTC").unwrap(), None);
+    assert_eq!(
+        kept.delete.iter().map(|backup| backup.id.as_str()).collect::<Vec<_>>(),
+        ["2026-05-01T00:00:00Z"]
+    );
 }
 
 /// The plan as `reasons: id` lines, newest first, with `-` before what goes.
-fn shown(sets: &[CatalogSet], rules: &Rules, zone: &str) -> Vec<String> {
-    let catalog = Catalog::new(OWNER, sets.to_vec());
+fn shown(backups: &[CatalogBackup], rules: &Rules, zone: &str) -> Vec<String> {
+    let catalog = Catalog::new(OWNER, backups.to_vec());
     let plan = plan(&catalog, rules, &time_zone(zone).unwrap(), None);
     let mut lines: Vec<(usize, String)> = Vec::new();
-    let at = |id: &str| catalog.sets().iter().position(|set| set.id == id).unwrap();
+    let at = |id: &str| catalog.backups().iter().position(|backup| backup.id == id).unwrap();
     for kept in &plan.keep {
         let reasons: Vec<String> = kept.reasons.iter().map(ToString::to_string).collect();
         lines.push((at(&kept.id), format!("{}: {}", kept.id, reasons.join(", "))));
@@ -80,15 +83,15 @@ fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String
 
 #[test]
 fn without_rules_nothing_goes() {
-    let mut sets = verified(&["2026-05-02T00:00:00Z", "2020-05-01T00:00:00Z"]);
-    sets.push(set("bad", "2020-01-01T00:00:00Z".parse().unwrap(), SetState::Failed, &["shop"]));
+    let mut backups = verified(&["2026-05-02T00:00:00Z", "2020-05-01T00:00:00Z"]);
+    backups.push(backup("bad", "2020-01-01T00:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let expected = ["2026-05-02T00:00:00Z: no rules", "2020-05-01T00:00:00Z: no rules", "bad: no rules"];
-    assert_eq!(shown(&sets, &keep(&[]), "UTC"), expected);
+    assert_eq!(shown(&backups, &keep(&[]), "UTC"), expected);
     // A rule of zero is no rule, as in restic.
     let mut zero = keep(&[(Bucket::Last, 0), (Bucket::Daily, 0)]);
     zero.keep_within.insert(Bucket::Last, "0d".parse().unwrap());
     assert!(zero.is_empty());
-    assert_eq!(shown(&sets, &zero, "UTC"), expected);
+    assert_eq!(shown(&backups, &zero, "UTC"), expected);
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn daily_keeps_the_newest_of_each_day_that_has_one() {
         "2027-01-01T01:00:00Z",
         "2026-12-31T23:59:59Z",
         "2026-12-31T00:00:00Z",
-        // Weeks without copies cost nothing: windows are counted over what exists.
+        // Weeks without backups cost nothing: windows are counted over what exists.
         "2026-11-02T12:00:00Z",
         "2026-11-01T12:00:00Z",
         "2026-11-01T11:00:00Z",
@@ -200,11 +203,11 @@ fn yearly_keeps_the_newest_of_each_year() {
 
 #[test]
 fn a_count_of_all_fills_every_bucket() {
-    let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-03T01:00:00Z", "2020-05-01T02:00:00Z"]);
+    let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-03T01:00:00Z", "2020-05-01T02:00:00Z"]);
     let mut rules = keep(&[]);
     rules.keep.insert(Bucket::Daily, Count::All);
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "2026-05-03T02:00:00Z: newest verified, minimum verified, daily",
             "-2026-05-03T01:00:00Z: expired",
@@ -215,7 +218,7 @@ fn a_count_of_all_fills_every_bucket() {
 
 #[test]
 fn a_rule_of_time_counts_from_the_newest_verified_set() {
-    let mut sets = verified(&[
+    let mut backups = verified(&[
         "2026-05-08T02:00:00Z",
         "2026-05-07T14:00:00Z",
         "2026-05-07T02:00:00Z",
@@ -224,12 +227,12 @@ fn a_rule_of_time_counts_from_the_newest_verified_set() {
         "2026-04-08T02:00:01Z",
     ]);
     // Newer, but not verified: it moves no window.
-    sets.push(set("bad", "2026-06-01T02:00:00Z".parse().unwrap(), SetState::Failed, &["shop"]));
+    backups.push(backup("bad", "2026-06-01T02:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let within = |rules: &[(Bucket, &str)]| Rules {
         keep_within: rules.iter().map(|(bucket, text)| (*bucket, text.parse().unwrap())).collect(),
         ..keep(&[])
     };
-    let shown_of = |rules: &[(Bucket, &str)]| shown(&sets, &within(rules), "UTC")[1..].to_vec();
+    let shown_of = |rules: &[(Bucket, &str)]| shown(&backups, &within(rules), "UTC")[1..].to_vec();
     assert_eq!(
         shown_of(&[(Bucket::Last, "2d")]),
         [
@@ -256,22 +259,22 @@ fn a_rule_of_time_counts_from_the_newest_verified_set() {
 }
 
 #[test]
-fn no_floor_holds_the_copies_of_a_retired_database() {
+fn no_floor_holds_the_backups_of_a_retired_database() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
-    let sets = [
-        set("new", at(5), SetState::Verified, &["shop"]),
-        set("mixed", at(4), SetState::Verified, &["shop", "legacy"]),
-        set("old", at(3), SetState::Verified, &["legacy"]),
-        set("bad", at(2), SetState::Failed, &["legacy2"]),
+    let backups = [
+        backup("new", at(5), BackupState::Verified, &["shop"]),
+        backup("mixed", at(4), BackupState::Verified, &["shop", "legacy"]),
+        backup("old", at(3), BackupState::Verified, &["legacy"]),
+        backup("bad", at(2), BackupState::Failed, &["legacy2"]),
     ];
     let rules = keep(&[(Bucket::Last, 1)]);
     assert_eq!(
-        shown(&sets, &rules, "UTC")[1..],
-        ["mixed: minimum verified", "-old: expired", "bad: only copy"]
+        shown(&backups, &rules, "UTC")[1..],
+        ["mixed: minimum verified", "-old: expired", "bad: only backup"]
     );
     let retired = Rules { retired: ["legacy".to_owned(), "legacy2".to_owned()].into(), ..rules };
     assert_eq!(
-        shown(&sets, &retired, "UTC"),
+        shown(&backups, &retired, "UTC"),
         [
             "new: newest verified, minimum verified, last",
             "-mixed: expired",
@@ -279,17 +282,17 @@ fn no_floor_holds_the_copies_of_a_retired_database() {
             "-bad: check failed"
         ]
     );
-    // The newest verified set stays even if everything in it is retired.
+    // The newest verified backup stays even if everything in it is retired.
     let all = Rules { retired: ["shop".to_owned()].into(), ..retired };
-    assert_eq!(shown(&sets[..1], &all, "UTC"), ["new: newest verified, minimum verified, last"]);
+    assert_eq!(shown(&backups[..1], &all, "UTC"), ["new: newest verified, minimum verified, last"]);
 }
 
 #[test]
-fn the_oldest_set_stands_in_for_buckets_that_are_not_there_yet() {
-    let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+fn the_oldest_backup_stands_in_for_buckets_that_are_not_there_yet() {
+    let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = keep(&[(Bucket::Last, 1), (Bucket::Monthly, 12)]);
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "2026-05-03T02:00:00Z: newest verified, minimum verified, last, monthly",
             "-2026-05-02T02:00:00Z: expired",
@@ -299,7 +302,7 @@ fn the_oldest_set_stands_in_for_buckets_that_are_not_there_yet() {
     // Once the window is full it does not.
     let full = keep(&[(Bucket::Last, 1), (Bucket::Monthly, 1)]);
     assert_eq!(
-        shown(&sets, &full, "UTC"),
+        shown(&backups, &full, "UTC"),
         [
             "2026-05-03T02:00:00Z: newest verified, minimum verified, last, monthly",
             "-2026-05-02T02:00:00Z: expired",
@@ -309,19 +312,19 @@ fn the_oldest_set_stands_in_for_buckets_that_are_not_there_yet() {
 }
 
 #[test]
-fn the_newest_sets_of_each_database_stay_whatever_the_rules_say() {
+fn the_newest_backup_of_each_database_stay_whatever_the_rules_say() {
     let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
-    let sets = [
-        set("day5", at(5), SetState::Verified, &["shop"]),
-        set("day4", at(4), SetState::Verified, &["shop"]),
-        set("day3", at(3), SetState::Verified, &["shop", "dropped"]),
-        set("day2", at(2), SetState::Verified, &["shop", "dropped"]),
-        set("day1", at(1), SetState::Verified, &["shop", "dropped"]),
-        set("day0", at(0), SetState::Verified, &["shop", "ancient"]),
+    let backups = [
+        backup("day5", at(5), BackupState::Verified, &["shop"]),
+        backup("day4", at(4), BackupState::Verified, &["shop"]),
+        backup("day3", at(3), BackupState::Verified, &["shop", "dropped"]),
+        backup("day2", at(2), BackupState::Verified, &["shop", "dropped"]),
+        backup("day1", at(1), BackupState::Verified, &["shop", "dropped"]),
+        backup("day0", at(0), BackupState::Verified, &["shop", "ancient"]),
     ];
     let rules = Rules { minimum_verified: 2, ..keep(&[(Bucket::Last, 1)]) };
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "day5: newest verified, minimum verified, last",
             "day4: minimum verified",
@@ -331,26 +334,26 @@ fn the_newest_sets_of_each_database_stay_whatever_the_rules_say() {
             "day0: minimum verified",
         ]
     );
-    // Validation forbids a minimum of 0; if it came here all the same, one copy of each database would stay.
+    // Validation forbids a minimum of 0; if it came here all the same, one backup of each database would stay.
     let none = Rules { minimum_verified: 0, ..rules.clone() };
     let kept = ["day5: newest verified, minimum verified, last", "-day4: expired"];
-    assert_eq!(shown(&sets[..2], &none, "UTC"), kept);
+    assert_eq!(shown(&backups[..2], &none, "UTC"), kept);
 }
 
 #[test]
-fn a_set_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_ones_are_good() {
+fn a_backup_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_ones_are_good() {
     let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
-    let sets = [
-        set("bad5", at(5), SetState::Failed, &["shop"]),
-        set("day4", at(4), SetState::Verified, &["shop"]),
-        set("bad3", at(3), SetState::Failed, &["shop"]),
-        set("day2", at(2), SetState::Verified, &["shop"]),
-        set("bad1", at(1), SetState::Failed, &["shop"]),
-        set("lost", at(0), SetState::Failed, &["shop", "gone"]),
+    let backups = [
+        backup("bad5", at(5), BackupState::Failed, &["shop"]),
+        backup("day4", at(4), BackupState::Verified, &["shop"]),
+        backup("bad3", at(3), BackupState::Failed, &["shop"]),
+        backup("day2", at(2), BackupState::Verified, &["shop"]),
+        backup("bad1", at(1), BackupState::Failed, &["shop"]),
+        backup("lost", at(0), BackupState::Failed, &["shop", "gone"]),
     ];
     let rules = Rules { minimum_verified: 2, ..keep(&[(Bucket::Last, 2)]) };
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "bad5: awaiting verified",
             "day4: newest verified, minimum verified, last",
@@ -358,45 +361,45 @@ fn a_set_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_ones_a
             "day2: minimum verified, last",
             "-bad1: check failed",
             // Broken, but no other set ever held that database.
-            "lost: only copy",
+            "lost: only backup",
         ]
     );
     let one = Rules { minimum_verified: 0, ..rules.clone() };
-    assert_eq!(shown(&sets, &one, "UTC")[0], "bad5: awaiting verified", "at least one newer good one");
+    assert_eq!(shown(&backups, &one, "UTC")[0], "bad5: awaiting verified", "at least one newer good one");
 }
 
 #[test]
 fn sets_of_another_policy_are_kept_and_counted_for_nothing() {
-    let mut sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
-    sets[0].policy_uid = "uid-2".into();
+    let mut backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+    backups[0].policy_uid = "uid-2".into();
     let rules = keep(&[(Bucket::Last, 1)]);
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "2026-05-03T02:00:00Z: foreign",
             "2026-05-02T02:00:00Z: newest verified, minimum verified, last",
             "-2026-05-01T02:00:00Z: expired",
         ]
     );
-    assert_eq!(shown(&sets, &keep(&[]), "UTC")[0], "2026-05-03T02:00:00Z: foreign");
+    assert_eq!(shown(&backups, &keep(&[]), "UTC")[0], "2026-05-03T02:00:00Z: foreign");
 }
 
 #[test]
 fn sets_of_one_moment_are_told_apart_by_their_names() {
     let at: Timestamp = "2026-05-01T02:00:00Z".parse().unwrap();
-    let sets = ["b", "c", "a"].map(|id| set(id, at, SetState::Verified, &["shop"]));
+    let backups = ["b", "c", "a"].map(|id| backup(id, at, BackupState::Verified, &["shop"]));
     let rules = keep(&[(Bucket::Daily, 1)]);
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         ["c: newest verified, minimum verified, daily", "-b: expired", "-a: expired"]
     );
 }
 
 #[test]
 fn counts_are_by_reason() {
-    let sets = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
+    let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = Rules { minimum_verified: 2, ..keep(&[(Bucket::Last, 2), (Bucket::Monthly, 2)]) };
-    let counts = plan(&Catalog::new(OWNER, sets), &rules, &TimeZone::UTC, None).counts();
+    let counts = plan(&Catalog::new(OWNER, backups), &rules, &TimeZone::UTC, None).counts();
     let expected: BTreeMap<String, u32> =
         [("newest verified", 1), ("minimum verified", 2), ("last", 2), ("monthly", 1), ("oldest monthly", 1)]
             .map(|(reason, count)| (reason.to_owned(), count))
@@ -404,19 +407,19 @@ fn counts_are_by_reason() {
     assert_eq!(counts, expected);
 }
 
-/// Or a copy that failed would turn into the only one when the next plan is made.
+/// Or a backup that failed would turn into the only one when the next plan is made.
 #[test]
-fn a_verified_copy_stays_where_a_failed_one_is_newer_even_without_a_floor() {
+fn a_verified_backup_stays_where_a_failed_one_is_newer_even_without_a_floor() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
-    let sets = [
-        set("new", at(4), SetState::Verified, &["a"]),
-        set("bad", at(3), SetState::Failed, &["b"]),
-        set("old", at(2), SetState::Verified, &["b"]),
-        set("older", at(1), SetState::Verified, &["a"]),
+    let backups = [
+        backup("new", at(4), BackupState::Verified, &["a"]),
+        backup("bad", at(3), BackupState::Failed, &["b"]),
+        backup("old", at(2), BackupState::Verified, &["b"]),
+        backup("older", at(1), BackupState::Verified, &["a"]),
     ];
     let rules = Rules { minimum_verified: 0, ..keep(&[(Bucket::Last, 1)]) };
     assert_eq!(
-        shown(&sets, &rules, "UTC"),
+        shown(&backups, &rules, "UTC"),
         [
             "new: newest verified, minimum verified, last",
             "-bad: check failed",
@@ -427,7 +430,7 @@ fn a_verified_copy_stays_where_a_failed_one_is_newer_even_without_a_floor() {
 }
 
 #[test]
-fn what_the_run_has_just_made_stays_even_when_older_sets_look_newer() {
+fn what_the_run_has_just_made_stays_even_when_older_backup_look_newer() {
     // The server's clock ran a year ahead for a while, and was set right.
     let times =
         ["2027-05-02T00:00:00Z", "2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z"];
@@ -450,7 +453,11 @@ fn a_snapshot_from_the_future_empties_no_window() {
     };
     let seen_at = |now: &str| {
         let catalog = Catalog::new(OWNER, verified(&times)).seen_at(now.parse().unwrap());
-        plan(&catalog, &rules, &TimeZone::UTC, None).delete.into_iter().map(|set| set.id).collect::<Vec<_>>()
+        plan(&catalog, &rules, &TimeZone::UTC, None)
+            .delete
+            .into_iter()
+            .map(|backup| backup.id)
+            .collect::<Vec<_>>()
     };
     assert_eq!(seen_at("2026-05-04T00:00:00Z"), [times[3]]);
     assert_eq!(seen_at("2027-05-01T12:00:00Z"), times[1..], "it is the newest by now");
@@ -505,20 +512,20 @@ fn the_rules_keep_what_restic_keeps() {
     assert_eq!(compared, 141);
 }
 
-fn any_sets() -> impl Strategy<Value = Vec<CatalogSet>> {
+fn any_backups() -> impl Strategy<Value = Vec<CatalogBackup>> {
     // Hours within three years, so that some are equal; a quarter failed; a few of another policy.
     let one = (0_i64..26_000, 0..4_u8, 0..20_u8, prop::sample::subsequence(vec!["a", "b", "c"], 0..=3));
-    prop::collection::vec(one, 0..60).prop_map(|sets| {
+    prop::collection::vec(one, 0..60).prop_map(|backups| {
         let start: Timestamp = "2025-12-01T00:00:00Z".parse().unwrap();
         let build = |(n, (hour, state, owner, databases)): (usize, (i64, u8, u8, Vec<&str>))| {
-            let state = if state == 0 { SetState::Failed } else { SetState::Verified };
-            let mut set = set(&format!("set-{n}"), start + hour.hours(), state, &databases);
+            let state = if state == 0 { BackupState::Failed } else { BackupState::Verified };
+            let mut backup = backup(&format!("backup-{n}"), start + hour.hours(), state, &databases);
             if owner == 0 {
-                set.policy_uid = "uid-2".into();
+                backup.policy_uid = "uid-2".into();
             }
-            set
+            backup
         };
-        sets.into_iter().enumerate().map(build).collect()
+        backups.into_iter().enumerate().map(build).collect()
     })
 }
 
@@ -560,29 +567,29 @@ fn deleted(plan: &PrunePlan) -> BTreeSet<&str> {
 fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestCaseError> {
     let gone = deleted(plan);
     let kept: BTreeSet<&str> = plan.keep.iter().map(|kept| kept.id.as_str()).collect();
-    let all: BTreeSet<&str> = catalog.sets().iter().map(|set| set.id.as_str()).collect();
+    let all: BTreeSet<&str> = catalog.backups().iter().map(|backup| backup.id.as_str()).collect();
     prop_assert!(gone.is_disjoint(&kept));
     prop_assert_eq!(&(&gone | &kept), &all);
     prop_assert_eq!(plan.keep.len() + plan.delete.len(), all.len());
     prop_assert!(plan.keep.iter().all(|kept| !kept.reasons.is_empty()));
     if let Some(newest) = catalog.verified().next() {
-        prop_assert!(kept.contains(newest.id.as_str()), "the newest verified set");
+        prop_assert!(kept.contains(newest.id.as_str()), "the newest verified backup");
     }
-    let databases: BTreeSet<&String> = catalog.verified().flat_map(|set| &set.databases).collect();
+    let databases: BTreeSet<&String> = catalog.verified().flat_map(|backup| &backup.databases).collect();
     let databases: Vec<&String> =
         databases.into_iter().filter(|name| !rules.retired.contains(*name)).collect();
     let minimum = usize::try_from(rules.minimum_verified.max(1)).unwrap();
     for database in databases {
-        for set in catalog.verified().filter(|set| set.databases.contains(database)).take(minimum) {
-            prop_assert!(kept.contains(set.id.as_str()), "{} holds {database}", set.id);
+        for backup in catalog.verified().filter(|backup| backup.databases.contains(database)).take(minimum) {
+            prop_assert!(kept.contains(backup.id.as_str()), "{} holds {database}", backup.id);
         }
     }
-    for set in catalog.sets().iter().filter(|set| gone.contains(set.id.as_str())) {
-        prop_assert!(catalog.owns(set), "{} is of another policy", set.id);
+    for backup in catalog.backups().iter().filter(|backup| gone.contains(backup.id.as_str())) {
+        prop_assert!(catalog.owns(backup), "{} is of another policy", backup.id);
         prop_assert!(!rules.is_empty());
-        if set.state == SetState::Failed {
-            let newer = catalog.verified().filter(|good| good.snapshot_time >= set.snapshot_time).count();
-            prop_assert!(newer >= minimum.max(1), "{} has {newer} newer good ones", set.id);
+        if backup.state == BackupState::Failed {
+            let newer = catalog.verified().filter(|good| good.snapshot_time >= backup.snapshot_time).count();
+            prop_assert!(newer >= minimum.max(1), "{} has {newer} newer good ones", backup.id);
         }
     }
     Ok(())
@@ -590,43 +597,43 @@ fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestC
 
 proptest! {
     #[test]
-    fn every_plan_keeps_what_it_must(sets in any_sets(), rules in any_rules(), zone in any_zone()) {
-        let catalog = Catalog::new(OWNER, sets);
+    fn every_plan_keeps_what_it_must(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+        let catalog = Catalog::new(OWNER, backups);
         check(&catalog, &rules, &plan(&catalog, &rules, &zone, None))?;
     }
 
     #[test]
-    fn the_order_of_sets_does_not_matter(
-        (sets, shuffled) in any_sets().prop_flat_map(|sets| (Just(sets.clone()), Just(sets).prop_shuffle())),
+    fn the_order_of_backup_does_not_matter(
+        (backups, shuffled) in any_backups().prop_flat_map(|backups| (Just(backups.clone()), Just(backups).prop_shuffle())),
         rules in any_rules(),
         zone in any_zone(),
     ) {
         prop_assert_eq!(
-            plan(&Catalog::new(OWNER, sets), &rules, &zone, None),
+            plan(&Catalog::new(OWNER, backups), &rules, &zone, None),
             plan(&Catalog::new(OWNER, shuffled), &rules, &zone, None)
         );
     }
 
     #[test]
     fn planning_again_on_what_is_kept_deletes_nothing(
-        sets in any_sets(), rules in any_rules(), zone in any_zone(),
+        backups in any_backups(), rules in any_rules(), zone in any_zone(),
     ) {
-        let first = plan(&Catalog::new(OWNER, sets.clone()), &rules, &zone, None);
+        let first = plan(&Catalog::new(OWNER, backups.clone()), &rules, &zone, None);
         let gone = deleted(&first);
-        let left: Vec<CatalogSet> = sets.into_iter().filter(|set| !gone.contains(set.id.as_str())).collect();
+        let left: Vec<CatalogBackup> = backups.into_iter().filter(|backup| !gone.contains(backup.id.as_str())).collect();
         let second = plan(&Catalog::new(OWNER, left), &rules, &zone, None);
         prop_assert_eq!(&second.delete, &vec![]);
         prop_assert_eq!(second.keep.len(), first.keep.len());
         for (again, before) in second.keep.iter().zip(&first.keep) {
             prop_assert_eq!(&again.id, &before.id);
-            // A rule of time takes the oldest set of all, as restic does, and that may be another one now.
+            // A rule of time takes the oldest backup of all, as restic does, and that may be another one now.
             prop_assert!(before.reasons.iter().all(|reason| again.reasons.contains(reason)), "{:?}", before);
         }
     }
 
     #[test]
     fn raising_a_rule_never_deletes_more(
-        sets in any_sets(), rules in any_rules(), more in any_rules(), zone in any_zone(),
+        backups in any_backups(), rules in any_rules(), more in any_rules(), zone in any_zone(),
     ) {
         // A first rule is another matter: before it nothing goes.
         prop_assume!(!rules.is_empty());
@@ -643,17 +650,17 @@ proptest! {
         }
         raised.minimum_verified += more.minimum_verified;
         raised.retired.clear();
-        let catalog = Catalog::new(OWNER, sets);
+        let catalog = Catalog::new(OWNER, backups);
         let before = plan(&catalog, &rules, &zone, None);
         let after = plan(&catalog, &raised, &zone, None);
         prop_assert!(deleted(&after).is_subset(&deleted(&before)));
     }
 
     #[test]
-    fn failed_and_foreign_sets_never_count(sets in any_sets(), rules in any_rules(), zone in any_zone()) {
-        let catalog = Catalog::new(OWNER, sets.clone());
-        let good: Vec<CatalogSet> = catalog.verified().cloned().collect();
-        let ids: BTreeSet<String> = good.iter().map(|set| set.id.clone()).collect();
+    fn failed_and_foreign_backup_never_count(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+        let catalog = Catalog::new(OWNER, backups.clone());
+        let good: Vec<CatalogBackup> = catalog.verified().cloned().collect();
+        let ids: BTreeSet<String> = good.iter().map(|backup| backup.id.clone()).collect();
         let mut with = plan(&catalog, &rules, &zone, None);
         with.keep.retain(|kept| ids.contains(&kept.id));
         with.delete.retain(|deleted| ids.contains(&deleted.id));
@@ -661,7 +668,7 @@ proptest! {
     }
 }
 
-/// Under any others the store of many years would hold thousands of sets.
+/// Under any others the store of many years would hold thousands of backups.
 fn keep_few(rules: &Rules) -> bool {
     let counting = rules.keep.values().all(|count| *count != Count::All);
     !rules.is_empty() && counting && rules.keep_within.is_empty()
@@ -680,7 +687,7 @@ proptest! {
     ) {
         let schedule = Schedule::parse("H */12 * * *", "shop/nightly").unwrap();
         let mut now: Timestamp = "2025-12-01T00:00:00Z".parse().unwrap();
-        let mut sets: Vec<CatalogSet> = Vec::new();
+        let mut backups: Vec<CatalogBackup> = Vec::new();
         let mut stored: BTreeSet<&str> = BTreeSet::new();
         for (n, (fate, which)) in fates.iter().enumerate() {
             now = schedule.after(&zone, now).unwrap();
@@ -688,7 +695,7 @@ proptest! {
                 // No backup: a bad night.
                 0..10 => continue,
                 // A scrub finds an old one rotten.
-                10..13 if !sets.is_empty() => which.get_mut(&mut sets).state = SetState::Failed,
+                10..13 if !backups.is_empty() => which.get_mut(&mut backups).state = BackupState::Failed,
                 _ => {}
             }
             let databases: &[&str] = match n {
@@ -697,14 +704,14 @@ proptest! {
                 _ => &["shop", "new"],
             };
             stored.extend(databases);
-            sets.push(set(&format!("set-{n:05}"), now, SetState::Verified, databases));
-            let catalog = Catalog::new(OWNER, sets.clone());
+            backups.push(backup(&format!("backup-{n:05}"), now, BackupState::Verified, databases));
+            let catalog = Catalog::new(OWNER, backups.clone());
             let plan = plan(&catalog, &rules, &zone, None);
             check(&catalog, &rules, &plan)?;
             let gone = deleted(&plan);
-            sets.retain(|set| !gone.contains(set.id.as_str()));
-            prop_assert!(sets.len() < 100, "a store under rules does not grow for ever: {}", sets.len());
-            let held = |name: &&&str| sets.iter().any(|set| set.databases.contains(**name));
+            backups.retain(|backup| !gone.contains(backup.id.as_str()));
+            prop_assert!(backups.len() < 100, "a store under rules does not grow for ever: {}", backups.len());
+            let held = |name: &&&str| backups.iter().any(|backup| backup.databases.contains(**name));
             prop_assert_eq!(stored.iter().find(|name| !held(name)), None, "no database ever vanishes");
         }
     }

@@ -9,7 +9,7 @@ use super::ScheduleError;
 
 /// The five fields of a cron line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum CronField {
     /// 0 to 59.
     Minute,
     /// 0 to 23.
@@ -26,7 +26,7 @@ const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-impl Place {
+impl CronField {
     /// All fields in the order of a cron line.
     pub const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::DayOfMonth, Self::Month, Self::Weekday];
 
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for CronField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Minute => "minute",
@@ -113,7 +113,7 @@ pub(super) struct Field {
 
 impl Field {
     /// Reads one field of a cron line.
-    pub(super) fn parse(place: Place, text: &str) -> Result<Self, ScheduleError> {
+    pub(super) fn parse(place: CronField, text: &str) -> Result<Self, ScheduleError> {
         let mut field = Self { bits: 0, star: false };
         for term in text.split(',').filter(|term| !term.is_empty()) {
             field.add(place, term)?;
@@ -125,7 +125,7 @@ impl Field {
     }
 
     /// Adds one element of the list: `*`, `n`, `a-b`, each with or without `/step`.
-    fn add(&mut self, place: Place, term: &str) -> Result<(), ScheduleError> {
+    fn add(&mut self, place: CronField, term: &str) -> Result<(), ScheduleError> {
         let shape = || ScheduleError::Shape { place, term: term.to_owned() };
         let (range, step) = match term.split_once('/') {
             Some((_, rest)) if rest.contains('/') => return Err(shape()),

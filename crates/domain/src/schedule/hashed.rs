@@ -5,7 +5,7 @@
 //! `H(a-b)/n` both. The value comes from the policy's identity and the field alone: it must never change from
 //! one version of this program to the next, because a changed schedule moves everybody's backups.
 
-use super::{ScheduleError, field::Place};
+use super::{ScheduleError, field::CronField};
 use crate::hash;
 
 /// The line with each `H` replaced; without one, the line as it is.
@@ -14,7 +14,7 @@ pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleErro
         return Ok(line.to_owned());
     }
     let parts: Vec<&str> = line.split_whitespace().collect();
-    let places = Place::ALL;
+    let places = CronField::ALL;
     if parts.len() != places.len() {
         return Err(ScheduleError::FieldCount { found: parts.len() });
     }
@@ -23,7 +23,7 @@ pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleErro
     Ok(resolved?.join(" "))
 }
 
-fn resolve_field(place: Place, text: &str, identity: &str) -> Result<String, ScheduleError> {
+fn resolve_field(place: CronField, text: &str, identity: &str) -> Result<String, ScheduleError> {
     let terms: Result<Vec<String>, _> = text
         .split(',')
         .map(|term| match term.strip_prefix('H') {
@@ -35,9 +35,9 @@ fn resolve_field(place: Place, text: &str, identity: &str) -> Result<String, Sch
 }
 
 /// One `H` with `rest` behind it.
-fn resolve_term(place: Place, term: &str, rest: &str, identity: &str) -> Result<String, ScheduleError> {
+fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Result<String, ScheduleError> {
     let shape = || ScheduleError::HashShape { place, term: term.to_owned() };
-    if !matches!(place, Place::Minute | Place::Hour) {
+    if !matches!(place, CronField::Minute | CronField::Hour) {
         // `H` begins no name of a month or day.
         return Err(ScheduleError::HashPlace { place });
     }
@@ -69,7 +69,7 @@ fn resolve_term(place: Place, term: &str, rest: &str, identity: &str) -> Result<
 }
 
 /// A number below `values`, always the same for one identity and field.
-fn pick(place: Place, identity: &str, values: u32) -> u32 {
+fn pick(place: CronField, identity: &str, values: u32) -> u32 {
     // 15 digits fit into 60 bits, and against them the modulo's unevenness is nothing.
     let number = u64::from_str_radix(&hash::short(&format!("{identity} {place}"), 15), 16)
         .expect("a hash should be hexadecimal");

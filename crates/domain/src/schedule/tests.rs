@@ -339,7 +339,7 @@ fn a_backup_is_overdue_when_its_slot_and_the_grace_are_over() {
     let slow = SignedDuration::from_mins(40);
     // Never succeeded: counted from creation.
     assert_eq!(overdue("2026-05-01T01:00:00Z", quick), Some(time("2026-05-01T02:15:00Z")));
-    // The newest verified copy is of a slot: the next one counts.
+    // The newest verified backup is of a slot: the next one counts.
     assert_eq!(overdue("2026-05-01T02:00:00Z", quick), Some(time("2026-05-02T02:15:00Z")));
     // A long run has twice its time.
     assert_eq!(overdue("2026-05-01T02:00:00Z", slow), Some(time("2026-05-02T03:20:00Z")));

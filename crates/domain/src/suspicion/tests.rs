@@ -8,7 +8,7 @@ use crate::{
 
 use super::*;
 
-/// A copy of databases, each with tables and their rows.
+/// A backup of databases, each with tables and their rows.
 fn copy(databases: &[(&str, &[(&str, u64)])]) -> Manifest {
     let at = "2026-05-01T02:00:03Z".parse().unwrap();
     Manifest {
@@ -98,7 +98,7 @@ fn found(new: &Manifest, before: &[Manifest]) -> Vec<String> {
 }
 
 #[test]
-fn the_first_copy_and_one_like_those_before_are_not_suspicious() {
+fn the_first_backup_and_one_like_those_before_are_not_suspicious() {
     let usual = copy(&[("shop", &[("goods", 2000), ("queue", 0)])]);
     assert_eq!(found(&usual, &[]), Vec::<String>::new());
     assert_eq!(found(&usual, &[usual.clone(), usual.clone()]), Vec::<String>::new());
@@ -111,9 +111,9 @@ fn far_fewer_rows_than_the_median_are_suspicious() {
     let of = |rows| copy(&[("shop", &[("goods", rows)])]);
     let before = [of(900), of(1000), of(10), of(1100), of(1000)];
     assert_eq!(found(&of(500), &before), Vec::<String>::new(), "half of it is still there");
-    let said = "has 499 rows of database \"shop\", where verified copies had 1000";
+    let said = "has 499 rows of database \"shop\", where verified backups had 1000";
     assert_eq!(found(&of(499), &before), [said]);
-    // A copy of long ago does not count.
+    // A backup of long ago does not count.
     let before = [of(10), of(10), of(10), of(10), of(10), of(100_000)];
     assert_eq!(found(&of(9), &before), Vec::<String>::new());
     let all = |max_shrink| suspicions(&of(0), &[of(1000)], &[], |_| true, max_shrink);
@@ -126,7 +126,7 @@ fn far_fewer_bytes_are_suspicious_even_if_the_rows_are_there() {
     let mut new = copy(&[("shop", &[("goods", 1000)])]);
     let Content::Database(facts) = &mut new.artifacts[0].content else { unreachable!() };
     facts.data_bytes = 2000;
-    let said = "has 2000 bytes of data of database \"shop\", where verified copies had 10000";
+    let said = "has 2000 bytes of data of database \"shop\", where verified backups had 10000";
     assert_eq!(found(&new, &[copy(&[("shop", &[("goods", 1000)])])]), [said]);
 }
 
@@ -135,7 +135,7 @@ fn a_table_that_lost_all_of_many_rows_is_suspicious() {
     let last = copy(&[("shop", &[("goods", 1_000_000), ("orders", 1001), ("small", 1000)])]);
     let new = copy(&[("shop", &[("goods", 1_000_000), ("orders", 0), ("small", 0)])]);
     assert_eq!(found(&new, &[last]), ["has no rows of public.orders (1001 before) of database \"shop\""]);
-    // The server's statistics remember what no copy has seen; those of another database do not count.
+    // The server's statistics remember what no backup has seen; those of another database do not count.
     let of = |database: &str| Emptied { database: database.into(), oid: 2, rows: 5000 };
     let found = suspicions(&new, &[], &[of("shop"), of("other")], |_| true, MAX_SHRINK);
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
@@ -171,7 +171,7 @@ fn another_server_or_one_that_went_back_is_suspicious() {
 }
 
 #[test]
-fn a_copy_that_was_only_stored_cannot_be_suspicious_for_its_rows() {
+fn a_backup_that_was_only_stored_cannot_be_suspicious_for_its_rows() {
     let before = [copy(&[("shop", &[("goods", 5000)])])];
     let mut stored = copy(&[("shop", &[])]);
     stored.check.level = Level::Checksum;
@@ -182,11 +182,11 @@ fn a_copy_that_was_only_stored_cannot_be_suspicious_for_its_rows() {
 }
 
 #[test]
-fn statistics_speak_only_where_no_copy_knows_the_table() {
+fn statistics_speak_only_where_no_backup_knows_the_table() {
     let new = copy(&[("shop", &[("goods", 0)])]);
     let statistics = [Emptied { database: "shop".into(), oid: 0, rows: 8500 }];
     let found = |before: &[Manifest]| suspicions(&new, before, &statistics, |_| true, MAX_SHRINK).len();
     assert_eq!(found(&[]), 1);
     assert_eq!(found(&[copy(&[("shop", &[("other", 1)])])]), 2, "and it shrank");
-    assert_eq!(found(&[copy(&[("shop", &[("goods", 0)])])]), 0, "it was empty in the last copy, too");
+    assert_eq!(found(&[copy(&[("shop", &[("goods", 0)])])]), 0, "it was empty in the last backup, too");
 }

@@ -53,7 +53,7 @@ fn context() -> Arc<Context> {
         client,
         images: images(),
         children: Children::default(),
-        written: Arc::new(Written::new(store)),
+        written: Arc::new(PendingStatuses::new(store)),
         listed,
         failures: Mutex::default(),
         reconciles: Reconciles::default(),

@@ -279,15 +279,18 @@ fn a_job_whose_next_pod_does_not_come_is_silent() {
     .unwrap();
     failed.status = Some(ended.clone());
     watched.note_pod(Event::Apply(failed));
-    let silence = watched.observe().runs[0].silence.clone().unwrap();
-    assert_eq!((silence.uid.as_str(), silence.since), ("j1", "2026-11-23T02:15:40Z".parse().unwrap()));
+    let unexplained_wait = watched.observe().runs[0].unexplained_wait.clone().unwrap();
+    assert_eq!(
+        (unexplained_wait.uid.as_str(), unexplained_wait.since),
+        ("j1", "2026-11-23T02:15:40Z".parse().unwrap())
+    );
 
     let mut second = pod("p2", "2026-11-23T02:15:41Z", 10);
     second.status = Some(ended);
     watched.note_pod(Event::Apply(second));
-    let silence = watched.observe().runs[0].silence.clone().unwrap();
-    assert_eq!(silence.since, "2026-11-23T02:15:50Z".parse().unwrap(), "20 s after the second");
+    let unexplained_wait = watched.observe().runs[0].unexplained_wait.clone().unwrap();
+    assert_eq!(unexplained_wait.since, "2026-11-23T02:15:50Z".parse().unwrap(), "20 s after the second");
 
     watched.note_job(Event::Apply(job(&json!({"conditions": [{"type": "Failed", "status": "True"}]}))));
-    assert_eq!(watched.observe().runs[0].silence, None, "a Job that was given up gets no pod");
+    assert_eq!(watched.observe().runs[0].unexplained_wait, None, "a Job that was given up gets no pod");
 }

@@ -16,7 +16,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, Resource as _, api::PostParams};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::memory::Memory;
+use super::ttl_cache::TtlCache;
 use crate::client::call;
 
 /// How long an answer of the API server is good: a right that was taken away is gone after this. Longer than the page takes
@@ -74,15 +74,15 @@ pub struct Caller(Option<Arc<Known>>);
 
 struct Known {
     user: UserInfo,
-    rights: Memory<Arc<Target>, bool>,
+    rights: TtlCache<Arc<Target>, bool>,
 }
 
 /// Asks the API server, and remembers for a while. What is remembered holds no token, but its digest.
 pub struct Gate {
     client: Client,
     auth: OpsAuth,
-    callers: Memory<String, Arc<Known>>,
-    refused: Memory<String, ()>,
+    callers: TtlCache<String, Arc<Known>>,
+    refused: TtlCache<String, ()>,
     /// Callers wait here, all of them together: nobody makes the operator flood the API server.
     tokens: Semaphore,
     questions: Semaphore,
@@ -95,8 +95,8 @@ impl Gate {
         Self {
             client,
             auth,
-            callers: Memory::new(MOST_CALLERS, REMEMBERED),
-            refused: Memory::new(MOST_REFUSED, REFUSED),
+            callers: TtlCache::new(MOST_CALLERS, REMEMBERED),
+            refused: TtlCache::new(MOST_REFUSED, REFUSED),
             tokens: Semaphore::new(TOKENS_AT_ONCE),
             questions: Semaphore::new(AT_ONCE),
             turn: TURN,
@@ -127,7 +127,7 @@ impl Gate {
             self.refused.put(key, ());
             return Err(StatusCode::UNAUTHORIZED);
         };
-        let known = Arc::new(Known { user, rights: Memory::new(MOST_RIGHTS, REMEMBERED) });
+        let known = Arc::new(Known { user, rights: TtlCache::new(MOST_RIGHTS, REMEMBERED) });
         self.callers.put(key, known.clone());
         Ok(Caller(Some(known)))
     }

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{reconciles::Reconciles, requests::Requests};
+use crate::{api_metrics::ApiMetrics, reconciles::Reconciles};
 
 /// The content type of what is written here.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +27,7 @@ pub struct Scraped<'a> {
     /// How reconciles go.
     pub reconciles: &'a Reconciles,
     /// How requests to the API server go.
-    pub requests: &'a Requests,
+    pub requests: &'a ApiMetrics,
 }
 
 /// All that a scrape gets.

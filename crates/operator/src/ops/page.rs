@@ -16,7 +16,8 @@ const STYLE: &str = include_str!("page.css");
 /// Who needs somebody comes first.
 const STATES: [State; 4] = [State::Unhealthy, State::Unknown, State::Suspended, State::Healthy];
 
-const COLUMNS: [&str; 7] = ["Policy", "State", "Last verified", "Size", "Copies", "Next backup", "Last runs"];
+const COLUMNS: [&str; 7] =
+    ["Policy", "State", "Last verified", "Size", "Backups", "Next backup", "Last runs"];
 
 /// The page of these policies at this moment; a live one loads itself anew each minute. That is for those who ask for it: it
 /// takes away the place where somebody reads, or listens.
@@ -78,7 +79,7 @@ fn of(policies: &[Overview], state: State) -> impl Iterator<Item = &Overview> {
     policies.iter().filter(move |policy| policy.state == state)
 }
 
-/// Old copies are not removed as the rules say, or not as they were written, however the newest backup is.
+/// Old backups are not removed as the rules say, or not as they were written, however the newest backup is.
 fn needs_a_look(policy: &Overview) -> bool {
     policy.retention.as_ref().is_some_and(|retention| !retention.healthy)
         || policy.scrub.as_ref().is_some_and(|scrub| !scrub.healthy)
@@ -91,7 +92,7 @@ fn counts(policies: &[Overview]) -> Markup {
             ul.counts {
                 @for (state, count) in STATES.map(|state| (state, of(policies, state).count())) {
                     @if count > 0 {
-                        li { a class=(class(state)) href=(format!("#{}", class(state))) { (count) " " (word(state)) } }
+                        li { a class=(class(state)) href=(format!("#{}", class(state))) { (count) " " (as_str(state)) } }
                     }
                 }
             }
@@ -138,7 +139,7 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
                 }
                 (drawing::sizes(&policy.runs))
             }))
-            (cell(4, copies(policy)))
+            (cell(4, backups(policy)))
             (cell(5, html! {
                 @match policy.next_schedule_time {
                     Some(next) => time datetime=(next) { (coming(next.duration_since(now))) },
@@ -153,22 +154,22 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
 
 fn standing(policy: &Overview) -> Markup {
     html! {
-        strong.state { (word(policy.state)) }
-        @if !policy.reason.eq_ignore_ascii_case(word(policy.state)) {
+        strong.state { (as_str(policy.state)) }
+        @if !policy.reason.eq_ignore_ascii_case(as_str(policy.state)) {
             " " span.reason { (policy.reason) }
         }
         @if policy.state != State::Healthy { p.message { (policy.message) } }
         @if let Some(retention) = policy.retention.as_ref().filter(|retention| !retention.healthy) {
-            p.message { strong.waiting { "Old copies stay: " (retention.reason) } " " (retention.message) }
+            p.message { strong.waiting { "Old backups stay: " (retention.reason) } " " (retention.message) }
         }
         @if let Some(scrub) = policy.scrub.as_ref().filter(|scrub| !scrub.healthy) {
-            p.message { strong.waiting { "Stored copies: " (scrub.reason) } " " (scrub.message) }
+            p.message { strong.waiting { "Stored backups: " (scrub.reason) } " " (scrub.message) }
         }
     }
 }
 
-/// The age of the newest copy that is known to be good, and what the newest one is where that is another. The objective is for
-/// the newest that counts, or for the last good one where that is damaged.
+/// The age of the newest backup that is known to be good, and what the newest one is where that is another. The objective is for
+/// the newest that counts, or for the last good one where that is corrupted.
 fn verified(policy: &Overview, now: Timestamp) -> Markup {
     let counts = policy.last_success.as_ref();
     let good = policy.last_verified_time;
@@ -176,8 +177,8 @@ fn verified(policy: &Overview, now: Timestamp) -> Markup {
     let shown = good.map(|good| {
         html! { time datetime=(good) title=(moment(good)) { (age(now.duration_since(good))) " ago" } }
     });
-    let is_damaged = counts.is_some_and(|copy| copy.verification.as_deref() == Some("Damaged"));
-    let taken = if is_damaged { good } else { counts.map(|copy| copy.snapshot_time) };
+    let is_corrupted = counts.is_some_and(|copy| copy.verification.as_deref() == Some("Corrupted"));
+    let taken = if is_corrupted { good } else { counts.map(|copy| copy.snapshot_time) };
     let objective = taken.zip(policy.max_age.as_deref().zip(policy.max_age_seconds));
     let used = objective.map(|(taken, (most, seconds))| (now.duration_since(taken).as_secs(), most, seconds));
     let too_old = used.is_some_and(|(old, _, seconds)| old > seconds);
@@ -199,28 +200,28 @@ fn verified(policy: &Overview, now: Timestamp) -> Markup {
     }
 }
 
-/// The newest copy, which is not known to be good.
+/// The newest backup, which is not known to be good.
 fn newest(copy: &Copy, now: Timestamp) -> Markup {
     let old = age(now.duration_since(copy.snapshot_time));
     let found = match copy.verification.as_deref() {
-        Some("Damaged") => html! { strong.exceeded { "found damaged" } },
+        Some("Corrupted") => html! { strong.exceeded { "found corrupted" } },
         Some("Stored") => html! { "only stored" },
         _ => html! { "not read back" },
     };
-    html! { span.note { "newest copy, " (old) " ago: " (found) } }
+    html! { span.note { "newest backup, " (old) " ago: " (found) } }
 }
 
 /// Those that count. A policy that does not ask for more has them stored and no more.
-fn copies(policy: &Overview) -> Markup {
+fn backups(policy: &Overview) -> Markup {
     let newest = policy.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
     let counts = if newest == Some("Stored") { " stored" } else { " verified" };
     html! {
-        @match policy.copies {
-            Some(copies) => {
-                (copies.verified) (counts)
-                @if copies.suspicious > 0 { " " strong.waiting { (copies.suspicious) " suspicious" } }
-                @if copies.failed() > 0 { " " strong.waiting { (copies.failed()) " damaged" } }
-                span.fine { (size::human(copies.size_bytes)) " in all" }
+        @match policy.backups {
+            Some(backups) => {
+                (backups.verified) (counts)
+                @if backups.suspicious > 0 { " " strong.waiting { (backups.suspicious) " suspicious" } }
+                @if backups.failed() > 0 { " " strong.waiting { (backups.failed()) " corrupted" } }
+                span.fine { (size::human(backups.size_bytes)) " in all" }
             }
             None => span.none { "not known yet" },
         }
@@ -261,7 +262,7 @@ const fn class(state: State) -> &'static str {
     }
 }
 
-const fn word(state: State) -> &'static str {
+const fn as_str(state: State) -> &'static str {
     match state {
         State::Unhealthy => "unhealthy",
         State::Unknown => "not known yet",

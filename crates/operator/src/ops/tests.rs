@@ -22,13 +22,13 @@ const LIMIT: usize = 1 << 20;
 
 /// An endpoint that shows these policies, or has not listed any yet.
 fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
-    endpoint_with(auth, policies, Requests::default(), Arc::default())
+    endpoint_with(auth, policies, ApiMetrics::default(), Arc::default())
 }
 
 fn endpoint_with(
     auth: OpsAuth,
     policies: Option<Vec<BackupPolicy>>,
-    requests: Requests,
+    requests: ApiMetrics,
     readiness: Arc<Readiness>,
 ) -> Router {
     // Another test may have been first.
@@ -235,7 +235,7 @@ async fn names_that_no_policy_can_have_are_neither_asked_about_nor_remembered() 
     let shown = Shown {
         policies: kube::runtime::reflector::store().0,
         reconciles: Reconciles::default(),
-        requests: Requests::default(),
+        requests: ApiMetrics::default(),
         readiness: Arc::default(),
     };
     let shown = router(OpsAuth::Token, Client::new(tower::service_fn(denying), "n"), shown);
@@ -249,18 +249,21 @@ async fn names_that_no_policy_can_have_are_neither_asked_about_nor_remembered() 
 }
 
 #[tokio::test]
-async fn the_page_tells_verified_copies_from_those_that_are_not() {
+async fn the_page_tells_verified_backups_from_those_that_are_not() {
     let page = async |case: &str| {
         let only = policies_as_they_were().into_iter().filter(|policy| policy.name_any() == case);
         get(&endpoint(OpsAuth::None, Some(only.collect())), "/").await.1
     };
     let stored = page("stored-without-reading").await;
     assert!(stored.contains(" ago: only stored"), "{stored}");
-    let damaged = page("scrub-finds-the-newest-copy-damaged").await;
-    assert!(damaged.contains("found damaged") && damaged.contains("none known"), "{damaged}");
-    assert!(damaged.contains("1 damaged") && damaged.contains("Stored copies: CopyDamaged"), "{damaged}");
+    let corrupted = page("scrub-finds-the-newest-copy-corrupted").await;
+    assert!(corrupted.contains("found corrupted") && corrupted.contains("none known"), "{corrupted}");
+    assert!(
+        corrupted.contains("1 corrupted") && corrupted.contains("Stored backups: BackupCorrupted"),
+        "{corrupted}"
+    );
     let verified = page("verified").await;
-    assert!(!verified.contains("newest copy,") && !verified.contains("damaged"), "{verified}");
+    assert!(!verified.contains("newest backup,") && !verified.contains("corrupted"), "{verified}");
 }
 
 #[tokio::test]

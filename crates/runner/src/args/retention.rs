@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use clap::Args;
 use domain::retention::{Bucket, Count, Rules, Within};
 
-/// Which copies are kept, with restic's meaning.
+/// Which backups are kept, with restic's meaning.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
     /// The IANA time zone of the rules' hours, days, weeks, months and years.
     #[arg(long, default_value = "Etc/UTC")]
     pub time_zone: String,
-    /// Keep the newest N copies; -1 keeps all, here and below.
+    /// Keep the newest N backups; -1 keeps all, here and below.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_last: Option<Count>,
-    /// Keep the newest copy of each of the last N hours that have one.
+    /// Keep the newest backup of each of the last N hours that have one.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_hourly: Option<Count>,
     /// The same for days.
@@ -30,10 +30,10 @@ pub struct RetentionArgs {
     /// The same for years.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_yearly: Option<Count>,
-    /// Keep all copies younger than this, counted back from the newest verified one: 14d, 1y6m, 2d12h.
+    /// Keep all backups younger than this, counted back from the newest verified one: 14d, 1y6m, 2d12h.
     #[arg(long, value_name = "TIME")]
     keep_within: Option<Within>,
-    /// Keep the newest copy of each hour, of those younger than this.
+    /// Keep the newest backup of each hour, of those younger than this.
     #[arg(long, value_name = "TIME")]
     keep_within_hourly: Option<Within>,
     /// The same for days.
@@ -48,10 +48,10 @@ pub struct RetentionArgs {
     /// The same for years.
     #[arg(long, value_name = "TIME")]
     keep_within_yearly: Option<Within>,
-    /// The newest N verified copies of each database stay whatever the rules say.
+    /// The newest N verified backups of each database stay whatever the rules say.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     minimum_verified: u32,
-    /// A database that is gone for good: --minimum-verified no longer holds its copies; may be given many times.
+    /// A database that is gone for good: --minimum-verified no longer holds its backups; may be given many times.
     #[arg(long, value_name = "DATABASE", allow_hyphen_values = true)]
     retired: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Where copies go, on the command line. Credentials are never there: they come from the environment.
+//! Where backups go, on the command line. Credentials are never there: they come from the environment.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::store::{BucketOptions, Location, Target, Variables};
 
-/// Where copies go. What the clouds' own tools read from the environment is read here too: AWS_ACCESS_KEY_ID,
+/// Where backups go. What the clouds' own tools read from the environment is read here too: AWS_ACCESS_KEY_ID,
 /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY;
 /// AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY; and the identity that a cluster gives to a pod. Removals use
 /// credentials of their own if the same variables are there with PGBACKUP_PRUNE_ before their names.
@@ -35,7 +35,7 @@ pub struct StoreArgs {
     /// A checksum of each request that S3 compares. Buckets with object lock want one.
     #[arg(long, value_enum)]
     s3_checksum: Option<Checksum>,
-    /// How old a set without a manifest gets in a bucket before a run removes it, in seconds: older than any run that may
+    /// How old a backup without a manifest gets in a bucket before a run removes it, in seconds: older than any run that may
     /// still be making it. Default: a day.
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     leftover_age: u64,

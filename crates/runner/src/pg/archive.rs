@@ -28,7 +28,7 @@ use tokio::{
 use super::{
     error::ToolError,
     pipe::{self, Output},
-    tools, words,
+    stderr, tools,
 };
 
 /// Pieces under way between the stream and pg_restore.
@@ -116,7 +116,7 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let words = words::words(stderr, is_error);
+        let words = stderr::words(stderr, is_error);
         let outcome = tokio::spawn(async move {
             let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
             refuse(status.ok(), &words)?;
@@ -190,7 +190,7 @@ impl TocReader {
             toc
         };
         let outcome = tokio::spawn(async move {
-            let (toc, words, status) = tokio::join!(parse, words::words(stderr, words::ALL), child.wait());
+            let (toc, words, status) = tokio::join!(parse, stderr::words(stderr, stderr::ALL), child.wait());
             refuse(status.ok(), &words)?;
             Ok(toc)
         });

@@ -11,8 +11,8 @@ use super::{
     archive::{ArchiveError, ArchiveReader},
     error::ToolError,
     pipe::Output,
+    stderr,
     tools::{self, Tools},
-    words,
 };
 use crate::{
     failpoint,
@@ -178,7 +178,7 @@ pub async fn run(
     let mut child = command.spawn().map_err(|source| DumpError::Start { program, source })?;
     let mut output = Output::new(child.stdout.take().expect("stdout should be piped"));
     let stderr = child.stderr.take().expect("stderr should be piped");
-    let words = tokio::spawn(words::words(stderr, words::ALL));
+    let words = tokio::spawn(stderr::words(stderr, stderr::ALL));
     let mut hasher = Sha256::new();
     let mut size = 0;
     while let Some(piece) = output.next().await.map_err(|source| DumpError::Read { program, source })? {

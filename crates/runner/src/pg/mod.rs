@@ -18,5 +18,5 @@ pub mod pipe;
 pub mod preflight;
 pub mod session;
 pub mod source;
+pub mod stderr;
 pub mod tools;
-pub mod words;

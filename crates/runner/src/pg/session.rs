@@ -15,8 +15,8 @@ use tokio::{
 
 use super::{
     error::ToolError,
+    stderr,
     tools::{self, Tools},
-    words,
 };
 
 /// No single statement of ours takes longer on a healthy server; those that wait for locks are bounded by the
@@ -90,7 +90,7 @@ impl Session {
         let stdin = child.stdin.take().expect("stdin should be piped");
         let stdout = child.stdout.take().expect("stdout should be piped");
         let stderr = child.stderr.take().expect("stderr should be piped");
-        let stderr = tokio::spawn(words::words(stderr, words::ALL));
+        let stderr = tokio::spawn(stderr::words(stderr, stderr::ALL));
         let marker = format!("-- end of {} --", tools.session_token());
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }

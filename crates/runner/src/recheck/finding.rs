@@ -1,4 +1,4 @@
-//! What is wrong with a set.
+//! What is wrong with a backup.
 
 use domain::reason::Reason;
 
@@ -8,7 +8,7 @@ use crate::{
     verify::VerifyError,
 };
 
-/// What is wrong with a set, or why that could not be found out.
+/// What is wrong with a backup, or why that could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum Finding {
     /// With one of the files that its manifest names.
@@ -29,19 +29,19 @@ impl Finding {
     }
 
     /// Whether the stored bytes themselves are at fault. Where they are those that were written, whatever pg_restore has
-    /// against them is its own (an old version, no memory): nobody may lose a copy for that. Nor for a store that does not
+    /// against them is its own (an old version, no memory): nobody may lose a backup for that. Nor for a store that does not
     /// answer.
-    pub fn is_damage(&self) -> bool {
+    pub fn is_corruption(&self) -> bool {
         match self {
             Self::File(VerifyError::Differs { .. } | VerifyError::Gone { .. }) => true,
-            Self::File(VerifyError::Store(error)) => error.is_damage(),
+            Self::File(VerifyError::Store(error)) => error.is_corruption(),
             Self::File(_) => false,
-            Self::Unreadable(error) => error.is_damage(),
+            Self::Unreadable(error) => error.is_corruption(),
         }
     }
 
     /// Whether it is so for good. A device that gives an error may be a share on the network that was away: that is said,
-    /// and the set goes on to count for those who remove others.
+    /// and the backup goes on to count for those who remove others.
     pub fn is_certain(&self) -> bool {
         !matches!(self, Self::File(VerifyError::Store(_)))
     }

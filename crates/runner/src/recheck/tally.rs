@@ -1,4 +1,4 @@
-//! How many sets are as they were written.
+//! How many backups are as they were written.
 
 use domain::{
     report::{self, ScrubOutcome},
@@ -8,19 +8,19 @@ use domain::{
 use super::{RecheckError, finding::Finding};
 use crate::{store::StoreError, verify::ReadBack};
 
-/// How the sets stand that were read.
+/// How the backups stand that were read.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub(super) passed: usize,
-    pub(super) damaged: Vec<(String, Finding)>,
+    pub(super) corrupted: Vec<(String, Finding)>,
     pub(super) unchecked: Vec<(String, Finding)>,
     bytes_read: u64,
-    /// Why it could not be written down that a set is damaged.
+    /// Why it could not be written down that a backup is corrupted.
     unwritten: Option<StoreError>,
 }
 
 impl Tally {
-    /// Counts a set, and prints a line for it.
+    /// Counts a backup, and prints a line for it.
     pub fn add(&mut self, id: &str, checked: Checked) {
         match checked {
             Checked::Passed(read) => {
@@ -29,9 +29,9 @@ impl Tally {
                 self.bytes_read += read.size;
             }
             Checked::Removed => println!("{id}  was removed meanwhile"),
-            Checked::Damaged(wrong) => {
+            Checked::Corrupted(wrong) => {
                 println!("{id}  FAILED: {wrong}");
-                self.damaged.push((id.to_owned(), wrong));
+                self.corrupted.push((id.to_owned(), wrong));
             }
             Checked::Unchecked(wrong) => {
                 println!("{id}  not checked: {wrong}");
@@ -50,10 +50,15 @@ impl Tally {
 
     /// What a report says of it.
     pub fn outcome(&self) -> ScrubOutcome {
-        let count = |sets: usize| u32::try_from(sets).unwrap_or(u32::MAX);
+        let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         ScrubOutcome {
             passed: count(self.passed),
-            damaged: self.damaged.iter().map(|(set, _)| set.clone()).take(report::DAMAGED_LIMIT).collect(),
+            corrupted: self
+                .corrupted
+                .iter()
+                .map(|(backup, _)| backup.clone())
+                .take(report::CORRUPTED_LIMIT)
+                .collect(),
             unchecked: count(self.unchecked.len()),
             bytes_read: self.bytes_read,
         }
@@ -61,35 +66,41 @@ impl Tally {
 
     /// Whether all is well.
     pub fn verdict(self) -> Result<(), RecheckError> {
-        let (damaged, unchecked) = (self.damaged.len(), self.unchecked.len());
-        let checked = self.passed + damaged + unchecked;
-        if let Some((set, first)) = self.damaged.into_iter().next() {
+        let (corrupted, unchecked) = (self.corrupted.len(), self.unchecked.len());
+        let checked = self.passed + corrupted + unchecked;
+        if let Some((backup, first)) = self.corrupted.into_iter().next() {
             let unwritten = self.unwritten.map(Box::new);
-            return Err(RecheckError::Damaged { damaged, checked, set, first: first.into(), unwritten });
+            return Err(RecheckError::Corrupted {
+                corrupted,
+                checked,
+                backup,
+                first: first.into(),
+                unwritten,
+            });
         }
         match self.unchecked.into_iter().next() {
-            Some((set, first)) => {
-                Err(RecheckError::Unchecked { unchecked, checked, set, first: first.into() })
+            Some((backup, first)) => {
+                Err(RecheckError::Unchecked { unchecked, checked, backup, first: first.into() })
             }
             None => Ok(()),
         }
     }
 }
 
-/// How a set stands.
+/// How a backup stands.
 pub enum Checked {
     /// As it was written.
     Passed(ReadBack),
     /// Another run removed it meanwhile.
     Removed,
     /// Its bytes are not those that were written.
-    Damaged(Finding),
+    Corrupted(Finding),
     /// That could not be found out.
     Unchecked(Finding),
 }
 
 impl Checked {
     pub fn of(wrong: Finding) -> Self {
-        if wrong.is_damage() { Self::Damaged(wrong) } else { Self::Unchecked(wrong) }
+        if wrong.is_corruption() { Self::Corrupted(wrong) } else { Self::Unchecked(wrong) }
     }
 }

@@ -6,12 +6,12 @@ use std::{
 use domain::hash;
 
 use super::*;
-use crate::{outside, store::Target};
+use crate::{fuzzing, store::Target};
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";
 
-/// A folder with sets of two files each.
+/// A folder with backups of two files each.
 struct Stand {
     root: tempfile::TempDir,
     repository: Repository,
@@ -25,15 +25,15 @@ impl Stand {
         let now = "2026-05-03T00:00:00Z".parse().unwrap();
         let repository = Repository::open(&target, &policy, None, now).await.unwrap();
         for id in ids {
-            let mut set = repository.create_set(id).await.unwrap();
+            let mut backup = repository.create_backup(id).await.unwrap();
             for file in ["a.sql", "b.sql"] {
-                set.write(file, file).await.unwrap();
+                backup.write(file, file).await.unwrap();
             }
             let manifest = manifest(id);
             let own = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
-            set.write(manifest::SUMS_FILE, &(manifest.sums() + &own)).await.unwrap();
-            set.commit(&manifest).await.unwrap();
-            set.end().await;
+            backup.write(manifest::SUMS_FILE, &(manifest.sums() + &own)).await.unwrap();
+            backup.commit(&manifest).await.unwrap();
+            backup.end().await;
         }
         Self { root, repository }
     }
@@ -42,17 +42,17 @@ impl Stand {
         self.root.path().join("shop/nightly").join(id).join(name)
     }
 
-    async fn set(&self, id: &str) -> StoredSet {
-        let sets = self.repository.list().await.unwrap().sets;
-        sets.into_iter().find(|set| set.entry.id == id).unwrap()
+    async fn backup(&self, id: &str) -> StoredBackup {
+        let backups = self.repository.list().await.unwrap().backups;
+        backups.into_iter().find(|backup| backup.entry.id == id).unwrap()
     }
 
-    /// How many passed, the damaged ones, and those that were not checked.
+    /// How many passed, the corrupted ones, and those that were not checked.
     async fn scrubbed(&self, share: u8) -> (usize, Vec<String>, Vec<String>) {
         let mut tally = Tally::default();
         read_share(&self.repository, share, &mut tally, |_| ()).await.unwrap();
-        let ids = |sets: Vec<(String, Finding)>| sets.into_iter().map(|(id, _)| id).collect();
-        (tally.passed, ids(tally.damaged), ids(tally.unchecked))
+        let ids = |backups: Vec<(String, Finding)>| backups.into_iter().map(|(id, _)| id).collect();
+        (tally.passed, ids(tally.corrupted), ids(tally.unchecked))
     }
 }
 
@@ -94,13 +94,13 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[tokio::test]
-async fn a_set_is_as_it_was_written() {
+async fn a_backup_is_as_it_was_written() {
     let stand = Stand::new(&[OLD, NEW]).await;
     assert_eq!(stand.scrubbed(100).await, (2, vec![], vec![]));
 }
 
 #[tokio::test]
-async fn a_set_whose_manifest_or_check_has_rotted_is_damaged() {
+async fn a_backup_whose_manifest_or_check_has_rotted_is_corrupted() {
     let stand = Stand::new(&[OLD, NEW]).await;
     let check = stand.file(NEW, "check-20260503T000000Z.json");
     for (file, text) in [(stand.file(NEW, manifest::FILE), &b"{"[..]), (check, b"{\xFF}")] {
@@ -115,7 +115,7 @@ async fn a_set_whose_manifest_or_check_has_rotted_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_a_later_version_is_not_called_damaged() {
+async fn a_manifest_of_a_later_version_is_not_called_corrupted() {
     let stand = Stand::new(&[OLD, NEW]).await;
     let path = stand.file(NEW, manifest::FILE);
     let later = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 2");
@@ -132,10 +132,10 @@ async fn a_bit_anywhere_in_the_manifest_or_in_the_sums_is_found() {
             let at = usize::try_from(at).unwrap();
             flip(&path, at);
             let found = match stand.repository.find_manifest(OLD).await {
-                Ok(Some((manifest, sha256))) => {
-                    check(&stand.repository, &manifest, &sha256).await.is_err_and(|wrong| wrong.is_damage())
-                }
-                Err(why) => why.is_damage(),
+                Ok(Some((manifest, sha256))) => check(&stand.repository, &manifest, &sha256)
+                    .await
+                    .is_err_and(|wrong| wrong.is_corruption()),
+                Err(why) => why.is_corruption(),
                 Ok(None) => false,
             };
             assert!(found, "a bit at {at} of {file}");
@@ -146,55 +146,55 @@ async fn a_bit_anywhere_in_the_manifest_or_in_the_sums_is_found() {
 }
 
 #[tokio::test]
-async fn sums_that_are_gone_or_cut_short_are_damage() {
+async fn sums_that_are_gone_or_cut_short_are_corruption() {
     let stand = Stand::new(&[OLD]).await;
     let path = stand.file(OLD, manifest::SUMS_FILE);
     let text = fs::read_to_string(&path).unwrap();
     let last_line = text.trim_end().rfind('\n').unwrap() + 1;
     for cut in [0, 1, last_line, text.len() - 1] {
         fs::write(&path, &text[..cut]).unwrap();
-        let (checked, written) = check_set(&stand.repository, &stand.set(OLD).await).await;
+        let (checked, written) = check_backup(&stand.repository, &stand.backup(OLD).await).await;
         written.unwrap();
-        assert!(matches!(checked, Checked::Damaged(_)), "cut at {cut}");
+        assert!(matches!(checked, Checked::Corrupted(_)), "cut at {cut}");
     }
     fs::remove_file(&path).unwrap();
-    let (checked, _) = check_set(&stand.repository, &stand.set(OLD).await).await;
-    assert!(matches!(checked, Checked::Damaged(Finding::File(VerifyError::Gone { .. }))));
+    let (checked, _) = check_backup(&stand.repository, &stand.backup(OLD).await).await;
+    assert!(matches!(checked, Checked::Corrupted(Finding::File(VerifyError::Gone { .. }))));
 }
 
 #[tokio::test]
-async fn only_a_set_that_is_gone_is_called_removed() {
+async fn only_a_backup_that_is_gone_is_called_removed() {
     let stand = Stand::new(&[OLD]).await;
-    let set = stand.set(OLD).await;
+    let backup = stand.backup(OLD).await;
     make_unreadable(&stand.file(OLD, manifest::FILE));
-    let (checked, _) = check_set(&stand.repository, &set).await;
+    let (checked, _) = check_backup(&stand.repository, &backup).await;
     assert!(matches!(checked, Checked::Unchecked(_)), "what cannot be read may be there");
-    stand.repository.remove_set(OLD).await.unwrap_err();
+    stand.repository.remove_backup(OLD).await.unwrap_err();
     fs::remove_dir_all(stand.file(OLD, "")).unwrap();
-    let (checked, _) = check_set(&stand.repository, &set).await;
+    let (checked, _) = check_backup(&stand.repository, &backup).await;
     assert!(matches!(checked, Checked::Removed));
 }
 
 #[test]
-fn a_file_that_is_gone_is_damage_only_where_its_set_is_known_to_be_there() {
+fn a_file_that_is_gone_is_corruption_only_where_its_backup_is_known_to_be_there() {
     let gone = || Finding::from(VerifyError::Gone { file: "a.sql".to_owned() });
-    let denied = || Unreadable::Store(outside::refusal(403, "AccessDenied"));
-    assert!(matches!(judged(gone(), Ok(true)), Checked::Damaged(_)));
+    let denied = || Unreadable::Store(fuzzing::refusal(403, "AccessDenied"));
+    assert!(matches!(judged(gone(), Ok(true)), Checked::Corrupted(_)));
     assert!(matches!(judged(gone(), Ok(false)), Checked::Removed));
     assert!(matches!(judged(gone(), Err(denied())), Checked::Unchecked(_)));
-    let rotten = Unreadable::damaged(manifest::FILE, &"it is no manifest");
-    assert!(matches!(judged(gone(), Err(rotten)), Checked::Damaged(_)));
+    let rotten = Unreadable::corrupted(manifest::FILE, &"it is no manifest");
+    assert!(matches!(judged(gone(), Err(rotten)), Checked::Corrupted(_)));
 }
 
 #[tokio::test]
-async fn a_set_that_cannot_be_checked_takes_no_others_turn() {
+async fn a_backup_that_cannot_be_checked_takes_no_others_turn() {
     let stand = Stand::new(&[OLD, NEW]).await;
     make_unreadable(&stand.file(OLD, "a.sql"));
     assert_eq!(stand.scrubbed(1).await, (1, vec![], vec![OLD.to_owned()]));
 }
 
 #[tokio::test]
-async fn damage_is_found_beside_a_file_that_cannot_be_read() {
+async fn corruption_is_found_beside_a_file_that_cannot_be_read() {
     let stand = Stand::new(&[OLD]).await;
     make_unreadable(&stand.file(OLD, "a.sql"));
     flip(&stand.file(OLD, "b.sql"), 0);
@@ -202,20 +202,20 @@ async fn damage_is_found_beside_a_file_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn damage_that_cannot_be_written_down_is_said_all_the_same() {
+async fn corruption_that_cannot_be_written_down_is_said_all_the_same() {
     let stand = Stand::new(&[OLD]).await;
-    let mut set = stand.set(OLD).await;
+    let mut backup = stand.backup(OLD).await;
     flip(&stand.file(OLD, "a.sql"), 0);
     // Where the check would be there is a folder.
-    set.checked = "2100-01-01T00:00:00Z".parse().unwrap();
+    backup.checked = "2100-01-01T00:00:00Z".parse().unwrap();
     fs::create_dir(stand.file(OLD, "check-21000101T000001Z.json")).unwrap();
-    let (checked, written) = check_set(&stand.repository, &set).await;
+    let (checked, written) = check_backup(&stand.repository, &backup).await;
     let mut tally = Tally::default();
     tally.add(OLD, checked);
     tally.note(written);
-    assert_eq!(tally.outcome().damaged, [OLD]);
+    assert_eq!(tally.outcome().corrupted, [OLD]);
     let error = tally.verdict().unwrap_err();
-    assert_eq!(error.reason(), Reason::CopyDamaged);
+    assert_eq!(error.reason(), Reason::BackupCorrupted);
     assert!(error.to_string().contains("; not written down beside it: "), "{error}");
 }
 
@@ -227,7 +227,7 @@ async fn a_device_that_gives_an_error_is_said_and_condemns_no_set() {
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
     assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
-    assert_eq!(stand.set(OLD).await.entry.state, SetState::Verified);
+    assert_eq!(stand.backup(OLD).await.entry.state, BackupState::Verified);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "a.sql").unwrap();
     assert_eq!(stand.scrubbed(100).await, (1, vec![], vec![]));

@@ -81,7 +81,7 @@ impl StoreError {
     }
 
     /// Whether the medium itself gave an error, or bytes that nobody wrote: what was there is lost.
-    pub fn is_damage(&self) -> bool {
+    pub fn is_corruption(&self) -> bool {
         match self {
             Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
             Self::NotText { .. } => true,

@@ -1,4 +1,4 @@
-//! Where copies go, as the command line says it: a folder, or a bucket of one of three kinds; and what its client is
+//! Where backups go, as the command line says it: a folder, or a bucket of one of three kinds; and what its client is
 //! made of. Credentials, region and endpoint come from the environment variables that the clouds' own tools read.
 
 use std::{ffi::OsString, fmt, fs, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ impl Patience {
     }
 }
 
-/// Where copies go.
+/// Where backups go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A folder: a volume's root.
@@ -147,7 +147,7 @@ pub struct BucketOptions {
     pub checksum: Option<String>,
     /// As the store calls it: `STANDARD_IA`, `NEARLINE`, `Cool`.
     pub storage_class: Option<String>,
-    /// How old a set without a manifest gets before it is a leftover.
+    /// How old a backup without a manifest gets before it is a leftover.
     pub leftover_age: Duration,
 }
 

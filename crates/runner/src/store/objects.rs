@@ -26,13 +26,13 @@ use tokio::sync::Semaphore;
 
 pub use self::upload::ObjectUpload;
 use super::{
+    backend::{Entry, Inventory},
     error::{StoreError, is_locked, is_missing_object},
     location::Patience,
-    place::{Entry, Inventory},
     read::Reader,
 };
 
-/// Names the uploads of a set in the making.
+/// Names the uploads of a backup in the making.
 const UPLOADS: &str = "uploads.json";
 
 /// Small requests under way at once.
@@ -103,19 +103,19 @@ pub struct Objects {
     folder: Path,
 }
 
-/// The uploads of a set that are under way: their ids by file.
+/// The uploads of a backup that are under way: their ids by file.
 #[derive(Clone, Debug)]
 pub struct Uploads {
-    set: String,
+    backup: String,
     ids: Arc<Mutex<BTreeMap<String, String>>>,
     /// Each part on its way has one of [`PARTS`] permits.
     parts: Arc<Semaphore>,
 }
 
 impl Uploads {
-    pub(super) fn new(set: &str, ids: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(backup: &str, ids: BTreeMap<String, String>) -> Self {
         Self {
-            set: set.to_owned(),
+            backup: backup.to_owned(),
             ids: Arc::new(Mutex::new(ids)),
             parts: Arc::new(Semaphore::new(PARTS as usize)),
         }
@@ -169,20 +169,20 @@ impl Objects {
         })
     }
 
-    /// The sets and what is in each, by one listing.
+    /// The backups and what is in each, by one listing.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
-        let mut sets = Inventory::new();
+        let mut backups = Inventory::new();
         for object in self.list(&self.folder).await? {
             let Some(mut parts) = object.location.prefix_match(&self.folder) else { continue };
             let (Some(id), Some(file), None) = (parts.next(), parts.next(), parts.next()) else { continue };
-            if name::is_set_id(id.as_ref()) {
-                let files = sets.entry(id.as_ref().to_owned()).or_insert_with(|| Ok(Vec::new()));
+            if name::is_backup_id(id.as_ref()) {
+                let files = backups.entry(id.as_ref().to_owned()).or_insert_with(|| Ok(Vec::new()));
                 if let Ok(files) = files {
                     files.push(entry(file.as_ref(), &object));
                 }
             }
         }
-        Ok(sets)
+        Ok(backups)
     }
 
     /// The objects of a folder.
@@ -272,9 +272,9 @@ impl Objects {
         (!end.is_some_and(is_past)).then(|| until.to_owned())
     }
 
-    /// Removes a set, its manifest first. In a versioned bucket a removal only hides an object, also one that is locked:
-    /// such a set is asked for its lock before, and stays to be seen. The manifest was written last, so its lock ends last.
-    pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
+    /// Removes a backup, its manifest first. In a versioned bucket a removal only hides an object, also one that is locked:
+    /// such a backup is asked for its lock before, and stays to be seen. The manifest was written last, so its lock ends last.
+    pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
         let manifest = format!("{id}/{}", manifest::FILE);
         if let Some(until) = self.locked_until(&manifest).await {
             return Err(StoreError::Locked { url: self.location(&manifest), until });
@@ -288,7 +288,7 @@ impl Objects {
         stream::iter(removals).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Removes a set without a manifest that is older than any run gets.
+    /// Removes a backup without a manifest that is older than any run gets.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         let files = self.entries(id).await?;
         let newest = files.iter().map(|file| file.modified).max();
@@ -303,11 +303,11 @@ impl Objects {
         {
             self.abort(&Uploads::new(id, ids)).await?;
         }
-        self.remove_set(id).await.map(|()| true)
+        self.remove_backup(id).await.map(|()| true)
     }
 
-    /// Begins a set: nothing is written yet, and nothing may be there.
-    pub async fn begin_set(&self, id: &str) -> Result<Uploads, StoreError> {
+    /// Begins a backup: nothing is written yet, and nothing may be there.
+    pub async fn begin_backup(&self, id: &str) -> Result<Uploads, StoreError> {
         if self.entries(id).await?.is_empty() {
             Ok(Uploads::new(id, BTreeMap::new()))
         } else {
@@ -315,14 +315,14 @@ impl Objects {
         }
     }
 
-    /// Takes away what was needed while a set was made. If it stays, no harm is done.
-    pub async fn end_set(&self, id: &str) {
+    /// Takes away what was needed while a backup was made. If it stays, no harm is done.
+    pub async fn end_backup(&self, id: &str) {
         if let Err(error) = self.remove(&format!("{id}/{UPLOADS}")).await {
             tracing::debug!("{error}");
         }
     }
 
-    /// A new object of a set. One of many parts has all of one size but for the last, as some stores demand.
+    /// A new object of a backup. One of many parts has all of one size but for the last, as some stores demand.
     pub fn upload(&self, uploads: &Uploads, file: &str, expected: u64) -> Result<ObjectUpload, StoreError> {
         let part = LEAST_PART.max(ARCHIVE_TO_DATABASE.saturating_mul(expected).div_ceil(MOST_PARTS));
         let store = if part > LEAST_PART {

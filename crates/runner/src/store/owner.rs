@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{error::StoreError, place::Place};
+use super::{backend::Backend, error::StoreError};
 
 /// The file.
 pub(super) const FILE: &str = "repository.json";
@@ -50,7 +50,7 @@ pub fn rewritten(text: &str) -> Option<String> {
 /// Whose folder it is, and whose it was before: ours if it was nobody's, or that of `adopt_from`. Of two first runs at
 /// once one wins.
 pub(super) async fn claim(
-    place: &Place,
+    place: &Backend,
     uid: &str,
     adopt_from: Option<&str>,
     now: Timestamp,
@@ -89,7 +89,7 @@ enum Unreadable {
     Json(#[from] serde_json::Error),
 }
 
-async fn read(place: &Place) -> Result<Option<Marker>, Unreadable> {
+async fn read(place: &Backend) -> Result<Option<Marker>, Unreadable> {
     Ok(place.read(FILE).await?.map(|text| Marker::parse(&text)).transpose()?)
 }
 

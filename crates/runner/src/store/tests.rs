@@ -75,9 +75,9 @@ async fn repository_in(root: &tempfile::TempDir) -> Repository {
     let now = time("2026-05-03T00:00:00Z");
     let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
     for id in [OLD, NEW] {
-        let mut set = repository.create_set(id).await.unwrap();
-        set.commit(&manifest(id)).await.unwrap();
-        set.end().await;
+        let mut backup = repository.create_backup(id).await.unwrap();
+        backup.commit(&manifest(id)).await.unwrap();
+        backup.end().await;
     }
     repository
 }
@@ -86,8 +86,8 @@ fn folder(root: &tempfile::TempDir) -> PathBuf {
     root.path().join("shop/nightly")
 }
 
-fn ids(sets: &[StoredSet]) -> Vec<&str> {
-    sets.iter().map(|set| set.entry.id.as_str()).collect()
+fn ids(backups: &[StoredBackup]) -> Vec<&str> {
+    backups.iter().map(|backup| backup.entry.id.as_str()).collect()
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_manifest_that_is_not_text_is_unreadable() {
     let (root, repository) = repository().await;
     fs::write(folder(&root).join(OLD).join(manifest::FILE), [b'{', 0xFF, b'}']).unwrap();
     let listing = repository.list().await.unwrap();
-    assert_eq!((ids(&listing.sets), listing.leftovers.len(), listing.unreadable.len()), (vec![NEW], 0, 1));
+    assert_eq!((ids(&listing.backups), listing.leftovers.len(), listing.unreadable.len()), (vec![NEW], 0, 1));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
 
     let listing = repository.list().await.unwrap();
 
-    assert_eq!((ids(&listing.sets), listing.unreadable.len()), (vec![NEW], 1), "{listing:?}");
+    assert_eq!((ids(&listing.backups), listing.unreadable.len()), (vec![NEW], 1), "{listing:?}");
     assert!(listing.unreadable[0].1.to_string().contains("manifest.json"), "{listing:?}");
 }
 
@@ -116,10 +116,10 @@ async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
 async fn a_lock_tells_a_run_that_is_alive_from_a_dead_one() {
     let (root, repository) = repository().await;
     let id = "20260503T020003Z-1a2b3c";
-    let set = repository.create_set(id).await.unwrap();
+    let backup = repository.create_backup(id).await.unwrap();
     assert_eq!(repository.list().await.unwrap().leftovers, [id]);
     assert!(!repository.remove_leftover(id).await.unwrap(), "its run is at work");
-    drop(set);
+    drop(backup);
     assert!(repository.remove_leftover(id).await.unwrap(), "its run is dead");
     assert!(!folder(&root).join(id).exists());
 }
@@ -163,11 +163,11 @@ fn folder_on_a_device() -> tempfile::TempDir {
 async fn what_is_read_back_from_a_device_is_counted() {
     let root = folder_on_a_device();
     let repository = repository_in(&root).await;
-    let set = repository.create_set("20260503T020003Z-1a2b3c").await.unwrap();
-    let mut upload = set.upload("shop.dump", false, 0).await.unwrap();
+    let backup = repository.create_backup("20260503T020003Z-1a2b3c").await.unwrap();
+    let mut upload = backup.upload("shop.dump", false, 0).await.unwrap();
     upload.write(vec![7; 1_000_000].into()).await.unwrap();
     upload.finish().await.unwrap();
-    let mut reader = set.read("shop.dump").await.unwrap();
+    let mut reader = backup.read("shop.dump").await.unwrap();
     while reader.next().await.unwrap().is_some() {}
     let from_device = reader.bytes_from_device().unwrap();
     assert!(from_device >= 1_000_000, "{from_device} of 1000000 bytes: the others came from the page cache");

@@ -18,16 +18,16 @@ use rustix::fs::{Advice, fadvise};
 use tokio::{io::AsyncWriteExt as _, sync::mpsc, task::JoinHandle};
 
 use super::{
+    backend::{Entry, Inventory},
     error::{StoreError, failed},
     files::{
         FILE_MODE, SECRET_MODE, exists, make_folder, names, read_if_there, remove_file, remove_folder,
         sync_folder, write_atomic, write_synced,
     },
-    place::{Entry, Inventory},
     read::{FromDevice, Reader},
 };
 
-/// The lock of the folder, and of a set in the making.
+/// The lock of the folder, and of a backup in the making.
 const LOCK: &str = ".lock";
 
 /// What is read back at a time.
@@ -83,21 +83,21 @@ impl Volume {
         Ok(stat.f_bavail * stat.f_frsize)
     }
 
-    /// The lock of the policy's folder, held while its owner or a set's own lock comes to be or is tried. Who cannot
+    /// The lock of the policy's folder, held while its owner or a backup's own lock comes to be or is tried. Who cannot
     /// write the folder cannot take it.
     pub async fn lock(&self) -> Result<File, StoreError> {
         self.aside(|this| lock(&this.folder)).await
     }
 
-    /// The folders of sets, and what is in each. One that cannot be read is no reason to be without the others.
+    /// The folders of backups, and what is in each. One that cannot be read is no reason to be without the others.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
         self.aside(|this| {
-            let ids = names(&this.folder)?.into_iter().filter(|name| name::is_set_id(name));
-            let sets = ids.map(|id| {
+            let ids = names(&this.folder)?.into_iter().filter(|name| name::is_backup_id(name));
+            let backups = ids.map(|id| {
                 let files = entries(&this.folder.join(&id));
                 (id, files)
             });
-            Ok(sets.collect())
+            Ok(backups.collect())
         })
         .await
     }
@@ -157,13 +157,13 @@ impl Volume {
         self.aside(move |this| remove_file(&this.folder.join(file))).await
     }
 
-    /// Removes a set, its manifest first.
-    pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
+    /// Removes a backup, its manifest first.
+    pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.aside(move |this| remove_folder(&this.folder, &id)).await
     }
 
-    /// Removes a set without a manifest whose run is dead: nobody holds its lock.
+    /// Removes a backup without a manifest whose run is dead: nobody holds its lock.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.aside(move |this| this.remove_if_dead(&id)).await
@@ -185,8 +185,8 @@ impl Volume {
         remove_folder(&self.folder, id).map(|()| true)
     }
 
-    /// Makes a set's folder and takes its lock, which is the file that comes back.
-    pub async fn begin_set(&self, id: &str) -> Result<File, StoreError> {
+    /// Makes a backup's folder and takes its lock, which is the file that comes back.
+    pub async fn begin_backup(&self, id: &str) -> Result<File, StoreError> {
         let id = id.to_owned();
         self.aside(move |this| {
             // Nobody looks at the folder between its making and its locking.
@@ -201,14 +201,14 @@ impl Volume {
         .await
     }
 
-    /// Takes away what was needed while a set was made. It says nothing any more; if it stays, no harm is done.
-    pub async fn end_set(&self, id: &str) {
+    /// Takes away what was needed while a backup was made. It says nothing any more; if it stays, no harm is done.
+    pub async fn end_backup(&self, id: &str) {
         if let Err(error) = self.remove(&format!("{id}/{LOCK}")).await {
             tracing::debug!("{error}");
         }
     }
 
-    /// A new file of a set. It has its name only after [`PartialFile::finish`]. `secret`: only the owner reads it.
+    /// A new file of a backup. It has its name only after [`PartialFile::finish`]. `secret`: only the owner reads it.
     pub async fn upload(&self, file: &str, secret: bool) -> Result<PartialFile, StoreError> {
         let path = self.folder.join(file);
         let part = self.folder.join(format!("{file}.part"));

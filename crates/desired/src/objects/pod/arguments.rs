@@ -74,8 +74,8 @@ pub fn backup(policy: &ValidPolicy) -> Vec<String> {
     }
     option("verify", level);
     option("max-shrink", &max_shrink.to_string());
-    for set in acknowledged {
-        option("acknowledged", set);
+    for backup in acknowledged {
+        option("acknowledged", backup);
     }
     let flags = [
         ("allow-newer-client", allow_newer_client),
@@ -97,7 +97,7 @@ pub fn scrub(policy: &ValidPolicy) -> Vec<String> {
     arguments
 }
 
-/// The command, whose copies it is about, and where they are.
+/// The command, whose backups it is about, and where they are.
 fn command(name: &str, policy: &ValidPolicy) -> Vec<String> {
     let identity = &policy.identity;
     let whose = [

@@ -22,25 +22,25 @@ struct Gauge {
 const GAUGES: [Gauge; 16] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
-        help: "Recovery point of the newest copy that counts, as a Unix time",
+        help: "Recovery point of the newest backup that counts, as a Unix time",
         unit: Some(Unit::Seconds),
         of: |policy| policy.last_success.as_ref().map(|copy| unix(copy.snapshot_time)),
     },
     Gauge {
         name: "pgbackup_policy_last_verified_timestamp",
-        help: "Recovery point of the newest copy that was read back and found good, as a Unix time",
+        help: "Recovery point of the newest backup that was read back and found good, as a Unix time",
         unit: Some(Unit::Seconds),
         of: |policy| policy.last_verified_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_success_size",
-        help: "Stored bytes of the newest copy that counts",
+        help: "Stored bytes of the newest backup that counts",
         unit: Some(Unit::Bytes),
         of: |policy| policy.last_success.as_ref()?.size_bytes.map(real),
     },
     Gauge {
         name: "pgbackup_policy_last_success_duration",
-        help: "How long the run of the newest copy that counts took",
+        help: "How long the run of the newest backup that counts took",
         unit: Some(Unit::Seconds),
         of: |policy| policy.last_success.as_ref()?.duration_seconds,
     },
@@ -58,30 +58,30 @@ const GAUGES: [Gauge; 16] = [
     },
     Gauge {
         name: "pgbackup_policy_max_age",
-        help: "How old the newest copy may get (objectives.maxAge); absent where nothing is said",
+        help: "How old the newest backup may get (objectives.maxAge); absent where nothing is said",
         unit: Some(Unit::Seconds),
         of: |policy| policy.max_age_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
     Gauge {
         name: "pgbackup_policy_overdue",
-        help: "1 if a copy that was due is missing, whatever else is wrong",
+        help: "1 if a backup that was due is missing, whatever else is wrong",
         unit: None,
         of: |policy| Some(f64::from(policy.overdue)),
     },
     Gauge {
         name: "pgbackup_policy_overdue_timestamp",
-        help: "When the policy becomes, or became, overdue unless a copy that counts comes, as a Unix time; absent while it is suspended",
+        help: "When the policy becomes, or became, overdue unless a backup that counts comes, as a Unix time; absent while it is suspended",
         unit: Some(Unit::Seconds),
         of: |policy| policy.overdue_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the newest run that ended has failed; a suspicious copy is counted among the copies instead",
+        help: "1 if the newest run that ended has failed; a suspicious backup is counted among the backups instead",
         unit: None,
         of: |policy| {
             let newest = policy.runs.last()?;
             let failed = newest.result == api::status::RunResult::Failed;
-            Some(f64::from(failed && newest.reason != Reason::Suspicious.word()))
+            Some(f64::from(failed && newest.reason != Reason::Suspicious.as_str()))
         },
     },
     Gauge {
@@ -92,13 +92,13 @@ const GAUGES: [Gauge; 16] = [
     },
     Gauge {
         name: "pgbackup_policy_retained_size",
-        help: "Stored bytes of all complete copies",
+        help: "Stored bytes of all complete backups",
         unit: Some(Unit::Bytes),
-        of: |policy| policy.copies.map(|copies| real(copies.size_bytes)),
+        of: |policy| policy.backups.map(|backups| real(backups.size_bytes)),
     },
     Gauge {
         name: "pgbackup_policy_retention_healthy",
-        help: "0 if old copies are not removed as the rules say",
+        help: "0 if old backups are not removed as the rules say",
         unit: None,
         of: |policy| policy.retention.as_ref().map(|retention| f64::from(retention.healthy)),
     },
@@ -107,7 +107,7 @@ const GAUGES: [Gauge; 16] = [
         help: "0 if the store's folder belongs to another policy, so that nothing is removed",
         unit: None,
         of: |policy| {
-            Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.word()))
+            Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.as_str()))
         },
     },
     Gauge {
@@ -118,7 +118,7 @@ const GAUGES: [Gauge; 16] = [
     },
     Gauge {
         name: "pgbackup_policy_scrub_healthy",
-        help: "0 if stored copies are not read again as they should be, or are not as they were written",
+        help: "0 if stored backups are not read again as they should be, or are not as they were written",
         unit: None,
         of: |policy| policy.scrub.as_ref().map(|scrub| f64::from(scrub.healthy)),
     },
@@ -151,40 +151,40 @@ const SPLIT: [Split; 4] = [
         },
     },
     Split {
-        name: "pgbackup_policy_copies",
-        help: "Complete copies in the store, by what their newest check gave",
+        name: "pgbackup_policy_backups",
+        help: "Complete backups in the store, by what their newest check gave",
         unit: None,
         label: "state",
         of: |policy| {
-            let Some(copies) = policy.copies else { return Vec::new() };
+            let Some(backups) = policy.backups else { return Vec::new() };
             vec![
-                ("verified", f64::from(copies.verified)),
-                ("suspicious", f64::from(copies.suspicious)),
-                ("failed", f64::from(copies.failed())),
+                ("verified", f64::from(backups.verified)),
+                ("suspicious", f64::from(backups.suspicious)),
+                ("failed", f64::from(backups.failed())),
             ]
         },
     },
     Split {
         name: "pgbackup_policy_last_success_stage_duration",
-        help: "How long each stage of the run of the newest copy that counts took",
+        help: "How long each stage of the run of the newest backup that counts took",
         unit: Some(Unit::Seconds),
         label: "stage",
         of: |policy| {
             let Some(copy) = &policy.last_success else { return Vec::new() };
-            let took = |stage: Stage| Some((stage.word(), *copy.stages.get(stage.word())?));
+            let took = |stage: Stage| Some((stage.as_str(), *copy.stages.get(stage.as_str())?));
             Stage::ALL.into_iter().filter_map(took).collect()
         },
     },
     Split {
-        name: "pgbackup_policy_last_scrub_copies",
-        help: "Copies that the newest scrub looked at, by what it found",
+        name: "pgbackup_policy_last_scrub_backups",
+        help: "Backups that the newest scrub looked at, by what it found",
         unit: None,
         label: "result",
         of: |policy| {
             let Some(scrub) = policy.scrub.as_ref().and_then(|scrub| scrub.last) else { return Vec::new() };
             vec![
                 ("passed", f64::from(scrub.passed)),
-                ("damaged", f64::from(scrub.damaged)),
+                ("corrupted", f64::from(scrub.corrupted)),
                 ("unchecked", f64::from(scrub.unchecked)),
             ]
         },

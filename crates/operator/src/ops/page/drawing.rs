@@ -30,7 +30,7 @@ pub fn sizes(runs: &[Run]) -> Markup {
     let (x, y) = points[points.len() - 1];
     html! {
         svg.sizes viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
-            aria-label=(format!("size of the last {} copies: from {first} to {last}", sizes.len())) {
+            aria-label=(format!("size of the last {} backups: from {first} to {last}", sizes.len())) {
             line x1="0" y1=(HEIGHT - 0.5) x2=(WIDTH) y2=(HEIGHT - 0.5) {}
             polyline points=(line.join(" ")) {}
             circle cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="2" {}

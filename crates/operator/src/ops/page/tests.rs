@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use desired::overview::{Copies, Retention, Scrub};
+use desired::overview::{Backups, Retention, Scrub};
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn policy(name: &str, state: State, reason: &str) -> Overview {
         expected_interval_seconds: Some(86_400),
         last_success: Some(Copy {
             snapshot_time: now() - SignedDuration::from_hours(5),
-            set: None,
+            backup: None,
             size_bytes: Some(1_299_227_607),
             duration_seconds: Some(44.3),
             stages: BTreeMap::new(),
@@ -40,7 +40,7 @@ fn policy(name: &str, state: State, reason: &str) -> Overview {
         max_age_seconds: Some(26 * 3600),
         retention: None,
         scrub: None,
-        copies: Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
+        backups: Some(Backups { all: 16, verified: 14, suspicious: 1, size_bytes: 20_000_000_000 }),
         runs: vec![
             run(3, RunResult::Succeeded, Some(1_100_000_000)),
             run(2, RunResult::Failed, None),
@@ -69,7 +69,7 @@ fn who_needs_somebody_comes_first_and_everything_is_said_in_words() {
         "5 h ago",
         "of at most 26h",
         "in 18 h 45 min",
-        "size of the last 2 copies: from 1.02 GiB to 1.21 GiB",
+        "size of the last 2 backups: from 1.02 GiB to 1.21 GiB",
         "14 verified",
         "1 suspicious",
         "2 of 4 good",
@@ -88,7 +88,7 @@ fn a_page_of_nothing_says_so() {
 }
 
 #[test]
-fn a_healthy_policy_whose_old_copies_stay_comes_before_those_that_are_well() {
+fn a_healthy_policy_whose_old_backups_stay_comes_before_those_that_are_well() {
     let mut keeping = policy("zzz", State::Healthy, "Verified");
     let message = "Permission denied".to_owned();
     keeping.retention = Some(Retention { healthy: false, reason: "PruneFailed".to_owned(), message });
@@ -103,22 +103,22 @@ fn a_healthy_policy_with_rot_in_its_store_comes_before_those_that_are_well_and_s
     let message = "20261122T021505Z-2b3c4d is not what was written".to_owned();
     rotten.scrub = Some(Scrub {
         healthy: false,
-        reason: "CopyDamaged".to_owned(),
+        reason: "BackupCorrupted".to_owned(),
         message: message.clone(),
         last: None,
     });
-    rotten.copies = Some(Copies { all: 16, verified: 14, suspicious: 1, size_bytes: 20 });
+    rotten.backups = Some(Backups { all: 16, verified: 14, suspicious: 1, size_bytes: 20 });
     let mut well = policy("fine", State::Healthy, "Verified");
     well.scrub = rotten.scrub.clone().map(|scrub| Scrub { healthy: true, ..scrub });
-    well.copies = Some(Copies { all: 15, verified: 14, suspicious: 1, size_bytes: 20 });
+    well.backups = Some(Backups { all: 15, verified: 14, suspicious: 1, size_bytes: 20 });
     let page = page(vec![well, rotten], now(), false);
     assert!(page.find(">zzz<").unwrap() < page.find(">fine<").unwrap(), "{page}");
     assert_eq!(page.matches(&message).count(), 1, "{page}");
-    assert_eq!(page.matches("Stored copies: CopyDamaged").count(), 1, "{page}");
-    assert_eq!(page.matches("1 damaged").count(), 1, "{page}");
+    assert_eq!(page.matches("Stored backups: BackupCorrupted").count(), 1, "{page}");
+    assert_eq!(page.matches("1 corrupted").count(), 1, "{page}");
 }
 
-/// The newest copy is five hours old, and `verification` says what it is; the newest that is known to be good is older, or
+/// The newest backup is five hours old, and `verification` says what it is; the newest that is known to be good is older, or
 /// there is none.
 fn unread(verification: &str, good: Option<i64>, most_hours: i64) -> String {
     let mut policy = policy("shop", State::Healthy, "Stored");
@@ -130,28 +130,31 @@ fn unread(verification: &str, good: Option<i64>, most_hours: i64) -> String {
 }
 
 #[test]
-fn a_newest_copy_that_is_only_stored_or_was_found_damaged_is_not_shown_as_verified() {
+fn a_newest_backup_that_is_only_stored_or_was_found_corrupted_is_not_shown_as_verified() {
     let stored = unread("Stored", Some(53), 26);
     assert!(stored.contains("2 d 5 h ago</time>"), "{stored}");
-    assert!(stored.contains("newest copy, 5 h ago: only stored"), "{stored}");
+    assert!(stored.contains("newest backup, 5 h ago: only stored"), "{stored}");
     assert!(stored.contains("14 stored") && !stored.contains("14 verified"), "{stored}");
     assert!(!stored.contains(">5 h ago<"), "{stored}");
-    let damaged = unread("Damaged", None, 26);
-    assert!(damaged.contains("none known") && !damaged.contains(" ago</time>"), "{damaged}");
-    assert!(damaged.contains("newest copy, 5 h ago: <strong class=\"exceeded\">found damaged"), "{damaged}");
+    let corrupted = unread("Corrupted", None, 26);
+    assert!(corrupted.contains("none known") && !corrupted.contains(" ago</time>"), "{corrupted}");
+    assert!(
+        corrupted.contains("newest backup, 5 h ago: <strong class=\"exceeded\">found corrupted"),
+        "{corrupted}"
+    );
     let both = page(vec![policy("shop", State::Healthy, "Verified")], now(), false);
-    assert!(both.contains(">5 h ago<") && !both.contains("newest copy"), "{both}");
+    assert!(both.contains(">5 h ago<") && !both.contains("newest backup"), "{both}");
 }
 
 #[test]
-fn the_objective_is_for_the_newest_copy_unless_it_is_damaged() {
+fn the_objective_is_for_the_newest_backup_unless_it_is_corrupted() {
     let young = unread("Stored", Some(53), 26);
     assert!(young.contains("of at most 26h") && !young.contains("too old"), "{young}");
     let old = unread("Stored", Some(53), 4);
     assert!(old.contains("too old:</strong> at most 4h"), "{old}");
-    let damaged = unread("Damaged", Some(53), 26);
-    assert!(damaged.contains("too old:</strong> at most 26h"), "{damaged}");
-    let nothing_good = unread("Damaged", None, 26);
+    let corrupted = unread("Corrupted", Some(53), 26);
+    assert!(corrupted.contains("too old:</strong> at most 26h"), "{corrupted}");
+    let nothing_good = unread("Corrupted", None, 26);
     assert!(!nothing_good.contains("at most"), "{nothing_good}");
 }
 

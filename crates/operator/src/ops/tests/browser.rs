@@ -98,7 +98,7 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
         success.size_bytes = newest;
     }
     if let Some(retained) = &mut status.retained {
-        retained.size_bytes = newest.unwrap_or_default() * u64::from(retained.sets);
+        retained.size_bytes = newest.unwrap_or_default() * u64::from(retained.backups);
     }
     policy
 }

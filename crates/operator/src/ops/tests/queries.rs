@@ -33,7 +33,7 @@ fn file(path: &str) -> String {
 
 /// What Prometheus gets of an operator that has seen everything: policies in every state, requests with every end.
 async fn scrape() -> Series {
-    let requests = Requests::default();
+    let requests = ApiMetrics::default();
     let server = service_fn(|request: Request<u16>| {
         future::ready(match *request.body() {
             0 => Err(()),
@@ -50,7 +50,7 @@ async fn scrape() -> Series {
 }
 
 /// An endpoint of the replica that does the work.
-fn leading(requests: Requests) -> Router {
+fn leading(requests: ApiMetrics) -> Router {
     let readiness = Arc::new(Readiness::default());
     readiness.syncing();
     endpoint_with(OpsAuth::None, Some(policies()), requests, readiness)
@@ -264,8 +264,8 @@ async fn a_query_for_what_does_not_exist_would_be_found() {
         (r#"pgbackup_policy_state{phase="Healthy"}"#, "pgbackup_policy_state has no label phase"),
         (r#"pgbackup_policy_state{state="Well"}"#, "pgbackup_policy_state never has state=Well"),
         (
-            r#"pgbackup_policy_copies{state=~"failed|rotten"}"#,
-            "pgbackup_policy_copies never has state=rotten",
+            r#"pgbackup_policy_backups{state=~"failed|rotten"}"#,
+            "pgbackup_policy_backups never has state=rotten",
         ),
         ("sum by (state) (pgbackup_policy_overdue)", "nothing has the label state"),
     ] {
@@ -297,7 +297,7 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
     for name in ["pgbackup_policy_overdue", "pgbackup_policy_suspended"] {
         assert_eq!(series[name].len(), policies().len(), "{name}");
     }
-    let (status, text) = get(&leading(Requests::default()), "/metrics").await;
+    let (status, text) = get(&leading(ApiMetrics::default()), "/metrics").await;
     assert_eq!(status, 200);
     let value = |name: &str, policy: &str, more: &str| -> Option<f64> {
         let series = format!("{name}{{namespace=\"shop\",policy=\"{policy}\"{more}}} ");
@@ -319,9 +319,9 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
         (success, "stored-without-reading", "", unix("2026-11-23T02:15:05Z")),
         (verified, "stored-without-reading", "", unix("2026-11-22T02:15:05Z")),
         (verified, "verified", "", unix("2026-11-23T02:15:05Z")),
-        (verified, "scrub-finds-the-newest-copy-damaged", "", None),
-        (verified, "scrub-finds-the-last-verified-copy-damaged", "", None),
-        (success, "scrub-finds-the-last-verified-copy-damaged", "", unix("2026-11-23T02:15:05Z")),
+        (verified, "scrub-finds-the-newest-copy-corrupted", "", None),
+        (verified, "scrub-finds-the-last-verified-copy-corrupted", "", None),
+        (success, "scrub-finds-the-last-verified-copy-corrupted", "", unix("2026-11-23T02:15:05Z")),
         ("pgbackup_policy_max_age_seconds", "older-than-the-objective", "", Some(12.0 * 3600.0)),
         ("pgbackup_policy_max_age_seconds", "verified", "", None),
         ("pgbackup_policy_last_scrub_timestamp_seconds", "scrub-passed", "", unix("2026-11-23T04:30:03Z")),
@@ -329,9 +329,9 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
         ("pgbackup_policy_scrub_healthy", "scrub-overdue", "", Some(0.0)),
         ("pgbackup_policy_scrub_healthy", "verified", "", None),
         (
-            "pgbackup_policy_last_scrub_copies",
-            "scrub-finds-an-older-copy-damaged",
-            ",result=\"damaged\"",
+            "pgbackup_policy_last_scrub_backups",
+            "scrub-finds-an-older-copy-corrupted",
+            ",result=\"corrupted\"",
             Some(1.0),
         ),
     ] {

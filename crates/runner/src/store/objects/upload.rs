@@ -106,7 +106,7 @@ impl ObjectUpload {
         let id = self.objects.bucket.store.create_multipart_opts(&path, options).await;
         let id = id.map_err(self.objects.failed("begin the upload of", &self.file))?;
         self.uploads.change(|ids| ids.insert(self.file.clone(), id.clone()));
-        self.objects.write(&format!("{}/{UPLOADS}", self.uploads.set), &self.uploads.to_json()).await?;
+        self.objects.write(&format!("{}/{UPLOADS}", self.uploads.backup), &self.uploads.to_json()).await?;
         Ok(Multipart { id, next: 0, under_way: JoinSet::new(), stored: BTreeMap::new() })
     }
 

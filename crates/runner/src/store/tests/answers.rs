@@ -222,7 +222,7 @@ async fn what_is_locked_is_named_and_no_error_of_the_store() {
         });
         let now = time("2026-05-03T00:00:00Z");
         let repository = Repository::open(&target(&wire.url()), &identity(), None, now).await.unwrap();
-        let error = repository.remove_set(OLD).await.unwrap_err();
+        let error = repository.remove_backup(OLD).await.unwrap_err();
         assert!(matches!(error, StoreError::Locked { .. }), "{body}: {error}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    super::{manifest::FILE, objects::LEAST_PART, place::Making, *},
+    super::{backend::Making, manifest::FILE, objects::LEAST_PART, *},
     NEW, OLD, identity, ids, manifest,
     server::Server,
     time,
@@ -82,16 +82,16 @@ pub(super) fn noise(size: u64) -> Vec<u8> {
 }
 
 /// In pieces as pg_dump's pipe gives them.
-pub(super) async fn write(set: &OpenSet, file: &str, bytes: &[u8], expected: u64) -> Upload {
-    let mut upload = set.upload(file, false, expected).await.unwrap();
+pub(super) async fn write(backup: &BackupWriter, file: &str, bytes: &[u8], expected: u64) -> Upload {
+    let mut upload = backup.upload(file, false, expected).await.unwrap();
     for piece in bytes.chunks(131_072 - 7) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
     upload
 }
 
-async fn read(set: &OpenSet, file: &str) -> Vec<u8> {
-    let mut reader = set.read(file).await.unwrap();
+async fn read(backup: &BackupWriter, file: &str) -> Vec<u8> {
+    let mut reader = backup.read(file).await.unwrap();
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await.unwrap() {
         bytes.extend_from_slice(&piece);
@@ -100,10 +100,10 @@ async fn read(set: &OpenSet, file: &str) -> Vec<u8> {
 }
 
 pub(super) async fn commit(repository: &Repository, id: &str) {
-    let mut set = repository.create_set(id).await.unwrap();
-    write(&set, "shop.dump", b"rows", 4).await.finish().await.unwrap();
-    set.commit(&manifest(id)).await.unwrap();
-    set.end().await;
+    let mut backup = repository.create_backup(id).await.unwrap();
+    write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
+    backup.commit(&manifest(id)).await.unwrap();
+    backup.end().await;
 }
 
 async fn files(repository: &Repository, folder: &str) -> Vec<String> {
@@ -113,20 +113,20 @@ async fn files(repository: &Repository, folder: &str) -> Vec<String> {
     names
 }
 
-async fn a_set_exists_when_its_manifest_does(stand: &Stand) {
+async fn a_backup_exists_when_its_manifest_does(stand: &Stand) {
     let repository = stand.open().await;
-    let mut set = repository.create_set(OLD).await.unwrap();
-    write(&set, "shop.dump", b"rows", 4).await.finish().await.unwrap();
-    set.write("SHA256SUMS", "sums\n").await.unwrap();
+    let mut backup = repository.create_backup(OLD).await.unwrap();
+    write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
+    backup.write("SHA256SUMS", "sums\n").await.unwrap();
     let before = repository.list().await.unwrap();
-    assert_eq!((ids(&before.sets), before.leftovers.as_slice()), (vec![], [OLD.to_owned()].as_slice()));
+    assert_eq!((ids(&before.backups), before.leftovers.as_slice()), (vec![], [OLD.to_owned()].as_slice()));
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run is at work");
 
-    let sha256 = set.commit(&manifest(OLD)).await.unwrap();
-    set.end().await;
+    let sha256 = backup.commit(&manifest(OLD)).await.unwrap();
+    backup.end().await;
 
     let after = repository.list().await.unwrap();
-    assert_eq!((ids(&after.sets), after.leftovers.len()), (vec![OLD], 0));
+    assert_eq!((ids(&after.backups), after.leftovers.len()), (vec![OLD], 0));
     assert_eq!(repository.manifest(OLD).await.unwrap(), (manifest(OLD), sha256));
     assert_eq!(files(&repository, OLD).await, ["SHA256SUMS", "manifest.json", "shop.dump"]);
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "it has a manifest");
@@ -134,31 +134,31 @@ async fn a_set_exists_when_its_manifest_does(stand: &Stand) {
 
 async fn what_is_stored_comes_back_whole(stand: &Stand) {
     let repository = stand.open().await;
-    let set = repository.create_set(OLD).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
     // Below one part; a whole number of parts; and so many that some wait for others.
     for (n, size) in [0, 1, 131_072, 2 * LEAST_PART, 7 * LEAST_PART + 1].into_iter().enumerate() {
         // As the name of a database with a blank and a slash is written.
         let (file, bytes) = (format!("a%20%2F{n}.dump"), noise(size));
-        write(&set, &file, &bytes, size).await.finish().await.unwrap();
-        assert!(read(&set, &file).await == bytes, "{file} of {size} bytes");
+        write(&backup, &file, &bytes, size).await.finish().await.unwrap();
+        assert!(read(&backup, &file).await == bytes, "{file} of {size} bytes");
     }
-    set.abandon().await.unwrap();
+    backup.abandon().await.unwrap();
 }
 
 async fn parts_grow_with_what_is_expected(stand: &Stand) {
     let repository = stand.open().await;
-    let set = repository.create_set(OLD).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
     // 10,000 parts of 8 MiB hold less than three times this.
     let expected = 10_000 * (LEAST_PART + 1) / 3 + 10_000;
     let bytes = noise(2 * LEAST_PART);
-    write(&set, "shop.dump", &bytes, expected).await.finish().await.unwrap();
-    assert!(read(&set, "shop.dump").await == bytes);
-    set.abandon().await.unwrap();
+    write(&backup, "shop.dump", &bytes, expected).await.finish().await.unwrap();
+    assert!(read(&backup, "shop.dump").await == bytes);
+    backup.abandon().await.unwrap();
 }
 
 async fn a_manifest_is_written_once(stand: &Stand) {
     let repository = stand.open().await;
-    let mut one = repository.create_set(OLD).await.unwrap();
+    let mut one = repository.create_backup(OLD).await.unwrap();
     one.commit(&manifest(OLD)).await.unwrap();
     let other = Manifest { warnings: vec!["another".into()], ..manifest(OLD) };
     let error = one.commit(&other).await.unwrap_err();
@@ -170,40 +170,40 @@ async fn a_manifest_is_written_once(stand: &Stand) {
 
 async fn nothing_appears_before_it_is_finished(stand: &Stand) {
     let repository = stand.open().await;
-    let set = repository.create_set(OLD).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
     for size in [100, 3 * LEAST_PART] {
-        let upload = write(&set, "shop.dump", &noise(size), size).await;
+        let upload = write(&backup, "shop.dump", &noise(size), size).await;
         assert!(!files(&repository, OLD).await.contains(&"shop.dump".to_owned()), "{size} bytes");
         upload.discard().await.unwrap();
         assert!(!files(&repository, OLD).await.contains(&"shop.dump".to_owned()), "{size} bytes");
     }
-    set.abandon().await.unwrap();
+    backup.abandon().await.unwrap();
     assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
 }
 
-async fn an_abandoned_set_leaves_nothing(stand: &Stand) {
+async fn an_abandoned_backup_leaves_nothing(stand: &Stand) {
     let repository = stand.open().await;
-    let set = repository.create_set(OLD).await.unwrap();
-    write(&set, "one.dump", b"rows", 4).await.finish().await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
+    write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
     // Dropped as a run that is told to stop drops it.
-    drop(write(&set, "two.dump", &noise(3 * LEAST_PART), 0).await);
-    set.abandon().await.unwrap();
+    drop(write(&backup, "two.dump", &noise(3 * LEAST_PART), 0).await);
+    backup.abandon().await.unwrap();
     let listing = repository.list().await.unwrap();
-    assert_eq!((listing.sets.len(), listing.leftovers.len()), (0, 0));
+    assert_eq!((listing.backups.len(), listing.leftovers.len()), (0, 0));
     stand.has_no_parts();
 }
 
 async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
     let repository = stand.open().await;
-    let set = repository.create_set(OLD).await.unwrap();
-    write(&set, "one.dump", b"rows", 4).await.finish().await.unwrap();
-    drop(write(&set, "two.dump", &noise(3 * LEAST_PART), 0).await);
+    let backup = repository.create_backup(OLD).await.unwrap();
+    write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
+    drop(write(&backup, "two.dump", &noise(3 * LEAST_PART), 0).await);
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
-    if let Making::Objects(uploads) = &set.making {
+    if let Making::Objects(uploads) = &backup.making {
         // A process that is dead sends nothing more.
         uploads.settle().await;
     }
-    drop(set);
+    drop(backup);
 
     let later = stand.open_later().await;
     assert_eq!(later.list().await.unwrap().leftovers, [OLD]);
@@ -214,37 +214,37 @@ async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
     stand.has_no_parts();
 }
 
-async fn a_removed_set_is_gone_and_no_other(stand: &Stand) {
+async fn a_removed_backup_is_gone_and_no_other(stand: &Stand) {
     let repository = stand.open().await;
     commit(&repository, OLD).await;
     commit(&repository, NEW).await;
-    repository.remove_set(OLD).await.unwrap();
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [NEW]);
+    repository.remove_backup(OLD).await.unwrap();
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [NEW]);
     assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
-    repository.remove_set(OLD).await.expect("what is gone is gone");
+    repository.remove_backup(OLD).await.expect("what is gone is gone");
 }
 
-async fn a_rotten_manifest_hides_no_other_set_and_is_left_alone(stand: &Stand) {
+async fn a_rotten_manifest_hides_no_other_backup_and_is_left_alone(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
     }
     repository.place.write(&format!("{OLD}/{FILE}"), "{").await.unwrap();
     let listing = repository.list().await.unwrap();
-    assert_eq!((ids(&listing.sets), listing.leftovers.len()), (vec![NEW], 0));
+    assert_eq!((ids(&listing.backups), listing.leftovers.len()), (vec![NEW], 0));
     assert_eq!((listing.unreadable.len(), listing.unreadable[0].0.as_str()), (1, OLD));
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "what has a manifest is no leftover");
     assert_eq!(files(&repository, OLD).await, ["manifest.json", "shop.dump"]);
 }
 
-async fn a_set_with_an_unreadable_check_counts_for_nothing(stand: &Stand) {
+async fn a_backup_with_an_unreadable_check_counts_for_nothing(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
     }
     repository.place.write(&format!("{NEW}/check-20260503T000000Z.json"), "{").await.unwrap();
     let listing = repository.list().await.unwrap();
-    assert_eq!((ids(&listing.sets), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
+    assert_eq!((ids(&listing.backups), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
 }
 
 async fn the_first_policy_to_come_owns_the_folder(stand: &Stand) {
@@ -299,7 +299,7 @@ async fn the_newest_records_are_kept(stand: &Stand) {
 async fn two_runs_at_once_are_not_in_each_others_way(stand: &Stand) {
     let (one, two) = (stand.open().await, stand.open().await);
     tokio::join!(commit(&one, OLD), commit(&two, NEW));
-    assert_eq!(ids(&one.list().await.unwrap().sets), [OLD, NEW]);
+    assert_eq!(ids(&one.list().await.unwrap().backups), [OLD, NEW]);
 }
 
 /// Runs every rule on a store.
@@ -317,16 +317,16 @@ macro_rules! rules {
 macro_rules! every_rule {
     ($stand:expr) => {
         rules!($stand;
-            a_set_exists_when_its_manifest_does
+            a_backup_exists_when_its_manifest_does
             what_is_stored_comes_back_whole
             parts_grow_with_what_is_expected
             a_manifest_is_written_once
             nothing_appears_before_it_is_finished
-            an_abandoned_set_leaves_nothing
+            an_abandoned_backup_leaves_nothing
             what_a_killed_run_left_goes_when_it_is_surely_dead
-            a_removed_set_is_gone_and_no_other
-            a_rotten_manifest_hides_no_other_set_and_is_left_alone
-            a_set_with_an_unreadable_check_counts_for_nothing
+            a_removed_backup_is_gone_and_no_other
+            a_rotten_manifest_hides_no_other_backup_and_is_left_alone
+            a_backup_with_an_unreadable_check_counts_for_nothing
             the_first_policy_to_come_owns_the_folder
             of_two_policies_that_come_at_once_one_owns_the_folder
             a_policy_that_names_the_owner_takes_the_folder_over

@@ -44,7 +44,7 @@ async fn is_cleaned_up(server: &Server, parts_are_left: bool) {
     let mut target = s3(&server.url());
     let repository = open(&target).await;
     let listing = repository.list().await.unwrap();
-    assert_eq!((listing.sets.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
+    assert_eq!((listing.backups.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
     let files = repository.place.entries(OLD).await.unwrap();
     assert!(files.iter().all(|file| file.name != "shop.dump"), "{files:?}");
     assert_eq!(parts(server) > 0, parts_are_left);
@@ -69,8 +69,8 @@ async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_comp
         if gone.load(Ordering::Relaxed) { Answer::HangUp } else { Answer::Of(address) }
     });
     let repository = open(&s3(&wire.url())).await;
-    let set = repository.create_set(OLD).await.unwrap();
-    let mut upload = set.upload("shop.dump", false, 0).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
+    let mut upload = backup.upload("shop.dump", false, 0).await.unwrap();
 
     let sending = async {
         for piece in noise(12 * LEAST_PART).chunks(1 << 20) {
@@ -83,7 +83,7 @@ async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_comp
     assert!(is_gone.load(Ordering::Relaxed));
     assert_eq!(error.reason(), Reason::StoreUnreachable, "{error}");
     assert!(error.to_string().contains(&format!("{OLD}/shop.dump")), "{error}");
-    set.abandon().await.expect_err("there is nobody to tell");
+    backup.abandon().await.expect_err("there is nobody to tell");
     is_cleaned_up(&server, true).await;
 }
 
@@ -96,9 +96,9 @@ async fn a_run_that_is_killed_between_parts_leaves_nothing_complete() {
     const NAME: &str = "store::tests::faults::a_run_that_is_killed_between_parts_leaves_nothing_complete";
     if let Ok(url) = env::var(UPLOAD_TO) {
         let repository = open(&s3(&url)).await;
-        let mut set = repository.create_set(OLD).await.unwrap();
-        write(&set, "shop.dump", &noise(12 * LEAST_PART), 0).await.finish().await.unwrap();
-        set.commit(&manifest(OLD)).await.unwrap();
+        let mut backup = repository.create_backup(OLD).await.unwrap();
+        write(&backup, "shop.dump", &noise(12 * LEAST_PART), 0).await.finish().await.unwrap();
+        backup.commit(&manifest(OLD)).await.unwrap();
         return;
     }
     let server = Server::start("s3", &[]);
@@ -165,8 +165,8 @@ async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
     let server = Server::start("s3", &[]);
     let target = s3(&server.url());
     let repository = open(&target).await;
-    let set = repository.create_set(OLD).await.unwrap();
-    let mut upload = set.upload("shop.dump", false, 0).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
+    let mut upload = backup.upload("shop.dump", false, 0).await.unwrap();
     let sending = async {
         for piece in noise(4 * LEAST_PART).chunks(1 << 20) {
             upload.write(piece.to_vec().into()).await?;
@@ -176,11 +176,11 @@ async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
     let error = sending.await.unwrap_err();
     assert_eq!(error.reason(), Reason::NoSpace, "{error}");
     assert!(error.to_string().contains("No space left on device. (InsufficientStorage)"), "{error}");
-    set.abandon().await.unwrap();
+    backup.abandon().await.unwrap();
     assert_eq!(parts(&server), 0, "parts are left");
     // So there is room again.
     commit(&repository, NEW).await;
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [NEW]);
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [NEW]);
 }
 
 /// Each time there is room for one page more, until all fits.
@@ -199,14 +199,14 @@ async fn fill_at_each_step(folder: &str) {
         fs::write(&filler, vec![1; fills]).unwrap();
 
         let mut step = "begin";
-        let done = match repository.create_set(OLD).await {
-            Ok(mut set) => {
-                let done = store(&mut set, &mut step).await;
-                assert_eq!(done.is_ok(), repository.list().await.unwrap().sets.len() == 1, "{step}");
+        let done = match repository.create_backup(OLD).await {
+            Ok(mut backup) => {
+                let done = store(&mut backup, &mut step).await;
+                assert_eq!(done.is_ok(), repository.list().await.unwrap().backups.len() == 1, "{step}");
                 if done.is_err() {
-                    set.abandon().await.unwrap();
+                    backup.abandon().await.unwrap();
                 } else {
-                    set.end().await;
+                    backup.end().await;
                 }
                 done
             }
@@ -223,7 +223,7 @@ async fn fill_at_each_step(folder: &str) {
                     assert_eq!(step, "begin", "{listing:?}");
                     assert!(repository.remove_leftover(id).await.unwrap());
                 }
-                assert_eq!(listing.sets.len() + listing.unreadable.len(), 0, "{step}: {listing:?}");
+                assert_eq!(listing.backups.len() + listing.unreadable.len(), 0, "{step}: {listing:?}");
                 failed.insert(step);
             }
         }
@@ -233,19 +233,19 @@ async fn fill_at_each_step(folder: &str) {
 }
 
 /// What a run stores, in its order.
-async fn store(set: &mut OpenSet, step: &mut &str) -> Result<(), StoreError> {
+async fn store(backup: &mut BackupWriter, step: &mut &str) -> Result<(), StoreError> {
     *step = "dump";
-    let mut upload = set.upload("shop.dump", false, 0).await?;
+    let mut upload = backup.upload("shop.dump", false, 0).await?;
     for piece in noise(20_000).chunks(3000) {
         upload.write(piece.to_vec().into()).await?;
     }
     upload.finish().await?;
     for (name, file) in [("tables", "shop.tables.json"), ("sums", "SHA256SUMS"), ("log", "run.log")] {
         *step = name;
-        set.write(file, &"x".repeat(5000)).await?;
+        backup.write(file, &"x".repeat(5000)).await?;
     }
     *step = "manifest";
-    set.commit(&manifest(OLD)).await.map(drop)
+    backup.commit(&manifest(OLD)).await.map(drop)
 }
 
 /// The names of what goes from a folder, in order. The kernel tells.
@@ -260,7 +260,7 @@ fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn of_a_set_on_a_volume_the_manifest_goes_first() {
+async fn of_a_backup_on_a_volume_the_manifest_goes_first() {
     let (root, repository) = repository().await;
     let folder = folder(&root).join(OLD);
     for n in 0..50 {
@@ -269,14 +269,14 @@ async fn of_a_set_on_a_volume_the_manifest_goes_first() {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
     inotify::add_watch(&watch, &folder, inotify::WatchFlags::DELETE).unwrap();
 
-    repository.remove_set(OLD).await.unwrap();
+    repository.remove_backup(OLD).await.unwrap();
 
     let removed = removed_from(&watch);
     assert_eq!((removed.len(), removed[0].as_str()), (51, "manifest.json"), "{removed:?}");
 }
 
 #[tokio::test]
-async fn of_a_set_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
+async fn of_a_backup_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {
@@ -293,17 +293,17 @@ async fn of_a_set_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
     }
     let repository = open(&s3(&wire.url())).await;
 
-    let error = repository.remove_set(OLD).await.unwrap_err();
+    let error = repository.remove_backup(OLD).await.unwrap_err();
 
     assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
     let removals = wire.requests(|request| request.method == "DELETE");
     assert!(removals[0].target.contains("manifest.json"), "{removals:?}");
     let listing = repository.list().await.unwrap();
-    assert_eq!((listing.sets.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
+    assert_eq!((listing.backups.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
 }
 
 #[tokio::test]
-async fn a_set_whose_manifest_stays_is_whole() {
+async fn a_backup_whose_manifest_stays_is_whole() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {
@@ -317,8 +317,8 @@ async fn a_set_whose_manifest_stays_is_whole() {
     commit(&repository, OLD).await;
     let files = repository.place.entries(OLD).await.unwrap().len();
 
-    repository.remove_set(OLD).await.unwrap_err();
+    repository.remove_backup(OLD).await.unwrap_err();
 
     assert_eq!(repository.place.entries(OLD).await.unwrap().len(), files);
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD]);
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD]);
 }

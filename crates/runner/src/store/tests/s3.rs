@@ -46,9 +46,9 @@ async fn removals_use_credentials_of_their_own() {
     let writer = s3(&server, WRITER);
     let repository = open(&writer).await.unwrap();
     commit(&repository, OLD).await;
-    let error = repository.remove_set(OLD).await.unwrap_err();
+    let error = repository.remove_backup(OLD).await.unwrap_err();
     assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD]);
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD]);
 
     let url = server.url();
     let variables = [
@@ -59,8 +59,8 @@ async fn removals_use_credentials_of_their_own() {
         ("PGBACKUP_PRUNE_AWS_SECRET_ACCESS_KEY", S3_USER.1),
     ];
     let both = open(&target("s3://backups", true, variables.into())).await.unwrap();
-    both.remove_set(OLD).await.unwrap();
-    assert_eq!(both.list().await.unwrap().sets.len(), 0);
+    both.remove_backup(OLD).await.unwrap();
+    assert_eq!(both.list().await.unwrap().backups.len(), 0);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ fn retain(server: &Server, object: &str, until: &str) {
 }
 
 #[tokio::test]
-async fn a_copy_that_the_store_locks_stays_and_its_time_is_told() {
+async fn a_backup_that_the_store_locks_stays_and_its_time_is_told() {
     let server = Server::start("s3-locked", &[]);
     let mut target = s3(&server, S3_USER);
     // As Amazon demands it in such a bucket.
@@ -142,11 +142,11 @@ async fn a_copy_that_the_store_locks_stays_and_its_time_is_told() {
     commit(&repository, NEW).await;
     retain(&server, &format!("shop/nightly/{OLD}/manifest.json"), "2099-01-01T00:00:00Z");
 
-    let error = repository.remove_set(OLD).await.unwrap_err();
+    let error = repository.remove_backup(OLD).await.unwrap_err();
 
     let StoreError::Locked { until, .. } = &error else { panic!("not locked: {error}") };
     assert_eq!(until, "2099-01-01T00:00:00Z");
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD, NEW], "it is whole");
-    repository.remove_set(NEW).await.unwrap();
-    assert_eq!(ids(&repository.list().await.unwrap().sets), [OLD], "the other one is not locked");
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD, NEW], "it is whole");
+    repository.remove_backup(NEW).await.unwrap();
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD], "the other one is not locked");
 }

@@ -42,9 +42,9 @@ async fn heard(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Re
     change(&mut target.options);
     let now = time("2026-05-03T00:00:00Z");
     let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
-    let set = repository.create_set(OLD).await.unwrap();
-    set.write("SHA256SUMS", "sums\n").await.unwrap();
-    write(&set, "shop.dump", &noise(LEAST_PART + 1), 0).await.finish().await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
+    backup.write("SHA256SUMS", "sums\n").await.unwrap();
+    write(&backup, "shop.dump", &noise(LEAST_PART + 1), 0).await.finish().await.unwrap();
     let one = |wanted: fn(&Request) -> bool| wire.requests(wanted).into_iter().next().unwrap();
     [
         one(|request| request.method == "PUT" && request.target.contains("SHA256SUMS")),

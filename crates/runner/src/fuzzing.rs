@@ -55,23 +55,23 @@ pub fn owner_marker(text: &str) -> Option<String> {
     store::rewritten(text)
 }
 
-/// What `plan --copies` prints for these copies.
-pub fn planned(copies: &str, arguments: &[&str]) -> Option<String> {
-    let line = ["pgbackup-runner", "plan", "--copies=-", "--output=json"].iter().chain(arguments);
+/// What `plan --backups` prints for these backups.
+pub fn planned(backups: &str, arguments: &[&str]) -> Option<String> {
+    let line = ["pgbackup-runner", "plan", "--backups=-", "--output=json"].iter().chain(arguments);
     let Ok(Command::Plan(args)) = Cli::try_parse_from(line).map(|cli| cli.command) else { return None };
-    plan::planned(copies, &args).ok()
+    plan::planned(backups, &args).ok()
 }
 
-/// How many sets of the folder `shop/nightly` below this one are as they were written, how many are damaged, and how many
+/// How many backups of the folder `shop/nightly` below this one are as they were written, how many are corrupted, and how many
 /// cannot be checked; `None` when the folder itself cannot be read.
 pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
     let target = Target::folder(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
-        let repository = Repository::look(&target, "shop", "nightly").ok()?;
+        let repository = Repository::open_read_only(&target, "shop", "nightly").ok()?;
         let mut tally = Tally::default();
         recheck::read_share(&repository, 100, &mut tally, |_| ()).await.ok()?;
         let outcome = tally.outcome();
-        Some((outcome.passed, outcome.damaged.len(), outcome.unchecked))
+        Some((outcome.passed, outcome.corrupted.len(), outcome.unchecked))
     })
 }

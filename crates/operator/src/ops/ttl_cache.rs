@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A memory of `most` answers at a time: a newer one drives out the oldest.
-pub struct Memory<K, V> {
+pub struct TtlCache<K, V> {
     most: usize,
     lasts: Duration,
     answers: Mutex<Answers<K, V>>,
@@ -20,7 +20,7 @@ struct Answers<K, V> {
     order: VecDeque<(Instant, K)>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Memory<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> TtlCache<K, V> {
     /// An empty one, in which an answer is good for as long as `lasts`.
     pub fn new(most: usize, lasts: Duration) -> Self {
         Self { most, lasts, answers: Mutex::new(Answers { by_key: HashMap::new(), order: VecDeque::new() }) }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_memory_that_is_full_forgets_the_oldest() {
-        let memory = Memory::new(3, LONG);
+        let memory = TtlCache::new(3, LONG);
         for number in 0..100 {
             memory.put(number, number * 2);
             assert!(memory.lock().by_key.len() <= 3 && memory.lock().order.len() <= 3);
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn an_answer_given_anew_is_the_one_that_counts() {
-        let memory = Memory::new(3, LONG);
+        let memory = TtlCache::new(3, LONG);
         for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
             memory.put(key, value);
         }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_old_is_neither_given_nor_kept() {
-        let memory = Memory::new(100, Duration::ZERO);
+        let memory = TtlCache::new(100, Duration::ZERO);
         memory.put("a", 1);
         memory.put("b", 2);
         assert_eq!(memory.get(&"a"), None);

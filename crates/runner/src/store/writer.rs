@@ -4,16 +4,16 @@ use domain::manifest::{self, Manifest};
 use tokio::task::JoinHandle;
 
 use super::{
+    backend::{Backend, Making, Upload},
     error::StoreError,
-    place::{Making, Place, Upload},
     read::Reader,
 };
 
 /// A set in the making. Whoever drops it without a manifest leaves a leftover, which a later run removes.
 #[derive(Debug)]
-pub struct OpenSet {
+pub struct BackupWriter {
     id: String,
-    place: Place,
+    place: Backend,
     pub(super) making: Making,
     /// There was a manifest already: the folder is another run's.
     taken: bool,
@@ -21,9 +21,9 @@ pub struct OpenSet {
     committing: Option<JoinHandle<Result<bool, StoreError>>>,
 }
 
-impl OpenSet {
-    pub(super) async fn begin(place: Place, id: &str) -> Result<Self, StoreError> {
-        let making = place.begin_set(id).await?;
+impl BackupWriter {
+    pub(super) async fn begin(place: Backend, id: &str) -> Result<Self, StoreError> {
+        let making = place.begin_backup(id).await?;
         Ok(Self { id: id.to_owned(), place, making, taken: false, committing: None })
     }
 
@@ -52,8 +52,8 @@ impl OpenSet {
         self.place.open_reader(&self.file(file)).await
     }
 
-    /// Writes the manifest: from here on the set exists. A run that is told to stop meanwhile must not remove the files
-    /// from under a manifest that is still on its way, so the set keeps hold of it.
+    /// Writes the manifest: from here on the backup exists. A run that is told to stop meanwhile must not remove the files
+    /// from under a manifest that is still on its way, so the backup keeps hold of it.
     pub async fn commit(&mut self, manifest: &Manifest) -> Result<String, StoreError> {
         let text = manifest.to_json();
         let sha256 = domain::hash::sha256(&text);
@@ -66,9 +66,9 @@ impl OpenSet {
         if self.taken { Err(StoreError::AlreadyThere { location }) } else { Ok(sha256) }
     }
 
-    /// Gives up what was held while the set was made.
+    /// Gives up what was held while the backup was made.
     pub async fn end(self) {
-        self.place.end_set(&self.id, self.making).await;
+        self.place.end_backup(&self.id, self.making).await;
     }
 
     /// Removes all of it, unless it is not ours.
@@ -81,6 +81,6 @@ impl OpenSet {
             // Whatever comes of it goes.
             let _ = writing.await;
         }
-        self.place.abandon_set(&self.id, self.making).await
+        self.place.abandon_backup(&self.id, self.making).await
     }
 }

@@ -15,7 +15,7 @@ use kube::runtime::{
 };
 
 /// Statuses that are written and not yet shown, by the policy's UID.
-pub struct Written {
+pub struct PendingStatuses {
     shown: Store<BackupPolicy>,
     ahead: Mutex<HashMap<String, Ahead>>,
 }
@@ -25,7 +25,7 @@ struct Ahead {
     status: BackupPolicyStatus,
 }
 
-impl Written {
+impl PendingStatuses {
     /// `shown` is what the watch fills.
     pub fn new(shown: Store<BackupPolicy>) -> Self {
         Self { shown, ahead: Mutex::default() }
@@ -120,23 +120,23 @@ mod tests {
     }
 
     /// As the watch does: into the store, then here.
-    fn watch(writer: &mut Writer<BackupPolicy>, written: &Written, event: &Event<BackupPolicy>) {
+    fn watch(writer: &mut Writer<BackupPolicy>, written: &PendingStatuses, event: &Event<BackupPolicy>) {
         writer.apply_watcher_event(event);
         written.show(event);
     }
 
-    fn remember(written: &Written, policy: BackupPolicy) {
+    fn remember(written: &PendingStatuses, policy: BackupPolicy) {
         written.remember(&policy.metadata, policy.status.unwrap());
     }
 
-    fn handled(written: &Written, policy: &BackupPolicy) -> String {
+    fn handled(written: &PendingStatuses, policy: &BackupPolicy) -> String {
         written.newest(policy).status.unwrap().last_handled_request.unwrap()
     }
 
     #[test]
     fn a_status_is_remembered_until_the_watch_shows_it() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = Written::new(writer.as_reader());
+        let written = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
         remember(&written, policy("10", "new"));
         assert_eq!(handled(&written, &policy("9", "old")), "new");
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_watch_that_is_faster_than_the_answer_leaves_nothing_behind() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = Written::new(writer.as_reader());
+        let written = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
         remember(&written, policy("10", "new"));
         assert!(written.lock().is_empty());
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_list_that_is_not_whole_yet_shows_nothing() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = Written::new(writer.as_reader());
+        let written = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
         remember(&written, policy("10", "new"));
         watch(&mut writer, &written, &Event::Init);
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_list_that_is_older_than_what_was_written_leaves_that_remembered() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = Written::new(writer.as_reader());
+        let written = PendingStatuses::new(writer.as_reader());
         remember(&written, policy("10", "new"));
         for event in [Event::Init, Event::InitApply(policy("9", "old")), Event::InitDone] {
             watch(&mut writer, &written, &event);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_policy_that_is_gone_is_forgotten() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = Written::new(writer.as_reader());
+        let written = PendingStatuses::new(writer.as_reader());
         remember(&written, policy("10", "new"));
         watch(&mut writer, &written, &Event::Delete(policy("11", "new")));
         assert!(written.lock().is_empty());

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use desired::{Observed, Problem, Silence};
+use desired::{Observed, Problem, UnexplainedWait};
 use domain::{reason::Reason, report::cut};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
@@ -37,9 +37,13 @@ pub async fn explain(
 ) -> Option<Duration> {
     let mut again = None;
     for run in observed.runs.iter_mut().chain(&mut observed.scrubs) {
-        let Some(silence) = run.silence.as_ref().filter(|silence| silence.is_over(now)) else { continue };
-        again = again.into_iter().chain([pause(silence, now)]).min();
-        match newest(client, namespace, &silence.uid).await {
+        let Some(unexplained_wait) =
+            run.unexplained_wait.as_ref().filter(|unexplained_wait| unexplained_wait.is_over(now))
+        else {
+            continue;
+        };
+        again = again.into_iter().chain([pause(unexplained_wait, now)]).min();
+        match newest(client, namespace, &unexplained_wait.uid).await {
             Ok(Some(message)) => {
                 run.problem = Some(Problem { reason: Reason::PodCannotStart, message, since: None });
             }
@@ -52,8 +56,8 @@ pub async fn explain(
     again
 }
 
-fn pause(silence: &Silence, now: Timestamp) -> Duration {
-    let is_young = now.duration_since(silence.ends()) < YOUNG;
+fn pause(unexplained_wait: &UnexplainedWait, now: Timestamp) -> Duration {
+    let is_young = now.duration_since(unexplained_wait.ends()) < YOUNG;
     LOOK_AGAIN[usize::from(!is_young)]
 }
 
@@ -87,8 +91,8 @@ mod tests {
     #[test]
     fn what_should_have_started_just_now_is_asked_about_often() {
         let since: Timestamp = "2026-11-23T02:15:00Z".parse().unwrap();
-        let silence = Silence { uid: "j".to_owned(), since };
-        let after = |seconds| pause(&silence, since + SignedDuration::from_secs(seconds));
+        let unexplained_wait = UnexplainedWait { uid: "j".to_owned(), since };
+        let after = |seconds| pause(&unexplained_wait, since + SignedDuration::from_secs(seconds));
         assert_eq!([30, 60, 149, 150, 7200].map(after), [10, 10, 10, 60, 60].map(Duration::from_secs));
     }
 

@@ -1,4 +1,4 @@
-//! Requests to the API server: how many, how they end, how long they take. For `/metrics`.
+//! ApiMetrics to the API server: how many, how they end, how long they take. For `/metrics`.
 //!
 //! A layer round kube's client, outside of what it repeats by itself: a request that got through at the third try is one.
 
@@ -30,12 +30,12 @@ type Label = (&'static str, &'static str);
 
 /// Counts. Clones count together.
 #[derive(Clone, Debug)]
-pub struct Requests {
+pub struct ApiMetrics {
     ended: Family<[Label; 2], Counter>,
     duration: Family<[Label; 1], Histogram, fn() -> Histogram>,
 }
 
-impl Default for Requests {
+impl Default for ApiMetrics {
     fn default() -> Self {
         // From 2 ms to 33 s: a call is given up after 30 s.
         let buckets = || Histogram::new(exponential_buckets(0.002, 4.0, 8));
@@ -43,10 +43,10 @@ impl Default for Requests {
     }
 }
 
-impl Requests {
+impl ApiMetrics {
     /// Puts them among what is scraped.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Requests to the API server, by operation and class of answer";
+        let help = "ApiMetrics to the API server, by operation and class of answer";
         registry.register("pgbackup_api_requests", help, self.ended.clone());
         let help = "How long requests to the API server took until their answer began";
         registry.register_with_unit(
@@ -60,7 +60,7 @@ impl Requests {
 
 /// A request under way; it is counted when this goes, also where nobody waits for it any longer.
 struct UnderWay {
-    requests: Requests,
+    requests: ApiMetrics,
     operation: &'static str,
     since: Instant,
     code: &'static str,
@@ -84,7 +84,7 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
-impl<S> Layer<S> for Requests {
+impl<S> Layer<S> for ApiMetrics {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
@@ -96,7 +96,7 @@ impl<S> Layer<S> for Requests {
 #[derive(Clone, Debug)]
 pub struct Counted<S> {
     inner: S,
-    requests: Requests,
+    requests: ApiMetrics,
 }
 
 impl<S, Body, Answer> Service<Request<Body>> for Counted<S>
@@ -147,7 +147,7 @@ mod tests {
         request
     }
 
-    fn scraped(requests: &Requests) -> String {
+    fn scraped(requests: &ApiMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
         requests.register(&mut registry);
         encode(&mut text, &registry).unwrap();
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_request_is_counted_by_what_it_was_and_how_it_ended() {
-        let requests = Requests::default();
+        let requests = ApiMetrics::default();
         // Answers with the status that its body has; 0: cannot be reached; 1: never answers.
         let server = service_fn(|request: Request<u16>| match *request.body() {
             0 => future::ready(Err(io::Error::from(io::ErrorKind::ConnectionRefused))).boxed(),

@@ -31,17 +31,20 @@ fn what_ran_while_the_operator_was_down_is_shown() -> Result<()> {
 
         let newest = policy.succeeded("newest").await?;
         let status = policy.status().await?;
-        let jobs: Vec<&str> = status.history.iter().map(|run| run.id.as_str()).collect();
+        let jobs: Vec<&str> = status.history.iter().map(|run| run.job.as_str()).collect();
         assert_eq!(jobs, ["newest", "bad", "good"], "newest first");
         let run = known(&status.history, "good")?;
-        assert_eq!((run.result, run.reason.as_str()), (RunResult::Succeeded, Reason::Verified.word()));
-        assert_eq!(run.size_bytes, good.report.set.map(|set| set.size_bytes));
+        assert_eq!((run.result, run.reason.as_str()), (RunResult::Succeeded, Reason::Verified.as_str()));
+        assert_eq!(run.size_bytes, good.report.backup.map(|backup| backup.size_bytes));
         let run = known(&status.history, "bad")?;
-        assert_eq!((run.result, run.reason.as_str()), (RunResult::Failed, Reason::NameNotResolved.word()));
+        assert_eq!((run.result, run.reason.as_str()), (RunResult::Failed, Reason::NameNotResolved.as_str()));
         assert_eq!(bad.report.reason, Some(Reason::NameNotResolved));
         let failure = status.last_failure.context("the failure that nobody saw")?;
-        assert_eq!((failure.job.as_str(), failure.reason.as_str()), ("bad", Reason::NameNotResolved.word()));
-        assert_eq!(status.last_backup.map(|last| last.job), Some(newest.job));
+        assert_eq!(
+            (failure.job.as_str(), failure.reason.as_str()),
+            ("bad", Reason::NameNotResolved.as_str())
+        );
+        assert_eq!(status.last_run.map(|last| last.job), Some(newest.job));
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
         Ok(())
     })
@@ -67,12 +70,12 @@ fn a_run_that_vanished_meanwhile_is_told_of_by_the_next() -> Result<()> {
         operator.scale(1).await?;
 
         let run = policy.ended("vanished").await?;
-        assert_eq!((run.result, run.reason.as_str()), (RunResult::Unknown, Reason::ReportLost.word()));
+        assert_eq!((run.result, run.reason.as_str()), (RunResult::Unknown, Reason::ReportLost.as_str()));
 
         policy.backup("next").await?;
         let history = policy.status().await?.history;
         let run = known(&history, "vanished")?;
-        assert_eq!((run.result, run.reason.as_str()), (RunResult::Succeeded, Reason::Verified.word()));
+        assert_eq!((run.result, run.reason.as_str()), (RunResult::Succeeded, Reason::Verified.as_str()));
         assert_eq!(history.len(), 2, "{history:?}");
         Ok(())
     })
@@ -81,14 +84,14 @@ fn a_run_that_vanished_meanwhile_is_told_of_by_the_next() -> Result<()> {
 async fn is_shown_running(policy: &Policy, job: &str) -> Result<()> {
     policy
         .status_with(&format!("{job} is running"), DEADLINE, |status| {
-            let last = status.last_backup.as_ref()?;
+            let last = status.last_run.as_ref()?;
             (last.job == job && last.result == RunResult::Running).then_some(())
         })
         .await
 }
 
 fn known<'a>(history: &'a [RunStatus], job: &str) -> Result<&'a RunStatus> {
-    let found = history.iter().find(|run| run.id == job);
+    let found = history.iter().find(|run| run.job == job);
     found.with_context(|| format!("{job} is not in {history:?}"))
 }
 

@@ -17,14 +17,14 @@ fn a_rotten_manifest_is_left_alone_and_said() -> Result<()> {
                 spec.retention.minimum_verified = 1;
             })
             .await?;
-        let rotten = policy.backup("one").await?.set.context("a success has a set")?;
+        let rotten = policy.backup("one").await?.backup.context("a success has a backup")?;
         let folder = store.folder(&policy);
         store.sh(&format!("printf '{{\\xff' > '{folder}/{rotten}/manifest.json'")).await?;
 
         for token in ["two", "three"] {
-            let good = policy.backup(token).await?.set.context("a success has a set")?;
+            let good = policy.backup(token).await?.backup.context("a success has a backup")?;
 
-            let folders = store.set_folders(&policy).await?;
+            let folders = store.backup_folders(&policy).await?;
             assert_eq!(folders, [rotten.clone(), good], "the rotten one stays, the expired one goes");
         }
         let warnings = policy.status().await?.last_success.context("a success")?.warnings.join("\n");
@@ -36,7 +36,7 @@ fn a_rotten_manifest_is_left_alone_and_said() -> Result<()> {
         let message =
             policy.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
         assert!(message.contains("repository.json"), "{message}");
-        assert_eq!(store.set_folders(&policy).await?.len(), 3, "nothing is removed where nobody owns");
+        assert_eq!(store.backup_folders(&policy).await?.len(), 3, "nothing is removed where nobody owns");
         Ok(())
     })
 }
@@ -51,22 +51,22 @@ fn a_copy_that_cannot_be_removed_keeps_no_other() -> Result<()> {
         for token in ["one", "two", "three"] {
             policy.backup(token).await?;
         }
-        let before = store.set_folders(&policy).await?;
+        let before = store.backup_folders(&policy).await?;
         let folder = store.folder(&policy);
         store.sh(&format!("chmod 500 '{folder}/{}'", before[0])).await?;
 
         policy.edit(|spec| spec.retention.keep_last = Some(1)).await?;
-        let newest = policy.backup("four").await?.set.context("a success has a set")?;
+        let newest = policy.backup("four").await?.backup.context("a success has a backup")?;
 
         let message = policy.condition_is("RetentionHealthy", "False", Reason::PruneFailed).await?;
         assert!(message.contains("1 of 3") && message.contains(&before[0]), "{message}");
-        assert_eq!(store.set_folders(&policy).await?, [before[0].clone(), newest]);
+        assert_eq!(store.backup_folders(&policy).await?, [before[0].clone(), newest]);
         policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
 
         store.sh(&format!("chmod 700 '{folder}/{}'", before[0])).await?;
         policy.backup("five").await?;
         policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), 1);
+        assert_eq!(store.backup_folders(&policy).await?.len(), 1);
         Ok(())
     })
 }
@@ -92,12 +92,12 @@ fn a_full_store_is_relieved_by_the_rules_before_the_backup() -> Result<()> {
         }
         store.sh("dd if=/dev/zero of=ballast bs=64k status=none 2> /dev/null || true").await?;
         policy.failure("no-room", Reason::NoSpace).await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), 3, "the rules keep all three");
+        assert_eq!(store.backup_folders(&policy).await?.len(), 3, "the rules keep all three");
 
         policy.edit(|spec| spec.retention.keep_last = Some(1)).await?;
-        let newest = policy.backup("room").await?.set.context("a success has a set")?;
+        let newest = policy.backup("room").await?.backup.context("a success has a backup")?;
 
-        assert_eq!(store.set_folders(&policy).await?, [newest]);
+        assert_eq!(store.backup_folders(&policy).await?, [newest]);
         let prune = store.record(&policy, &name::requested_job("shop", "room")).await?.prune;
         assert_eq!(prune.map(|prune| prune.removed), Some(3), "two before the backup, one after it");
         Ok(())
@@ -130,7 +130,7 @@ fn a_full_store_is_named_and_leftovers_make_room() -> Result<()> {
         let leftover = format!("{folder}/20200101T000000Z-abcdef");
         store.sh(&format!("mkdir '{leftover}'; {}", fill(&format!("{leftover}/shop.dump.part")))).await?;
         let second = policy.backup("after-a-leftover").await?;
-        assert_eq!(store.set_folders(&policy).await?, [second.set.context("a success has a set")?]);
+        assert_eq!(store.backup_folders(&policy).await?, [second.backup.context("a success has a backup")?]);
 
         // Somebody else has filled it.
         store.sh(&fill("ballast")).await?;
@@ -143,9 +143,9 @@ fn a_full_store_is_named_and_leftovers_make_room() -> Result<()> {
         store.sh("truncate --size=-2M ballast").await?;
         let failure = policy.failure("too-much", Reason::NoSpace).await?;
         assert_eq!(failure.stage.as_deref(), Some("dump"), "{failure:?}");
-        let set = store.only_set(&policy).await?;
-        store.check(&set).await?;
-        assert_eq!(store.set_folders(&policy).await?.len(), 1, "the unfinished set is gone");
+        let backup = store.only_backup(&policy).await?;
+        store.check(&backup).await?;
+        assert_eq!(store.backup_folders(&policy).await?.len(), 1, "the unfinished backup is gone");
         Ok(())
     })
 }

@@ -21,19 +21,19 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// The folders of sets and what is in each; or why that cannot be known.
+/// The folders of backups and what is in each; or why that cannot be known.
 pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;
 
 /// A policy's folder.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Backend {
     /// On a volume.
     Volume(Volume),
     /// In an object store.
     Objects(Objects),
 }
 
-/// What is held while a set is made: on a volume a lock that dies with the process, in an object store the uploads that
+/// What is held while a backup is made: on a volume a lock that dies with the process, in an object store the uploads that
 /// are under way, to be aborted.
 #[derive(Debug)]
 pub enum Making {
@@ -50,13 +50,13 @@ pub enum Making {
 macro_rules! both {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match $self {
-            Place::Volume(volume) => volume.$method($($argument),*).await,
-            Place::Objects(objects) => objects.$method($($argument),*).await,
+            Backend::Volume(volume) => volume.$method($($argument),*).await,
+            Backend::Objects(objects) => objects.$method($($argument),*).await,
         }
     };
 }
 
-impl Place {
+impl Backend {
     /// Makes the folder and those in it, where folders have to be made.
     pub async fn make(&self, folders: &'static [&str]) -> Result<(), StoreError> {
         match self {
@@ -90,7 +90,7 @@ impl Place {
         }
     }
 
-    /// The folders of sets.
+    /// The folders of backups.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
         both!(self.inventory())
     }
@@ -122,9 +122,9 @@ impl Place {
         both!(self.remove(file))
     }
 
-    /// Removes a set: its manifest first, so that a half-removed set never looks complete.
-    pub async fn remove_set(&self, id: &str) -> Result<(), StoreError> {
-        both!(self.remove_set(id))
+    /// Removes a backup: its manifest first, so that a half-removed set never looks complete.
+    pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
+        both!(self.remove_backup(id))
     }
 
     /// Removes what a run left that died. `false`: it may be alive, or there is a manifest after all.
@@ -132,15 +132,15 @@ impl Place {
         both!(self.remove_leftover(id))
     }
 
-    /// Begins a set.
-    pub async fn begin_set(&self, id: &str) -> Result<Making, StoreError> {
+    /// Begins a backup.
+    pub async fn begin_backup(&self, id: &str) -> Result<Making, StoreError> {
         match self {
-            Self::Volume(volume) => volume.begin_set(id).await.map(|lock| Making::Volume { _lock: lock }),
-            Self::Objects(objects) => Ok(Making::Objects(objects.begin_set(id).await?)),
+            Self::Volume(volume) => volume.begin_backup(id).await.map(|lock| Making::Volume { _lock: lock }),
+            Self::Objects(objects) => Ok(Making::Objects(objects.begin_backup(id).await?)),
         }
     }
 
-    /// A new file of a set in the making, which will have about `expected` bytes. It appears whole, with
+    /// A new file of a backup in the making, which will have about `expected` bytes. It appears whole, with
     /// [`Upload::finish`], or not at all. `secret`: on a volume only the owner reads it.
     pub async fn upload(
         &self,
@@ -154,24 +154,24 @@ impl Place {
                 Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected)?)))
             }
             (Self::Volume(volume), _) => volume.upload(file, secret).await.map(Upload::File),
-            (Self::Objects(_), Making::Volume { .. }) => unreachable!("a set is made where it was begun"),
+            (Self::Objects(_), Making::Volume { .. }) => unreachable!("a backup is made where it was begun"),
         }
     }
 
     /// A set has its manifest: what was held for its making is given up.
-    pub async fn end_set(&self, id: &str, making: Making) {
+    pub async fn end_backup(&self, id: &str, making: Making) {
         match (self, making) {
-            (Self::Volume(volume), _) => volume.end_set(id).await,
-            (Self::Objects(objects), _) => objects.end_set(id).await,
+            (Self::Volume(volume), _) => volume.end_backup(id).await,
+            (Self::Objects(objects), _) => objects.end_backup(id).await,
         }
     }
 
-    /// Removes a set in the making.
-    pub async fn abandon_set(&self, id: &str, making: Making) -> Result<(), StoreError> {
+    /// Removes a backup in the making.
+    pub async fn abandon_backup(&self, id: &str, making: Making) -> Result<(), StoreError> {
         if let (Self::Objects(objects), Making::Objects(uploads)) = (self, &making) {
             objects.abort(uploads).await?;
         }
-        self.remove_set(id).await
+        self.remove_backup(id).await
     }
 
     /// Reads a stored file back.

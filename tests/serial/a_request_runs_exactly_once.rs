@@ -36,7 +36,7 @@ fn a_request_runs_exactly_once() -> Result<()> {
         assert_eq!(jobs, both);
         let history = policy.status().await?.history;
         assert_eq!(history.len(), 2, "{history:?}");
-        assert_eq!(env.store().await?.sets(&policy).await?.len(), 2);
+        assert_eq!(env.store().await?.backups(&policy).await?.len(), 2);
         Ok(())
     })
 }

@@ -113,7 +113,7 @@ pub const S3_CLASS: &str = "write a storage class as S3 names it, for example ST
 /// The form of a storage class of S3.
 pub const IS_S3_CLASS: &str = "self.matches('^[A-Za-z0-9_-]+$')";
 /// A storage class that cannot be read at once.
-pub const ARCHIVE_CLASS: &str = "copies are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR";
+pub const ARCHIVE_CLASS: &str = "backups are read back after they are stored, and this class cannot be read at once: write another one, for example GLACIER_IR";
 /// A storage class of Google.
 pub const GCS_CLASS: &str = "write a storage class as Google names it, for example NEARLINE";
 /// The form of a storage class of Google.
@@ -161,7 +161,7 @@ pub const GZIP_LEVEL: &str = "level: gzip has 1 to 9";
 pub const LZ4_LEVEL: &str = "level: lz4 has 1 to 12";
 /// A level of zstd.
 pub const ZSTD_LEVEL: &str = "level: zstd has 1 to 22";
-/// How old a copy may get.
+/// How old a backup may get.
 pub const MAX_AGE: &str = "write a length of time such as 26h, 90m or 8d, at most 399d";
 /// Its form and bounds.
 pub const IS_MAX_AGE: &str =
