@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use api::{BackupPolicy, policy::Scrub};
-use domain::name::{self, Operation};
+use domain::{name, operation::Operation};
 use k8s_openapi::{
     api::{
         batch::v1::{CronJob, Job},
@@ -178,7 +178,7 @@ impl Chaos {
 
     async fn delete_cron_job(&mut self) -> Result<()> {
         let policy = self.policy().name;
-        let operation = *self.chance.one_of(&Operation::ALL);
+        let operation = *self.chance.one_of(&Operation::all().collect::<Vec<_>>());
         let name = operation.cron_job(&policy);
         // Its Jobs stay: a Job that was requested must not come again for this.
         let deleted = self.env.api::<CronJob>().delete(&name, &DeleteParams::orphan()).await;

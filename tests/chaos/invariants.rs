@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use api::{BackupPolicy, BackupPolicyStatus, meta};
-use domain::name::Operation;
+use domain::operation::Operation;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{ResourceExt as _, api::ListParams};

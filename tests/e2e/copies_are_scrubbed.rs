@@ -5,7 +5,7 @@ use api::{
     policy::Scrub,
     status::{RunResult, ScrubStatus},
 };
-use domain::{name::Operation, reason::Reason};
+use domain::{operation::Operation, reason::Reason};
 use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
 use kube::api::ListParams;
 use pgbackup_tests::{

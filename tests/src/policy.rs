@@ -7,10 +7,7 @@ use api::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, meta,
     status::{BackupStatus, FailureStatus, RunResult, RunStatus},
 };
-use domain::{
-    name::{self, Operation},
-    reason::Reason,
-};
+use domain::{name, operation::Operation, reason::Reason};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::Condition,

@@ -3,10 +3,7 @@
 use anyhow::{Context as _, Result};
 use api::{BackupPolicy, BackupPolicyStatus};
 use desired::{JobState, Observed, ObservedCronJob, ObservedRun};
-use domain::{
-    name::{self, Operation},
-    report::RunReport,
-};
+use domain::{name, operation::Operation, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::json;

@@ -4,10 +4,7 @@ mod cron_job;
 mod pod;
 
 use api::{BackupPolicy, meta};
-use domain::{
-    hash,
-    name::{self, Operation},
-};
+use domain::{hash, name, operation::Operation};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},

@@ -19,7 +19,7 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{RunResult, ScheduleStatus, time},
 };
-use domain::{name::Operation, reason::Reason, report::RunReport};
+use domain::{operation::Operation, reason::Reason, report::RunReport};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod hash;
 pub mod manifest;
 pub mod name;
+pub mod operation;
 pub mod pattern;
 pub mod reason;
 pub mod report;

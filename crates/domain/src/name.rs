@@ -2,45 +2,11 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::hash;
+use crate::{hash, operation::Operation};
 
 /// The longest name of a policy. A CronJob's name may have 52 characters (its Jobs get 11 more), and the
 /// longest of ours is the policy's name with `-backup` behind it.
 pub const POLICY_NAME_MAX: usize = 45;
-
-/// What is done for a policy on a schedule: each by a CronJob of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// Backups are taken.
-    Backup,
-    /// Stored backups are read again.
-    Scrub,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Backup, Self::Scrub];
-
-    /// The word in names and labels: `backup`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Backup => "backup",
-            Self::Scrub => "scrub",
-        }
-    }
-
-    /// The name of the CronJob that does it for a policy.
-    pub fn cron_job(self, policy: &str) -> String {
-        format!("{policy}-{}", self.as_str())
-    }
-
-    /// What a CronJob of this name does, and for which policy.
-    pub fn of_cron_job(name: &str) -> Option<(Self, &str)> {
-        let (policy, word) = name.rsplit_once('-')?;
-        let operation = Self::ALL.into_iter().find(|operation| operation.as_str() == word)?;
-        Some((operation, policy))
-    }
-}
 
 /// The Job of one `pgbackup.dev/requested-at` token: the same token gives the same name, so that it runs once.
 pub fn requested_job(policy: &str, token: &str) -> String {
@@ -136,16 +102,6 @@ mod tests {
         ] {
             assert_eq!(slot_of(manual), None, "{manual}");
         }
-    }
-
-    #[test]
-    fn a_cron_job_says_what_it_does_and_for_whom() {
-        for operation in Operation::ALL {
-            let name = operation.cron_job("shop-eu");
-            assert!(operation.cron_job(&"p".repeat(POLICY_NAME_MAX)).len() <= 52);
-            assert_eq!(Operation::of_cron_job(&name), Some((operation, "shop-eu")));
-        }
-        assert_eq!(Operation::of_cron_job("shop-eu"), None);
     }
 
     #[test]

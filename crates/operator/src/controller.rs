@@ -11,7 +11,7 @@ use std::{
 
 use api::BackupPolicy;
 use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
-use domain::name::Operation;
+use domain::operation::Operation;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

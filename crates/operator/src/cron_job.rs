@@ -2,7 +2,7 @@
 
 use api::BackupPolicy;
 use desired::ObservedCronJob;
-use domain::name::Operation;
+use domain::operation::Operation;
 use k8s_openapi::{api::batch::v1::CronJob, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Resource as _, ResourceExt, core::PartialObjectMeta};
 

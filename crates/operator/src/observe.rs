@@ -10,7 +10,7 @@ use std::{
 
 use api::{BackupPolicy, meta};
 use desired::{JobState, Observed, ObservedCronJob, ObservedRun, UnexplainedWait};
-use domain::name::Operation;
+use domain::operation::{Operation, PerOperation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
@@ -41,9 +41,9 @@ pub struct Children(Mutex<HashMap<Key, Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     /// By their operation.
-    cron_jobs: [Option<SeenCronJob>; Operation::ALL.len()],
+    cron_jobs: PerOperation<Option<SeenCronJob>>,
     /// What we wrote ourselves and the watch has not shown yet.
-    written: [Option<SeenCronJob>; Operation::ALL.len()],
+    written: PerOperation<Option<SeenCronJob>>,
     /// By the Job's UID.
     jobs: BTreeMap<String, SeenJob>,
 }
@@ -142,7 +142,7 @@ impl Children {
     pub fn observe(&self, policy: &BackupPolicy) -> (Observed, CronJobs) {
         let all = self.lock();
         let Some(seen) = all.get(&key_of(policy)) else { return Default::default() };
-        let found = |operation| seen.cron_jobs[operation as usize].as_ref().map(SeenCronJob::read);
+        let found = |operation| seen.cron_jobs.get(operation).as_ref().map(SeenCronJob::read);
         let found = CronJobs { backup: found(Operation::Backup), scrub: found(Operation::Scrub) };
         let whose = |found: &Option<ObjectMeta>| {
             found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found))
@@ -180,8 +180,8 @@ impl Children {
         let mut all = self.lock();
         let seen = all.entry(key_of(policy)).or_default();
         let written = SeenCronJob::new(metadata.clone());
-        let is_shown = seen.cron_jobs[operation as usize].as_ref() == Some(&written);
-        seen.written[operation as usize] = Some(written).filter(|_| !is_shown);
+        let is_shown = seen.cron_jobs.get(operation).as_ref() == Some(&written);
+        *seen.written.get_mut(operation) = Some(written).filter(|_| !is_shown);
     }
 
     fn cron_job(&self, cron_job: PartialObjectMeta<CronJob>, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
@@ -190,8 +190,8 @@ impl Children {
         let now = (!deleted).then(|| SeenCronJob::new(cron_job.metadata));
         let mut is_known = false;
         let touched = self.change(key, |seen| {
-            let before = &mut seen.cron_jobs[operation as usize];
-            let written = seen.written[operation as usize].take_if(|written| Some(&*written) == now.as_ref());
+            let before = seen.cron_jobs.get_mut(operation);
+            let written = seen.written.get_mut(operation).take_if(|written| Some(&*written) == now.as_ref());
             is_known = now.is_some() && (*before == now || written.is_some());
             *before = now;
         });
@@ -267,7 +267,7 @@ impl Seen {
 impl Seen {
     fn lose_cron_job(&mut self, listed: &Relisting) -> bool {
         let mut lost = false;
-        for cron_job in &mut self.cron_jobs {
+        for cron_job in self.cron_jobs.values_mut() {
             lost |= cron_job.take_if(|cron_job| !listed.has(&cron_job.uid)).is_some();
         }
         lost

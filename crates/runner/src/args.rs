@@ -8,7 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{
     manifest::{Level, PolicyIdentity},
-    name::{self, Operation},
+    name,
+    operation::Operation,
     report::{RunIdentity, Trigger},
     retention::Rules,
     schedule::{self, ScheduleError},

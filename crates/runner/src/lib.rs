@@ -33,7 +33,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser as _;
 use domain::{
-    name::Operation,
+    operation::Operation,
     reason::Reason,
     report::{Outcome, ScrubOutcome, Stage, Verification},
     size,

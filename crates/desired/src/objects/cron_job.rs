@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{BackupPolicy, meta};
-use domain::{name::Operation, schedule::Schedule};
+use domain::{operation::Operation, schedule::Schedule};
 use k8s_openapi::{
     api::{
         batch::v1::{

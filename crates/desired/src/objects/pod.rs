@@ -11,7 +11,7 @@ use api::{
     meta,
     policy::{Resources, SecretRef},
 };
-use domain::name::Operation;
+use domain::operation::Operation;
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference,

@@ -2,7 +2,7 @@
 //!
 //! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
 
-use domain::{name::Operation, reason::Reason, report::PruneOutcome};
+use domain::{operation::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 

@@ -1,6 +1,6 @@
 //! The CronJob controller and its Jobs, as Kubernetes has them.
 
-use domain::{name::Operation, report::RunReport, schedule::Schedule};
+use domain::{operation::Operation, report::RunReport, schedule::Schedule};
 use jiff::tz::TimeZone;
 use pgbackup_desired::{ContainerExit, JobState, ObservedRun, Problem, UnexplainedWait};
 

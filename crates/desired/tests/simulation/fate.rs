@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::{
     catalog::{BackupState, CatalogBackup},
     hash, name,
-    name::Operation,
+    operation::Operation,
     reason::Reason,
     report::{
         ArtifactSummary, BackupSummary, MESSAGE_LIMIT, Outcome, RunIdentity, RunReport, ScrubOutcome, Stage,

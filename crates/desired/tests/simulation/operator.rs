@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use api::{BackupPolicy, BackupPolicyStatus};
-use domain::{
-    name::{self, Operation},
-    schedule::Schedule,
-};
+use domain::{name, operation::Operation, schedule::Schedule};
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
     Invalid, Observed, ObservedCronJob, ObservedRun, StatusOutcome, ValidPolicy, events, open_request,

@@ -11,7 +11,8 @@ use api::{
 };
 use domain::{
     catalog::BackupState,
-    name::{self, Operation},
+    name,
+    operation::Operation,
     reason::Reason,
     report::{Outcome, RunRecord, RunReport, Trigger, Verification},
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use domain::{catalog::BackupState, name::Operation, reason::Reason};
+use domain::{catalog::BackupState, operation::Operation, reason::Reason};
 use pgbackup_desired::{JobState, Problem, ValidPolicy};
 use serde_json::json;
 
@@ -733,7 +733,7 @@ impl World {
             };
             self.cron_jobs[operation as usize].is_none() || self.jobs.iter().any(|job| done(&job))
         };
-        let over = Operation::ALL.into_iter().all(has_run);
+        let over = Operation::all().all(has_run);
         if !over {
             let patience = self.slot_after_quiet(quiet);
             assert!(self.now <= patience, "healthy again within one further slot, by {}", at(patience));

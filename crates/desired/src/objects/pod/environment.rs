@@ -4,7 +4,7 @@ use api::{
     meta,
     policy::{SecretKeyRef, SslMode},
 };
-use domain::name::Operation;
+use domain::operation::Operation;
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 
 use super::{CA_FILE, SCRATCH_PATH, TLS_CERT_KEY, TLS_PATH, TLS_PRIVATE_KEY_KEY, store};

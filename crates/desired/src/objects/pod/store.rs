@@ -4,7 +4,7 @@ use api::policy::{
     AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
     S3EncryptionAlgorithm, S3Storage, SecretKeyRef,
 };
-use domain::name::Operation;
+use domain::operation::Operation;
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::{
