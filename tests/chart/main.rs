@@ -46,7 +46,7 @@ fn render(settings: &[&str]) -> Result<Rendered> {
     helm.args(["helm", "template", "pgbackup"]).arg(root().join("charts/pgbackup"));
     helm.args(["--namespace", "pgbackup-system"]);
     for setting in settings {
-        helm.args(["--backup", setting]);
+        helm.args(["--set", setting]);
     }
     let output = helm.output().context("Helm should start")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

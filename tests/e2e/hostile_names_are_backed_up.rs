@@ -55,7 +55,7 @@ fn names_that_are_not_utf8_are_told_apart_and_hang_nothing() -> Result<()> {
             .await?;
         // In Latin-1 these are "café" and "gruß".
         for statement in ["CREATE DATABASE \"caf\\351\"", "CREATE TABLE \"gru\\337\" (n int)"] {
-            let psql = "psql --quiet --username=postgres --backup=ON_ERROR_STOP=1 bytes";
+            let psql = "psql --quiet --username=postgres --set=ON_ERROR_STOP=1 bytes";
             server.sh(&format!("set -o pipefail; printf '{statement};' | {psql}")).await?;
         }
         let store = env.store().await?;

@@ -42,7 +42,7 @@ impl Cluster {
     fn prepare() -> Result<Self> {
         if env::var_os("KUBECONFIG").is_none() {
             bail!(
-                "KUBECONFIG is not backup, and the tests use no cluster by chance: run `make e2e`, or \
+                "KUBECONFIG is not set, and the tests use no cluster by chance: run `make e2e`, or \
                  `make cluster-up images test-images`, load the images, and export \
                  KUBECONFIG=$(tests/cluster/cluster kubeconfig)"
             );
@@ -88,7 +88,7 @@ impl Cluster {
         let mut args = vec!["upgrade", "--install", release, &chart, "--namespace", namespace];
         args.extend(["--create-namespace", "--wait", "--timeout", "2m"]);
         for setting in images.iter().map(String::as_str).chain(settings.iter().copied()) {
-            args.extend(["--backup", setting]);
+            args.extend(["--set", setting]);
         }
         self.door("helm", &args, "").map(drop)
     }

@@ -18,7 +18,7 @@ const PSQL: [&str; 7] = [
     "--no-align",
     "--tuples-only",
     "--quiet",
-    "--backup=ON_ERROR_STOP=1",
+    "--set=ON_ERROR_STOP=1",
     "--username=postgres",
 ];
 
