@@ -96,7 +96,7 @@ fn with_a_certificate_the_port_the_probes_and_the_scrapes_speak_https() -> Resul
         ensure!(operator["env"].as_array().context("its environment")?.contains(&variable), "{variable}");
     }
     // As the documentation has it.
-    let document = read("docs/ops.md")?;
+    let document = read("docs/operations.md")?;
     let example = document.split("```yaml\n").find(|block| block.contains("kind: ServiceMonitor"));
     let example = example.and_then(|block| block.split("```").next()).context("an example")?;
     let example: Value = serde_saphyr::from_str(example)?;

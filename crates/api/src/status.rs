@@ -207,7 +207,7 @@ pub struct FailureStatus {
     /// When it ended; when it started, if it could not tell its end.
     pub time: Time,
 
-    /// Why: a word of docs/reasons.md.
+    /// Why: a word of docs/reference/reasons.md.
     pub reason: String,
 
     /// The same for a person, with what to do.
@@ -286,7 +286,7 @@ pub struct ScrubStatus {
     /// no report.
     pub result: RunResult,
 
-    /// Why: a word of docs/reasons.md.
+    /// Why: a word of docs/reference/reasons.md.
     pub reason: String,
 
     /// The same for a person.
@@ -339,7 +339,7 @@ pub struct RunStatus {
     /// How it ended.
     pub result: RunResult,
 
-    /// Why: a word of docs/reasons.md.
+    /// Why: a word of docs/reference/reasons.md.
     pub reason: String,
 
     /// When it started.

@@ -29,7 +29,7 @@ pub struct Overview {
     pub name: String,
     /// How it stands.
     pub state: State,
-    /// Why, as a word of `docs/reasons.md`.
+    /// Why, as a word of `docs/reference/reasons.md`.
     pub reason: String,
     /// The same for a person.
     pub message: String,
@@ -80,7 +80,7 @@ pub struct Overview {
 pub struct Retention {
     /// Nothing is wrong with it; having no rules is not.
     pub healthy: bool,
-    /// Why, as a word of `docs/reasons.md`.
+    /// Why, as a word of `docs/reference/reasons.md`.
     pub reason: String,
     /// The same for a person.
     pub message: String,
@@ -92,7 +92,7 @@ pub struct Retention {
 pub struct Scrub {
     /// Nothing is wrong with it that is known.
     pub healthy: bool,
-    /// Why, as a word of `docs/reasons.md`.
+    /// Why, as a word of `docs/reference/reasons.md`.
     pub reason: String,
     /// The same for a person.
     pub message: String,

@@ -1,6 +1,6 @@
 //! `manifest.json`: what a backup set holds and how it was checked. A set exists when its manifest does.
 //!
-//! Format 1, JSON, documented for people in `docs/formats.md`. Readers ignore fields they do not know and
+//! Format 1, JSON, documented for people in `docs/reference/formats.md`. Readers ignore fields they do not know and
 //! refuse a greater format.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Why a run ended as it did: a closed set of words, used alike in reports, conditions, events and metrics.
 //!
 //! A word says what happened; whether a retry is worth it follows from the word and decides the exit code.
-//! `docs/reasons.md` is written from this file (a test holds the two together).
+//! `docs/reference/reasons.md` is written from this file (a test holds the two together).
 
 use serde::{Deserialize, Serialize};
 

@@ -183,7 +183,7 @@ struct Policies {
 struct Health {
     /// In a word.
     state: overview::State,
-    /// Why, as a word of `docs/reasons.md`.
+    /// Why, as a word of `docs/reference/reasons.md`.
     reason: String,
     /// The same for a person.
     message: String,

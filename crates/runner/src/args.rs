@@ -31,7 +31,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 a verified backup is stored; 10-39 failed, worth a retry; 64-95 failed, not \
-worth one before something is changed. docs/reasons.md lists them.";
+worth one before something is changed. docs/reference/reasons.md lists them.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

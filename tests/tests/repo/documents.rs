@@ -114,12 +114,12 @@ fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
 #[test]
 fn every_alert_has_a_runbook_and_a_test() -> Result<()> {
     let alerts = read("charts/pgbackup/files/alerts.yaml")?;
-    let (ops, tests) = (read("docs/ops.md")?, read("tests/alerts/alerts.yaml")?);
+    let (ops, tests) = (read("docs/operations.md")?, read("tests/alerts/alerts.yaml")?);
     let names: BTreeSet<&str> =
         alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     for name in &names {
         ensure!(root().join(format!("docs/runbooks/{name}.md")).exists(), "{name} has no runbook");
-        ensure!(ops.contains(&format!("runbooks/{name}.md")), "docs/ops.md does not name {name}");
+        ensure!(ops.contains(&format!("runbooks/{name}.md")), "docs/operations.md does not name {name}");
         ensure!(
             alerts.contains(&format!("/docs/runbooks/{name}.md\n")),
             "{name} does not lead to its runbook"

@@ -42,7 +42,7 @@ fn the_reasons_are_documented_as_they_are() -> Result<()> {
         let (meaning, advice) = (reason.meaning(), reason.advice());
         writeln!(text, "| `{reason}` | {code} | {meaning} | {advice} |")?;
     }
-    fresh("docs/reasons.md", &text)
+    fresh("docs/reference/reasons.md", &text)
 }
 
 #[test]

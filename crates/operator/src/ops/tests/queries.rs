@@ -274,7 +274,7 @@ async fn a_query_for_what_does_not_exist_would_be_found() {
     assert_eq!(shown_labels("{{ $labels.a }}/{{b}} {{ $value }}").collect::<Vec<_>>(), ["a", "b"]);
 }
 
-/// The table of docs/ops.md has each metric once, by the name that a query asks for; a histogram by its own.
+/// The table of docs/reference/metrics.md has each metric once, by the name that a query asks for; a histogram by its own.
 #[tokio::test]
 async fn the_documented_metrics_are_those_that_are_exposed() {
     let series = scrape().await;
@@ -284,8 +284,8 @@ async fn the_documented_metrics_are_those_that_are_exposed() {
     };
     let exposed: BTreeSet<String> =
         series.keys().map(|name| histogram(name).unwrap_or_else(|| name.clone())).collect();
-    let ops = file("docs/ops.md");
-    let rows = ops.lines().filter_map(|line| line.strip_prefix("| `pgbackup_")?.split_once('`'));
+    let metrics = file("docs/reference/metrics.md");
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `pgbackup_")?.split_once('`'));
     let documented: Vec<String> = rows.map(|(name, _)| format!("pgbackup_{name}")).collect();
     assert_eq!(documented.len(), exposed.len());
     assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), exposed);
