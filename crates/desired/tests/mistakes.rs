@@ -1,4 +1,4 @@
-//! The mistakes that a real API server refuses (`tests/e2e/a_policy_that_cannot_work_is_refused`) are refused by `validate`
+//! The mistakes that a real API server refuses (`tests/e2e/admission`) are refused by `validate`
 //! too, at the same place and in the same words: the definition in a cluster may be older than the operator.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
@@ -88,5 +88,5 @@ fn changed(case: &Case) -> Value {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/a_policy_that_cannot_work_is_refused")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/admission")
 }

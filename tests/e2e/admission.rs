@@ -1,0 +1,243 @@
+//! What cannot work is refused when it is written, once, with a message that says what to write instead; what can is not.
+//!
+//! The cases are the files beside this one; `crates/desired/tests/mistakes.rs` holds the operator's own checks against the
+//! same.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use api::BackupPolicy;
+use domain::reason::Reason;
+use http::Request;
+use kube::{Resource, core::Status};
+use pgbackup_tests::{Env, story};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One of the cases.
+#[derive(Deserialize)]
+struct Case {
+    /// In words.
+    what: String,
+    /// What stands where; null takes away what is there.
+    set: Map<String, Value>,
+    /// Which field, and what the API server says of it.
+    #[serde(default)]
+    says: String,
+}
+
+/// What the API server adds when a required field is missing.
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid";
+
+/// The documents with a policy in them that people copy, and how many each has.
+const COPIED: [(&str, usize); 5] = [
+    ("README.md", 1),
+    ("charts/pgbackup/templates/NOTES.txt", 1),
+    ("examples/nightly.yaml", 1),
+    ("examples/s3.yaml", 1),
+    ("examples/demo/policy.yaml", 1),
+];
+
+#[test]
+fn invalid_policies_are_rejected_at_admission() -> Result<()> {
+    story("refused", async |env| {
+        let (mut wrong, mut seen) = (Vec::new(), 0);
+        for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
+            for case in cases(&format!("refused/{topic}.yaml"))? {
+                seen += 1;
+                let said = match create(&env, &changed(&case)?).await? {
+                    Ok(_) => vec!["nothing".to_owned()],
+                    Err(error) => sentences(*error),
+                };
+                // One mistake, one message.
+                if said != [case.says.as_str()] {
+                    wrong.push(format!("{topic}: {}: not {:?}, but {said:?}", case.what, case.says));
+                }
+            }
+        }
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        ensure!(seen >= 200, "there are {seen} mistakes");
+        Ok(())
+    })
+}
+
+#[test]
+fn valid_policies_are_accepted_at_admission() -> Result<()> {
+    story("accepted", async |env| {
+        let cases = cases("accepted.yaml")?;
+        ensure!(cases.len() >= 40, "there are {} good policies", cases.len());
+        for case in cases {
+            is_good(&env, &case.what, &changed(&case)?).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn examples_are_accepted_at_admission() -> Result<()> {
+    story("copied", async |env| {
+        for (file, count) in COPIED {
+            let policies = policies_in(&fs::read_to_string(root().join(file)).context(file)?)?;
+            ensure!(policies.len() == count, "{file} has {} policies", policies.len());
+            for mut policy in policies {
+                policy["metadata"]["namespace"] = env.namespace.as_str().into();
+                is_good(&env, file, &policy).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn invalid_policy_past_admission_is_stalled() -> Result<()> {
+    let never = "the dates of this schedule never come; write a day of month that one of its months has";
+    let cases = [
+        ("never", "0 0 30 2 *", "Etc/UTC", format!("spec.schedule: {never}")),
+        ("never-either", "0 0 31 4,6,9,11 *", "Etc/UTC", format!("spec.schedule: {never}")),
+        (
+            "minute",
+            "61 * * * *",
+            "Etc/UTC",
+            "spec.schedule: 61 is out of range in the minute field; write 0 to 59".to_owned(),
+        ),
+        (
+            "sunday",
+            "0 2 * * 7",
+            "Etc/UTC",
+            "spec.schedule: 7 is out of range in the day of week field; write 0 (Sunday) to 6 (Saturday) or sun to sat"
+                .to_owned(),
+        ),
+        (
+            "backwards",
+            "0 22-4 * * *",
+            "Etc/UTC",
+            "spec.schedule: 22-4 in the hour field runs backwards; write 22-23,0-4".to_owned(),
+        ),
+        (
+            "hashed-day",
+            "0 2 H * *",
+            "Etc/UTC",
+            "spec.schedule: H stands for a stable minute or hour and for nothing else; write * or 1 to 31 in the day of month field".to_owned(),
+        ),
+        (
+            "nowhere",
+            "0 2 * * *",
+            "Middle/Earth",
+            "spec.timeZone: \"Middle/Earth\" is not an IANA time zone; write a name such as Europe/Berlin, or Etc/UTC"
+                .to_owned(),
+        ),
+    ];
+    story("stalled", async |env| {
+        for (name, schedule, zone, message) in &cases {
+            let policy = env
+                .policy(name, |spec| {
+                    spec.schedule = (*schedule).to_owned();
+                    spec.time_zone = (*zone).to_owned();
+                })
+                .await?;
+            let said = policy.condition_is("Ready", "False", Reason::InvalidSchedule).await?;
+            ensure!(said == *message, "{name}: not {message:?}, but {said:?}");
+            policy.condition_is("Stalled", "True", Reason::InvalidSchedule).await?;
+            ensure!(policy.jobs().await?.is_empty());
+
+            policy
+                .edit(|spec| {
+                    spec.schedule = "0 2 * * *".to_owned();
+                    spec.time_zone = "Etc/UTC".to_owned();
+                })
+                .await?;
+            policy.ready().await?;
+        }
+        Ok(())
+    })
+}
+
+/// The API server takes it, and so does the operator.
+async fn is_good(env: &Env, what: &str, policy: &Value) -> Result<()> {
+    match create(env, policy).await? {
+        Ok(stored) => {
+            desired::validate(&stored).map(drop).with_context(|| format!("{what}: the operator refuses it"))
+        }
+        Err(error) => bail!("{what}: {}", error.message),
+    }
+}
+
+/// Creates a policy as `kubectl create` does, with strict checks, and stores nothing.
+async fn create(env: &Env, policy: &Value) -> Result<Result<BackupPolicy, Box<Status>>> {
+    // The client's own parameters know strict checks for patches only.
+    let path = BackupPolicy::url_path(&(), Some(&env.namespace));
+    let request = Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
+        .header("Content-Type", "application/json")
+        .body(serde_json::to_vec(policy)?)?;
+    match env.client.request(request).await {
+        Ok(stored) => Ok(Ok(stored)),
+        Err(kube::Error::Api(status)) => Ok(Err(status)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What it says: each cause with its field, or, of a field that does not exist, all of it.
+fn sentences(error: Status) -> Vec<String> {
+    let mut causes = error.details.map(|details| details.causes).unwrap_or_default();
+    causes.retain(|cause| !cause.message.contains(UNCHECKED));
+    if causes.is_empty() {
+        return vec![error.message];
+    }
+    causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+}
+
+/// Each policy among what a document says: from a line that names the resource's version to one that is further left.
+fn policies_in(text: &str) -> Result<Vec<Value>> {
+    let mut policies = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        if line.trim() != "apiVersion: pgbackup.dev/v1alpha1" {
+            continue;
+        }
+        let inside = |line: &&&str| {
+            line.trim().is_empty()
+                || (line.len() - line.trim_start().len() >= indent
+                    && !line.starts_with("```")
+                    && !line.starts_with("---"))
+        };
+        let policy: Vec<&str> = lines[at..]
+            .iter()
+            .take_while(inside)
+            .map(|line| line.get(indent..).unwrap_or_default())
+            .collect();
+        // What Helm fills in.
+        let policy = policy.join("\n").replace("{{ .Values.watchNamespace | default \"shop\" }}", "shop");
+        policies.push(serde_saphyr::from_str(&policy).with_context(|| policy)?);
+    }
+    Ok(policies)
+}
+
+fn cases(file: &str) -> Result<Vec<Case>> {
+    let text = fs::read_to_string(folder().join(file)).with_context(|| file.to_owned())?;
+    serde_saphyr::from_str(&text).with_context(|| file.to_owned())
+}
+
+/// The plain policy with what the case sets.
+fn changed(case: &Case) -> Result<Value> {
+    let mut policy: Value = serde_saphyr::from_str(&fs::read_to_string(folder().join("policy.yaml"))?)?;
+    for (place, value) in &case.set {
+        let (parent, field) = place.rsplit_once('.').context("a place within the policy")?;
+        let parent = policy.pointer_mut(&format!("/{}", parent.replace('.', "/")));
+        let parent = parent.and_then(Value::as_object_mut).with_context(|| format!("no {place}"))?;
+        if value.is_null() {
+            parent.remove(field);
+        } else {
+            parent.insert(field.to_owned(), value.clone());
+        }
+    }
+    Ok(policy)
+}
+
+fn folder() -> PathBuf {
+    root().join("tests/e2e/admission")
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

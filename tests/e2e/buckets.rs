@@ -1,0 +1,262 @@
+//! Backups go into buckets as they go onto volumes: whole or not at all, read back, expired by the rules; and what goes
+//! wrong with a bucket is called by its name. An object is a file to versitygw, so a shell beside it sees them.
+
+use anyhow::{Context, Result};
+use api::policy::{S3Credentials, S3Storage, SecretKeyRef};
+use domain::{
+    reason::Reason,
+    report::{Outcome, Stage},
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use pgbackup_tests::{Bucket, Env, Policy, Signal, bucket::BUCKET, cluster::postgres_image, story};
+
+/// A policy that stores the database `shop` in the bucket.
+async fn policy(env: &Env, bucket: &Bucket) -> Result<Policy> {
+    env.policy("shop", |spec| {
+        spec.postgres.databases.include = vec!["shop".to_owned()];
+        spec.storage = bucket.storage();
+    })
+    .await
+}
+
+async fn edit_s3(policy: &Policy, change: impl FnOnce(&mut S3Storage)) -> Result<()> {
+    policy.edit(|spec| change(spec.storage.s3.as_mut().expect("the policy should store in a bucket"))).await
+}
+
+#[test]
+fn bucket_behind_tls_stores_and_prunes_backups() -> Result<()> {
+    story("bucket", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 1000).await?;
+        let bucket = Bucket::start_with_tls(&env, "s3").await?;
+        let ca = bucket.sh("cat /backup/tls/ca.crt").await?;
+        env.kubectl(&["create", "secret", "generic", "s3-ca", &format!("--from-literal=ca.crt={ca}")])?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.storage = bucket.storage();
+                if let Some(s3) = &mut spec.storage.s3 {
+                    s3.prefix = Some("clusters/main".to_owned());
+                    s3.ca_secret_ref = Some(SecretKeyRef { name: "s3-ca".into(), key: "ca.crt".into() });
+                }
+                spec.retention.keep_last = Some(2);
+                spec.retention.minimum_verified = 1;
+            })
+            .await?;
+        let store = bucket.store_below("clusters/main");
+
+        let mut last = None;
+        for token in ["one", "two", "three"] {
+            last = Some(policy.backup(token).await?);
+        }
+
+        let last = last.context("three were taken")?;
+        let backups = store.backups(&policy).await?;
+        assert_eq!(backups.len(), 2, "the rules keep two");
+        for backup in &backups {
+            store.check(backup).await?;
+            assert_eq!(backup.rows("shop", "goods")?, 1000);
+        }
+        let id = last.backup.clone().unwrap_or_default();
+        let location = format!("s3://{BUCKET}/clusters/main/{}/shop/{id}", env.namespace);
+        assert_eq!(last.location.as_deref(), Some(location.as_str()));
+        let record = store.record(&policy, &last.job).await?;
+        assert!(record.message.contains("read back from the store"), "{record:?}");
+        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+
+        let told = env.kubectl(&["get", "cronjobs,jobs,pods,backuppolicies,events", "--output=yaml"])?;
+        assert!(!told.contains(&bucket.secret_key()), "the secret key is shown");
+        let kept = store.sh(&format!("grep -rcF -e '{}' . || true", bucket.secret_key())).await?;
+        assert!(kept.lines().all(|line| line.ends_with(":0")), "the secret key is in a file:\n{kept}");
+
+        edit_s3(&policy, |s3| s3.ca_secret_ref = None).await?;
+        let failure = policy.failure("another-authority", Reason::StoreUnreachable).await?;
+        assert!(failure.message.contains("UnknownIssuer"), "{failure:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn bucket_errors_have_their_own_reasons() -> Result<()> {
+    story("bucket-failures", async |env| {
+        env.postgres(17).await?.database("shop", "").await?;
+        let bucket = Bucket::start(&env, "s3").await?;
+        env.kubectl(&[
+            "create",
+            "secret",
+            "generic",
+            "other",
+            "--from-literal=id=pgbackup",
+            "--from-literal=secret=x",
+        ])?;
+        let policy = policy(&env, &bucket).await?;
+        policy.backup("good").await?;
+
+        edit_s3(&policy, |s3| s3.bucket = "elsewhere".to_owned()).await?;
+        let failure = policy.failure("no-bucket", Reason::BucketNotFound).await?;
+        assert!(failure.message.contains("s3://elsewhere"), "{failure:?}");
+
+        edit_s3(&policy, |s3| {
+            s3.bucket = BUCKET.to_owned();
+            s3.credentials = Some(S3Credentials {
+                access_key_id_secret_ref: SecretKeyRef { name: "other".into(), key: "id".into() },
+                secret_access_key_secret_ref: SecretKeyRef { name: "other".into(), key: "secret".into() },
+            });
+        })
+        .await?;
+        let failure = policy.failure("wrong-key", Reason::StoreAccessDenied).await?;
+        assert!(failure.message.contains("SignatureDoesNotMatch"), "{failure:?}");
+        assert!(!failure.message.contains("StringToSign"), "{failure:?}");
+
+        edit_s3(&policy, |s3| {
+            *s3 = bucket.storage().s3.unwrap_or_default();
+            s3.endpoint = Some("http://nowhere:7070".to_owned());
+        })
+        .await?;
+        let failure = policy.failure("no-host", Reason::StoreUnreachable).await?;
+        assert_eq!(failure.stage.as_deref(), Some("preflight"));
+        assert!(failure.message.contains("http://nowhere:7070: "), "{failure:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn flipped_bit_in_a_bucket_is_reported() -> Result<()> {
+    story("bucket-flipped", async |env| {
+        let server = env.postgres(17).await?;
+        for database in ["a", "b"] {
+            server.database(database, "").await?;
+            server.table(database, "goods", 1000).await?;
+        }
+        let bucket = Bucket::start(&env, "s3").await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = ["a", "b"].map(str::to_owned).to_vec();
+                spec.storage = bucket.storage();
+            })
+            .await?;
+
+        let mut lock = server.session("b").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        policy
+            .start("spoilt", |run| {
+                run.once().arg("--retry-wait=1");
+            })
+            .await?;
+        let stored = bucket.store.await_file(&policy, "a.dump").await?;
+        bucket.store.flip_bit(&stored).await?;
+        lock.run("ROLLBACK;").await?;
+
+        let failure = policy.failed("spoilt", Reason::ChecksumMismatch).await?;
+        assert!(failure.message.contains("a.dump"), "{failure:?}");
+        assert!(bucket.store.backup_folders(&policy).await?.is_empty(), "the spoilt backup is gone");
+        Ok(())
+    })
+}
+
+#[test]
+fn bucket_lost_during_a_run_fails_only_that_run() -> Result<()> {
+    story("bucket-gone", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 1000).await?;
+        let bucket = Bucket::start(&env, "s3").await?;
+        let policy = policy(&env, &bucket).await?;
+
+        let mut lock = server.session("shop").await?;
+        lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
+        policy
+            .start("cut-off", |run| {
+                run.once().arg("--retry-wait=1");
+            })
+            .await?;
+        server.until_a_backup_waits_for_a_lock().await?;
+        env.api::<Pod>().delete("s3", &DeleteParams::default().grace_period(0)).await?;
+        lock.run("ROLLBACK;").await?;
+
+        let failure = policy.failed("cut-off", Reason::StoreUnreachable).await?;
+        assert!(failure.message.contains("s3://backups/"), "{failure:?}");
+        assert_eq!(policy.status().await?.last_success.map(|last| last.job), None);
+        let leftovers = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pgbackup/%'";
+        server.until("no session of the run stays", leftovers).await
+    })
+}
+
+#[test]
+fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
+    story("bucket-killed", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 100_000).await?;
+        let bucket = Bucket::start(&env, "s3").await?;
+        let store = &bucket.store;
+        let policy = policy(&env, &bucket).await?;
+
+        let mut complete = 0;
+        for (stage, signal) in [
+            (Stage::Dump, Signal::Term),
+            (Stage::Dump, Signal::Kill),
+            (Stage::Upload, Signal::Term),
+            (Stage::Upload, Signal::Kill),
+            (Stage::Verify, Signal::Kill),
+            (Stage::Manifest, Signal::Term),
+            (Stage::Manifest, Signal::Kill),
+            (Stage::Prune, Signal::Kill),
+        ] {
+            let name =
+                format!("{}-{}", stage.as_str(), if signal == Signal::Kill { "killed" } else { "stopped" });
+            let job = policy
+                .start(&name, |run| {
+                    run.stop_at(stage);
+                })
+                .await?;
+            let pod = job.stopped_at(stage).await?;
+            job.signal(&pod, signal).await?;
+            let death = job.death().await?;
+
+            assert_eq!(death.report.stage, stage, "{death:?}");
+            assert_eq!(death.report.outcome == Outcome::Running, signal == Signal::Kill, "{death:?}");
+            complete += usize::from(stage > Stage::Manifest);
+            assert_eq!(store.backups(&policy).await?.len(), complete, "{name}");
+        }
+        let dead = store.backup_folders(&policy).await?.len();
+        assert!(dead > complete, "SIGKILL leaves something behind");
+
+        policy.backup("young").await?;
+        assert_eq!(store.backup_folders(&policy).await?.len(), dead + 1, "what may be alive is left alone");
+        policy
+            .start("old", |run| {
+                run.arg("--leftover-age=0");
+            })
+            .await?;
+        policy.succeeded("old").await?;
+        assert_eq!(store.backup_folders(&policy).await?.len(), complete + 2, "what is dead goes");
+        for backup in store.backups(&policy).await? {
+            store.check(&backup).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The C library's resolver would load what that image names, and die of it.
+#[test]
+fn bucket_resolves_in_image_with_foreign_nsswitch() -> Result<()> {
+    story("bucket-nss", async |env| {
+        env.postgres(17).await?.database("shop", "").await?;
+        let bucket = Bucket::start(&env, "s3").await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.version = None;
+                spec.postgres.image = Some(postgres_image("17-foreign-nss"));
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.storage = bucket.storage();
+            })
+            .await?;
+        policy.backup("now").await?;
+        let backup = bucket.store.only_backup(&policy).await?;
+        bucket.store.check(&backup).await
+    })
+}

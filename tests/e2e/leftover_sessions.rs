@@ -1,0 +1,29 @@
+//! What a killed run left on the server is told, and what others call their sessions breaks nothing.
+
+use anyhow::Result;
+use pgbackup_tests::story;
+
+#[test]
+fn leftover_sessions_of_killed_runs_are_reported() -> Result<()> {
+    story("sessions", async |env| {
+        let server = env.postgres(17).await?;
+        let role = format!("CREATE ROLE backup LOGIN PASSWORD '{}' IN ROLE pg_read_all_data", env.password);
+        server.sql("postgres", &role).await?;
+        // Of this one the backup's role sees the name and nothing else.
+        let mut stranger = server.session("postgres").await?;
+        stranger.run("SET application_name = 'pgbackup/shop/stranger';").await?;
+        let mut dead = server.session("postgres").await?;
+        dead.run("\\connect postgres backup\nSET application_name = 'pgbackup/shop/dead';").await?;
+        let mut other = server.session("postgres").await?;
+        other.run("\\connect postgres backup\nSET application_name = 'pgbackup/else/alive';").await?;
+        let policy =
+            env.policy("shop", |spec| spec.postgres.connection.user = Some("backup".to_owned())).await?;
+
+        let warnings = policy.backup("now").await?.warnings.join("\n");
+
+        assert!(warnings.contains("pgbackup/shop/dead"), "{warnings}");
+        assert!(warnings.contains("pg_terminate_backend("), "{warnings}");
+        assert!(!warnings.contains("stranger") && !warnings.contains("alive"), "{warnings}");
+        Ok(())
+    })
+}

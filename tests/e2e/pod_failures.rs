@@ -1,0 +1,246 @@
+//! The pod of a backup cannot start: the status says why within a minute.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use api::{BackupPolicySpec, policy::SecretKeyRef};
+use domain::{reason::Reason, report::Stage};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::api::{DeleteParams, EvictParams};
+use pgbackup_tests::{
+    cluster::NODE_VOLUMES,
+    condition,
+    env::on_volume,
+    manifests::{self, fill},
+    policy::Policy,
+    story,
+    wait::{self, DEADLINE},
+};
+
+/// The promise.
+const A_MINUTE: Duration = Duration::from_mins(1);
+
+/// What is wrong, what that is called, and what the message must name.
+type Case = (&'static str, fn(&mut BackupPolicySpec), Reason, &'static str);
+
+const CASES: [Case; 4] = [
+    (
+        "image",
+        |spec| {
+            spec.postgres.version = None;
+            spec.postgres.image = Some("localhost/no-such-image:17".to_owned());
+        },
+        Reason::ImagePullFailed,
+        "localhost/no-such-image:17",
+    ),
+    (
+        "secret",
+        |spec| spec.postgres.connection.password_secret_ref = Some(key("no-such-secret", "password")),
+        Reason::SecretNotFound,
+        "no-such-secret",
+    ),
+    (
+        "key",
+        |spec| spec.postgres.connection.password_secret_ref = Some(key("postgres", "no-such-key")),
+        Reason::SecretNotFound,
+        "no-such-key",
+    ),
+    ("claim", |spec| spec.storage = on_volume("no-such-claim", None), Reason::Unschedulable, "no-such-claim"),
+];
+
+#[test]
+fn pods_that_cannot_start_have_their_own_reasons() -> Result<()> {
+    story("cannot-start", async |env| {
+        let mut policies = Vec::new();
+        for (name, spoil, reason, named) in CASES {
+            let policy = env.policy(name, spoil).await?;
+            policy.ready().await?;
+            policy.request("now").await?;
+            policies.push((policy, Instant::now(), reason, named));
+        }
+        for (policy, since, reason, named) in policies {
+            let left = A_MINUTE.saturating_sub(since.elapsed());
+            let message = policy
+                .status_with(&format!("BackupHealthy=False, reason {reason}"), left, |status| {
+                    let healthy = condition(status, "BackupHealthy")?;
+                    (healthy.status == "False" && healthy.reason == reason.as_str())
+                        .then(|| healthy.message.clone())
+                })
+                .await?;
+            assert!(message.contains(named), "{message}");
+        }
+        Ok(())
+    })
+}
+
+/// A quota of no pods.
+const QUOTA: &str = "
+apiVersion: v1
+kind: ResourceQuota
+metadata:
+  name: no-room
+spec:
+  hard:
+    count/pods: \"0\"
+";
+
+/// A pod that the namespace would admit.
+const POD: &str = r#"{"spec": {
+  "securityContext": {"runAsNonRoot": true, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+  "containers": [{"name": "x", "image": "x", "securityContext": {
+    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}"#;
+
+#[test]
+fn start_failures_are_found_in_events() -> Result<()> {
+    story("events-tell", async |env| {
+        let cannot_start = async |policy: &Policy, named: &str| {
+            policy
+                .status_with(&format!("PodCannotStart: {named}"), A_MINUTE, |status| {
+                    let healthy = condition(status, "BackupHealthy")?;
+                    let is_named =
+                        healthy.reason == Reason::PodCannotStart.as_str() && healthy.message.contains(named);
+                    (healthy.status == "False" && is_named).then_some(())
+                })
+                .await
+        };
+        env.node_volume("lost", manifests::HOST_PATH_VOLUME, "0777").await?;
+        env.on_node(&["rmdir", &format!("{NODE_VOLUMES}/{}-lost", env.namespace)]).await?;
+        let lost = env.policy("lost", |spec| spec.storage = on_volume("lost", None)).await?;
+        lost.ready().await?;
+        lost.request("now").await?;
+        cannot_start(&lost, "hostPath type check failed").await?;
+
+        let no_pod_is_let_in = async |because: &str| {
+            let dry = ["run", "x", "--image=x", "--dry-run=server", "--overrides", POD];
+            wait::until(because, DEADLINE, async || {
+                Ok(env.kubectl(&dry).is_err_and(|error| error.to_string().contains(because)).then_some(()))
+            })
+            .await
+        };
+        env.create(QUOTA).await?;
+        no_pod_is_let_in("no-room").await?;
+        let shop = env.policy("shop", |_| ()).await?;
+        shop.ready().await?;
+        shop.request("now").await?;
+        cannot_start(&shop, "exceeded quota: no-room").await?;
+
+        env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;
+        env.create(&fill(manifests::REFUSAL, &[("NAMESPACE", &env.namespace)])).await?;
+        no_pod_is_let_in("images come from registry.example only").await?;
+        let refused = env.policy("refused", |_| ()).await?;
+        refused.ready().await?;
+        refused.request("now").await?;
+        cannot_start(&refused, "images come from registry.example only").await?;
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            env.kubectl(&["delete", kind, &env.namespace])?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn pod_evicted_by_its_node_is_retried() -> Result<()> {
+    story("evicted", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        let fill = "head -c 50M /dev/zero > /scratch/fill; exec tail -f /dev/null";
+        policy
+            .start("full", |run| {
+                run.disk_limit("8Mi").script(fill);
+            })
+            .await?;
+        policy
+            .status_with("the node evicted the pod, and why", DEADLINE, |status| {
+                let message = &condition(status, "BackupHealthy")?.message;
+                let evicted = message.contains("a try of full failed and is repeated: the pod was evicted: ");
+                (evicted && message.contains("8Mi")).then_some(())
+            })
+            .await
+    })
+}
+
+/// As `kubectl drain` does it. The runner says that it was told to stop; why, only the pod's condition does.
+#[test]
+fn pod_of_a_drained_node_is_evicted() -> Result<()> {
+    story("drained", async |env| {
+        env.postgres(17).await?;
+        let policy = env.policy("shop", |_| ()).await?;
+        let job = policy
+            .start("drained", |run| {
+                run.stop_at(Stage::Dump);
+            })
+            .await?;
+        let pod = job.stopped_at(Stage::Dump).await?;
+        env.api::<Pod>().evict(&pod, &EvictParams::default()).await?;
+        assert_eq!(job.death().await?.report.reason, Some(Reason::Interrupted));
+        policy
+            .status_with("the pod was evicted", DEADLINE, |status| {
+                let message = &condition(status, "BackupHealthy")?.message;
+                let said = "a try of drained failed and is repeated: the pod was evicted in stage dump: Eviction API";
+                message.contains(said).then_some(())
+            })
+            .await
+    })
+}
+
+/// The node is one that does not exist any more: the garbage collector of pods sees no difference to one that was deleted
+/// under its pods.
+#[test]
+fn pod_of_a_lost_node_is_retried() -> Result<()> {
+    story("node-lost", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        policy
+            .start("lost", |run| {
+                run.on_node("a-node-that-was-deleted");
+            })
+            .await?;
+        let said =
+            "a try of lost failed and is repeated: the pod's node was lost: PodGC: node no longer exists";
+        policy
+            .status_with(said, DEADLINE, |status| {
+                condition(status, "BackupHealthy")?.message.contains(said).then_some(())
+            })
+            .await?;
+        assert_eq!(policy.jobs().await?, ["lost"], "the Job goes on");
+        Ok(())
+    })
+}
+
+#[test]
+fn pod_without_a_report_is_pod_failed() -> Result<()> {
+    story("no-word", async |env| {
+        let policy = env.policy("shop", |_| ()).await?;
+        policy
+            .start("mute", |run| {
+                run.once().script("exit 3");
+            })
+            .await?;
+        let failure = policy.failed("mute", Reason::PodFailed).await?;
+        assert!(failure.message.contains("without a report: Error, exit code 3"), "{}", failure.message);
+        Ok(())
+    })
+}
+
+fn key(secret: &str, key: &str) -> SecretKeyRef {
+    SecretKeyRef { name: secret.to_owned(), key: key.to_owned() }
+}
+
+#[test]
+fn secret_created_later_starts_the_pod() -> Result<()> {
+    story("late-secret", async |env| {
+        env.postgres(17).await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.connection.password_secret_ref = Some(key("late", "password"));
+            })
+            .await?;
+        let job = policy.request("now").await?;
+        policy.condition_is("BackupHealthy", "False", Reason::SecretNotFound).await?;
+
+        let secret = ["create", "secret", "generic", "late"];
+        env.kubectl(&[&secret[..], &[&format!("--from-literal=password={}", env.password)]].concat())?;
+
+        policy.succeeded(&job).await?;
+        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        Ok(())
+    })
+}

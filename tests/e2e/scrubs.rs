@@ -1,0 +1,113 @@
+//! Stored backups are read again on a schedule of their own, and the status says what became of them.
+
+use anyhow::{Context, Result};
+use api::{
+    policy::Scrub,
+    status::{RunResult, ScrubStatus},
+};
+use domain::{operation::Operation, reason::Reason};
+use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
+use kube::api::ListParams;
+use pgbackup_tests::{
+    env::NEW_YEAR,
+    policy::{Policy, condition},
+    story,
+    wait::{self, DEADLINE},
+};
+
+/// Everything, when it is asked for.
+fn whole() -> Scrub {
+    Scrub { schedule: NEW_YEAR.to_owned(), share: 100 }
+}
+
+async fn scrubbed(policy: &Policy, job: &str) -> Result<ScrubStatus> {
+    policy
+        .status_with(&format!("{job} is the last scrub"), DEADLINE, |status| {
+            status.last_scrub.clone().filter(|scrub| scrub.job == job)
+        })
+        .await
+}
+
+#[test]
+fn scrub_reports_corruption_until_next_backup() -> Result<()> {
+    story("scrub", async |env| {
+        let server = env.postgres(17).await?;
+        server.database("shop", "").await?;
+        server.table("shop", "goods", 1000).await?;
+        let policy = env
+            .policy("shop", |spec| {
+                spec.postgres.databases.include = vec!["shop".to_owned()];
+                spec.verification.scrub = Some(whole());
+            })
+            .await?;
+        policy.condition_is("ScrubHealthy", "Unknown", Reason::AwaitingFirstScrub).await?;
+        policy.backup("one").await?;
+        let newest = policy.backup("two").await?.backup.context("a success should have a backup")?;
+
+        env.kubectl(&["create", "job", "first", "--from=cronjob/shop-scrub"])?;
+        let scrub = scrubbed(&policy, "first").await?;
+        assert_eq!((scrub.result, scrub.passed), (RunResult::Succeeded, 2), "{}", scrub.message);
+        policy.condition_is("ScrubHealthy", "True", Reason::Verified).await?;
+
+        // It has nothing to do with the server, and so has no way to it.
+        let pods =
+            env.api::<Pod>().list(&ListParams::default().labels("pgbackup.dev/operation=scrub")).await?;
+        let pod = serde_json::to_string(&pods.items)?;
+        assert!(pod.contains("PGBACKUP_JOB") && !pod.contains("PGPASSWORD"), "{pod}");
+
+        let store = env.store().await?;
+        let backups = store.backups(&policy).await?;
+        let rotten =
+            backups.iter().find(|backup| backup.manifest.id == newest).context("the newest backup")?;
+        store.flip_bit(&format!("{}/shop.dump", rotten.path)).await?;
+        env.kubectl(&["create", "job", "second", "--from=cronjob/shop-scrub"])?;
+        let scrub = scrubbed(&policy, "second").await?;
+        assert_eq!((scrub.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.message);
+        assert_eq!(scrub.corrupted, [newest.as_str()]);
+        let said = policy.condition_is("ScrubHealthy", "False", Reason::BackupCorrupted).await?;
+        assert!(
+            said.contains(&format!("{newest}: shop.dump: what was read back is not what was written")),
+            "{said}"
+        );
+        let said = policy.condition_is("BackupHealthy", "False", Reason::BackupCorrupted).await?;
+        assert!(said.starts_with("the newest backup, ") && said.contains("ask for a new backup"), "{said}");
+        let retained = policy.status().await?.retained.context("what the store holds")?;
+        assert_eq!((retained.backups, retained.verified), (2, 1));
+
+        policy.backup("three").await?;
+        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+
+        policy.edit(|spec| spec.verification.scrub = None).await?;
+        let cron_jobs = env.api::<CronJob>();
+        let gone = Operation::Scrub.cron_job(&policy.name);
+        wait::object(&cron_jobs, &gone, "the CronJob of scrubs is gone", DEADLINE, |found| {
+            found.is_none().then_some(())
+        })
+        .await?;
+        policy
+            .status_with("nothing is said of scrubs", DEADLINE, |status| {
+                (condition(status, "ScrubHealthy").is_none() && status.scrub_schedule.is_none()).then_some(())
+            })
+            .await?;
+        policy.cron_job().await.map(drop)
+    })
+}
+
+#[test]
+fn scrub_runs_on_its_schedule() -> Result<()> {
+    story("scrub-due", async |env| {
+        let policy = env
+            .policy("shop", |spec| {
+                spec.verification.scrub = Some(Scrub { schedule: "* * * * *".to_owned(), share: 100 });
+            })
+            .await?;
+        let scrub =
+            policy.status_with("a scrub ran", 2 * DEADLINE, |status| status.last_scrub.clone()).await?;
+        assert_eq!(scrub.result, RunResult::Succeeded, "{}", scrub.message);
+        assert_eq!(scrub.message, "there is no backup to read again yet");
+        assert!(scrub.scheduled_time.is_some() && scrub.job.starts_with("shop-scrub-"), "{scrub:?}");
+        let status = policy.status().await?;
+        assert!(status.history.is_empty() && status.last_run.is_none(), "a scrub is no backup: {status:?}");
+        Ok(())
+    })
+}

@@ -1,0 +1,62 @@
+//! Two replicas, one at work. When it ends, or hangs, the other one goes on.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+use pgbackup_tests::{Env, Operator, cluster::SYSTEM, story_alone};
+
+#[test]
+fn second_replica_takes_over_after_shutdown() -> Result<()> {
+    story_alone("takeover", async |env, operator| {
+        let (leader, other) = two(&operator).await?;
+        env.policy("before", |_| ()).await?.ready().await?;
+
+        operator.scale_down_without(&leader).await?;
+
+        operator.leader_of(std::slice::from_ref(&other)).await?;
+        env.policy("after", |_| ()).await?.ready().await
+    })
+}
+
+#[test]
+fn second_replica_takes_over_from_a_hung_leader() -> Result<()> {
+    story_alone("hangs", async |env, operator| {
+        let (leader, other) = two(&operator).await?;
+        env.policy("before", |_| ()).await?.ready().await?;
+
+        signal(&env, &leader, "STOP").await?;
+        let policy = env.policy("after", |_| ()).await?;
+        operator.leader_of(std::slice::from_ref(&other)).await?;
+        policy.ready().await?;
+
+        // The one that hung comes back and finds that it no longer leads.
+        signal(&env, &leader, "CONT").await?;
+        operator.scale(2).await?;
+        env.policy("later", |_| ()).await?.ready().await?;
+        assert_eq!(operator.leader_of(&[leader, other.clone()]).await?, other);
+        Ok(())
+    })
+}
+
+/// Starts a second replica; returns the one that leads and the other.
+async fn two(operator: &Operator) -> Result<(String, String)> {
+    let pods = operator.scale(2).await?;
+    let leader = operator.leader_of(&pods).await?;
+    let other = pods.into_iter().find(|pod| *pod != leader).context("two replicas")?;
+    Ok((leader, other))
+}
+
+/// Sends a signal to a replica's process: from the node, since its container has no shell.
+async fn signal(env: &Env, pod: &str, signal: &str) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(env.client.clone(), SYSTEM);
+    let uid = pods.get_metadata(pod).await?.uid().context("a pod should have a UID")?;
+    let script = format!(
+        "for cgroup in $(grep --files-with-matches {uid} /proc/[0-9]*/cgroup 2> /dev/null); do
+           process=${{cgroup%/cgroup}}
+           case $(readlink $process/exe) in */pgbackup-operator) kill -{signal} ${{process#/proc/}} && echo sent ;; esac
+         done; true"
+    );
+    let sent = env.on_node(&["sh", "-c", &script]).await?;
+    anyhow::ensure!(sent == "sent", "one process of {pod} should get the signal: {sent:?}");
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The chart with `watchNamespace`: an operator that sees one namespace, with rights in that one only.
+
+use anyhow::{Context, Result, ensure};
+use api::BackupPolicy;
+use domain::reason::Reason;
+use k8s_openapi::api::{
+    batch::v1::CronJob,
+    core::v1::Namespace,
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use pgbackup_tests::{Env, Policy, story_alone, wait, wait::DEADLINE};
+use serde_json::json;
+
+#[test]
+fn single_namespace_operator_needs_no_other_rights() -> Result<()> {
+    story_alone("one-namespace", async |env, operator| {
+        env.postgres(17).await?;
+        let elsewhere = another_namespace(&env).await?;
+        // The one that all tests share watches every namespace, and excludes any other.
+        operator.scale(0).await?;
+        let told = match env.install(&[&format!("watchNamespace={}", env.namespace)]) {
+            Ok(()) => Box::pin(works_in_its_namespace_only(&env, &elsewhere)).await,
+            Err(error) => Err(error),
+        };
+        // However it went, or the tests that follow would have two operators.
+        let removed = env.uninstall();
+        let namespaces: Api<Namespace> = Api::all(env.client.clone());
+        namespaces.delete(&elsewhere.namespace, &DeleteParams::default()).await?;
+        told?;
+        removed?;
+        let roles: Api<ClusterRole> = Api::all(env.client.clone());
+        let left = roles.list_metadata(&ListParams::default()).await?;
+        ensure!(!left.iter().any(|role| role.name_any().starts_with(&env.namespace)), "roles are left");
+        Ok(())
+    })
+}
+
+async fn works_in_its_namespace_only(env: &Env, elsewhere: &Env) -> Result<()> {
+    let ignored = Policy::create(elsewhere, "ignored", elsewhere.spec()).await?;
+    let policy = env.policy("shop", |_| ()).await?;
+    policy.backup("one").await?;
+    policy.edit(|spec| spec.schedule = "5 5 1 1 *".into()).await?;
+    wait::object(&env.api::<CronJob>(), &policy.cron_job_name(), "it follows its policy", DEADLINE, |seen| {
+        (seen?.spec.schedule == "5 5 1 1 *").then_some(())
+    })
+    .await?;
+    policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+
+    // All that time the other policy was there, and was never looked at.
+    let status = elsewhere.api::<BackupPolicy>().get(&ignored.name).await?.status.unwrap_or_default();
+    ensure!(status.conditions.is_empty() && status.effective_schedule.is_none(), "{status:?}");
+    ensure!(elsewhere.api::<CronJob>().list(&ListParams::default()).await?.items.is_empty());
+    rights_are_there_only(env, elsewhere).await
+}
+
+async fn rights_are_there_only(env: &Env, elsewhere: &Env) -> Result<()> {
+    let user = format!("system:serviceaccount:{0}:{0}-operator", env.namespace);
+    let may = async |namespace: &str, verb: &str, group: &str, resource: &str, subresource: &str| {
+        let asked = json!({
+            "namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+        });
+        env.may(&user, &asked).await
+    };
+    for (verb, group, resource, subresource) in [
+        ("list", "pgbackup.dev", "backuppolicies", ""),
+        ("patch", "pgbackup.dev", "backuppolicies", "status"),
+        ("create", "batch", "cronjobs", ""),
+        ("delete", "batch", "cronjobs", ""),
+        ("create", "batch", "jobs", ""),
+        ("list", "", "pods", ""),
+        ("list", "", "events", ""),
+    ] {
+        ensure!(may(&env.namespace, verb, group, resource, subresource).await?, "here: {verb} {resource}");
+        for namespace in [elsewhere.namespace.as_str(), ""] {
+            let allowed = may(namespace, verb, group, resource, subresource).await?;
+            ensure!(!allowed, "it may {verb} {resource} {subresource} in {namespace:?}");
+        }
+    }
+    // What is left for the whole cluster: to ask who calls the ops endpoint, and what that one may see.
+    let bindings: Api<ClusterRoleBinding> = Api::all(env.client.clone());
+    let is_its_own = |binding: &ClusterRoleBinding| {
+        let subjects = binding.subjects.iter().flatten();
+        subjects.into_iter().any(|subject| subject.namespace.as_ref() == Some(&env.namespace))
+    };
+    let mut asks = Vec::new();
+    for binding in bindings.list(&ListParams::default()).await?.iter().filter(|binding| is_its_own(binding)) {
+        let roles: Api<ClusterRole> = Api::all(env.client.clone());
+        for rule in roles.get(&binding.role_ref.name).await?.rules.unwrap_or_default() {
+            ensure!(rule.verbs == ["create"], "{rule:?}");
+            asks.extend(rule.resources.context("a rule about resources")?);
+        }
+    }
+    asks.sort_unstable();
+    ensure!(asks == ["subjectaccessreviews", "tokenreviews"], "{asks:?}");
+    Ok(())
+}
+
+/// A namespace beside the test's.
+async fn another_namespace(env: &Env) -> Result<Env> {
+    let mut elsewhere = env.clone();
+    elsewhere.namespace = format!("{}-other", env.namespace);
+    let labels = json!({"pgbackup.dev/e2e": "true"});
+    let namespace =
+        serde_json::from_value(json!({"metadata": {"name": elsewhere.namespace, "labels": labels}}))?;
+    let namespaces: Api<Namespace> = Api::all(env.client.clone());
+    namespaces.create(&PostParams::default(), &namespace).await?;
+    Ok(elsewhere)
+}
