@@ -33,7 +33,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
 
         let mut complete = 0;
-        for stage in Stage::ALL {
+        for stage in Stage::all() {
             let name = format!("killed-at-{}", stage.as_str());
             let job = policy
                 .start(&name, |run| {

@@ -120,7 +120,7 @@ pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
 
 /// The reason of a run that the status remembers.
 pub(crate) fn reason(run: &RunStatus) -> Option<Reason> {
-    Reason::of_word(&run.reason)
+    run.reason.parse().ok()
 }
 
 /// A condition turned bad without a run's end: a pod that cannot start, a backup overdue.

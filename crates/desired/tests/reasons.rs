@@ -62,7 +62,7 @@ fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_
     let nothing = Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() };
     let before = look(&policy(), &nothing);
     let known = BackupPolicy { status: Some(before.clone()), ..policy() };
-    let failures = Reason::ALL.iter().copied().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));
+    let failures = Reason::all().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));
     for reason in failures {
         let after = look(&known, &failed(reason));
         let health = after.conditions.iter().find(|condition| condition.type_ == "BackupHealthy").unwrap();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 use crate::{hash, name, report::RunIdentity, suspicion::Suspicion};
 
@@ -252,7 +253,9 @@ pub struct Check {
 }
 
 /// How deep a check goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr,
+)]
 pub enum Level {
     /// Size and SHA-256 of the bytes read back, and nothing else.
     Checksum,
@@ -270,6 +273,18 @@ pub enum CheckResult {
     Verified,
     /// Something was not.
     Failed,
+}
+
+impl Level {
+    /// All levels, each deeper than the one before.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// The name in manifests and policies: `Archive`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl Manifest {

@@ -4,23 +4,19 @@
 //! `docs/reference/reasons.md` is written from this file (a test holds the two together).
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 macro_rules! reasons {
     ($($(#[doc = $meaning:literal])+ $name:ident = $code:expr, $advice:literal;)+) => {
         /// The reason words. The number is the runner's exit code; reasons that only the operator can see
         /// (the runner never ran, or could not speak) have none.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumIter,
+            EnumString, IntoStaticStr,
+        )]
         pub enum Reason { $($(#[doc = $meaning])+ $name,)+ }
 
         impl Reason {
-            /// All of them, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
-
-            /// The word itself, as it stands in conditions and reports.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)+ }
-            }
-
             /// The runner's exit code: 0 success; 10 to 39 worth a retry; 64 to 95 not.
             pub const fn exit_code(self) -> Option<u8> {
                 match self { $(Self::$name => $code,)+ }
@@ -176,20 +172,28 @@ reasons! {
 }
 
 impl Reason {
-    /// The reason of a word, as statuses have it.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
+    /// All reasons, in the order of the documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
     }
 
-    /// Whether the same run may go well a little later.
+    /// The name in conditions, events, reports and metrics: `LockTimeout`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The reason of a runner's exit code; `None` for a code that the runner never returns. 101 is Rust's code for a panic.
+    pub fn from_exit_code(code: i32) -> Option<Self> {
+        match u8::try_from(code).ok()? {
+            0 => Some(Self::Verified),
+            101 => Some(Self::InternalError),
+            code => Self::all().find(|reason| reason.exit_code() == Some(code)),
+        }
+    }
+
+    /// Whether the same run may succeed a little later.
     pub const fn retriable(self) -> bool {
         matches!(self.exit_code(), Some(10..=39))
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -201,17 +205,31 @@ mod tests {
 
     #[test]
     fn exit_codes_are_in_the_ranges_that_the_jobs_failure_policy_knows() {
-        let codes: Vec<u8> = Reason::ALL.iter().filter_map(|r| r.exit_code()).collect();
+        let codes: Vec<u8> = Reason::all().filter_map(Reason::exit_code).collect();
         assert!(codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)), "{codes:?}");
         let failures: Vec<_> = codes.iter().filter(|code| **code != 0).collect();
         assert_eq!(failures.iter().collect::<BTreeSet<_>>().len(), failures.len(), "each means one thing");
     }
 
     #[test]
-    fn a_reason_is_written_as_its_word() {
-        for reason in Reason::ALL {
+    fn reason_is_written_and_parsed_as_its_name() {
+        for reason in Reason::all() {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+            assert_eq!(reason.to_string().parse(), Ok(reason));
             assert!(reason.meaning().ends_with('.') && reason.advice().ends_with('.'), "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_exit_code_maps_back_to_its_reason() {
+        let failures = Reason::all().filter_map(|reason| Some((reason, reason.exit_code()?)));
+        for (reason, code) in failures.filter(|(_, code)| *code > 0) {
+            assert_eq!(Reason::from_exit_code(code.into()), Some(reason));
+        }
+        assert_eq!(Reason::from_exit_code(0), Some(Reason::Verified));
+        assert_eq!(Reason::from_exit_code(101), Some(Reason::InternalError), "a panic");
+        for code in [1, 2, 137, 256 + 30, -1] {
+            assert_eq!(Reason::from_exit_code(code), None, "{code}");
         }
     }
 }

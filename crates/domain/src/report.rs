@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 use crate::{name, reason::Reason};
 
@@ -99,7 +100,7 @@ pub struct RunIdentity {
 }
 
 /// What started a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Trigger {
     /// The schedule.
     Schedule,
@@ -108,7 +109,7 @@ pub enum Trigger {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Outcome {
     /// It has not: the report is provisional.
     Running,
@@ -120,8 +121,24 @@ pub enum Outcome {
 }
 
 /// The stages of a backup, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "camelCase")]
 pub enum Stage {
     /// Everything that can be known to fail before a byte is dumped.
     Preflight,
@@ -142,30 +159,28 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages in their order.
-    pub const ALL: [Self; 8] = [
-        Self::Preflight,
-        Self::Hold,
-        Self::Dump,
-        Self::Upload,
-        Self::Verify,
-        Self::Manifest,
-        Self::Prune,
-        Self::Report,
-    ];
+    /// All stages, in their order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
 
-    /// The stage's name, as reports write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Preflight => "preflight",
-            Self::Hold => "hold",
-            Self::Dump => "dump",
-            Self::Upload => "upload",
-            Self::Verify => "verify",
-            Self::Manifest => "manifest",
-            Self::Prune => "prune",
-            Self::Report => "report",
-        }
+    /// The name in reports and metrics: `preflight`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Trigger {
+    /// The name in reports and statuses: `Schedule`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Outcome {
+    /// The name in reports and statuses: `Succeeded`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -193,7 +208,7 @@ pub struct BackupSummary {
 }
 
 /// What reading a backup back gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Verification {
     /// Everything was as it should be.
     Verified,
@@ -204,13 +219,9 @@ pub enum Verification {
 }
 
 impl Verification {
-    /// The word itself, as it stands in statuses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Verified => "Verified",
-            Self::Stored => "Stored",
-            Self::Suspicious => "Suspicious",
-        }
+    /// The name in reports and statuses: `Verified`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The reason of a run that stored such a backup.
@@ -443,7 +454,7 @@ mod tests {
             retained: None,
             prune: None,
             scrub: None,
-            stages: Stage::ALL.into_iter().map(|s| (s, 0.123)).collect(),
+            stages: Stage::all().map(|s| (s, 0.123)).collect(),
             warnings: vec![],
             recent: vec![],
             artifacts: (0..artifacts)

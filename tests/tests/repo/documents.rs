@@ -100,11 +100,11 @@ fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
     for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
         tests.push_str(&read(&file)?);
     }
-    for reason in Reason::ALL.iter().filter(|reason| reason.exit_code().is_some()) {
+    for reason in Reason::all().filter(|reason| reason.exit_code().is_some()) {
         let named = tests.split("Reason::").skip(1).any(|rest| {
             rest.strip_prefix(reason.as_str()).is_some_and(|end| !end.starts_with(char::is_alphanumeric))
         });
-        ensure!(named != NOT_BROUGHT_ABOUT.contains(reason), "{reason}: brought about by a test? {named}");
+        ensure!(named != NOT_BROUGHT_ABOUT.contains(&reason), "{reason}: brought about by a test? {named}");
     }
     Ok(())
 }

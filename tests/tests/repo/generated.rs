@@ -37,7 +37,7 @@ without a number come from the operator: the runner never ran, or could not spea
 #[test]
 fn the_reasons_are_documented_as_they_are() -> Result<()> {
     let mut text = REASONS.to_owned();
-    for reason in Reason::ALL {
+    for reason in Reason::all() {
         let code = reason.exit_code().map(|code| code.to_string()).unwrap_or_default();
         let (meaning, advice) = (reason.meaning(), reason.advice());
         writeln!(text, "| `{reason}` | {code} | {meaning} | {advice} |")?;

@@ -152,7 +152,7 @@ pub fn health(
     let due = schedule.after(&policy.zone, since).map(minute).unwrap_or_default();
     let (truth, reason, message) = match last {
         Some(scrub) if scrub.result == RunResult::Failed => {
-            let reason = Reason::of_word(&scrub.reason).unwrap_or(Reason::InternalError);
+            let reason = scrub.reason.parse().unwrap_or(Reason::InternalError);
             (Truth::False, reason, format!("{} failed: {}", scrub.job, scrub.message))
         }
         _ if overdue_at.is_some_and(|at| at <= now) => {

@@ -182,7 +182,7 @@ fn blank(job: &Job, start: i64) -> RunReport {
         retained: None,
         prune: None,
         scrub: None,
-        stages: Stage::ALL.into_iter().map(|stage| (stage, 0.125)).collect(),
+        stages: Stage::all().map(|stage| (stage, 0.125)).collect(),
         warnings: vec![],
         recent: vec![],
         artifacts: vec![],

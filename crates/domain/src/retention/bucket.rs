@@ -1,13 +1,15 @@
 //! Buckets of time, and how far a rule reaches.
 
-use std::fmt;
-
 use jiff::{Timestamp, Zoned};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 use super::{KeepReason, rules::Count};
 
 /// What a rule keeps one backup of. Buckets are those of the policy's time zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumIter, EnumString, IntoStaticStr,
+)]
+#[strum(serialize_all = "camelCase")]
 pub enum Bucket {
     /// A bucket of its own for each backup.
     Last,
@@ -28,19 +30,13 @@ type Key = (i16, i16);
 
 impl Bucket {
     /// All of them, the finest first.
-    pub const ALL: [Self; 6] =
-        [Self::Last, Self::Hourly, Self::Daily, Self::Weekly, Self::Monthly, Self::Yearly];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
 
-    /// The word of its rule.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Hourly => "hourly",
-            Self::Daily => "daily",
-            Self::Weekly => "weekly",
-            Self::Monthly => "monthly",
-            Self::Yearly => "yearly",
-        }
+    /// The name in options, plans and reports: `daily`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The runner's option for a rule that counts: `keep-daily`.
@@ -69,12 +65,6 @@ impl Bucket {
             Self::Monthly => Some((at.year(), i16::from(at.month()))),
             Self::Yearly => Some((at.year(), 0)),
         }
-    }
-}
-
-impl fmt::Display for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -3,22 +3,27 @@
 //! Its oddities are kept, because that controller decides what fires: empty parts of a list are nothing
 //! (`1,,2`), whatever follows `*-` is ignored, and `5/15` means `5-59/15`.
 
-use std::fmt;
+use strum::{Display, EnumIter, IntoEnumIterator as _};
 
 use super::ScheduleError;
 
 /// The five fields of a cron line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumIter)]
 pub enum CronField {
     /// 0 to 59.
+    #[strum(to_string = "minute")]
     Minute,
     /// 0 to 23.
+    #[strum(to_string = "hour")]
     Hour,
     /// 1 to 31.
+    #[strum(to_string = "day of month")]
     DayOfMonth,
     /// 1 to 12, or three letters.
+    #[strum(to_string = "month")]
     Month,
     /// 0 (Sunday) to 6, or three letters.
+    #[strum(to_string = "day of week")]
     Weekday,
 }
 
@@ -28,7 +33,9 @@ const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl CronField {
     /// All fields in the order of a cron line.
-    pub const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::DayOfMonth, Self::Month, Self::Weekday];
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
 
     /// The smallest value.
     pub const fn min(self) -> u32 {
@@ -87,18 +94,6 @@ impl CronField {
         number(text)
             .filter(|step| *step > 0)
             .ok_or_else(|| ScheduleError::NotAStep { place: self, text: text.to_owned() })
-    }
-}
-
-impl fmt::Display for CronField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::DayOfMonth => "day of month",
-            Self::Month => "month",
-            Self::Weekday => "day of week",
-        })
     }
 }
 

@@ -14,12 +14,11 @@ pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleErro
         return Ok(line.to_owned());
     }
     let parts: Vec<&str> = line.split_whitespace().collect();
-    let places = CronField::ALL;
-    if parts.len() != places.len() {
+    if parts.len() != CronField::all().count() {
         return Err(ScheduleError::FieldCount { found: parts.len() });
     }
     let resolved: Result<Vec<String>, _> =
-        places.into_iter().zip(parts).map(|(place, part)| resolve_field(place, part, identity)).collect();
+        CronField::all().zip(parts).map(|(place, part)| resolve_field(place, part, identity)).collect();
     Ok(resolved?.join(" "))
 }
 

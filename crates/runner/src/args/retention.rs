@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_rule_has_the_option_that_the_operator_writes() {
-        for bucket in Bucket::ALL {
+        for bucket in Bucket::all() {
             let counting = rules(&[format!("--{}=7", bucket.keep_option())]);
             assert_eq!(counting.keep, [(bucket, Count::Newest(7))].into());
             let within = rules(&[format!("--{}=1y2d", bucket.keep_within_option())]);

@@ -172,7 +172,7 @@ const SPLIT: [Split; 4] = [
         of: |policy| {
             let Some(copy) = &policy.last_success else { return Vec::new() };
             let took = |stage: Stage| Some((stage.as_str(), *copy.stages.get(stage.as_str())?));
-            Stage::ALL.into_iter().filter_map(took).collect()
+            Stage::all().filter_map(took).collect()
         },
     },
     Split {
