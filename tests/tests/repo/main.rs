@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 mod boundaries;
 mod documents;
 mod generated;
+mod imports;
+mod tokens;
 mod versions;
 
 fn root() -> &'static Path {
