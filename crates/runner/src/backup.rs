@@ -2,6 +2,11 @@
 //!
 //! A set exists when its manifest does, and the manifest is written last.
 
+mod database;
+mod globals;
+mod manifest;
+mod suspicion;
+
 use archive::rows::Contents;
 use domain::{
     catalog::BackupState,
@@ -15,12 +20,11 @@ use domain::{
     uri::{ConnectionUri, UriError},
 };
 
+use self::{database::StoredDatabase, globals::StoredGlobals};
 use crate::{
+    acknowledge,
     args::Config,
-    commit, compare,
-    database::{self, StoredDatabase},
     failpoint,
-    globals::{self, StoredGlobals},
     pg::{
         self,
         compression::CompressionError,
@@ -32,9 +36,9 @@ use crate::{
         tools::{self, Tools},
     },
     prune::{self, Removals},
+    read_back::{self, ReadBack, VerifyError, Written},
     run::{self, Run},
     store::{Listing, Repository, StoreError, StoredBackup},
-    verify::{self, ReadBack, VerifyError, Written},
 };
 
 /// A backup that left no verified backup.
@@ -135,7 +139,7 @@ pub async fn backup(run: &mut Run, config: &Config, token: &str) -> Result<Strin
     }
     let listing = repository.list().await?;
     let mut removals = prune::leftovers(run, &repository, &listing).await;
-    let listing = compare::acknowledge(run, &repository, config, listing).await?;
+    let listing = acknowledge::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {
         run.warn(format!("backup {id} is left alone and counts for nothing, since it cannot be read: {why}"));
     }
@@ -153,7 +157,7 @@ pub async fn backup(run: &mut Run, config: &Config, token: &str) -> Result<Strin
             (_, Level::Archive | Level::Counts) => Verification::Verified,
         };
         let message = format!("backup {} was stored by an earlier try of this run", manifest.id);
-        commit::summarize(run, &manifest, sha256, verdict);
+        manifest::summarize(run, &manifest, sha256, verdict);
         (message, manifest.suspicions)
     } else {
         take(run, config, token, &listing, &mut removals).await?
@@ -230,7 +234,7 @@ async fn take(
     let checked = verify_all(run, config, stored, globals).await?;
     run.stage(Stage::Manifest);
     failpoint::reach(Stage::Manifest).await;
-    commit::commit(run, config, server, checked, listing).await
+    manifest::commit(run, config, server, checked, listing).await
 }
 
 /// What cannot be known has not happened.
@@ -283,7 +287,7 @@ async fn verify_all(
         let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
         let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
         let (contents, objects) = if config.level == Level::Checksum {
-            add(verify::file(backup.read(&file).await?, written).await?);
+            add(read_back::file(backup.read(&file).await?, written).await?);
             failpoint::reach(Stage::Verify).await;
             Default::default()
         } else {
@@ -291,11 +295,11 @@ async fn verify_all(
             if let Err(error) = &parsed {
                 tracing::warn!("{file}: {error}; parsing the stored backup");
             }
-            let stored = verify::archive(backup.read(&file).await?, written, parsed.is_err()).await?;
+            let stored = read_back::archive(backup.read(&file).await?, written, parsed.is_err()).await?;
             add(stored.read);
             failpoint::reach(Stage::Verify).await;
             let contents = stored.contents.or(parsed.ok()).unwrap_or_default();
-            verify::holds_everything(&file, &database.source, &stored.toc, &contents)?;
+            read_back::holds_everything(&file, &database.source, &stored.toc, &contents)?;
             emptied.extend(database.emptied(&contents));
             (contents, stored.toc.counts)
         };
@@ -304,7 +308,7 @@ async fn verify_all(
     }
     if let Some(StoredGlobals { stream: Stream { size, sha256, .. }, command, passwords }) = globals {
         let written = Written { file: pg::globals::FILE, size, sha256: &sha256 };
-        add(verify::file(backup.read(pg::globals::FILE).await?, written).await?);
+        add(read_back::file(backup.read(pg::globals::FILE).await?, written).await?);
         artifacts.push(Artifact {
             file: pg::globals::FILE.to_owned(),
             size_bytes: size,

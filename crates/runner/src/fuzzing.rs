@@ -10,7 +10,7 @@ use crate::{
     args::{Cli, Command},
     pg::{blocker::Blocker, error::ToolError},
     plan,
-    recheck::{self, Tally},
+    scrub::{self, tally::Tally},
     store::{self, Repository, StoreError, Target},
 };
 
@@ -70,7 +70,7 @@ pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
     runtime.block_on(async {
         let repository = Repository::open_read_only(&target, "shop", "nightly").ok()?;
         let mut tally = Tally::default();
-        recheck::read_share(&repository, 100, &mut tally, |_| ()).await.ok()?;
+        scrub::read_share(&repository, 100, &mut tally, |_| ()).await.ok()?;
         let outcome = tally.outcome();
         Some((outcome.passed, outcome.corrupted.len(), outcome.unchecked))
     })

@@ -1,207 +1,27 @@
-//! pgbackup-runner: takes one backup and says how it went.
+//! The rooms of pgbackup-runner. The program begins in `main.rs`.
 //!
-//! It talks to PostgreSQL through its client programs, to the store, and to the kubelet through the termination
+//! This is a library only so that `fuzz` can reach the parsers, through [`fuzzing`].
+//!
+//! The runner talks to PostgreSQL through its client programs, to the store, and to the kubelet through the termination
 //! message; never to the Kubernetes API.
-//!
-//! It is a library so that `fuzz` can come in by [`fuzzing`]; the program is all else.
+
+#![allow(missing_docs, reason = "only main.rs and the fuzz targets use this library")]
 
 pub mod fuzzing;
 
-mod args;
-mod backup;
-mod commit;
-mod compare;
-mod database;
+pub mod args;
+pub mod backup;
+pub mod install;
+pub mod list;
+pub mod plan;
+pub mod run;
+pub mod scrub;
+pub mod verify;
+
+mod acknowledge;
+mod catalog;
 mod failpoint;
-mod globals;
-mod install;
-mod list;
 mod pg;
-mod plan;
 mod prune;
-mod recheck;
-mod run;
+mod read_back;
 mod store;
-mod verify;
-
-use std::{
-    hash::{BuildHasher, RandomState},
-    io::Write as _,
-    process::ExitCode,
-};
-
-use anyhow::Context as _;
-use clap::Parser as _;
-use domain::{
-    operation::Operation,
-    reason::Reason,
-    report::{Outcome, ScrubOutcome, Stage, Verification},
-    size,
-};
-use tokio::signal::unix::{SignalKind, signal};
-
-use crate::{
-    args::{BackupArgs, Cli, Command, ScrubArgs},
-    run::Run,
-    store::Repository,
-};
-
-/// The program: reads the command line, and does what it says.
-///
-/// # Errors
-///
-/// What has no reason word: the runtime or the log cannot be had.
-pub fn main() -> anyhow::Result<ExitCode> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
-    // Backups are for their owner's group and nobody else.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            error.print()?;
-            let reason = if error.use_stderr() { Reason::InvalidConfiguration } else { Reason::Verified };
-            return Ok(exit_code(reason));
-        }
-    };
-    match cli.command {
-        Command::Install { folder } => {
-            install::install(&folder)
-                .with_context(|| format!("copy the runner into {}", folder.display()))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Plan(args) => Ok(match plan::plan(&args) {
-            Ok(text) => {
-                std::io::stdout().write_all(text.as_bytes()).context("print the plan")?;
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("pgbackup-runner plan: {error}");
-                exit_code(Reason::InvalidConfiguration)
-            }
-        }),
-        Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
-        Command::Verify { stored, backups } => Ok(match in_runtime(recheck::verify(&stored, &backups))? {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed("verify", &error, error.reason()),
-        }),
-        Command::Scrub(args) => Ok(exit_code(in_runtime(scrub(args))??)),
-        Command::List { stored, output } => {
-            let listing = in_runtime(async {
-                Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?.list().await
-            })?;
-            Ok(match listing {
-                Ok(listing) => {
-                    print!("{}", list::list(&listing, output));
-                    ExitCode::SUCCESS
-                }
-                Err(error) => failed("list", &error, error.reason()),
-            })
-        }
-    }
-}
-
-fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
-    eprintln!("pgbackup-runner {command}: {error} ({reason})");
-    exit_code(reason)
-}
-
-/// Runs a command to its end. A read of a slow disk must not outlast SIGTERM's grace: what is left of it is given up.
-fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider is there already");
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(ended)
-}
-
-/// Every reason that a run of ours can have has a code.
-fn exit_code(reason: Reason) -> ExitCode {
-    ExitCode::from(reason.exit_code().unwrap_or(1))
-}
-
-/// A text that no other run has.
-fn random_token() -> String {
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
-}
-
-async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
-    let token = random_token();
-    let config = match args.config(&token) {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!("--time-zone: {error}");
-            return Ok(Reason::InvalidConfiguration);
-        }
-    };
-    let mut run = Run::new(config.run.clone(), config.termination_log.clone(), Stage::Preflight);
-    let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
-    Ok(match ended {
-        Ok(Ok(message)) => {
-            let verdict =
-                run.report.backup.as_ref().map_or(Verification::Verified, |backup| backup.verification);
-            run.finish(Outcome::Succeeded, verdict.reason(), message).await
-        }
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            run.finish(Outcome::Failed, error.reason(), message).await
-        }
-        Err(signal) => {
-            let stage = run.report.stage.as_str();
-            let left = run.report.backup.as_ref().map_or("nothing was kept of it".to_owned(), |backup| {
-                format!("backup {} is stored", backup.id)
-            });
-            let message = format!("stopped by {signal} in stage {stage}; {left}");
-            run.finish(Outcome::Failed, Reason::Interrupted, message).await
-        }
-    })
-}
-
-async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
-    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
-    let mut run = Run::new(identity, args.run.termination_log.clone(), Stage::Verify);
-    let ended = unless_stopped(Box::pin(recheck::scrub(&mut run, &args))).await?;
-    let outcome = run.report.scrub.clone().unwrap_or_default();
-    Ok(match ended {
-        Ok(Ok(())) => {
-            let message = if outcome.passed == 0 {
-                "there is no backup to read again yet".to_owned()
-            } else {
-                format!("{} read again, as written", backups(&outcome))
-            };
-            run.finish(Outcome::Succeeded, Reason::Verified, message).await
-        }
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            run.finish(Outcome::Failed, error.reason(), message).await
-        }
-        Err(signal) => {
-            let message = format!("stopped by {signal} after {}", backups(&outcome));
-            run.finish(Outcome::Failed, Reason::Interrupted, message).await
-        }
-    })
-}
-
-/// `3 backups (1.2 GiB)`.
-fn backups(scrub: &ScrubOutcome) -> String {
-    let backups = if scrub.passed == 1 { "copy" } else { "backups" };
-    format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
-}
-
-/// Runs to the end, or to the signal that the kubelet sends first.
-async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    Ok(tokio::select! {
-        ended = work => Ok(ended),
-        _ = terminate.recv() => Err("SIGTERM"),
-        _ = interrupt.recv() => Err("SIGINT"),
-    })
-}

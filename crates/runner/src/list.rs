@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    args::Output,
-    store::{Listing, StoredBackup},
+    args::{Output, StoredArgs},
+    store::{Listing, Repository, StoreError, StoredBackup},
 };
 
 /// A set, as it is printed.
@@ -39,8 +39,13 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The backups, newest first.
-pub fn list(listing: &Listing, output: Output) -> String {
+/// Lists the stored backups, newest first, as text to print.
+pub async fn list(stored: &StoredArgs, output: Output) -> Result<String, StoreError> {
+    let repository = Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?;
+    Ok(format(&repository.list().await?, output))
+}
+
+fn format(listing: &Listing, output: Output) -> String {
     let rows: Vec<Row<'_>> = listing.backups.iter().rev().map(Row::new).collect();
     match output {
         Output::Json => {

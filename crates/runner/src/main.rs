@@ -1,7 +1,177 @@
-//! pgbackup-runner: the program.
+//! pgbackup-runner: reads the command line, runs the subcommand, listens for signals, and exits with the code of the
+//! outcome.
 
-use std::process::ExitCode;
+use std::{
+    hash::{BuildHasher, RandomState},
+    io::Write as _,
+    process::ExitCode,
+};
 
+use anyhow::Context as _;
+use clap::Parser as _;
+use domain::{
+    operation::Operation,
+    reason::Reason,
+    report::{Outcome, ScrubOutcome, Stage, Verification},
+    size,
+};
+use pgbackup_runner::{
+    args::{BackupArgs, Cli, Command, ScrubArgs},
+    backup, install, list, plan,
+    run::Run,
+    scrub, verify,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The program: reads the command line, and does what it says.
+///
+/// An error is what has no reason: the runtime or the log cannot be had.
 fn main() -> anyhow::Result<ExitCode> {
-    pgbackup_runner::main()
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
+    // Backups are for their owner's group and nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print()?;
+            let reason = if error.use_stderr() { Reason::InvalidConfiguration } else { Reason::Verified };
+            return Ok(exit_code(reason));
+        }
+    };
+    match cli.command {
+        Command::Install { folder } => {
+            install::install(&folder)
+                .with_context(|| format!("copy the runner into {}", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Plan(args) => Ok(match plan::plan(&args) {
+            Ok(text) => {
+                std::io::stdout().write_all(text.as_bytes()).context("print the plan")?;
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("pgbackup-runner plan: {error}");
+                exit_code(Reason::InvalidConfiguration)
+            }
+        }),
+        Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
+        Command::Verify { stored, backups } => Ok(match in_runtime(verify::verify(&stored, &backups))? {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed("verify", &error, error.reason()),
+        }),
+        Command::Scrub(args) => Ok(exit_code(in_runtime(scrub(args))??)),
+        Command::List { stored, output } => Ok(match in_runtime(list::list(&stored, output))? {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed("list", &error, error.reason()),
+        }),
+    }
+}
+
+fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
+    eprintln!("pgbackup-runner {command}: {error} ({reason})");
+    exit_code(reason)
+}
+
+/// Runs a command to its end. A read of a slow disk must not outlast SIGTERM's grace: what is left of it is given up.
+fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is there already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(ended)
+}
+
+/// Every reason that a run of ours can have has a code.
+fn exit_code(reason: Reason) -> ExitCode {
+    ExitCode::from(reason.exit_code().unwrap_or(1))
+}
+
+/// A text that no other run has.
+fn random_token() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
+    let token = random_token();
+    let config = match args.config(&token) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("--time-zone: {error}");
+            return Ok(Reason::InvalidConfiguration);
+        }
+    };
+    let mut run = Run::new(config.run.clone(), config.termination_log.clone(), Stage::Preflight);
+    let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
+    Ok(match ended {
+        Ok(Ok(message)) => {
+            let verdict =
+                run.report.backup.as_ref().map_or(Verification::Verified, |backup| backup.verification);
+            run.finish(Outcome::Succeeded, verdict.reason(), message).await
+        }
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            run.finish(Outcome::Failed, error.reason(), message).await
+        }
+        Err(signal) => {
+            let stage = run.report.stage.as_str();
+            let left = run.report.backup.as_ref().map_or("nothing was kept of it".to_owned(), |backup| {
+                format!("backup {} is stored", backup.id)
+            });
+            let message = format!("stopped by {signal} in stage {stage}; {left}");
+            run.finish(Outcome::Failed, Reason::Interrupted, message).await
+        }
+    })
+}
+
+async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
+    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
+    let mut run = Run::new(identity, args.run.termination_log.clone(), Stage::Verify);
+    let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
+    let outcome = run.report.scrub.clone().unwrap_or_default();
+    Ok(match ended {
+        Ok(Ok(())) => {
+            let message = if outcome.passed == 0 {
+                "there is no backup to read again yet".to_owned()
+            } else {
+                format!("{} read again, as written", backups(&outcome))
+            };
+            run.finish(Outcome::Succeeded, Reason::Verified, message).await
+        }
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            run.finish(Outcome::Failed, error.reason(), message).await
+        }
+        Err(signal) => {
+            let message = format!("stopped by {signal} after {}", backups(&outcome));
+            run.finish(Outcome::Failed, Reason::Interrupted, message).await
+        }
+    })
+}
+
+/// `3 backups (1.2 GiB)`.
+fn backups(scrub: &ScrubOutcome) -> String {
+    let backups = if scrub.passed == 1 { "copy" } else { "backups" };
+    format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
+}
+
+/// Runs to the end, or to the signal that the kubelet sends first.
+async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(tokio::select! {
+        ended = work => Ok(ended),
+        _ = terminate.recv() => Err("SIGTERM"),
+        _ = interrupt.recv() => Err("SIGINT"),
+    })
 }

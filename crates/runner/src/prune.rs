@@ -11,8 +11,9 @@ use domain::{
 };
 
 use crate::{
+    acknowledge,
     args::Config,
-    compare,
+    catalog,
     run::Run,
     store::{Listing, Owner, Repository, StoreError},
 };
@@ -93,7 +94,7 @@ pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
 }
 
 async fn catalog(repository: &Repository, config: &Config) -> Result<Catalog, StoreError> {
-    Ok(compare::catalog(repository, config, &repository.list().await?))
+    Ok(catalog::catalog(repository, config, &repository.list().await?))
 }
 
 async fn remove(
@@ -134,7 +135,7 @@ async fn expired(
     let just_made = run.report.backup.as_ref().map(|backup| backup.id.clone());
     let catalog = catalog(repository, config).await?;
     // What settles a row must not go before that is written down.
-    let unwritten = match compare::settle(run, repository, &catalog).await {
+    let unwritten = match acknowledge::settle(run, repository, &catalog).await {
         Ok(()) => &[][..],
         Err(error) if error.reason() == Reason::NoSpace => catalog.settled(),
         Err(error) => return Err(error),

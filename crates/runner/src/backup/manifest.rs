@@ -10,12 +10,12 @@ use domain::{
 
 use crate::{
     args::Config,
+    backup::suspicion,
     backup::{BackupError, Checked},
-    compare,
     pg::preflight::Server,
+    read_back::{self, Written},
     run::{self, Run},
     store::Listing,
-    verify::{self, Written},
 };
 
 /// Writes what `sha256sum -c` and people read, then the manifest.
@@ -61,11 +61,11 @@ pub async fn commit(
         suspicions: Vec::new(),
         warnings: Vec::new(),
     };
-    manifest.suspicions = compare::suspicions(&repository, config, before, &manifest, &emptied).await?;
+    manifest.suspicions = suspicion::suspicions(&repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
         run.log(format_args!("suspicious: the backup {suspicion}"));
     }
-    let verdict = compare::verdict(&repository, config, before, &manifest);
+    let verdict = suspicion::verdict(&repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
     run.log(&message);
     let log = run.log_text();
@@ -73,7 +73,7 @@ pub async fn commit(
     for (file, text) in manifest.move_tables_out() {
         backup.write(&file, &text).await?;
         let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
-        verify::file(backup.read(&file).await?, written).await?;
+        read_back::file(backup.read(&file).await?, written).await?;
     }
     let own_sum = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
     backup.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;

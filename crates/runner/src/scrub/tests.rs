@@ -3,10 +3,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::hash;
+use domain::{
+    catalog::BackupState,
+    hash,
+    manifest::{self, Manifest},
+    reason::Reason,
+};
 
-use super::*;
-use crate::{fuzzing, store::Target};
+use super::{
+    check::{check, judged},
+    finding::Finding,
+    *,
+};
+use crate::{
+    fuzzing,
+    read_back::VerifyError,
+    store::{Target, Unreadable},
+};
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";

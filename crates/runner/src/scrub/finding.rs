@@ -4,8 +4,8 @@ use domain::reason::Reason;
 
 use crate::{
     pg::archive::ArchiveError,
+    read_back::VerifyError,
     store::{StoreError, Unreadable},
-    verify::VerifyError,
 };
 
 /// What is wrong with a backup, or why that could not be found out.

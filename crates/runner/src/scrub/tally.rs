@@ -5,8 +5,8 @@ use domain::{
     size,
 };
 
-use super::{RecheckError, finding::Finding};
-use crate::{store::StoreError, verify::ReadBack};
+use super::{error::ScrubError, finding::Finding};
+use crate::{read_back::ReadBack, store::StoreError};
 
 /// How the backups stand that were read.
 #[derive(Debug, Default)]
@@ -65,22 +65,16 @@ impl Tally {
     }
 
     /// Whether all is well.
-    pub fn verdict(self) -> Result<(), RecheckError> {
+    pub fn verdict(self) -> Result<(), ScrubError> {
         let (corrupted, unchecked) = (self.corrupted.len(), self.unchecked.len());
         let checked = self.passed + corrupted + unchecked;
         if let Some((backup, first)) = self.corrupted.into_iter().next() {
             let unwritten = self.unwritten.map(Box::new);
-            return Err(RecheckError::Corrupted {
-                corrupted,
-                checked,
-                backup,
-                first: first.into(),
-                unwritten,
-            });
+            return Err(ScrubError::Corrupted { corrupted, checked, backup, first: first.into(), unwritten });
         }
         match self.unchecked.into_iter().next() {
             Some((backup, first)) => {
-                Err(RecheckError::Unchecked { unchecked, checked, backup, first: first.into() })
+                Err(ScrubError::Unchecked { unchecked, checked, backup, first: first.into() })
             }
             None => Ok(()),
         }
