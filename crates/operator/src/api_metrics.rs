@@ -1,6 +1,6 @@
-//! ApiMetrics to the API server: how many, how they end, how long they take. For `/metrics`.
+//! Metrics of requests to the API server: count by result, and duration.
 //!
-//! A layer round kube's client, outside of what it repeats by itself: a request that got through at the third try is one.
+//! The layer lies outside of kube's own retries: a request that succeeds at the third attempt is one request.
 
 use std::{
     future::Future,
@@ -20,15 +20,15 @@ use prometheus_client::{
 };
 use tower::{Layer, Service};
 
-/// What kube does not name: the question for the server's version.
+/// The operation of requests that kube gives no name, such as reading the server's version.
 const OTHER: &str = "other";
 
-/// No answer: the server could not be reached, or was not waited for any longer.
-const NONE: &str = "error";
+/// The code of requests without an answer: the server was not reachable, or the caller stopped waiting.
+const NO_ANSWER: &str = "error";
 
 type Label = (&'static str, &'static str);
 
-/// Counts. Clones count together.
+/// Clones share their counters.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics {
     ended: Family<[Label; 2], Counter>,
@@ -37,18 +37,17 @@ pub struct ApiMetrics {
 
 impl Default for ApiMetrics {
     fn default() -> Self {
-        // From 2 ms to 33 s: a call is given up after 30 s.
+        // 2 ms to 33 s: a call times out after 30 s.
         let buckets = || Histogram::new(exponential_buckets(0.002, 4.0, 8));
         Self { ended: Family::default(), duration: Family::new_with_constructor(buckets) }
     }
 }
 
 impl ApiMetrics {
-    /// Puts them among what is scraped.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "ApiMetrics to the API server, by operation and class of answer";
+        let help = "Number of requests to the API server, by operation and status code class";
         registry.register("pgbackup_api_requests", help, self.ended.clone());
-        let help = "How long requests to the API server took until their answer began";
+        let help = "Seconds from sending a request to the API server to the headers of its answer";
         registry.register_with_unit(
             "pgbackup_api_request_duration",
             help,
@@ -58,23 +57,23 @@ impl ApiMetrics {
     }
 }
 
-/// A request under way; it is counted when this goes, also where nobody waits for it any longer.
-struct UnderWay {
-    requests: ApiMetrics,
+/// A request in flight. Dropping it counts the request, so a request whose caller stopped waiting is counted too.
+struct InFlight {
+    metrics: ApiMetrics,
     operation: &'static str,
     since: Instant,
     code: &'static str,
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let operation = ("operation", self.operation);
-        self.requests.ended.get_or_create(&[operation, ("code", self.code)]).inc();
-        self.requests.duration.get_or_create(&[operation]).observe(self.since.elapsed().as_secs_f64());
+        self.metrics.ended.get_or_create(&[operation, ("code", self.code)]).inc();
+        self.metrics.duration.get_or_create(&[operation]).observe(self.since.elapsed().as_secs_f64());
     }
 }
 
-/// The class of an answer: a closed list, as every label here.
+/// The class of a status code. Every value of a label comes from a closed list.
 fn class(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..=299 => "2xx",
@@ -88,15 +87,15 @@ impl<S> Layer<S> for ApiMetrics {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, requests: self.clone() }
+        Counted { inner, metrics: self.clone() }
     }
 }
 
-/// A client whose requests are counted.
+/// A service that counts its requests.
 #[derive(Clone, Debug)]
 pub struct Counted<S> {
     inner: S,
-    requests: ApiMetrics,
+    metrics: ApiMetrics,
 }
 
 impl<S, Body, Answer> Service<Request<Body>> for Counted<S>
@@ -113,17 +112,17 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // kube's word for the operation: "list", "patch_status".
+        // kube's name of the operation: "list", "patch_status".
         let operation = request.extensions().get::<&'static str>().copied().unwrap_or(OTHER);
-        let mut under_way =
-            UnderWay { requests: self.requests.clone(), operation, since: Instant::now(), code: NONE };
+        let mut in_flight =
+            InFlight { metrics: self.metrics.clone(), operation, since: Instant::now(), code: NO_ANSWER };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
             if let Ok(answer) = &answer {
-                under_way.code = class(answer.status());
+                in_flight.code = class(answer.status());
             }
-            drop(under_way);
+            drop(in_flight);
             answer
         })
     }
@@ -147,23 +146,23 @@ mod tests {
         request
     }
 
-    fn scraped(requests: &ApiMetrics) -> String {
+    fn scraped(metrics: &ApiMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
-        requests.register(&mut registry);
+        metrics.register(&mut registry);
         encode(&mut text, &registry).unwrap();
         text
     }
 
     #[tokio::test]
-    async fn each_request_is_counted_by_what_it_was_and_how_it_ended() {
-        let requests = ApiMetrics::default();
-        // Answers with the status that its body has; 0: cannot be reached; 1: never answers.
+    async fn each_request_is_counted_by_operation_and_result() {
+        let metrics = ApiMetrics::default();
+        // Answers with the status in the request's body; 0: refuses the connection; 1: never answers.
         let server = service_fn(|request: Request<u16>| match *request.body() {
             0 => future::ready(Err(io::Error::from(io::ErrorKind::ConnectionRefused))).boxed(),
             1 => future::pending().boxed(),
             status => future::ready(Ok(Response::builder().status(status).body(()).unwrap())).boxed(),
         });
-        let client = ServiceBuilder::new().layer(requests.clone()).service(server);
+        let client = ServiceBuilder::new().layer(metrics.clone()).service(server);
         for (operation, body) in [
             (Some("list"), 200),
             (Some("list"), 200),
@@ -178,7 +177,7 @@ mod tests {
         }
         assert!(client.clone().oneshot(request(Some("watch"), 1)).now_or_never().is_none());
 
-        let text = scraped(&requests);
+        let text = scraped(&metrics);
         for (operation, code, count) in [
             ("list", "2xx", 2),
             ("list", "4xx", 1),

@@ -114,7 +114,7 @@ fn refused(
     error: CallError,
     found: Option<ObjectMeta>,
 ) -> Result<(ObservedCronJob, Option<ObjectMeta>), CallError> {
-    let Some(message) = error.refusal() else { return Err(error) };
+    let Some(message) = error.rejection() else { return Err(error) };
     tracing::warn!(namespace = policy.namespace(), policy = policy.name_any(), "CronJob refused: {message}");
     Ok((ObservedCronJob::Refused { message }, found))
 }
@@ -204,7 +204,7 @@ pub async fn requested(
             Ok(whose(&there, cron_job, token))
         }
         Err(error) => {
-            let Some(words) = error.refusal() else { return Err(error) };
+            let Some(words) = error.rejection() else { return Err(error) };
             tracing::warn!(
                 namespace = policy.namespace(),
                 policy = policy.name_any(),

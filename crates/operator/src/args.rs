@@ -1,7 +1,6 @@
 //! The command line and its environment variables.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
 };
@@ -11,10 +10,9 @@ use desired::Images;
 
 use crate::ops::{Endpoint, Files, OpsAuth};
 
-/// Where the ops endpoint is, if nothing else is said.
 const OPS_PORT: u16 = 8080;
 
-/// Watches BackupPolicies and keeps their CronJobs and statuses right. Backups run without it.
+/// Keep the CronJobs and the status of BackupPolicies up to date. Backups run while the operator is down.
 #[derive(Debug, Parser)]
 #[command(name = "pgbackup-operator", version)]
 pub struct Cli {
@@ -22,59 +20,67 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs the operator.
+    /// Run the operator
     Run(Box<RunArgs>),
-    /// Prints the CustomResourceDefinition.
+    /// Print the CustomResourceDefinition of BackupPolicy
     Crd,
-    /// Prints the OpenAPI document of the ops endpoint.
+    /// Print the OpenAPI document of the ops endpoint
     Openapi,
 }
 
-/// The operator's settings.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The image that brings the runner into backup pods.
-    #[arg(long, env = "PGBACKUP_RUNNER_IMAGE")]
+    /// Image that brings the runner into backup pods
+    #[arg(long, env = "PGBACKUP_RUNNER_IMAGE", value_name = "IMAGE")]
     runner_image: String,
-    /// The repository of PostgreSQL images: `postgres.version: 17` means <repository>:17.
-    #[arg(long, env = "PGBACKUP_POSTGRES_REPOSITORY", default_value = "docker.io/library/postgres")]
+    /// Repository of PostgreSQL images; `postgres.version: 17` in a policy means <repository>:17
+    #[arg(
+        long,
+        env = "PGBACKUP_POSTGRES_REPOSITORY",
+        value_name = "REPOSITORY",
+        default_value = "docker.io/library/postgres"
+    )]
     postgres_repository: String,
-    /// When the images of backup pods are pulled.
-    #[arg(long, env = "PGBACKUP_IMAGE_PULL_POLICY", value_enum, default_value = "if-not-present")]
+    /// Pull policy for the images of backup pods
+    #[arg(
+        long,
+        env = "PGBACKUP_IMAGE_PULL_POLICY",
+        value_enum,
+        value_name = "POLICY",
+        default_value = "if-not-present"
+    )]
     image_pull_policy: PullPolicy,
-    /// Watch this namespace only. Default: all.
-    #[arg(long, env = "PGBACKUP_WATCH_NAMESPACE")]
+    /// Only namespace to watch [default: all namespaces]
+    #[arg(long, env = "PGBACKUP_WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
-    /// The namespace of the Lease that replicas share.
-    #[arg(long, env = "PGBACKUP_NAMESPACE", default_value = "pgbackup-system")]
+    /// Namespace of the Lease that decides which replica works
+    #[arg(long, env = "PGBACKUP_NAMESPACE", value_name = "NAMESPACE", default_value = "pgbackup-system")]
     pub lease_namespace: String,
-    /// The Lease's name.
-    #[arg(long, env = "PGBACKUP_LEASE_NAME", default_value = "pgbackup-operator")]
+    /// Name of that Lease
+    #[arg(long, env = "PGBACKUP_LEASE_NAME", value_name = "NAME", default_value = "pgbackup-operator")]
     pub lease_name: String,
-    /// Who this replica is, in the Lease and in events: the pod's name. Default: another one at each start.
-    #[arg(long, env = "PGBACKUP_IDENTITY")]
+    /// Name of this replica in the Lease and in events, for example the pod's name [default: random]
+    #[arg(long, env = "PGBACKUP_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
-    /// Where health, metrics, the API and the page are. Default: port 8080 of all addresses, IPv6 and IPv4.
-    #[arg(long, env = "PGBACKUP_OPS_ADDRESS")]
+    /// Address of the ops endpoint: health, metrics, API and page [default: port 8080 of all IPv6 and IPv4 addresses]
+    #[arg(long, env = "PGBACKUP_OPS_ADDRESS", value_name = "ADDRESS:PORT")]
     ops_address: Option<SocketAddr>,
-    /// How callers of the ops endpoint prove who they are; health is for everybody.
-    #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, default_value = "token")]
+    /// Authentication of callers of the ops endpoint; /healthz and /readyz never ask for it
+    #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, value_name = "METHOD", default_value = "token")]
     ops_auth: OpsAuth,
-    /// The certificate of the ops endpoint, in PEM, with those between it and its authority: then it speaks HTTPS. A new
-    /// one in the same file is used within seconds.
+    /// Certificate chain of the ops endpoint, in PEM, which turns on HTTPS; a renewed file is loaded within seconds
     #[arg(long, env = "PGBACKUP_OPS_TLS_CERT", value_name = "FILE", requires = "ops_tls_key")]
     ops_tls_cert: Option<PathBuf>,
-    /// The key of that certificate, in PEM.
+    /// Private key of that certificate, in PEM
     #[arg(long, env = "PGBACKUP_OPS_TLS_KEY", value_name = "FILE", requires = "ops_tls_cert")]
     ops_tls_key: Option<PathBuf>,
-    /// How the log is written.
-    #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, default_value = "text")]
+    /// Format of the log
+    #[arg(long, env = "PGBACKUP_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or a filter like pgbackup_operator=debug,kube=info.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    /// Log level (error, warn, info, debug) or filter, for example pgbackup_operator=debug,kube=info
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
 }
 
@@ -85,23 +91,21 @@ enum PullPolicy {
     Never,
 }
 
-/// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people
     Text,
-    /// For machines.
+    /// One JSON object per line
     Json,
 }
 
 impl RunArgs {
-    /// Who this replica is. Two of them with one name would both take the Lease for theirs.
+    /// The name of this replica. Two replicas with one name would both believe that they hold the Lease.
     pub fn identity(&self) -> String {
-        let chance = || format!("pgbackup-operator-{:08x}", RandomState::new().hash_one(()) >> 32);
-        self.identity.clone().unwrap_or_else(chance)
+        let random = || format!("pgbackup-operator-{:08x}", fastrand::u32(..));
+        self.identity.clone().unwrap_or_else(random)
     }
 
-    /// Where and how the ops endpoint is served.
     pub fn ops(&self) -> Endpoint {
         let files = self.ops_tls_cert.clone().zip(self.ops_tls_key.clone());
         Endpoint {
@@ -111,7 +115,6 @@ impl RunArgs {
         }
     }
 
-    /// What goes into objects.
     pub fn images(&self) -> Images {
         let pull_policy = match self.image_pull_policy {
             PullPolicy::IfNotPresent => "IfNotPresent",
@@ -126,8 +129,8 @@ impl RunArgs {
     }
 }
 
-/// What stands for each address of the pod. On Linux that of IPv6 takes IPv4 too (`net.ipv6.bindv6only` is 0, in each new
-/// network namespace); a kernel without IPv6 does not know it.
+/// The unspecified address that listens on all addresses of the pod. On Linux the one of IPv6 accepts IPv4 as well
+/// (`net.ipv6.bindv6only` is 0 in each new network namespace). A kernel without IPv6 has only the one of IPv4.
 fn all_addresses() -> IpAddr {
     let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
@@ -142,13 +145,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
-    /// The kubelet asks the pod's first address, of whichever family that is.
     #[test]
-    fn the_ops_endpoint_is_on_addresses_of_both_families_unless_one_is_given() {
+    fn help_of_each_flag_ends_without_full_stop() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        let helps = run.get_arguments().filter_map(|argument| argument.get_help());
+        let commands = command.get_subcommands().filter_map(|command| command.get_about());
+        for help in helps.chain(commands) {
+            assert!(!help.to_string().ends_with('.'), "{help}");
+        }
+    }
+
+    /// The kubelet probes the pod's first address, which may be of either family.
+    #[test]
+    fn ops_endpoint_listens_on_ipv6_and_ipv4_by_default() {
         let run = |more: &[&str]| {
             let args = [&["pgbackup-operator", "run", "--runner-image", "r"], more].concat();
             let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else { unreachable!() };

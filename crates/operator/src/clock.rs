@@ -1,5 +1,7 @@
-//! Notices that the node's clock was set, or that the machine slept: what waits for a moment waits by a clock that knows of
-//! neither, and would be late by as much.
+//! Detects that the node's clock was set or that the machine slept.
+//!
+//! Timers use the monotonic clock, which notices neither. Without this, everything that waits for a time of day would be
+//! late by as much.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,20 +12,21 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-/// How often the two clocks are compared at least. Costs nothing that can be measured, and bounds how late anything is.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often the two clocks are compared at least: a bound on how late anything is. Its cost cannot be measured.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
-/// A clock that is held right by a time service moves by less than this.
+/// A time service (NTP) that corrects a running clock moves it by less than this in one interval.
 const TOLERATED: Duration = Duration::from_secs(2);
 
-/// The clock of the wall, and the one that cannot be set.
+/// The wall clock and the monotonic clock.
 type Clocks = (SystemTime, Instant);
 
-/// What time it is. Who acts by a time asks here: a clock that is wrong for a moment only is noticed where somebody did.
+/// The wall clock. Everything that acts by a time reads it here, so that a clock that is wrong only for a moment is
+/// detected if anything acted by it.
 pub struct Clock {
     read: Box<dyn Fn() -> Clocks + Send + Sync>,
-    last: Mutex<Clocks>,
-    backup: Notify,
+    interval_start: Mutex<Clocks>,
+    jumped: Notify,
 }
 
 impl Default for Clock {
@@ -34,45 +37,44 @@ impl Default for Clock {
 
 impl Clock {
     fn reading(read: impl Fn() -> Clocks + Send + Sync + 'static) -> Self {
-        Self { last: Mutex::new(read()), read: Box::new(read), backup: Notify::new() }
+        Self { interval_start: Mutex::new(read()), read: Box::new(read), jumped: Notify::new() }
     }
 
-    /// The time by the wall's clock.
     pub fn now(&self) -> Timestamp {
         self.compare(false)
     }
 
-    /// Compares the clocks with what they were when this half minute began, and begins another if it is over. Not with what
-    /// they were at the last question: where many ask, a clock that is moved slowly would never be noticed.
-    fn compare(&self, half_minute_is_over: bool) -> Timestamp {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Compares the clocks with those at the start of the interval, and starts a new interval if this one is over or the
+    /// clock jumped. Comparing with the previous call instead would miss a clock that drifts slowly while many callers ask.
+    fn compare(&self, interval_is_over: bool) -> Timestamp {
+        let mut start = self.interval_start.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.read)();
-        let jumped = jumped(last.0, now.0, now.1.saturating_duration_since(last.1));
-        if jumped || half_minute_is_over {
-            *last = now;
+        let jumped = is_jump(start.0, now.0, now.1.saturating_duration_since(start.1));
+        if jumped || interval_is_over {
+            *start = now;
         }
         if jumped {
-            self.backup.notify_one();
+            self.jumped.notify_one();
         }
         Timestamp::try_from(now.0).unwrap_or_default()
     }
 
-    /// Gives an item whenever the clock of the wall went otherwise than the one that cannot be set.
+    /// Yields an item each time the wall clock advanced differently from the monotonic clock.
     pub fn jumps(self: Arc<Self>) -> impl Stream<Item = ()> + Send + Sync {
         stream::unfold(self, |clock| async move {
-            while tokio::time::timeout(LOOK_EVERY, clock.backup.notified()).await.is_err() {
+            while tokio::time::timeout(COMPARE_EVERY, clock.jumped.notified()).await.is_err() {
                 clock.compare(true);
             }
-            tracing::warn!("the clock was backup, or the machine slept: all policies are looked at again");
+            tracing::warn!("the clock was set or the machine slept; reconciling all policies");
             Some(((), clock))
         })
     }
 }
 
-/// Whether the wall's clock went from `before` to `now` while `passed` went by.
-fn jumped(before: SystemTime, now: SystemTime, passed: Duration) -> bool {
-    // Back, or forward by more or less than time has passed.
-    now.duration_since(before).map_or(true, |went| went.abs_diff(passed) > TOLERATED)
+/// Whether the wall clock went from `before` to `now` while the monotonic clock advanced by something else than `elapsed`.
+fn is_jump(before: SystemTime, now: SystemTime, elapsed: Duration) -> bool {
+    // `duration_since` fails if the clock went back.
+    now.duration_since(before).map_or(true, |advance| advance.abs_diff(elapsed) > TOLERATED)
 }
 
 #[cfg(test)]
@@ -87,65 +89,62 @@ mod tests {
 
     use super::*;
 
-    /// Clocks that go on by half a minute at each look, the wall's being ahead by so many hours then.
+    /// Clocks that advance by one interval at each reading. The wall clock is ahead by the given hours at each.
     fn clock(hours: &'static [u64]) -> Arc<Clock> {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
-        let looks = AtomicU64::new(0);
+        let readings = AtomicU64::new(0);
         Arc::new(Clock::reading(move || {
-            let look = usize::try_from(looks.fetch_add(1, Ordering::Relaxed)).unwrap();
-            let passed = LOOK_EVERY * u32::try_from(look).unwrap();
-            let backup = Duration::from_hours(*hours.get(look).unwrap_or(hours.last().unwrap()));
-            (begun.0 + passed + backup, begun.1 + passed)
+            let reading = usize::try_from(readings.fetch_add(1, Ordering::Relaxed)).unwrap();
+            let elapsed = COMPARE_EVERY * u32::try_from(reading).unwrap();
+            let ahead = Duration::from_hours(*hours.get(reading).unwrap_or(hours.last().unwrap()));
+            (begun.0 + elapsed + ahead, begun.1 + elapsed)
         }))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everything_is_looked_at_once_for_each_time_that_the_clock_was_set() {
+    async fn each_jump_of_the_clock_is_reported_once() {
         let started = time::Instant::now();
         let mut jumps = pin!(clock(&[0, 0, 0, 1, 1, 2]).jumps());
-        for half_minutes in [3, 5] {
+        for intervals in [3, 5] {
             assert_eq!(jumps.next().await, Some(()));
-            assert_eq!(started.elapsed().as_secs() / LOOK_EVERY.as_secs(), half_minutes);
+            assert_eq!(started.elapsed().as_secs() / COMPARE_EVERY.as_secs(), intervals);
         }
         let day = time::timeout(Duration::from_hours(24), jumps.next()).await;
-        assert!(day.is_err(), "a clock that goes as it should wakes nobody");
+        assert!(day.is_err(), "a steady clock reports no jump");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wrong_time_that_somebody_was_told_is_noticed_though_it_is_right_again() {
+    async fn wrong_time_that_was_read_is_reported_after_its_correction() {
         let clock = clock(&[0, 5, 0]);
         let mut jumps = pin!(clock.clone().jumps());
         assert_eq!(clock.now().as_second(), 5 * 3600 + 30);
         assert_eq!(clock.now().as_second(), 60);
         assert_eq!(jumps.next().await, Some(()));
         let day = time::timeout(Duration::from_hours(24), jumps.next()).await;
-        assert!(day.is_err(), "once is enough");
+        assert!(day.is_err(), "one report for both jumps");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_moved_slowly_is_noticed_however_many_ask() {
+    async fn slow_drift_is_reported_despite_frequent_readings() {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
-        let looks = AtomicU64::new(0);
-        // A second at each look, and the wall's clock goes by a tenth more.
+        let readings = AtomicU64::new(0);
+        // One second at each reading; the wall clock is a tenth faster.
         let clock = Clock::reading(move || {
-            let passed = Duration::from_secs(looks.fetch_add(1, Ordering::Relaxed));
-            (begun.0 + passed + passed / 10, begun.1 + passed)
+            let elapsed = Duration::from_secs(readings.fetch_add(1, Ordering::Relaxed));
+            (begun.0 + elapsed + elapsed / 10, begun.1 + elapsed)
         });
         for _ in 0..25 {
             clock.now();
         }
-        time::timeout(LOOK_EVERY, clock.backup.notified()).await.expect("it is more than two seconds ahead");
+        time::timeout(COMPARE_EVERY, clock.jumped.notified()).await.expect("2.5 s ahead should be a jump");
     }
 
     #[test]
-    fn a_clock_that_was_backup_is_noticed_and_one_that_goes_is_not() {
+    fn clock_that_was_set_is_a_jump_and_a_steady_one_is_not() {
         let before = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
-        let after = |went: i64| {
-            let went = Duration::from_secs(went.unsigned_abs());
-            jumped(before, before + went, LOOK_EVERY)
-        };
-        assert!(!after(30) && !after(31) && !after(29));
-        assert!(after(33) && after(27) && after(3600) && after(0));
-        assert!(jumped(before, before - Duration::from_mins(5), LOOK_EVERY), "backup back");
+        let advanced_by = |seconds| is_jump(before, before + Duration::from_secs(seconds), COMPARE_EVERY);
+        assert!(!advanced_by(30) && !advanced_by(31) && !advanced_by(29));
+        assert!(advanced_by(33) && advanced_by(27) && advanced_by(3600) && advanced_by(0));
+        assert!(is_jump(before, before - Duration::from_mins(5), COMPARE_EVERY), "set back");
     }
 }

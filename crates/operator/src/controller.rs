@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,7 +35,7 @@ use crate::{
     ops::Readiness,
     pending_statuses::PendingStatuses,
     policies::Policies,
-    reconciles::Reconciles,
+    reconcile_metrics::ReconcileMetrics,
     start_failures,
     watches::Scope,
 };
@@ -61,7 +60,7 @@ struct Context {
     /// The children's first lists are in: before that, everything would look missing.
     listed: [Arc<SetOnce<()>>; 3],
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
-    reconciles: Reconciles,
+    reconciles: ReconcileMetrics,
     clock: Arc<Clock>,
 }
 
@@ -70,7 +69,7 @@ pub struct Work {
     /// The policies, whose watch may have been at work for long.
     pub policies: Policies,
     /// How its reconciles go.
-    pub reconciles: Reconciles,
+    pub reconciles: ReconcileMetrics,
     /// Whether it has seen everything.
     pub readiness: Arc<Readiness>,
 }
@@ -114,7 +113,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     readiness.syncing();
-    let Policies { changed, store, written } = policies;
+    let Policies { changed, store, pending: written } = policies;
     let context = Arc::new(Context {
         events: Events::new(client.clone(), identity),
         client,
@@ -177,7 +176,7 @@ async fn contained_reconcile(
     let started = Instant::now();
     let outcome = AssertUnwindSafe(Box::pin(reconcile(&policy, &context))).catch_unwind().await;
     let result = outcome.unwrap_or(Err(ReconcileError::Panic));
-    context.reconciles.note(result.is_ok(), started.elapsed());
+    context.reconciles.record(result.is_ok(), started.elapsed());
     if result.is_ok() {
         context.failures().remove(&ObjectRef::from_obj(&*policy));
     }
@@ -189,7 +188,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         return Ok(Action::await_change());
     }
     context.listed().await;
-    let policy = &context.written.newest(policy);
+    let policy = &context.written.with_newest_status(policy);
     let (mut observed, cron_jobs) = context.children.observe(policy);
     let valid = desired::validate(policy);
     let mut failed = None;
@@ -212,7 +211,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     let outcome = desired::status(policy, valid.as_ref(), &observed, now);
     if let Some(written) = apply::status(&context.client, policy, &outcome.status).await? {
         let events = desired::events(policy.status.as_ref(), &outcome.status);
-        context.written.remember(&written, outcome.status);
+        context.written.add(&written, outcome.status);
         context.events.publish(policy, events).await;
     }
     context.children.forget_deleted(policy, &observed);
@@ -284,8 +283,7 @@ fn pause_after_failure(policy: Arc<BackupPolicy>, error: &ReconcileError, contex
     let mut failures = context.failures();
     let count = failures.entry(ObjectRef::from_obj(&*policy)).or_insert(0);
     *count += 1;
-    let chance = u32::try_from(RandomState::new().hash_one(*count) % 1000).unwrap_or_default();
-    let pause = pause(*count, chance);
+    let pause = pause(*count, fastrand::u32(..1000));
     tracing::warn!(
         namespace = policy.namespace(),
         policy = policy.name_any(),

@@ -1,5 +1,5 @@
-//! Writes events. They are news, not facts: one that cannot be written is logged and forgotten, and so
-//! is that of a status whose answer was lost.
+//! Writes Kubernetes events about policies. An event that cannot be written is logged and dropped: the status holds the
+//! facts.
 
 use api::BackupPolicy;
 use desired::EventDraft;
@@ -12,34 +12,37 @@ use kube::{
 
 use crate::client::call;
 
-/// The API refuses longer notes.
+/// The API rejects longer notes. In bytes.
 const NOTE_LIMIT: usize = 1000;
 
-/// Writes events about policies.
 #[derive(Clone)]
 pub struct Events(Recorder);
 
 impl Events {
-    /// As `identity`: the pod's name.
+    /// `identity` is the reporting instance of the events.
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: api::meta::FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
         Self(Recorder::new(client, reporter))
     }
 
-    /// Writes what is new about `policy`.
     pub async fn publish(&self, policy: &BackupPolicy, drafts: Vec<EventDraft>) {
         for draft in drafts {
             let event = event(policy, draft);
             if let Err(error) = call(self.0.publish(&event, &policy.object_ref(&()))).await {
-                tracing::warn!("event {} is lost: {error}", event.reason);
+                tracing::warn!(
+                    namespace = policy.namespace(),
+                    policy = policy.name_any(),
+                    "event {} was not written and is dropped: {error}",
+                    event.reason
+                );
             }
         }
     }
 }
 
-/// The recorder counts events of one reason as one, with the note of the first, unless they are related to different
-/// objects: so each run's Job is named, and each run has its own words.
+/// The recorder merges events with equal reasons and keeps the note of the first, unless their related objects differ.
+/// Naming each run's Job as the related object gives each run an event and a note of its own.
 fn event(policy: &BackupPolicy, draft: EventDraft) -> Event {
     let mut note = draft.note;
     cut(&mut note, NOTE_LIMIT);
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_two_runs_are_not_counted_as_one() {
+    fn events_of_two_runs_are_not_merged() {
         let policy: BackupPolicy = serde_json::from_value(json!({
             "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
             "spec": {

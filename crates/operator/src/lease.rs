@@ -1,7 +1,7 @@
-//! Which of the replicas works: the holder of a Lease.
+//! Leader election: the replica that holds the Lease works, the others wait.
 //!
-//! Expiry is judged by how long we have watched an unchanged Lease on our own monotonic clock, never by comparing
-//! clocks. Each write replaces the version that was read, so two candidates cannot both succeed.
+//! A candidate takes a Lease that it has seen unchanged for [`DURATION`] by its own monotonic clock; it never compares
+//! clocks of two machines. Each write replaces exactly the version that was read, so of two candidates only one succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -17,51 +17,45 @@ use kube::{
 
 use crate::client::{CallError, call};
 
-/// A holder that has not renewed for so long is gone.
+/// A holder that has not renewed the Lease for this long has lost it.
 const DURATION: Duration = Duration::from_secs(30);
 
-/// How often the holder renews and the others look.
+/// How often the holder renews the Lease and the candidates read it.
 const RENEW: Duration = Duration::from_secs(10);
 
-/// The pause after a renewal that failed.
+/// The pause after a failed renewal.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A holder that could not renew for so long stops: before anybody else may begin.
+/// A holder that could not renew for this long stops working, which is before a candidate may take the Lease.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
-/// The Lease of this replica.
 pub struct Lease {
     api: Api<LeaseObject>,
     name: String,
     identity: String,
     held: Option<LeaseObject>,
-    /// When the write that renewed it last was sent: the others cannot have seen it earlier.
+    /// When the last successful renewal was sent; candidates cannot have seen it earlier.
     renewed: Instant,
 }
 
-/// What a candidate has seen of the Lease.
+/// The version of the Lease that a candidate saw, and since when.
 #[derive(Debug)]
 struct Sighting {
     version: Option<String>,
     since: Instant,
 }
 
-/// The Lease belongs to another replica, or cannot be renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another one took it.
-    #[error("another replica holds the Lease")]
+    #[error("another replica took the Lease")]
     Taken,
-    /// It could not be renewed in time.
-    #[error("the Lease could not be renewed for {} s", GIVE_UP.as_secs())]
+    #[error("renewing the Lease failed for {} s", GIVE_UP.as_secs())]
     Stale,
-    /// It may not be read or written at all.
-    #[error(transparent)]
-    Refused(CallError),
+    #[error("the operator has no permission to read or write the Lease: {0}")]
+    Forbidden(CallError),
 }
 
 impl Lease {
-    /// The Lease `name`, for the candidate `identity`.
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -72,7 +66,7 @@ impl Lease {
         }
     }
 
-    /// Waits until it is ours.
+    /// Waits until this replica holds the Lease. Fails only if the replica has no permission.
     pub async fn acquire(&mut self) -> Result<(), LeaseError> {
         let mut sighting = None;
         loop {
@@ -80,9 +74,11 @@ impl Lease {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(CallError::Kube(kube::Error::Api(status))) if status.is_forbidden() => {
-                    return Err(LeaseError::Refused(kube::Error::Api(status).into()));
+                    return Err(LeaseError::Forbidden(kube::Error::Api(status).into()));
                 }
-                Err(error) => tracing::warn!("the Lease cannot be read or written: {error}"),
+                Err(error) => {
+                    tracing::warn!("acquiring the Lease failed, retrying in {} s: {error}", RENEW.as_secs())
+                }
             }
             tokio::time::sleep(RENEW).await;
         }
@@ -102,18 +98,18 @@ impl Lease {
         Ok(false)
     }
 
-    /// Renews it for as long as it is ours; ends with the reason why it no longer is.
+    /// Renews the Lease until this replica loses it, and returns why.
     pub async fn keep(&mut self) -> LeaseError {
         let mut pause = RENEW;
         loop {
             tokio::time::sleep(pause).await;
-            // A call may hang for longer than the Lease lasts.
+            // A call can hang for longer than the Lease lasts.
             let left = GIVE_UP.saturating_sub(self.renewed.elapsed());
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(true)) => pause = RENEW,
                 Ok(Ok(false)) => return LeaseError::Taken,
                 Ok(Err(error)) => {
-                    tracing::warn!("the Lease is not renewed: {error}");
+                    tracing::warn!("renewing the Lease failed, retrying in {} s: {error}", RETRY.as_secs());
                     pause = RETRY;
                 }
                 Err(_) => return LeaseError::Stale,
@@ -125,7 +121,7 @@ impl Lease {
         if self.write(self.held.clone()).await? {
             return Ok(true);
         }
-        // An earlier write of ours may have arrived although its answer did not; or somebody deleted the Lease.
+        // Either an earlier write of this replica succeeded without an answer, or somebody deleted the Lease.
         let found = call(self.api.get_opt(&self.name)).await?;
         if found.as_ref().is_some_and(|found| holder(found) != self.identity) {
             return Ok(false);
@@ -133,18 +129,21 @@ impl Lease {
         self.write(found).await
     }
 
-    /// Gives it up, so that another replica need not wait for its end.
+    /// Clears the holder, so that another replica takes over at once.
     pub async fn release(&mut self) {
         let Some(mut lease) = self.held.take() else { return };
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
         }
         if let Err(error) = call(self.api.replace(&self.name, &PostParams::default(), &lease)).await {
-            tracing::debug!("the Lease is not released: {error}");
+            tracing::warn!(
+                "releasing the Lease failed, another replica takes over in {} s: {error}",
+                DURATION.as_secs()
+            );
         }
     }
 
-    /// Writes us as the holder over exactly the version `found`; `false` when somebody else was faster.
+    /// Replaces exactly the version `found` with one that this replica holds. `false` if somebody else wrote first.
     async fn write(&mut self, found: Option<LeaseObject>) -> Result<bool, CallError> {
         let (sent, now) = (Instant::now(), MicroTime(Timestamp::now()));
         let creating = found.is_none();
@@ -185,8 +184,8 @@ fn holder(lease: &LeaseObject) -> &str {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
-/// Whether the Lease may be taken from `holder`, unchanged for `unchanged` before our eyes. Ours from before a
-/// restart of this very pod is ours.
+/// Whether `identity` may take a Lease of `holder` that it has seen unchanged for `unchanged`. A container that restarts in
+/// the same pod keeps its identity and its Lease.
 fn may_take(holder: &str, identity: &str, unchanged: Duration) -> bool {
     holder.is_empty() || holder == identity || unchanged > DURATION
 }
@@ -196,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_taken_when_it_is_free_ours_or_no_longer_renewed() {
+    fn lease_is_taken_if_free_or_own_or_expired() {
         assert!(may_take("", "me", Duration::ZERO));
         assert!(may_take("me", "me", Duration::ZERO));
         assert!(!may_take("other", "me", DURATION));
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_stops_before_another_may_begin() {
+    fn holder_stops_before_another_replica_may_start() {
         assert!(RENEW + RETRY < GIVE_UP);
         assert!(GIVE_UP + RENEW <= DURATION);
     }

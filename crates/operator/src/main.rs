@@ -1,5 +1,5 @@
-//! pgbackup-operator: watches policies, keeps their CronJobs right, and writes into their status what the runs
-//! report. It reads no Secret, touches no database and no storage; backups run without it.
+//! pgbackup-operator: watches BackupPolicies, keeps their CronJobs up to date, and writes what the runs report into the
+//! policies' status. It reads no Secret and touches no database and no store. Backups run while it is down.
 
 mod api_metrics;
 mod apply;
@@ -15,7 +15,7 @@ mod ops;
 mod pending_statuses;
 mod pods;
 mod policies;
-mod reconciles;
+mod reconcile_metrics;
 mod start_failures;
 mod watches;
 
@@ -42,19 +42,19 @@ use crate::{
     lease::Lease,
     ops::Readiness,
     policies::Policies,
-    reconciles::Reconciles,
+    reconcile_metrics::ReconcileMetrics,
     watches::Scope,
 };
 
-/// What is parsed here is many small pieces that live briefly, beside some that stay.
+/// Parsing JSON allocates many small, short-lived pieces beside some that stay.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long running reconciles get when the process is told to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long running reconciles may take to end when the process stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> anyhow::Result<()> {
-    // Before anything may open a connection: with no provider chosen, rustls panics at first use.
+    // Before any connection: without a provider, rustls panics at first use.
     rustls::crypto::ring::default_provider().install_default().ok().context("install the TLS provider")?;
     match Cli::parse().command {
         Command::Crd => {
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("understand the log level {level:?}"))?;
+    let filter = EnvFilter::try_new(level).with_context(|| format!("parse the log filter {level:?}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(false).init(),
@@ -84,19 +84,19 @@ fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every task belongs to the backup; the first to end ends the process.
+/// Runs all tasks. The first task to end, and SIGTERM and SIGINT, end the process.
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    // First of all: process 1 of a container ignores signals that it does not listen for.
+    // Before anything else: process 1 of a container ignores signals without a handler.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
     let requests = ApiMetrics::default();
-    let client = client::client(&requests).await.context("find the cluster")?;
+    let client = client::client(&requests).await.context("load the configuration of the cluster")?;
     let (store, writer) = reflector::store();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let endpoint = args.ops();
-    let reconciles = Reconciles::default();
+    let reconciles = ReconcileMetrics::default();
     let shown = ops::Shown {
         policies: store,
         reconciles: reconciles.clone(),
@@ -111,29 +111,37 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         _ = interrupt.recv() => Ok(()),
         Some(ended) = tasks.join_next() => ended.context("a task panicked").and_then(|result| result),
     };
-    tracing::info!("stopping");
+    tracing::info!("stopping the operator");
     stop.cancel();
     let rest = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(STOP_PATIENCE, rest).await.is_err() {
-        tracing::warn!("some work did not end within {} s", STOP_PATIENCE.as_secs());
+    if tokio::time::timeout(STOP_TIMEOUT, rest).await.is_err() {
+        tracing::warn!(
+            "running reconciles and requests did not end within {} s; exiting anyway",
+            STOP_TIMEOUT.as_secs()
+        );
     }
     ended
 }
 
-/// Waits to be the leader, and knows the policies meanwhile; then works until told to stop or until the Lease is lost.
+/// Waits for the Lease while keeping the store of policies up to date. Then reconciles until `stop`, or until another
+/// replica may hold the Lease.
 async fn operate(
     args: RunArgs,
     client: Client,
     writer: Writer<BackupPolicy>,
-    reconciles: Reconciles,
+    reconciles: ReconcileMetrics,
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let identity = args.identity();
     let mut lease = Lease::new(client.clone(), &args.lease_namespace, &args.lease_name, &identity);
     let lead = async {
-        let version = client::server_minor(&client).await.context("ask the API server for its version")?;
-        tracing::info!("pgbackup-operator {} on Kubernetes 1.{version}", env!("CARGO_PKG_VERSION"));
+        let version = client::server_minor(&client).await.context("read the API server's version")?;
+        tracing::info!(
+            "pgbackup-operator {} on Kubernetes 1.{version} waits for the Lease {}",
+            env!("CARGO_PKG_VERSION"),
+            args.lease_name
+        );
         let scope = Scope::new(client.clone(), args.watch_namespace.clone(), version);
         let mut policies = Policies::new(&scope, writer);
         readiness.waiting_to_lead();
@@ -144,7 +152,7 @@ async fn operate(
         lead = lead => lead?,
         () = stop.cancelled() => return Ok(()),
     };
-    tracing::info!("leading as {identity}");
+    tracing::info!("acquired the Lease as {identity}; reconciling all policies");
     let stop_working = stop.child_token();
     let work = Work { policies, reconciles, readiness };
     let images = args.images();
@@ -152,9 +160,9 @@ async fn operate(
     tokio::pin!(work);
     let ended = tokio::select! {
         () = &mut work => Ok(()),
-        lost = lease.keep() => Err(lost).context("the Lease is lost: another replica may be at work"),
+        lost = lease.keep() => Err(lost).context("lost the Lease; another replica may be working, so this one exits"),
     };
-    // A replica that may no longer write must not finish what it began.
+    // A replica that lost the Lease must not finish its writes.
     if ended.is_ok() {
         lease.release().await;
     }

@@ -48,7 +48,7 @@ use self::{
     server::Limits,
     tls::TlsListener,
 };
-use crate::{api_metrics::ApiMetrics, reconciles::Reconciles};
+use crate::{api_metrics::ApiMetrics, reconcile_metrics::ReconcileMetrics};
 
 /// What every answer has: nothing on the page comes from elsewhere, and nothing belongs into a cache or a frame.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
@@ -97,7 +97,7 @@ pub struct Shown {
     /// The policies, which their watch fills in, of the leader as of a replica that waits.
     pub policies: Store<BackupPolicy>,
     /// How reconciles go.
-    pub reconciles: Reconciles,
+    pub reconciles: ReconcileMetrics,
     /// How requests to the API server go.
     pub requests: ApiMetrics,
     /// Whether the operator does what it is there for.

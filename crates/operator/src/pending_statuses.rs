@@ -1,6 +1,6 @@
-//! Our own newest status of each policy, for as long as our watch has not shown it.
+//! Statuses that the operator has written and its watch has not shown yet.
 //!
-//! A reconcile that started from an older status would write what was written already, or undo it.
+//! A reconcile that started from an older status would write the same again, or undo it.
 
 use std::{
     collections::HashMap,
@@ -14,87 +14,87 @@ use kube::runtime::{
     watcher::Event,
 };
 
-/// Statuses that are written and not yet shown, by the policy's UID.
 pub struct PendingStatuses {
-    shown: Store<BackupPolicy>,
-    ahead: Mutex<HashMap<String, Ahead>>,
+    watched: Store<BackupPolicy>,
+    /// By the policy's UID.
+    pending: Mutex<HashMap<String, Pending>>,
 }
 
-struct Ahead {
+struct Pending {
     version: u64,
     status: BackupPolicyStatus,
 }
 
 impl PendingStatuses {
-    /// `shown` is what the watch fills.
-    pub fn new(shown: Store<BackupPolicy>) -> Self {
-        Self { shown, ahead: Mutex::default() }
+    /// `watched` is the store that the watch fills.
+    pub fn new(watched: Store<BackupPolicy>) -> Self {
+        Self { watched, pending: Mutex::default() }
     }
 
-    /// The policy with the newest status.
-    pub fn newest(&self, policy: &BackupPolicy) -> BackupPolicy {
+    /// The policy with its newest status: the pending one, if there is one.
+    pub fn with_newest_status(&self, policy: &BackupPolicy) -> BackupPolicy {
         let mut policy = policy.clone();
-        let ahead = self.lock();
-        let ours = policy.metadata.uid.as_ref().and_then(|uid| ahead.get(uid));
-        if let Some(ours) = ours.filter(|ours| version(&policy.metadata) < ours.version) {
-            policy.status = Some(ours.status.clone());
+        let pending = self.lock();
+        let written = policy.metadata.uid.as_ref().and_then(|uid| pending.get(uid));
+        if let Some(written) = written.filter(|written| version(&policy.metadata) < written.version) {
+            policy.status = Some(written.status.clone());
         }
         policy
     }
 
-    /// Takes note of what was written, and of the policy's metadata since then, unless the watch was faster.
-    pub fn remember(&self, metadata: &ObjectMeta, status: BackupPolicyStatus) {
-        let mut ahead = self.lock();
-        // The watch fills the store before it comes here, so with the lock held one of the two sees the other.
+    /// Adds a status that was written, with the metadata that the API server answered, unless the watch already shows it.
+    pub fn add(&self, metadata: &ObjectMeta, status: BackupPolicyStatus) {
+        let mut pending = self.lock();
+        // The watch fills the store before it calls `remove_shown`, so while this lock is held one of the two sees the other.
         let name = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
-        let shown = self.shown.get(&name.within(metadata.namespace.as_deref().unwrap_or_default()));
-        if shown.is_some_and(|shown| is_as_new(&shown.metadata, metadata)) {
+        let watched = self.watched.get(&name.within(metadata.namespace.as_deref().unwrap_or_default()));
+        if watched.is_some_and(|watched| is_as_new(&watched.metadata, metadata)) {
             return;
         }
         let Some(uid) = metadata.uid.clone() else { return };
-        ahead.insert(uid, Ahead { version: version(metadata), status });
+        pending.insert(uid, Pending { version: version(metadata), status });
     }
 
-    /// Takes an event of the policies' watch that is in the store already: what it shows need not be remembered.
-    pub fn show(&self, event: &Event<BackupPolicy>) {
-        let mut ahead = self.lock();
+    /// Removes the statuses that an event of the watch shows. The event must already be in the store.
+    pub fn remove_shown(&self, event: &Event<BackupPolicy>) {
+        let mut pending = self.lock();
         match event {
             Event::Apply(policy) => {
                 let uid = policy.metadata.uid.as_deref().unwrap_or_default();
-                if ahead.get(uid).is_some_and(|ours| version(&policy.metadata) >= ours.version) {
-                    ahead.remove(uid);
+                if pending.get(uid).is_some_and(|written| version(&policy.metadata) >= written.version) {
+                    pending.remove(uid);
                 }
             }
             Event::Delete(policy) => {
-                ahead.remove(policy.metadata.uid.as_deref().unwrap_or_default());
+                pending.remove(policy.metadata.uid.as_deref().unwrap_or_default());
             }
-            // What is listed is in the store only once all of it is there.
+            // The store takes over a list only when it is complete.
             Event::Init | Event::InitApply(_) => {}
-            // Policies that were deleted while the watch was down are in no event.
+            // No event reports policies that were deleted while the watch was down.
             Event::InitDone => {
-                let listed = self.shown.state();
+                let listed = self.watched.state();
                 let versions = listed.iter().map(|policy| {
                     (policy.metadata.uid.as_deref().unwrap_or_default(), version(&policy.metadata))
                 });
                 let versions: HashMap<_, _> = versions.collect();
-                ahead.retain(|uid, ours| {
-                    versions.get(uid.as_str()).is_some_and(|shown| *shown < ours.version)
+                pending.retain(|uid, written| {
+                    versions.get(uid.as_str()).is_some_and(|watched| *watched < written.version)
                 });
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Ahead>> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_as_new(shown: &ObjectMeta, written: &ObjectMeta) -> bool {
-    shown.uid == written.uid && version(shown) >= version(written)
+fn is_as_new(watched: &ObjectMeta, written: &ObjectMeta) -> bool {
+    watched.uid == written.uid && version(watched) >= version(written)
 }
 
-/// Versions of one object grow (Kubernetes API concepts, "resource versions"; a promise since 1.35 and a fact
-/// before).
+/// The resource version as a number. The versions of one object grow (Kubernetes API concepts, "resource versions":
+/// promised since 1.35, true before).
 fn version(metadata: &ObjectMeta) -> u64 {
     metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
@@ -119,76 +119,76 @@ mod tests {
         .unwrap()
     }
 
-    /// As the watch does: into the store, then here.
-    fn watch(writer: &mut Writer<BackupPolicy>, written: &PendingStatuses, event: &Event<BackupPolicy>) {
+    /// In the order of the real watch: first the store, then the pending statuses.
+    fn watch(writer: &mut Writer<BackupPolicy>, pending: &PendingStatuses, event: &Event<BackupPolicy>) {
         writer.apply_watcher_event(event);
-        written.show(event);
+        pending.remove_shown(event);
     }
 
-    fn remember(written: &PendingStatuses, policy: BackupPolicy) {
-        written.remember(&policy.metadata, policy.status.unwrap());
+    fn add(pending: &PendingStatuses, policy: BackupPolicy) {
+        pending.add(&policy.metadata, policy.status.unwrap());
     }
 
-    fn handled(written: &PendingStatuses, policy: &BackupPolicy) -> String {
-        written.newest(policy).status.unwrap().last_handled_request.unwrap()
-    }
-
-    #[test]
-    fn a_status_is_remembered_until_the_watch_shows_it() {
-        let mut writer = Writer::<BackupPolicy>::default();
-        let written = PendingStatuses::new(writer.as_reader());
-        watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
-        remember(&written, policy("10", "new"));
-        assert_eq!(handled(&written, &policy("9", "old")), "new");
-        watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
-        assert!(written.lock().is_empty());
-        assert_eq!(handled(&written, &policy("11", "newer")), "newer");
+    fn handled(pending: &PendingStatuses, policy: &BackupPolicy) -> String {
+        pending.with_newest_status(policy).status.unwrap().last_handled_request.unwrap()
     }
 
     #[test]
-    fn a_watch_that_is_faster_than_the_answer_leaves_nothing_behind() {
+    fn status_is_pending_until_the_watch_shows_it() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = PendingStatuses::new(writer.as_reader());
-        watch(&mut writer, &written, &Event::Apply(policy("10", "new")));
-        remember(&written, policy("10", "new"));
-        assert!(written.lock().is_empty());
+        let pending = PendingStatuses::new(writer.as_reader());
+        watch(&mut writer, &pending, &Event::Apply(policy("9", "old")));
+        add(&pending, policy("10", "new"));
+        assert_eq!(handled(&pending, &policy("9", "old")), "new");
+        watch(&mut writer, &pending, &Event::Apply(policy("10", "new")));
+        assert!(pending.lock().is_empty());
+        assert_eq!(handled(&pending, &policy("11", "newer")), "newer");
     }
 
     #[test]
-    fn a_list_that_is_not_whole_yet_shows_nothing() {
+    fn status_that_the_watch_already_shows_is_not_pending() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = PendingStatuses::new(writer.as_reader());
-        watch(&mut writer, &written, &Event::Apply(policy("9", "old")));
-        remember(&written, policy("10", "new"));
-        watch(&mut writer, &written, &Event::Init);
-        watch(&mut writer, &written, &Event::InitApply(policy("10", "new")));
-        let shown = written.shown.get(&ObjectRef::new("shop").within("n")).unwrap();
-        assert_eq!(handled(&written, &shown), "new");
-        watch(&mut writer, &written, &Event::InitDone);
-        assert!(written.lock().is_empty());
+        let pending = PendingStatuses::new(writer.as_reader());
+        watch(&mut writer, &pending, &Event::Apply(policy("10", "new")));
+        add(&pending, policy("10", "new"));
+        assert!(pending.lock().is_empty());
     }
 
     #[test]
-    fn a_list_that_is_older_than_what_was_written_leaves_that_remembered() {
+    fn incomplete_list_removes_no_pending_status() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = PendingStatuses::new(writer.as_reader());
-        remember(&written, policy("10", "new"));
+        let pending = PendingStatuses::new(writer.as_reader());
+        watch(&mut writer, &pending, &Event::Apply(policy("9", "old")));
+        add(&pending, policy("10", "new"));
+        watch(&mut writer, &pending, &Event::Init);
+        watch(&mut writer, &pending, &Event::InitApply(policy("10", "new")));
+        let shown = pending.watched.get(&ObjectRef::new("shop").within("n")).unwrap();
+        assert_eq!(handled(&pending, &shown), "new");
+        watch(&mut writer, &pending, &Event::InitDone);
+        assert!(pending.lock().is_empty());
+    }
+
+    #[test]
+    fn older_list_removes_no_pending_status() {
+        let mut writer = Writer::<BackupPolicy>::default();
+        let pending = PendingStatuses::new(writer.as_reader());
+        add(&pending, policy("10", "new"));
         for event in [Event::Init, Event::InitApply(policy("9", "old")), Event::InitDone] {
-            watch(&mut writer, &written, &event);
+            watch(&mut writer, &pending, &event);
         }
-        assert_eq!(handled(&written, &policy("9", "old")), "new");
+        assert_eq!(handled(&pending, &policy("9", "old")), "new");
     }
 
     #[test]
-    fn a_policy_that_is_gone_is_forgotten() {
+    fn status_of_a_deleted_policy_is_removed() {
         let mut writer = Writer::<BackupPolicy>::default();
-        let written = PendingStatuses::new(writer.as_reader());
-        remember(&written, policy("10", "new"));
-        watch(&mut writer, &written, &Event::Delete(policy("11", "new")));
-        assert!(written.lock().is_empty());
-        remember(&written, policy("10", "new"));
-        watch(&mut writer, &written, &Event::Init);
-        watch(&mut writer, &written, &Event::InitDone);
-        assert!(written.lock().is_empty());
+        let pending = PendingStatuses::new(writer.as_reader());
+        add(&pending, policy("10", "new"));
+        watch(&mut writer, &pending, &Event::Delete(policy("11", "new")));
+        assert!(pending.lock().is_empty());
+        add(&pending, policy("10", "new"));
+        watch(&mut writer, &pending, &Event::Init);
+        watch(&mut writer, &pending, &Event::InitDone);
+        assert!(pending.lock().is_empty());
     }
 }

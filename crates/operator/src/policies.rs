@@ -1,4 +1,4 @@
-//! The policies, as their watch shows them: to the ops endpoint from the start, and to the reconciler once this replica leads.
+//! The watch of policies. The ops endpoint reads its store from the start; the reconciler follows it once this replica leads.
 
 use std::{
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
@@ -19,28 +19,25 @@ use kube::{
 
 use crate::{pending_statuses::PendingStatuses, watches::Scope};
 
-/// The watch of policies, and the store that it fills.
 pub struct Policies {
-    /// Those that changed by another hand than ours.
+    /// The policies that somebody else than the operator changed.
     pub changed: BoxStream<'static, watcher::Result<BackupPolicy>>,
-    /// All of them.
     pub store: Store<BackupPolicy>,
-    /// What we wrote, until the watch shows it.
-    pub written: Arc<PendingStatuses>,
+    pub pending: Arc<PendingStatuses>,
 }
 
 impl Policies {
-    /// The watch, which goes on while it is asked for changes.
+    /// Nothing is watched until `changed` is polled.
     pub fn new(scope: &Scope, writer: Writer<BackupPolicy>) -> Self {
         let store = writer.as_reader();
-        let written = Arc::new(PendingStatuses::new(store.clone()));
-        let changed = scope.policies(store.clone(), writer, written.clone());
+        let pending = Arc::new(PendingStatuses::new(store.clone()));
+        let changed = scope.policies(store.clone(), writer, pending.clone());
         let changed = changed.predicate_filter(generation_or_annotations, PredicateConfig::default());
-        Self { changed: changed.boxed(), store, written }
+        Self { changed: changed.boxed(), store, pending }
     }
 
-    /// Keeps the store as the cluster is until `end`. What changes meanwhile is for the replica that leads: who begins to lead
-    /// looks at all that is in the store.
+    /// Keeps the store up to date until `end`, and drops the changes: the replica that leads handles them. A replica that
+    /// starts to lead reconciles everything in the store.
     pub async fn follow<T>(&mut self, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
         loop {
@@ -48,7 +45,7 @@ impl Policies {
                 ended = &mut end => return ended,
                 Some(shown) = self.changed.next() => {
                     if let Err(error) = shown {
-                        tracing::warn!("watch of BackupPolicy: {error}");
+                        tracing::warn!("watching BackupPolicies failed, retrying: {error}");
                     }
                 }
             }
@@ -56,7 +53,7 @@ impl Policies {
     }
 }
 
-/// Our own writes of the status change neither, and must not wake us.
+/// A hash that the operator's own writes of the status do not change, so that they start no reconcile.
 #[expect(clippy::unnecessary_wraps, reason = "the shape that predicates have")]
 fn generation_or_annotations(policy: &BackupPolicy) -> Option<u64> {
     let annotations = [meta::REQUESTED_AT, meta::ACKNOWLEDGED].map(|name| policy.annotations().get(name));

@@ -1,5 +1,4 @@
-//! What wakes the reconciler: the policies that changed by another hand than ours, and those whose CronJobs, Jobs
-//! or Pods did.
+//! The watches of policies, CronJobs, Jobs and Pods, which start reconciles.
 
 use std::{future, sync::Arc};
 
@@ -20,11 +19,11 @@ use tokio::sync::SetOnce;
 
 use crate::pending_statuses::PendingStatuses;
 
-/// The first minor version whose API server answers streaming lists by default.
+/// The first minor version of Kubernetes whose API server supports streaming lists by default.
 const STREAMING_LISTS_SINCE: u32 = 34;
 
-/// A page of a list, for older servers: larger ones cost memory, smaller ones time.
-const PAGE: u32 = 50;
+/// Objects in a page of a list, for older servers. Larger pages cost memory, smaller ones time.
+const PAGE_SIZE: u32 = 50;
 
 /// Where and how to watch.
 #[derive(Clone)]
@@ -35,12 +34,12 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// One namespace, or all.
+    /// Watches one namespace, or all if `namespace` is `None`.
     pub fn new(client: Client, namespace: Option<String>, server_minor: u32) -> Self {
         let config = if server_minor >= STREAMING_LISTS_SINCE {
             watcher::Config::default().streaming_lists()
         } else {
-            watcher::Config::default().page_size(PAGE)
+            watcher::Config::default().page_size(PAGE_SIZE)
         };
         Self { client, namespace, config }
     }
@@ -55,12 +54,12 @@ impl Scope {
         }
     }
 
-    /// The policies, once they are in the store and shown to `written`.
+    /// The watch of policies. It yields a policy after `store` and `pending` have taken it in.
     pub fn policies(
         &self,
         store: Store<BackupPolicy>,
         writer: Writer<BackupPolicy>,
-        written: Arc<PendingStatuses>,
+        pending: Arc<PendingStatuses>,
     ) -> impl Stream<Item = watcher::Result<BackupPolicy>> + use<> {
         let api = self.api::<DeserializeGuard<BackupPolicy>>();
         let known = store.clone();
@@ -69,13 +68,13 @@ impl Scope {
             .filter_map(move |event| future::ready(event.map(|event| readable(event, &known)).transpose()))
             .modify(|policy| policy.metadata.managed_fields = None)
             .reflect(writer)
-            .inspect_ok(move |event| written.show(event))
-            .map_ok(move |event| stream::iter(shown(event, &store).map(Ok)))
+            .inspect_ok(move |event| pending.remove_shown(event))
+            .map_ok(move |event| stream::iter(changed(event, &store).map(Ok)))
             .try_flatten()
     }
 
-    /// A watch of what is made for policies. Its events are noted as they arrive, and wake the policies that they
-    /// are about; `listed` is set once the first list is in.
+    /// A watch of objects of policies. `note` takes each event in as it arrives and returns the policies to reconcile.
+    /// `listed` is set once the first list is complete.
     pub fn children<K, N>(
         &self,
         listed: Arc<SetOnce<()>>,
@@ -96,14 +95,18 @@ impl Scope {
             .modify(|object| object.meta_mut().managed_fields = None)
             .filter_map(|event| {
                 future::ready(
-                    event.inspect_err(|error| tracing::warn!("watch of {}: {error}", K::kind(&()))).ok(),
+                    event
+                        .inspect_err(|error| {
+                            tracing::warn!("watching {}s failed, retrying: {error}", K::kind(&()))
+                        })
+                        .ok(),
                 )
             })
             .flat_map(move |event| {
                 let done = matches!(event, Event::InitDone);
                 let touched = note(event);
                 if done {
-                    // Set by every later list again, which is refused.
+                    // Every later list sets it again, which fails and does not matter.
                     let _ = listed.set(());
                 }
                 stream::iter(touched)
@@ -111,9 +114,9 @@ impl Scope {
     }
 }
 
-/// The policies that an event brings into the store: those of a list all at its end. One that was shown before would wake the
-/// reconciler for what it was, and nothing would wake it again.
-fn shown(
+/// The policies that an event changed in the store. Those of a list come all at its end, when the store takes the list over:
+/// a reconcile that started earlier would read the old policy, and no later event would start another.
+fn changed(
     event: Event<BackupPolicy>,
     store: &Store<BackupPolicy>,
 ) -> impl Iterator<Item = BackupPolicy> + use<> {
@@ -125,8 +128,8 @@ fn shown(
     one.into_iter().chain(all.into_iter().map(Arc::unwrap_or_clone))
 }
 
-/// One policy that this operator cannot read (the CRD is of another version) must not hide all others. It is as gone:
-/// nothing is done for it, and its CronJob stays.
+/// Drops policies that this operator cannot parse, because the CRD is of another version, so that they do not block the
+/// others. Such a policy is treated as deleted: it is not reconciled, and its CronJob stays.
 fn readable(
     event: Event<DeserializeGuard<BackupPolicy>>,
     store: &Store<BackupPolicy>,
@@ -134,7 +137,12 @@ fn readable(
     let read = |DeserializeGuard(read): DeserializeGuard<BackupPolicy>| {
         read.map_err(|invalid| {
             let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name.unwrap_or_default());
-            tracing::warn!(namespace, policy = name, "the policy cannot be read: {}", invalid.error);
+            tracing::warn!(
+                namespace,
+                policy = name,
+                "the policy cannot be parsed and is ignored; its CronJobs stay as they are: {}",
+                invalid.error
+            );
             store.get(&ObjectRef::new(&name).within(&namespace.unwrap_or_default()))
         })
     };
@@ -172,23 +180,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_list_brings_is_shown_when_the_store_has_it() {
+    fn relisted_policies_are_yielded_after_the_store_is_updated() {
         let mut writer = Writer::<BackupPolicy>::default();
         let store = writer.as_reader();
         let mut schedules = |event: Event<BackupPolicy>| -> Vec<String> {
             writer.apply_watcher_event(&event);
-            shown(event, &store).map(|policy| policy.spec.schedule).collect()
+            changed(event, &store).map(|policy| policy.spec.schedule).collect()
         };
         let policy = |schedule: &str| policy(&json!(schedule)).0.unwrap();
         assert_eq!(schedules(Event::Apply(policy("1 * * * *"))), ["1 * * * *"]);
         assert_eq!(schedules(Event::Init), [""; 0]);
-        assert_eq!(schedules(Event::InitApply(policy("2 * * * *"))), [""; 0], "the store has the older one");
+        assert_eq!(
+            schedules(Event::InitApply(policy("2 * * * *"))),
+            [""; 0],
+            "the store still has the older one"
+        );
         assert_eq!(schedules(Event::InitDone), ["2 * * * *"]);
         assert_eq!(schedules(Event::Delete(policy("2 * * * *"))), [""; 0]);
     }
 
     #[test]
-    fn a_policy_that_cannot_be_read_hides_no_other_and_is_as_gone() {
+    fn unparsable_policy_is_treated_as_deleted() {
         let mut writer = Writer::<BackupPolicy>::default();
         let store = writer.as_reader();
         assert!(readable(Event::InitApply(policy(&json!({}))), &store).is_none());

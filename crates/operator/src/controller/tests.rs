@@ -56,7 +56,7 @@ fn context() -> Arc<Context> {
         written: Arc::new(PendingStatuses::new(store)),
         listed,
         failures: Mutex::default(),
-        reconciles: Reconciles::default(),
+        reconciles: ReconcileMetrics::default(),
         clock: Arc::default(),
     })
 }
@@ -179,7 +179,7 @@ async fn a_replica_that_waits_knows_the_policies_and_reconciles_each_once_it_lea
     // Half of a list is passed over when this replica begins to lead.
     policies.follow(cluster.page_is_asked_for.notified()).await;
     assert!(seen.try_recv().is_err(), "nothing is written by a replica that waits");
-    let work = Work { policies, reconciles: Reconciles::default(), readiness: Arc::default() };
+    let work = Work { policies, reconciles: ReconcileMetrics::default(), readiness: Arc::default() };
     let stop = CancellationToken::new();
     let works = tokio::spawn({
         let stop = stop.clone();

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{api_metrics::ApiMetrics, reconciles::Reconciles};
+use crate::{api_metrics::ApiMetrics, reconcile_metrics::ReconcileMetrics};
 
 /// The content type of what is written here.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,7 +25,7 @@ pub struct Scraped<'a> {
     /// Whether this replica does the work.
     pub leads: bool,
     /// How reconciles go.
-    pub reconciles: &'a Reconciles,
+    pub reconciles: &'a ReconcileMetrics,
     /// How requests to the API server go.
     pub requests: &'a ApiMetrics,
 }

@@ -42,9 +42,9 @@ fn endpoint_with(
         }
         writer.apply_watcher_event(&Event::InitDone);
     }
-    let reconciles = Reconciles::default();
-    reconciles.note(true, Duration::from_millis(2));
-    reconciles.note(false, Duration::from_secs(2));
+    let reconciles = ReconcileMetrics::default();
+    reconciles.record(true, Duration::from_millis(2));
+    reconciles.record(false, Duration::from_secs(2));
     let shown = Shown { policies: store, reconciles, requests, readiness };
     router(auth, client, shown)
 }
@@ -234,7 +234,7 @@ async fn denying(
 async fn names_that_no_policy_can_have_are_neither_asked_about_nor_remembered() {
     let shown = Shown {
         policies: kube::runtime::reflector::store().0,
-        reconciles: Reconciles::default(),
+        reconciles: ReconcileMetrics::default(),
         requests: ApiMetrics::default(),
         readiness: Arc::default(),
     };

@@ -1,4 +1,4 @@
-//! How reconciles go: how many, how they end, how long they take. For `/metrics`.
+//! Metrics of reconciles: count by result, and duration.
 
 use std::time::Duration;
 
@@ -11,33 +11,36 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Counts. Clones count together.
+/// Clones share their counters.
 #[derive(Clone, Debug)]
-pub struct Reconciles {
+pub struct ReconcileMetrics {
     ended: Family<[(&'static str, &'static str); 1], Counter>,
     duration: Histogram,
 }
 
-impl Default for Reconciles {
+impl Default for ReconcileMetrics {
     fn default() -> Self {
-        // From 1 ms, where nothing is written, to 30 s, when a call is given up.
+        // 1 ms, if nothing is written, to 33 s: a call times out after 30 s.
         Self { ended: Family::default(), duration: Histogram::new(exponential_buckets(0.001, 2.0, 16)) }
     }
 }
 
-impl Reconciles {
-    /// One has ended.
-    pub fn note(&self, succeeded: bool, took: Duration) {
+impl ReconcileMetrics {
+    /// Counts a reconcile that ended.
+    pub fn record(&self, succeeded: bool, took: Duration) {
         self.ended.get_or_create(&[("result", if succeeded { "success" } else { "error" })]).inc();
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// Puts them among what is scraped.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("pgbackup_reconciles", "Reconciles of policies that ended", self.ended.clone());
+        registry.register(
+            "pgbackup_reconciles",
+            "Number of completed reconciles of policies, by result",
+            self.ended.clone(),
+        );
         registry.register_with_unit(
             "pgbackup_reconcile_duration",
-            "How long reconciles took",
+            "Seconds that a reconcile of a policy took",
             Unit::Seconds,
             self.duration.clone(),
         );
