@@ -29,16 +29,16 @@ use crate::{
         self,
         compression::CompressionError,
         databases::{self, Database, LeftOut, SelectionError},
-        dump::{DumpError, Stream},
         hold::HoldError,
         inspect::InspectError,
-        preflight::{self, PreflightError, Server},
+        preflight::{self, PreflightError, Requirements, Server},
         tools::{self, Tools},
     },
     prune::{self, Removals},
     read_back::{self, ReadBack, VerifyError, Written},
     run::{self, Run},
     store::{Listing, Repository, StoreError, StoredBackup},
+    transfer::{TransferError, Uploaded},
 };
 
 /// A backup that left no verified backup.
@@ -79,7 +79,7 @@ pub enum BackupError {
     Hold(#[from] HoldError),
     /// The dump failed.
     #[error(transparent)]
-    Dump(#[from] DumpError),
+    Transfer(#[from] TransferError),
     /// What is stored is not good.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -112,7 +112,7 @@ impl BackupError {
             Self::Selection(error) => error.reason(),
             Self::Inspect(error) => error.reason(),
             Self::Hold(error) => error.reason(),
-            Self::Dump(error) => error.reason(),
+            Self::Transfer(error) => error.reason(),
             Self::Verify(error) => error.reason(),
             Self::Suspicious { .. } => Reason::Suspicious,
             Self::Database { source, .. } => source.reason(),
@@ -197,7 +197,11 @@ async fn take(
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
     let uri = std::env::var(tools::URI).ok().map(|uri| ConnectionUri::parse(&uri)).transpose()?;
     let tools = Tools::new(uri, application, hash::short(token, 32));
-    let (mut server, mut session) = preflight::examine(tools, config, &literals).await?;
+    let requirements = Requirements {
+        allow_newer_client: config.allow_newer_client,
+        max_replica_lag: config.max_replica_lag,
+    };
+    let (mut server, mut session) = preflight::examine(tools, requirements, &literals).await?;
     run.report.server_version = Some(server.facts.version.clone());
     run.report.client_version = Some(server.client_version.clone());
     run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));
@@ -284,7 +288,7 @@ async fn verify_all(
     let (mut artifacts, mut emptied) = (Vec::new(), Vec::new());
     for mut database in stored {
         let file = database.file.clone();
-        let (size_bytes, sha256) = (database.dumped.size, database.dumped.sha256.clone());
+        let (size_bytes, sha256) = (database.dumped.file.size, database.dumped.file.sha256.clone());
         let written = Written { file: &file, size: size_bytes, sha256: &sha256 };
         let (contents, objects) = if config.level == Level::Checksum {
             add(read_back::file(backup.read(&file).await?, written).await?);
@@ -306,7 +310,7 @@ async fn verify_all(
         let facts = database.facts(&contents, objects);
         artifacts.push(Artifact { file, size_bytes, sha256, content: Content::Database(Box::new(facts)) });
     }
-    if let Some(StoredGlobals { stream: Stream { size, sha256, .. }, command, passwords }) = globals {
+    if let Some(StoredGlobals { uploaded: Uploaded { size, sha256, .. }, command, passwords }) = globals {
         let written = Written { file: pg::globals::FILE, size, sha256: &sha256 };
         add(read_back::file(backup.read(pg::globals::FILE).await?, written).await?);
         artifacts.push(Artifact {

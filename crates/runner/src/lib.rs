@@ -25,3 +25,4 @@ mod pg;
 mod prune;
 mod read_back;
 mod store;
+mod transfer;

@@ -28,7 +28,8 @@ use crate::{
         compression::Compression,
         count,
         databases::Database,
-        dump::{self, DumpError, DumpOptions, Dumped},
+        dump::DumpOptions,
+        dump_error::DumpError,
         hold::{self, HoldError, Relation},
         inspect,
         preflight::Server,
@@ -36,6 +37,7 @@ use crate::{
         source::{self, Source},
     },
     run::Run,
+    transfer::{self, TransferError, UploadedArchive},
 };
 
 /// How often a database is tried when locks are in the way or the snapshot is lost.
@@ -50,7 +52,7 @@ pub struct StoredDatabase {
     /// The file in the backup.
     pub file: String,
     /// What went into it.
-    pub dumped: Dumped,
+    pub dumped: UploadedArchive,
     /// What the source had in the snapshot.
     pub source: Source,
     database: Database,
@@ -107,7 +109,7 @@ fn pause(least: Duration) -> Duration {
 
 /// Whether pg_dump was built without the method of compression, which its version alone does not tell.
 const fn lacks_method(error: &BackupError) -> bool {
-    matches!(error, BackupError::Dump(DumpError::NoSuchCompression(_)))
+    matches!(error, BackupError::Transfer(TransferError::Dump(DumpError::NoSuchCompression(_))))
 }
 
 async fn try_once(
@@ -147,7 +149,6 @@ async fn try_once(
         lock_timeout: config.dump.lock_timeout,
         compression: &compress,
         without_data: &excluded,
-        parse: config.level != Level::Checksum,
     };
     let to_count: Vec<Relation> = match config.level {
         Level::Counts => {
@@ -158,7 +159,8 @@ async fn try_once(
     let (locked, has_locks) = oneshot::channel();
     let (snapshot_time, snapshot_lsn) = (hold.time, hold.lsn.clone());
     let both = {
-        let dumping = dump::dump(&server.tools, options, &mut partial, locked);
+        let parse = config.level != Level::Checksum;
+        let dumping = transfer::dump(&server.tools, options, parse, &mut partial, locked);
         let attending = attend(hold.session, has_locks, async |source| {
             if config.level != Level::Counts {
                 return Ok(None);
@@ -196,10 +198,10 @@ async fn try_once(
     run.log(format_args!(
         "{:?}: {}, snapshot of {snapshot_time} held for {:.1} s",
         database.name,
-        size::human(dumped.size),
+        size::human(dumped.file.size),
         held.as_secs_f64()
     ));
-    for warning in warnings(&dumped.warnings, held) {
+    for warning in warnings(&dumped.file.warnings, held) {
         run.warn(format!("{:?}: {warning}", database.name));
     }
     Ok(StoredDatabase {
@@ -218,9 +220,9 @@ async fn try_once(
 /// Waits for both: for the dump no longer than the tables are held, and for the counting beside it no longer than there may
 /// be a dump. Only of a table that pg_dump could not lock the holder tells more.
 async fn side_by_side(
-    dumping: impl Future<Output = Result<Dumped, DumpError>>,
+    dumping: impl Future<Output = Result<UploadedArchive, TransferError>>,
     attending: impl Future<Output = Result<Attended, HoldError>>,
-) -> Result<(Result<Dumped, DumpError>, Attended), HoldError> {
+) -> Result<(Result<UploadedArchive, TransferError>, Attended), HoldError> {
     tokio::pin!(dumping, attending);
     tokio::select! {
         attended = &mut attending => {
@@ -228,7 +230,7 @@ async fn side_by_side(
             Ok((dumping.await, attended))
         }
         dumped = &mut dumping => match dumped {
-            Err(error) if !matches!(error, DumpError::LockTimeout { .. }) => {
+            Err(error) if !matches!(error, TransferError::Dump(DumpError::LockTimeout { .. })) => {
                 Ok((Err(error), Attended::NothingDumped { blocker: None }))
             }
             dumped => attending.await.map(|attended| (dumped, attended)),
@@ -239,9 +241,9 @@ async fn side_by_side(
 /// What came of a dump and of the hold beside it.
 fn outcome(
     config: &Config,
-    both: Result<(Result<Dumped, DumpError>, Attended), HoldError>,
+    both: Result<(Result<UploadedArchive, TransferError>, Attended), HoldError>,
     excluded: &[u32],
-) -> Result<(Dumped, Source), BackupError> {
+) -> Result<(UploadedArchive, Source), BackupError> {
     match both {
         Ok((Ok(dumped), Attended::Released(mut source))) => {
             // pg_dump says nothing of a name that it does not find, in a database of another encoding for one.
@@ -251,13 +253,13 @@ fn outcome(
             source.without_data(&left_out);
             Ok((dumped, *source))
         }
-        Ok((Err(DumpError::LockTimeout { tables, error }), attended)) => {
+        Ok((Err(TransferError::Dump(DumpError::LockTimeout { tables, error })), attended)) => {
             tracing::info!("{error}");
             let blocker = attended.blocker();
             Err(HoldError::LockTimeout { what: tables, wait: config.dump.lock_timeout, blocker }.into())
         }
         Ok((Err(error), _)) => Err(error.into()),
-        Ok((Ok(_), Attended::NothingDumped { .. })) => Err(DumpError::Empty.into()),
+        Ok((Ok(_), Attended::NothingDumped { .. })) => Err(TransferError::from(DumpError::Empty).into()),
         Err(error) => Err(BackupError::from(error)),
     }
 }
@@ -357,13 +359,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_dump_that_failed_waits_for_no_count() {
-        let failed = || Err(DumpError::Failed(ToolError::new("pg_dump", "oh no")));
+        let failed = || Err(DumpError::Failed(ToolError::new("pg_dump", "oh no")).into());
         let (dumped, _) = side_by_side(ready(failed()), pending()).await.unwrap();
-        assert!(matches!(dumped, Err(DumpError::Failed(_))));
+        assert!(matches!(dumped, Err(TransferError::Dump(DumpError::Failed(_)))));
 
         // Of a lock the holder tells who has it.
         let error = ToolError::new("pg_dump", "canceling statement");
-        let late = Err(DumpError::LockTimeout { tables: "t".into(), error });
+        let late = Err(DumpError::LockTimeout { tables: "t".into(), error }.into());
         let blocker = async {
             tokio::task::yield_now().await;
             let blocker = r#"{"who": "process 7", "table": "t", "seconds": 9, "query": null}"#;

@@ -5,17 +5,14 @@ use domain::{reason::Reason, report::Stage};
 use crate::{
     args::Globals,
     backup::BackupError,
-    pg::{
-        dump::{DumpError, Stream},
-        globals,
-        preflight::Server,
-    },
+    pg::{dump_error::DumpError, globals, preflight::Server},
     run::Run,
+    transfer::{self, TransferError, Uploaded},
 };
 
 /// The file of roles and tablespaces, stored and not yet read back.
 pub struct StoredGlobals {
-    pub stream: Stream,
+    pub uploaded: Uploaded,
     pub command: Vec<String>,
     pub passwords: bool,
 }
@@ -43,15 +40,18 @@ pub async fn store(
     for passwords in tries.iter().copied() {
         let backup = run.backup.as_ref().expect("the databases should have made the backup");
         let mut partial = backup.upload(globals::FILE, true, 0).await?;
-        match globals::dump(server, &mut partial, passwords).await {
-            Ok((stream, command)) => {
+        let (program, command) = globals::start(server, passwords).map_err(TransferError::from)?;
+        match transfer::send(program, &mut partial, None, None).await {
+            Ok(uploaded) => {
                 partial.finish().await?;
-                for line in &stream.warnings {
+                for line in &uploaded.warnings {
                     run.warn(format!("{}: {line}", globals::FILE));
                 }
-                return Ok(Some(StoredGlobals { stream, command, passwords }));
+                return Ok(Some(StoredGlobals { uploaded, command, passwords }));
             }
-            Err(DumpError::Failed(error)) if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege => {
+            Err(TransferError::Dump(DumpError::Failed(error)))
+                if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege =>
+            {
                 if let Err(stays) = partial.discard().await {
                     run.log(format_args!("a part stays behind: {stays}"));
                 }

@@ -116,7 +116,7 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let words = stderr::words(stderr, is_error);
+        let words = stderr::read(stderr, is_error);
         let outcome = tokio::spawn(async move {
             let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
             refuse(status.ok(), &words)?;
@@ -190,7 +190,7 @@ impl TocReader {
             toc
         };
         let outcome = tokio::spawn(async move {
-            let (toc, words, status) = tokio::join!(parse, stderr::words(stderr, stderr::ALL), child.wait());
+            let (toc, words, status) = tokio::join!(parse, stderr::read(stderr, stderr::ALL), child.wait());
             refuse(status.ok(), &words)?;
             Ok(toc)
         });

@@ -1,31 +1,21 @@
 //! Roles and tablespaces: `pg_dumpall --globals-only`.
 
-use super::{
-    dump::{self, DumpError, Stream},
-    preflight::Server,
-    tools,
-};
-use crate::store::Upload;
+use super::{dump_error::DumpError, preflight::Server, program::Program, tools};
 
-/// The file in the set.
+/// The name of the file in a backup.
 pub const FILE: &str = "globals.sql";
 
-/// Stores the roles and tablespaces; gives the command line too. Without `passwords` it needs no right to read
-/// pg_authid, so any role can do it.
-pub async fn dump(
-    server: &Server,
-    file: &mut Upload,
-    passwords: bool,
-) -> Result<(Stream, Vec<String>), DumpError> {
+/// Starts pg_dumpall and returns its command line too. Without `passwords` any role can run it: only password hashes
+/// need the privilege to read pg_authid.
+pub fn start(server: &Server, passwords: bool) -> Result<(Program, Vec<String>), DumpError> {
     let mut command = server.tools.dump("pg_dumpall", None);
     command
         .arg("--globals-only")
         .args((!passwords).then_some("--no-role-passwords"))
         .arg(format!("--encoding={}", server.maintenance_encoding))
         .arg(format!("--database={}", connection_string(&server.maintenance)));
-    let words = tools::command_line(&command);
-    let stream = dump::run(&mut command, "pg_dumpall", file, None, None).await?;
-    Ok((stream, words))
+    let line = tools::command_line(&command);
+    Ok((Program::start(&mut command, "pg_dumpall")?, line))
 }
 
 /// pg_dumpall takes no database from `PGDATABASE`, and reads a name as a connection string where it looks like one.

@@ -11,7 +11,15 @@ use super::{
     session::{Session, SessionError},
     tools::{self, Tools},
 };
-use crate::args::Config;
+
+/// What the policy accepts of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirements {
+    /// Whether the client tools may have a newer major version than the server.
+    pub allow_newer_client: bool,
+    /// How far a standby may be behind its primary.
+    pub max_replica_lag: Duration,
+}
 
 /// Where server-wide questions are asked. Any database does; these two are nearly always there.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -171,7 +179,7 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 /// names: one of them answers where the usual ones are missing.
 pub async fn examine(
     tools: Tools,
-    config: &Config,
+    requirements: Requirements,
     literals: &[&str],
 ) -> Result<(Server, Session), PreflightError> {
     refuse_missing_certificates(|variable| std::env::var(variable).ok())?;
@@ -197,7 +205,7 @@ pub async fn examine(
     }
     let major = facts.version_num / 10_000;
     let mut warnings = facts.warnings(Timestamp::now());
-    if client_major > major && config.allow_newer_client {
+    if client_major > major && requirements.allow_newer_client {
         warnings.push(format!(
             "the client tools are of PostgreSQL {client_major}: the archives may not restore into a server of {major}, as this one is"
         ));
@@ -205,7 +213,7 @@ pub async fn examine(
         return Err(PreflightError::Version { client: client_major, server: major });
     }
     if let Some(replay) = &facts.replay {
-        replay.refuse_stale(config.max_replica_lag)?;
+        replay.refuse_stale(requirements.max_replica_lag)?;
     }
     let server = Server {
         tools: tools.for_server(major),

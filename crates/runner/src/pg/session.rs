@@ -90,7 +90,7 @@ impl Session {
         let stdin = child.stdin.take().expect("stdin should be piped");
         let stdout = child.stdout.take().expect("stdout should be piped");
         let stderr = child.stderr.take().expect("stderr should be piped");
-        let stderr = tokio::spawn(stderr::words(stderr, stderr::ALL));
+        let stderr = tokio::spawn(stderr::read(stderr, stderr::ALL));
         let marker = format!("-- end of {} --", tools.session_token());
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }
