@@ -191,7 +191,8 @@ fn bare_cron_job(policy: &BackupPolicy, images: &Images) -> Result<CronJob> {
     policy.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
     policy.metadata.creation_timestamp = Some(api::status::time(jiff::Timestamp::now()));
     let valid = desired::validate(&policy).map_err(|invalid| anyhow::anyhow!("{invalid:?}"))?;
-    let mut cron_job = desired::objects(&valid, images).backup;
+    let backup = desired::objects(&valid, images).cron_jobs.backup;
+    let mut cron_job = backup.context("a policy should have a CronJob for backups")?;
     cron_job.metadata.owner_references = None;
     Ok(cron_job)
 }

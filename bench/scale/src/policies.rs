@@ -2,8 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use api::{BackupPolicy, BackupPolicyStatus};
-use desired::{JobState, Observed, ObservedCronJob, ObservedRun};
-use domain::{name, operation::Operation, report::RunReport};
+use desired::{JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun};
+use domain::{
+    name,
+    operation::{Operation, PerOperation},
+    report::RunReport,
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::json;
@@ -47,11 +51,7 @@ pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
 /// since: it leaves nothing to be written.
 pub fn full_status(policy: &BackupPolicy, now: Timestamp) -> Result<BackupPolicyStatus> {
     let runs = (1..=RUNS).map(|back| run(policy, now - SignedDuration::from_hours(24 * back)));
-    let observed = Observed {
-        cron_job: ObservedCronJob::Ours,
-        runs: runs.collect::<Result<_>>()?,
-        ..Observed::default()
-    };
+    let observed = seen(runs.collect::<Result<_>>()?);
     // Jobs of before the policy was made are not its own.
     let mut policy = policy.clone();
     let uid = policy.uid();
@@ -62,9 +62,14 @@ pub fn full_status(policy: &BackupPolicy, now: Timestamp) -> Result<BackupPolicy
     let mut status = desired::status(&policy, valid.as_ref(), &observed, now).status;
     anyhow::ensure!(status.history.len() == 10, "a status should have a full history: {uid:?}");
     policy.status = Some(status.clone());
-    let settled = Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() };
+    let settled = seen(Vec::new());
     status = desired::status(&policy, valid.as_ref(), &settled, now).status;
     Ok(status)
+}
+
+fn seen(runs: Vec<ObservedRun>) -> Observed {
+    let backup = ObservedOperation { cron_job: ObservedCronJob::Ours, runs };
+    Observed { operations: PerOperation { backup, ..PerOperation::default() }, ..Observed::default() }
 }
 
 fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {

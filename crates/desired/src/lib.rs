@@ -15,7 +15,8 @@ pub use objects::{
     Images, Objects, applied_generation, objects, open_request, requested_job, spec_is_as_applied, up_to_date,
 };
 pub use observed::{
-    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, Problem, UnexplainedWait,
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem,
+    UnexplainedWait,
 };
 pub use status::{StatusOutcome, status};
 pub use validate::{Invalid, ValidPolicy, validate};

@@ -4,7 +4,7 @@ mod cron_job;
 mod pod;
 
 use api::{BackupPolicy, meta};
-use domain::{hash, name, operation::Operation};
+use domain::{hash, name, operation::PerOperation};
 use k8s_openapi::{
     api::batch::v1::{CronJob, Job},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -28,24 +28,19 @@ pub struct Images {
 /// What a policy needs in the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
-    /// Takes the backups.
-    pub backup: CronJob,
-    /// Reads stored backups again, if the policy asks for it.
-    pub scrub: Option<CronJob>,
+    /// The CronJob of each operation; `None` if the policy does not ask for the operation.
+    pub cron_jobs: PerOperation<Option<CronJob>>,
 }
 
 /// The objects of `policy`.
 pub fn objects(policy: &ValidPolicy, images: &Images) -> Objects {
-    let cron_job = |operation, schedule| {
-        let mut cron_job = cron_job::cron_job(policy, images, operation, schedule);
+    let cron_job = |operation| {
+        let mut cron_job = cron_job::cron_job(policy, images, operation, policy.schedule_of(operation)?);
         let hash = hash::sha256(&json(&cron_job).to_string());
         cron_job.metadata.annotations.get_or_insert_default().insert(meta::APPLIED_HASH.to_owned(), hash);
-        cron_job
+        Some(cron_job)
     };
-    Objects {
-        backup: cron_job(Operation::Backup, &policy.schedule),
-        scrub: policy.scrub.as_ref().map(|scrub| cron_job(Operation::Scrub, &scrub.schedule)),
-    }
+    Objects { cron_jobs: PerOperation::from_fn(cron_job) }
 }
 
 /// The token of `requested-at` for which no backup was taken yet.

@@ -1,6 +1,6 @@
 //! What is seen of a policy in the cluster, reduced to what its status needs.
 
-use domain::{reason::Reason, report::RunReport};
+use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -13,23 +13,39 @@ pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observed {
-    /// The CronJob that takes its backups.
-    pub cron_job: ObservedCronJob,
-    /// The CronJob that reads its backups again.
-    #[serde(default)]
-    pub scrub_cron_job: ObservedCronJob,
-    /// The Jobs of its backups, those that have just vanished included, in any order.
-    #[serde(default)]
-    pub runs: Vec<ObservedRun>,
-    /// The Jobs of its scrubs, likewise.
-    #[serde(default)]
-    pub scrubs: Vec<ObservedRun>,
+    /// Each operation's CronJob and Jobs.
+    #[serde(flatten)]
+    pub operations: PerOperation<ObservedOperation>,
     /// The `requested-at` token whose Job is known to exist.
     #[serde(default)]
     pub handled_request: Option<String>,
     /// Why the API server refuses the Job that `requested-at` asks for, in its words.
     #[serde(default)]
     pub refused_request: Option<String>,
+}
+
+/// What is seen of one operation of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedOperation {
+    /// The object of the CronJob's name.
+    #[serde(default)]
+    pub cron_job: ObservedCronJob,
+    /// The Jobs, those that have just vanished included, in any order.
+    #[serde(default)]
+    pub runs: Vec<ObservedRun>,
+}
+
+impl Observed {
+    /// The runs of all operations.
+    pub fn runs(&self) -> impl Iterator<Item = &ObservedRun> {
+        self.operations.iter().flat_map(|(_, operation)| &operation.runs)
+    }
+
+    /// The runs of all operations, to change them.
+    pub fn runs_mut(&mut self) -> impl Iterator<Item = &mut ObservedRun> {
+        self.operations.values_mut().flat_map(|operation| &mut operation.runs)
+    }
 }
 
 /// The object of the CronJob's name.

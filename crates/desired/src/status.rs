@@ -19,7 +19,7 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{RunResult, ScheduleStatus, time},
 };
-use domain::{operation::Operation, reason::Reason, report::RunReport};
+use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -31,7 +31,10 @@ use self::{
 };
 use crate::{
     objects,
-    observed::{JobState, Observed, ObservedCronJob, ObservedRun, Problem, START_GRACE, UnexplainedWait},
+    observed::{
+        JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem, START_GRACE,
+        UnexplainedWait,
+    },
     validate::{Invalid, ValidPolicy},
 };
 
@@ -58,16 +61,18 @@ pub fn status(
     let (observed, believed_at) = clocks::believed(of_this_policy(observed, created), now);
     let (observed, settles_at) = settled(observed, now);
     let observed = &observed;
-    let mut runs = judged(&observed.runs, &Operation::Backup.cron_job(name));
+    let assessed =
+        observed.operations.as_ref().map(|operation, seen| assess(seen, &operation.cron_job(name)));
+    let PerOperation { backup: mut runs, scrub: scrubs } = assessed;
     runs.retain(|run| !history::knows_more(&previous, run));
-    let scrubs = judged(&observed.scrubs, &Operation::Scrub.cron_job(name));
-    let newest_unseen = history::newest_unseen(&previous, observed);
+    let backups = &observed.operations.backup.runs;
+    let newest_unseen = history::newest_unseen(&previous, backups);
     let current: Vec<&RunReport> = runs
         .iter()
         .filter(|run| Some(run.start) >= newest_unseen)
         .filter_map(AssessedRun::final_report)
         .collect();
-    let mut status = facts(&previous, observed, &runs, &current, created);
+    let mut status = facts(&previous, backups, &runs, &current, created);
     status.retained = retained::retained(&previous, &current, &scrubs);
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
@@ -83,12 +88,13 @@ pub fn status(
     condition::acceptance(&mut conditions, valid, observed);
     let mut next_change = believed_at;
     if let Ok(valid) = valid {
-        let in_place = observed.cron_job == ObservedCronJob::Ours;
+        let in_place =
+            observed.operations.as_ref().map(|_, operation| operation.cron_job == ObservedCronJob::Ours);
         let known = known_schedule(policy, &previous);
         let next_slot = since::next((&valid.schedule, &valid.zone), known, now);
-        let next_slot = next_slot.filter(|_| in_place && !valid.suspend);
+        let next_slot = next_slot.filter(|_| in_place.backup && !valid.suspend);
         status.next_schedule_time = next_slot.map(time);
-        if in_place {
+        if in_place.backup {
             status.effective_schedule = Some(valid.schedule.effective().to_owned());
             status.schedule_since = schedule_since(valid, &previous, known, now);
         } else {
@@ -99,10 +105,9 @@ pub fn status(
         status.overdue_time = health::overdue_time(valid, &status, now).map(time);
         let refusal = observed.refused_request.as_deref();
         let request = objects::open_request(policy).map(|token| Request { token, refusal });
-        let health = health::health(valid, in_place, &status, &runs, request, now);
+        let health = health::health(valid, in_place.backup, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
-        let scrub_in_place = observed.scrub_cron_job == ObservedCronJob::Ours;
-        status.scrub_schedule = scrub::schedule(valid, scrub_in_place, &previous, known.same_spec, now);
+        status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
         let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
         let copy_believed_at = health::believed_at(&status, now);
@@ -133,8 +138,9 @@ pub fn status(
 /// Without the Jobs of an earlier policy of the same name, which the garbage collector has not removed yet.
 fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
-    observed.runs.retain(|run| run.created >= created);
-    observed.scrubs.retain(|run| run.created >= created);
+    for operation in observed.operations.values_mut() {
+        operation.runs.retain(|run| run.created >= created);
+    }
     observed
 }
 
@@ -146,8 +152,7 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
         since.checked_add(START_GRACE).ok().filter(|ends| *ends > now)
     };
     let mut settles_at = None;
-    let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
-    for run in runs.filter(|run| run.state == JobState::Active) {
+    for run in observed.runs_mut().filter(|run| run.state == JobState::Active) {
         let unscheduled = run.problem.as_ref().and_then(patience_ends);
         if unscheduled.is_some() {
             run.problem = None;
@@ -158,9 +163,9 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
     (observed, settles_at)
 }
 
-/// The observed runs, oldest first.
-fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<AssessedRun<'a>> {
-    let mut runs: Vec<AssessedRun<'_>> = observed.iter().map(|run| judge(run, cron_job)).collect();
+/// The observed runs of an operation, oldest first.
+fn assess<'a>(observed: &'a ObservedOperation, cron_job: &str) -> Vec<AssessedRun<'a>> {
+    let mut runs: Vec<AssessedRun<'_>> = observed.runs.iter().map(|run| judge(run, cron_job)).collect();
     runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
     runs
 }
@@ -169,7 +174,7 @@ fn judged<'a>(observed: &'a [ObservedRun], cron_job: &str) -> Vec<AssessedRun<'a
 /// not out of date, oldest first.
 fn facts(
     previous: &BackupPolicyStatus,
-    observed: &Observed,
+    observed: &[ObservedRun],
     runs: &[AssessedRun<'_>],
     current: &[&RunReport],
     created: Timestamp,

@@ -20,6 +20,7 @@ use api::{
 use domain::{
     manifest::PolicyIdentity,
     name,
+    operation::Operation,
     reason::Reason,
     retention::Rules,
     schedule::{self, Schedule, ScheduleError},
@@ -87,6 +88,16 @@ pub struct ValidPolicy {
     pub max_age: Option<SignedDuration>,
     /// How Jobs and pods run.
     pub job: JobOptions,
+}
+
+impl ValidPolicy {
+    /// When the runs of an operation are due; `None` if the policy does not ask for the operation.
+    pub fn schedule_of(&self, operation: Operation) -> Option<&Schedule> {
+        match operation {
+            Operation::Backup => Some(&self.schedule),
+            Operation::Scrub => self.scrub.as_ref().map(|scrub| &scrub.schedule),
+        }
+    }
 }
 
 /// The image that backups run in.

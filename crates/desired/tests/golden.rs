@@ -13,6 +13,7 @@ use std::{
 };
 
 use api::{BackupPolicy, BackupPolicyStatus};
+use domain::operation::PerOperation;
 use jiff::Timestamp;
 use pgbackup_desired::{self as desired, Images, Observed, StatusOutcome};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -65,7 +66,7 @@ fn objects(policy: &BackupPolicy) -> Value {
     };
     match desired::validate(policy) {
         Ok(valid) => {
-            let desired::Objects { backup, scrub } = desired::objects(&valid, &images);
+            let PerOperation { backup, scrub } = desired::objects(&valid, &images).cron_jobs;
             scrub.map_or_else(|| json!(backup), |scrub| json!([backup, scrub]))
         }
         Err(invalid) => json!({ "reason": invalid.reason(), "message": invalid.to_string() }),
@@ -82,7 +83,7 @@ fn status(case: &Path, policy: &BackupPolicy, seen: &Seen) -> Value {
     again.status = Some(through_the_api(&outcome.status));
     assert_eq!(look(&again, &seen.observed), outcome, "{}: a second look changes nothing", case.display());
     let mut reversed = seen.observed.clone();
-    reversed.runs.reverse();
+    reversed.operations.values_mut().for_each(|operation| operation.runs.reverse());
     assert_eq!(look(policy, &reversed), outcome, "{}: the order does not matter", case.display());
     let repeated = desired::events(Some(&outcome.status), &outcome.status);
     assert_eq!(repeated, [], "{}: nothing is said twice", case.display());

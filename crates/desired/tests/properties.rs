@@ -5,13 +5,14 @@ use api::{
     status::{HISTORY_LIMIT, RunResult},
 };
 use domain::{
+    operation::PerOperation,
     reason::Reason,
     report::{RunReport, ScrubOutcome},
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
-    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, Problem, StatusOutcome, UnexplainedWait,
-    events, status, validate,
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem,
+    StatusOutcome, UnexplainedWait, events, status, validate,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -161,7 +162,7 @@ fn observed() -> impl Strategy<Value = Observed> {
             runs.dedup_by(|a, b| a.job == b.job);
             runs
         });
-        Observed { scrub_cron_job: ObservedCronJob::Ours, runs, scrubs, ..nothing() }
+        seen(PerOperation { backup: runs, scrub: scrubs })
     })
 }
 
@@ -180,7 +181,12 @@ fn scrub() -> impl Strategy<Value = ObservedRun> {
 }
 
 fn nothing() -> Observed {
-    Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() }
+    seen(PerOperation::default())
+}
+
+fn seen(runs: PerOperation<Vec<ObservedRun>>) -> Observed {
+    let operations = runs.map(|_, runs| ObservedOperation { cron_job: ObservedCronJob::Ours, runs });
+    Observed { operations, ..Observed::default() }
 }
 
 fn look(policy: &BackupPolicy, observed: &Observed, now: Timestamp) -> StatusOutcome {
@@ -219,10 +225,10 @@ proptest! {
     #[test]
     fn the_order_in_which_runs_are_seen_does_not_matter(seen in observed(), rotation in 0_usize..14) {
         let mut other = seen.clone();
-        other.runs.reverse();
-        other.scrubs.reverse();
-        if !seen.runs.is_empty() {
-            other.runs.rotate_left(rotation % seen.runs.len());
+        for operation in other.operations.values_mut() {
+            operation.runs.reverse();
+            let count = operation.runs.len();
+            operation.runs.rotate_left(rotation % count.max(1));
         }
         prop_assert_eq!(look(&policy(), &other, now()), look(&policy(), &seen, now()));
     }

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use api::BackupPolicy;
-use domain::reason::Reason;
+use domain::{operation::PerOperation, reason::Reason};
 use pgbackup_desired::{
-    ContainerExit, JobState, Observed, ObservedCronJob, ObservedRun, events, status, validate,
+    ContainerExit, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, events, status,
+    validate,
 };
 use serde_json::json;
 
@@ -26,6 +27,11 @@ fn policy() -> BackupPolicy {
         },
     }))
     .unwrap()
+}
+
+fn observed(runs: Vec<ObservedRun>) -> Observed {
+    let backup = ObservedOperation { cron_job: ObservedCronJob::Ours, runs };
+    Observed { operations: PerOperation { backup, ..PerOperation::default() }, ..Observed::default() }
 }
 
 /// A run that reports its failure with `reason` and nothing more.
@@ -51,7 +57,7 @@ fn failed(reason: Reason) -> Observed {
         problem: None,
         unexplained_wait: None,
     };
-    Observed { cron_job: ObservedCronJob::Ours, runs: vec![run], ..Observed::default() }
+    observed(vec![run])
 }
 
 #[test]
@@ -59,7 +65,7 @@ fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_
     let now = "2026-11-23T02:15:10Z".parse().unwrap();
     let look =
         |policy: &BackupPolicy, seen: &Observed| status(policy, validate(policy).as_ref(), seen, now).status;
-    let nothing = Observed { cron_job: ObservedCronJob::Ours, ..Observed::default() };
+    let nothing = observed(Vec::new());
     let before = look(&policy(), &nothing);
     let known = BackupPolicy { status: Some(before.clone()), ..policy() };
     let failures = Reason::all().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));

@@ -9,11 +9,10 @@ use std::{
 };
 
 use api::BackupPolicy;
-use desired::{Images, Observed, ObservedCronJob, ValidPolicy};
+use desired::{Images, Observed, ObservedCronJob, ObservedOperation, ValidPolicy};
 use domain::operation::Operation;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -218,7 +217,8 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let blocked = (waits || valid.is_ok() && is_blocked(&observed)).then_some(BLOCKED_PAUSE);
+    let is_blocked = valid.as_ref().is_ok_and(|valid| is_blocked(valid, &observed));
+    let blocked = (waits || is_blocked).then_some(BLOCKED_PAUSE);
     let pause = outcome.next_change.map(|at| until(at, now)).into_iter().chain(blocked).chain(silent).min();
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
@@ -229,46 +229,40 @@ async fn carry_out(
     valid: &ValidPolicy,
     context: &Context,
     observed: &mut Observed,
-    CronJobs { backup, scrub }: CronJobs,
+    mut found: CronJobs,
 ) -> Result<Requested, CallError> {
     let client = &context.client;
-    let wanted = desired::objects(valid, &context.images);
-    let seen = (observed.cron_job.clone(), backup);
-    let (owner, backup) = Box::pin(apply::cron_job(client, policy, &wanted.backup, seen)).await?;
-    let note = |operation, metadata: &Option<ObjectMeta>| {
-        if let Some(metadata) = metadata {
+    for (operation, wanted) in desired::objects(valid, &context.images).cron_jobs {
+        let found = found.get_mut(operation);
+        let seen = &mut observed.operations.get_mut(operation).cron_job;
+        let Some(wanted) = wanted else {
+            if let Some(found) = &*found
+                && (*seen == ObservedCronJob::Ours
+                    || *seen == ObservedCronJob::Missing && cron_job::is_of_before(policy, found))
+            {
+                apply::remove(client, found, &format!("the policy asks for no {operation}s")).await?;
+            }
+            *seen = ObservedCronJob::Missing;
+            continue;
+        };
+        (*seen, *found) =
+            Box::pin(apply::cron_job(client, policy, &wanted, (seen.clone(), found.take()))).await?;
+        if let Some(metadata) = found {
             context.children.note_written(policy, operation, metadata);
         }
-    };
-    note(Operation::Backup, &backup);
-    observed.cron_job = owner;
-    match (&wanted.scrub, scrub) {
-        (Some(wanted), scrub) => {
-            let seen = (observed.scrub_cron_job.clone(), scrub);
-            let (owner, scrub) = Box::pin(apply::cron_job(client, policy, wanted, seen)).await?;
-            note(Operation::Scrub, &scrub);
-            observed.scrub_cron_job = owner;
-        }
-        (None, Some(scrub))
-            if observed.scrub_cron_job == ObservedCronJob::Ours
-                || cron_job::is_of_before(policy, &scrub)
-                    && observed.scrub_cron_job == ObservedCronJob::Missing =>
-        {
-            apply::remove(client, &scrub, "the policy does not ask for scrubs").await?;
-            observed.scrub_cron_job = ObservedCronJob::Missing;
-        }
-        (None, _) => observed.scrub_cron_job = ObservedCronJob::Missing,
     }
-    match (&observed.cron_job, &backup) {
+    match (&observed.operations.backup.cron_job, &found.backup) {
         (ObservedCronJob::Ours, Some(cron_job)) => apply::requested(client, policy, valid, cron_job).await,
         _ => Ok(Requested::Nothing),
     }
 }
 
 /// Somebody else must do something that no watch of ours shows.
-fn is_blocked(observed: &Observed) -> bool {
-    let scrub = matches!(observed.scrub_cron_job, ObservedCronJob::Ours | ObservedCronJob::Missing);
-    observed.cron_job != ObservedCronJob::Ours || !scrub || observed.refused_request.is_some()
+fn is_blocked(valid: &ValidPolicy, observed: &Observed) -> bool {
+    let in_place = |(operation, seen): (Operation, &ObservedOperation)| {
+        valid.schedule_of(operation).is_none() || seen.cron_job == ObservedCronJob::Ours
+    };
+    !observed.operations.iter().all(in_place) || observed.refused_request.is_some()
 }
 
 /// The time until `at`, and a little more, so that it has passed.

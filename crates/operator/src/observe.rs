@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use desired::{JobState, Observed, ObservedCronJob, ObservedRun, UnexplainedWait};
+use desired::{JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, UnexplainedWait};
 use domain::operation::{Operation, PerOperation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
@@ -71,13 +71,7 @@ struct JobIdentity {
 }
 
 /// The metadata of a policy's CronJobs, as they are in the cluster.
-#[derive(Debug, Default)]
-pub struct CronJobs {
-    /// Of the one that takes backups.
-    pub backup: Option<ObjectMeta>,
-    /// Of the one that reads backups again.
-    pub scrub: Option<ObjectMeta>,
-}
+pub type CronJobs = PerOperation<Option<ObjectMeta>>;
 
 /// The UIDs that a watch lists as it starts anew: what was seen and is not among them vanished meanwhile, and no
 /// event will ever say so.
@@ -142,18 +136,12 @@ impl Children {
     pub fn observe(&self, policy: &BackupPolicy) -> (Observed, CronJobs) {
         let all = self.lock();
         let Some(seen) = all.get(&key_of(policy)) else { return Default::default() };
-        let found = |operation| seen.cron_jobs.get(operation).as_ref().map(SeenCronJob::read);
-        let found = CronJobs { backup: found(Operation::Backup), scrub: found(Operation::Scrub) };
-        let whose = |found: &Option<ObjectMeta>| {
-            found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found))
-        };
-        let observed = Observed {
-            cron_job: whose(&found.backup),
-            scrub_cron_job: whose(&found.scrub),
-            runs: seen.runs(policy, Operation::Backup),
-            scrubs: seen.runs(policy, Operation::Scrub),
-            ..Observed::default()
-        };
+        let found = seen.cron_jobs.as_ref().map(|_, found| found.as_ref().map(SeenCronJob::read));
+        let operations = found.as_ref().map(|operation, found| ObservedOperation {
+            cron_job: found.as_ref().map_or(ObservedCronJob::Missing, |found| ownership(policy, found)),
+            runs: seen.runs(policy, operation),
+        });
+        let observed = Observed { operations, handled_request: None, refused_request: None };
         (observed, found)
     }
 
@@ -163,7 +151,7 @@ impl Children {
         let born = policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0);
         if let Some(seen) = self.lock().get_mut(&key_of(policy)) {
             seen.jobs.retain(|uid, job| {
-                let told = |run: &ObservedRun| observed.runs.contains(run) || observed.scrubs.contains(run);
+                let told = |run: &ObservedRun| observed.runs().any(|told| told == run);
                 let is_told = || job.run(uid).is_none_or(|run| run.created < born || told(&run));
                 !(job.deleted && !job.is_speaking() && is_told())
             });

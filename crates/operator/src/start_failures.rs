@@ -36,7 +36,7 @@ pub async fn explain(
     now: Timestamp,
 ) -> Option<Duration> {
     let mut again = None;
-    for run in observed.runs.iter_mut().chain(&mut observed.scrubs) {
+    for run in observed.runs_mut() {
         let Some(unexplained_wait) =
             run.unexplained_wait.as_ref().filter(|unexplained_wait| unexplained_wait.is_over(now))
         else {

@@ -30,7 +30,7 @@ fn wanted() -> CronJob {
         postgres_repository: "postgres".into(),
         pull_policy: "IfNotPresent".into(),
     };
-    objects(&valid(), &images).backup
+    objects(&valid(), &images).cron_jobs.backup.unwrap()
 }
 
 /// The CronJob as the cluster has it, with `change` made to it.

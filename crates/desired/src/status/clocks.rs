@@ -12,8 +12,7 @@ use crate::observed::{Observed, ObservedRun};
 /// The same, with times that can be. And when the first of the others will be believed: as long as a Job has not ended, what
 /// is to come of it is a matter of `now`.
 pub fn believed(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
-    let runs = observed.runs.iter_mut().chain(&mut observed.scrubs);
-    let changes_at = runs.filter_map(|run| correct(run, now)).min();
+    let changes_at = observed.runs_mut().filter_map(|run| correct(run, now)).min();
     (observed, changes_at)
 }
 

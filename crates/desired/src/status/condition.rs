@@ -90,12 +90,15 @@ pub fn acceptance(
             return;
         }
     };
-    let scrub = valid.scrub.as_ref().map(|_| (Operation::Scrub, &observed.scrub_cron_job));
-    let cron_jobs = [(Operation::Backup, &observed.cron_job)].into_iter().chain(scrub);
-    let not_in_place = cron_jobs.into_iter().find(|(_, cron_job)| **cron_job != ObservedCronJob::Ours);
+    let not_in_place = observed
+        .operations
+        .iter()
+        .filter(|(operation, _)| valid.schedule_of(*operation).is_some())
+        .map(|(operation, seen)| (operation, &seen.cron_job))
+        .find(|(_, cron_job)| **cron_job != ObservedCronJob::Ours);
     let outlook = match not_in_place {
         Some((Operation::Scrub, _)) => "no backups are read again until the name is free",
-        _ => "nothing happens until the name is free",
+        Some((Operation::Backup, _)) | None => "nothing happens until the name is free",
     };
     let name =
         not_in_place.map(|(operation, _)| operation.cron_job(&valid.identity.name)).unwrap_or_default();

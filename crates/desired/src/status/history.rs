@@ -8,7 +8,7 @@ use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
 use super::{record, run::AssessedRun};
-use crate::observed::Observed;
+use crate::observed::ObservedRun;
 
 /// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
 /// another run's report tells (`news`), and anything outranks a lost report. What reports tell of the time before
@@ -82,10 +82,11 @@ fn runs_again(known: &RunStatus, runs: &[AssessedRun<'_>]) -> bool {
 }
 
 /// The run that the status says is running and whose Job is nowhere: it vanished while nobody watched.
-pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &Observed) -> Option<&'a BackupStatus> {
-    previous.last_run.as_ref().filter(|last| {
-        last.result == RunResult::Running && observed.runs.iter().all(|run| run.job != last.job)
-    })
+pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &[ObservedRun]) -> Option<&'a BackupStatus> {
+    previous
+        .last_run
+        .as_ref()
+        .filter(|last| last.result == RunResult::Running && observed.iter().all(|run| run.job != last.job))
 }
 
 fn lost(run: &BackupStatus) -> RunStatus {
@@ -121,7 +122,7 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool 
 
 /// The start of the newest run that the status knows and that is not seen any more. What an older run says of the
 /// server and the store is out of date.
-pub fn newest_unseen(previous: &BackupPolicyStatus, observed: &Observed) -> Option<Timestamp> {
-    let unseen = |known: &&RunStatus| observed.runs.iter().all(|run| run.job != known.job);
+pub fn newest_unseen(previous: &BackupPolicyStatus, observed: &[ObservedRun]) -> Option<Timestamp> {
+    let unseen = |known: &&RunStatus| observed.iter().all(|run| run.job != known.job);
     previous.history.iter().filter(unseen).map(|known| known.start_time.0).max()
 }

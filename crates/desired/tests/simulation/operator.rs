@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use api::{BackupPolicy, BackupPolicyStatus};
-use domain::{name, operation::Operation, schedule::Schedule};
+use domain::{
+    name,
+    operation::{Operation, PerOperation},
+    schedule::Schedule,
+};
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
-    Invalid, Observed, ObservedCronJob, ObservedRun, StatusOutcome, ValidPolicy, events, open_request,
-    status, validate,
+    Invalid, Observed, ObservedCronJob, ObservedOperation, ObservedRun, StatusOutcome, ValidPolicy, events,
+    open_request, status, validate,
 };
 
 use super::{
@@ -140,7 +144,7 @@ impl World {
             run.unexplained_wait.as_ref().is_some_and(|unexplained_wait| unexplained_wait.is_over(at(*now)))
         };
         // It asks again for events that may tell why a pod does not start.
-        let asks = observed.runs.iter().chain(&observed.scrubs).any(over).then_some(MINUTE);
+        let asks = observed.runs().any(over).then_some(MINUTE);
         let change = outcome.next_change.map(|at| (at.as_millisecond() - now).max(0) + 50);
         if let Some(pause) = change.into_iter().chain(asks).min() {
             self.then(pause, Happening::Wake(self.operator.looks));
@@ -158,29 +162,24 @@ impl World {
             Some(_) => ObservedCronJob::Ours,
             None => ObservedCronJob::Missing,
         };
-        Observed {
-            cron_job: whose(&self.cron_jobs[Operation::Backup as usize]),
-            scrub_cron_job: whose(&self.cron_jobs[Operation::Scrub as usize]),
-            runs: runs(Operation::Backup),
-            scrubs: runs(Operation::Scrub),
-            handled_request,
-            refused_request: None,
-        }
+        let operations = PerOperation::from_fn(|operation| ObservedOperation {
+            cron_job: whose(self.cron_jobs.get(operation)),
+            runs: runs(operation),
+        });
+        Observed { operations, handled_request, refused_request: None }
     }
 
     /// Makes the CronJobs what the policy wants.
     fn carry_out(&mut self, valid: &ValidPolicy) {
-        let scrub = valid.scrub.as_ref().map(|scrub| scrub.schedule.clone());
-        let wanted = [(Operation::Backup, Some(valid.schedule.clone())), (Operation::Scrub, scrub)];
-        for (operation, schedule) in wanted {
-            if let Some(schedule) = schedule {
-                self.apply(valid, operation, schedule);
+        for operation in Operation::all() {
+            if let Some(schedule) = valid.schedule_of(operation) {
+                self.apply(valid, operation, schedule.clone());
             }
         }
     }
 
     fn apply(&mut self, valid: &ValidPolicy, operation: Operation, schedule: Schedule) {
-        let there = self.cron_jobs[operation as usize].as_ref();
+        let there = self.cron_jobs.get(operation).as_ref();
         let wanted = CronJob {
             schedule,
             zone: valid.zone.clone(),
@@ -201,7 +200,7 @@ impl World {
             }
             Some(_) => true,
         };
-        self.cron_jobs[operation as usize] = Some(wanted);
+        *self.cron_jobs.get_mut(operation) = Some(wanted);
         self.written(operation, starts_missed);
     }
 

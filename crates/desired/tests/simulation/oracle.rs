@@ -119,11 +119,11 @@ impl Oracle {
     /// Takes in what is seen at a look.
     pub fn learn(&mut self, valid: Option<&ValidPolicy>, observed: &Observed, now: Timestamp) {
         self.learn_schedule(valid, now);
-        let vanished = self
-            .newest_seen
-            .take_if(|(place, at_work, _)| *at_work && observed.runs.iter().all(|run| run.job != place.1));
+        let vanished = self.newest_seen.take_if(|(place, at_work, _)| {
+            *at_work && observed.operations.backup.runs.iter().all(|run| run.job != place.1)
+        });
         let mut records: Vec<RunRecord> = Vec::new();
-        for run in &observed.runs {
+        for run in &observed.operations.backup.runs {
             let told = self.learn_run(run, now).into_iter().flat_map(|report| report.recent);
             records.extend(told.filter_map(|record| dated(record, latest(run, now))));
         }
@@ -137,7 +137,8 @@ impl Oracle {
                 self.newest_seen = Some((place, false, backup));
             }
         }
-        let active = |job: &str| observed.runs.iter().any(|run| run.job == job && is_active(run));
+        let active =
+            |job: &str| observed.operations.backup.runs.iter().any(|run| run.job == job && is_active(run));
         for record in records.iter().filter(|record| !active(&record.job)) {
             self.learn_record(record);
         }
@@ -149,7 +150,8 @@ impl Oracle {
         {
             self.backups.insert(job, (*snapshot, *start));
         }
-        let scrubs = observed.scrubs.iter().filter_map(|run| run.report.as_ref()?.scrub.as_ref());
+        let scrubs =
+            observed.operations.scrub.runs.iter().filter_map(|run| run.report.as_ref()?.scrub.as_ref());
         self.corrupted.extend(scrubs.flat_map(|scrub| scrub.corrupted.iter().cloned()));
     }
 
@@ -434,7 +436,7 @@ impl Oracle {
 
     fn newest_cannot_start(seen: &Seen<'_>, ended: Option<&Place>) -> bool {
         let place = |run: &ObservedRun| (start(run, run.report.as_ref(), seen.now), run.job.clone());
-        let active = seen.observed.runs.iter().filter(|run| is_active(run));
+        let active = seen.observed.operations.backup.runs.iter().filter(|run| is_active(run));
         let Some(run) = active.max_by_key(|run| place(run)) else { return false };
         let patient = |since: Timestamp| since + pgbackup_desired::observed::START_GRACE > seen.now;
         let problem = run.problem.as_ref().filter(|problem| {

@@ -7,7 +7,11 @@ use std::{
 };
 
 use api::{BackupPolicy, meta};
-use domain::{catalog::BackupState, operation::Operation, reason::Reason};
+use domain::{
+    catalog::BackupState,
+    operation::{Operation, PerOperation},
+    reason::Reason,
+};
 use pgbackup_desired::{JobState, Problem, ValidPolicy};
 use serde_json::json;
 
@@ -135,7 +139,7 @@ pub struct World {
     pub now: i64,
     pub kind: Kind,
     pub policy: BackupPolicy,
-    pub cron_jobs: [Option<CronJob>; 2],
+    pub cron_jobs: PerOperation<Option<CronJob>>,
     versions: [u64; 2],
     pub jobs: Vec<Job>,
     pub store: Store,
@@ -180,7 +184,7 @@ impl World {
             now,
             kind,
             policy,
-            cron_jobs: [None, None],
+            cron_jobs: PerOperation::default(),
             versions: [0, 0],
             jobs: Vec::new(),
             store: Store::default(),
@@ -277,7 +281,7 @@ impl World {
 
     fn next_slot(&mut self, operation: Operation) {
         let version = self.versions[operation as usize];
-        let slot = self.cron_jobs[operation as usize].as_ref().and_then(|cron_job| cron_job.after(self.now));
+        let slot = self.cron_jobs.get(operation).as_ref().and_then(|cron_job| cron_job.after(self.now));
         if let Some(slot) = slot {
             let delay = self.random.between(0, 3 * SECOND);
             self.then(slot - self.now + delay, Happening::Slot(operation, version));
@@ -287,7 +291,7 @@ impl World {
     /// The controller's `syncCronJob`.
     fn sync(&mut self, operation: Operation) -> bool {
         cluster::clean_up(&mut self.jobs, operation);
-        let Some(cron_job) = self.cron_jobs[operation as usize].clone() else { return false };
+        let Some(cron_job) = self.cron_jobs.get(operation).clone() else { return false };
         let busy = self.jobs.iter().any(|job| job.operation == operation && job.scheduled && job.is_active());
         if cron_job.suspend || busy {
             return false;
@@ -296,7 +300,7 @@ impl World {
         let name = self.policy.metadata.name.clone().unwrap_or_default();
         let job = format!("{}-{}", operation.cron_job(&name), slot / MINUTE);
         self.oracle.start_slot(operation, slot);
-        if let Some(cron_job) = &mut self.cron_jobs[operation as usize] {
+        if let Some(cron_job) = self.cron_jobs.get_mut(operation) {
             cron_job.last = slot;
         }
         self.counts.add(if operation == Operation::Backup { "scheduled runs" } else { "scrubs" }, 1);
@@ -309,7 +313,7 @@ impl World {
 
     /// Makes a Job from the CronJob as it is.
     pub fn make_job(&mut self, operation: Operation, name: String, scheduled: bool) {
-        let cron_job = self.cron_jobs[operation as usize].as_ref().expect("a Job should have a CronJob");
+        let cron_job = self.cron_jobs.get(operation).as_ref().expect("a Job should have a CronJob");
         self.jobs_made += 1;
         let uid = format!("{name} {}", self.jobs_made);
         self.jobs.push(Job {
@@ -592,7 +596,7 @@ impl World {
             }
             10..=11 => {
                 // While another one is at work, if it can be.
-                let slot = self.cron_jobs[Operation::Backup as usize].as_ref();
+                let slot = self.cron_jobs.backup.as_ref();
                 let slot = slot.and_then(|cron_job| cron_job.after(self.now)).unwrap_or(self.now);
                 let later = slot - self.now + self.random.between(SECOND, 5 * MINUTE);
                 self.then(later, Happening::ByHand);
@@ -656,7 +660,7 @@ impl World {
     /// `kubectl create job --from=cronjob/...`: suspended or not.
     fn by_hand(&mut self) -> bool {
         let operation = self.random.pick(&[Operation::Backup, Operation::Backup, Operation::Scrub]);
-        if self.cron_jobs[operation as usize].is_none() {
+        if self.cron_jobs.get(operation).is_none() {
             return false;
         }
         self.counts.add("Jobs made by hand", 1);
@@ -731,7 +735,7 @@ impl World {
             let done = |job: &&Job| {
                 job.operation == operation && job.scheduled && job.created > quiet && !job.is_active()
             };
-            self.cron_jobs[operation as usize].is_none() || self.jobs.iter().any(|job| done(&job))
+            self.cron_jobs.get(operation).is_none() || self.jobs.iter().any(|job| done(&job))
         };
         let over = Operation::all().all(has_run);
         if !over {
@@ -744,7 +748,11 @@ impl World {
     /// Until when a slot after the last trouble and what still ran then must have had its run.
     fn slot_after_quiet(&self, quiet: i64) -> i64 {
         let free = quiet + JOB_DEADLINE;
-        let slots = self.cron_jobs.iter().flatten().filter_map(|cron_job| cron_job.after(free));
+        let slots = self
+            .cron_jobs
+            .iter()
+            .filter_map(|(_, cron_job)| cron_job.as_ref())
+            .filter_map(|cron_job| cron_job.after(free));
         slots.max().unwrap_or(free) + JOB_DEADLINE
     }
 }
