@@ -1,6 +1,6 @@
-//! `list`: what a policy's folder holds, for people and for programs.
+//! `list`: prints the stored backups of a policy, for people or as JSON.
 
-use domain::{catalog::BackupState, manifest::Level, size};
+use domain::{catalog::BackupState, manifest::Level, name, size};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,7 +9,12 @@ use crate::{
     store::{Listing, Repository, StoreError, StoredBackup},
 };
 
-/// A set, as it is printed.
+/// Lists the stored backups, newest first, as text to print.
+pub async fn list(stored: &StoredArgs, output: Output) -> Result<String, StoreError> {
+    let repository = Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?;
+    Ok(format(&repository.list().await?, output))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
@@ -39,12 +44,6 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Lists the stored backups, newest first, as text to print.
-pub async fn list(stored: &StoredArgs, output: Output) -> Result<String, StoreError> {
-    let repository = Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?;
-    Ok(format(&repository.list().await?, output))
-}
-
 fn format(listing: &Listing, output: Output) -> String {
     let rows: Vec<Row<'_>> = listing.backups.iter().rev().map(Row::new).collect();
     match output {
@@ -57,17 +56,85 @@ fn format(listing: &Listing, output: Output) -> String {
 
 fn table(rows: &[Row<'_>], listing: &Listing) -> String {
     let line = |id: &str, state: &str, size: &str, checked: &str, rest: &str| {
-        format!("{id:<22}  {state:<10}  {size:>10}  {checked:<20}  {rest}\n")
+        let width = name::BACKUP_ID_LENGTH;
+        format!("{id:<width$}  {state:<10}  {size:>10}  {checked:<20}  {rest}\n")
     };
     let backups = rows.iter().map(|row| {
         let checked = row.checked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        line(row.id, row.state, &size::human(row.size_bytes), &checked, &row.databases.join(", "))
+        let databases: Vec<String> =
+            row.databases.iter().map(|database| quoted_if_needed(database)).collect();
+        line(row.id, row.state, &size::human(row.size_bytes), &checked, &databases.join(", "))
     });
     let unreadable =
-        listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", &why.to_string()));
-    [line("SET", "STATE", "SIZE", "CHECKED", "DATABASES")]
+        listing.unreadable.iter().map(|(id, why)| line(id, "Unreadable", "", "", &one_line(why)));
+    [line("BACKUP", "STATE", "SIZE", "CHECKED", "DATABASES")]
         .into_iter()
         .chain(backups)
         .chain(unreadable)
         .collect()
+}
+
+/// A name as it is if nothing in it can be misread; else in double quotes, with escapes.
+fn quoted_if_needed(name: &str) -> String {
+    let quoted = format!("{name:?}");
+    if quoted.len() == name.len() + 2 && !name.contains([' ', ',']) { name.to_owned() } else { quoted }
+}
+
+/// Escapes line breaks, other control characters, and characters that reverse the direction of the text (U+202E).
+fn one_line(text: &impl ToString) -> String {
+    let escape = |c: char| {
+        let is_plain = matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+        if is_plain { c.to_string() } else { c.escape_debug().to_string() }
+    };
+    text.to_string().chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use domain::catalog::CatalogBackup;
+
+    use super::*;
+    use crate::store::Unreadable;
+
+    fn listing(databases: &[&str]) -> Listing {
+        let backup = StoredBackup {
+            entry: CatalogBackup {
+                id: "20260501T020003Z-1a2b3c".to_owned(),
+                policy_uid: String::new(),
+                snapshot_time: "2026-05-01T02:00:03Z".parse().unwrap(),
+                state: BackupState::Verified,
+                databases: databases.iter().map(|database| (*database).to_owned()).collect(),
+                size_bytes: 4096,
+                suspicions: BTreeSet::new(),
+            },
+            job_uid: String::new(),
+            sizes: BTreeMap::new(),
+            checked: "2026-05-02T02:00:03Z".parse().unwrap(),
+            level: Level::Archive,
+        };
+        let why = Unreadable::corrupted("manifest.json", &"line\nbreak\u{202E}");
+        let unreadable = vec![("20260401T020003Z-1a2b3c".to_owned(), why)];
+        Listing { backups: vec![backup], unreadable, ..Listing::default() }
+    }
+
+    #[test]
+    fn table_columns_are_aligned() {
+        let text = format(&listing(&["crm", "shop"]), Output::Table);
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, header, value) in [(25, "STATE", "Verified"), (49, "CHECKED", "2026-05-02T02:00:03Z")] {
+            assert!(lines[0][at..].starts_with(header) && lines[1][at..].starts_with(value), "{text}");
+        }
+        assert!(lines[1].ends_with("  crm, shop") && lines[2][25..].starts_with("Unreadable"), "{text}");
+    }
+
+    #[test]
+    fn names_with_line_breaks_or_direction_marks_are_escaped() {
+        let text = format(&listing(&["a\nb", "plain", "x\u{202E}y", "with, comma"]), Output::Table);
+        assert!(text.contains(r#""a\nb", plain, "with, comma", "x\u{202e}y""#), "{text}");
+        assert!(text.contains(r"line\nbreak\u{202e}"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(!text.contains('\u{202E}'), "{text}");
+    }
 }

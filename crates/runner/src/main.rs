@@ -1,11 +1,7 @@
 //! pgbackup-runner: reads the command line, runs the subcommand, listens for signals, and exits with the code of the
 //! outcome.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    io::Write as _,
-    process::ExitCode,
-};
+use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -99,7 +95,7 @@ fn exit_code(reason: Reason) -> ExitCode {
 
 /// A text that no other run has.
 fn random_token() -> String {
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+    format!("{:016x}", fastrand::u64(..))
 }
 
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {

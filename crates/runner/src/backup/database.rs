@@ -1,10 +1,6 @@
 //! One database into the backup: hold, dump, make durable; again, after a pause, when locks are in the way.
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use archive::rows::Contents;
 use domain::{
@@ -101,10 +97,9 @@ pub async fn store(
     unreachable!("the last try should have returned")
 }
 
-/// A third more, by chance: two backups that are in each other's way should not meet again.
+/// Up to a third longer than `least`, at random, so that two runs that block each other do not collide again.
 fn pause(least: Duration) -> Duration {
-    let chance = RandomState::new().hash_one(Instant::now()) % 1000;
-    least + least * u32::try_from(chance).unwrap_or_default() / 3000
+    least + least * fastrand::u32(..1000) / 3000
 }
 
 /// Whether pg_dump was built without the method of compression, which its version alone does not tell.
