@@ -6,7 +6,6 @@
 pub mod events;
 pub mod objects;
 pub mod observed;
-pub mod overview;
 pub mod status;
 pub mod validate;
 

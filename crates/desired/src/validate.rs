@@ -235,7 +235,7 @@ fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
 }
 
 /// `90m`, `26h`, `8d`.
-pub(crate) fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
+pub fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = max_age else { return Ok(None) };
     let parsed = || {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -16,4 +16,5 @@ pub mod schedule;
 pub mod scrub;
 pub mod size;
 pub mod suspicion;
+pub mod time;
 pub mod uri;

@@ -3,7 +3,6 @@
 mod auth;
 mod metrics;
 pub mod openapi;
-mod page;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -29,7 +28,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use desired::overview::{self, Overview, overview};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{
@@ -40,6 +38,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use view::{
+    overview::{Overview, overview},
+    page::page,
+};
 
 pub use self::{auth::OpsAuth, tls::Files};
 use self::{
@@ -182,7 +184,7 @@ struct Policies {
 #[derive(JsonSchema, Serialize)]
 struct Health {
     /// In a word.
-    state: overview::State,
+    state: view::state::State,
     /// Why, as a word of `docs/reference/reasons.md`.
     reason: String,
     /// The same for a person.
@@ -322,7 +324,8 @@ async fn health(
     headers: HeaderMap,
 ) -> Answer<impl IntoResponse> {
     let Overview { state, reason, message, .. } = ops.one(&headers, &namespace, &name).await?;
-    let status = if state.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status =
+        if state != view::state::State::Unhealthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(Health { state, reason, message })))
 }
 
@@ -333,7 +336,7 @@ async fn index_page(
 ) -> Result<Html<String>, Response> {
     let live = query.as_deref() == Some("live");
     let policies = ops.visible(&headers).await.map_err(for_a_browser)?;
-    Ok(Html(page::page(policies, Timestamp::now(), live)))
+    Ok(Html(page(policies, Timestamp::now(), live)))
 }
 
 /// A browser asks for a name and a password only where it is told to.

@@ -18,8 +18,13 @@ const NEVER: &[(&str, &[&[&str]])] = &[
     ),
     ("pgbackup-api", &[CLIENT, &["pgbackup-desired"], PROGRAMS]),
     ("pgbackup-desired", &[CLIENT, PROGRAMS]),
+    ("pgbackup-view", &[CLIENT, PROGRAMS]),
     ("pgbackup-operator", &[&["pgbackup-runner", "object_store"]]),
-    ("pgbackup-runner", &[KUBERNETES, &["pgbackup-api", "pgbackup-desired", "pgbackup-operator"]]),
+    ("pgbackup-kubectl", &[PROGRAMS]),
+    (
+        "pgbackup-runner",
+        &[KUBERNETES, &["pgbackup-api", "pgbackup-desired", "pgbackup-operator", "pgbackup-view"]],
+    ),
 ];
 
 const PROGRAMS: &[&str] = &["pgbackup-operator", "pgbackup-runner"];

@@ -1,7 +1,7 @@
 //! Words, made fit to stand in a condition.
 
 use domain::report::cut;
-use jiff::Timestamp;
+pub use domain::time::minute;
 
 /// The words of tools and kubelets span lines; a column of a table does not.
 pub fn one_line(words: &str) -> String {
@@ -14,11 +14,6 @@ pub fn plain(words: &str, limit: usize) -> String {
     let mut words = one_line(words).replace(|c: char| c.is_control(), " ");
     cut(&mut words, limit);
     words
-}
-
-/// `2026-11-23 02:15 UTC`.
-pub fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ mod policy;
 
 use std::fmt;
 
-use desired::overview::Overview;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _, text::encode},
     metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
+use view::overview::Overview;
 
 use crate::{api_metrics::ApiMetrics, reconcile_metrics::ReconcileMetrics};
 

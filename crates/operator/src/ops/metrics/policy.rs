@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use desired::overview::{Overview, State};
 use domain::{reason::Reason, report::Stage};
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, gauge::ConstGauge},
     registry::Unit,
+};
+use view::{
+    overview::Overview,
+    state::{ConditionState, State},
 };
 
 /// A gauge of each policy that has a value.
@@ -100,7 +103,7 @@ const GAUGES: [Gauge; 16] = [
         name: "pgbackup_policy_retention_healthy",
         help: "0 if old backups are not removed as the rules say",
         unit: None,
-        of: |policy| policy.retention.as_ref().map(|retention| f64::from(retention.healthy)),
+        of: |policy| healthy(policy.retention.as_ref()?.state),
     },
     Gauge {
         name: "pgbackup_policy_repository_owned",
@@ -120,7 +123,7 @@ const GAUGES: [Gauge; 16] = [
         name: "pgbackup_policy_scrub_healthy",
         help: "0 if stored backups are not read again as they should be, or are not as they were written",
         unit: None,
-        of: |policy| policy.scrub.as_ref().map(|scrub| f64::from(scrub.healthy)),
+        of: |policy| healthy(policy.scrub.as_ref()?.state),
     },
 ];
 
@@ -160,7 +163,7 @@ const SPLIT: [Split; 4] = [
             vec![
                 ("verified", f64::from(backups.verified)),
                 ("suspicious", f64::from(backups.suspicious)),
-                ("failed", f64::from(backups.failed())),
+                ("corrupted", f64::from(backups.corrupted())),
             ]
         },
     },
@@ -216,6 +219,11 @@ pub fn encode(encoder: &mut DescriptorEncoder<'_>, policies: &[Overview]) -> fmt
 
 fn labels(policy: &Overview) -> [(&str, &str); 2] {
     [("namespace", &policy.namespace), ("policy", &policy.name)]
+}
+
+/// Nothing while the condition is Unknown.
+fn healthy(state: ConditionState) -> Option<f64> {
+    (state != ConditionState::Unknown).then(|| f64::from(state == ConditionState::Healthy))
 }
 
 fn unix(time: Timestamp) -> f64 {

@@ -1,19 +1,21 @@
-//! The page's two drawings. What they say is in words beside them, or in their names.
+//! The page's two drawings. The text beside them, or their label, says the same.
 
-use desired::overview::Run;
 use domain::size;
 use maud::{Markup, html};
 
-/// Their width, in units of their own.
+use crate::overview::Run;
+
+/// Width of both, in units of the drawing.
 const WIDTH: f64 = 96.0;
 
-/// The height of the sizes.
+/// Height of the plot of sizes.
 const HEIGHT: f64 = 24.0;
 
-/// The sizes of the newest runs as a line from nothing up: whether they grow, shrink or fell to nothing.
+/// The sizes of the newest runs' backups as a line above zero. Nothing is drawn for fewer than two.
 pub fn sizes(runs: &[Run]) -> Markup {
     let sizes: Vec<u64> = runs.iter().filter_map(|run| run.size_bytes).collect();
-    let (Some(most), 2..) = (sizes.iter().copied().max().filter(|most| *most > 0), sizes.len()) else {
+    let (Some(largest), 2..) = (sizes.iter().copied().max().filter(|largest| *largest > 0), sizes.len())
+    else {
         return html! {};
     };
     #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
@@ -22,7 +24,7 @@ pub fn sizes(runs: &[Run]) -> Markup {
         .enumerate()
         .map(|(at, bytes)| {
             let x = at as f64 / (sizes.len() - 1) as f64 * (WIDTH - 4.0) + 2.0;
-            (x, HEIGHT - 2.0 - *bytes as f64 / most as f64 * (HEIGHT - 4.0))
+            (x, HEIGHT - 2.0 - *bytes as f64 / largest as f64 * (HEIGHT - 4.0))
         })
         .collect();
     let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
@@ -38,7 +40,7 @@ pub fn sizes(runs: &[Run]) -> Markup {
     }
 }
 
-/// How much of what is allowed is used up.
+/// A bar that shows the used share of what is allowed.
 pub fn share(used: i64, allowed: i64) -> Markup {
     #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
     let share = (used as f64 / allowed.max(1) as f64).clamp(0.0, 1.0);

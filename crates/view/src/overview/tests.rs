@@ -8,7 +8,7 @@ fn policy(suspend: bool, conditions: &[(&str, &str, &str)]) -> BackupPolicy {
         .iter()
         .map(|(kind, status, reason)| {
             json!({
-                "type": kind, "status": status, "reason": reason, "message": format!("{kind} says why"),
+                "type": kind, "status": status, "reason": reason, "message": format!("message of {kind}"),
                 "lastTransitionTime": "2026-11-20T12:00:00Z"
             })
         })
@@ -31,22 +31,24 @@ fn at(time: &str, policy: &BackupPolicy) -> Overview {
 }
 
 #[test]
-fn a_policy_is_unhealthy_from_the_moment_it_is_overdue_though_nobody_writes_that_down() {
-    let good = policy(false, &[("Ready", "True", "Accepted"), ("BackupHealthy", "True", "Verified")]);
-    let before = at("2026-11-23T05:59:59Z", &good);
+fn policy_is_overdue_without_a_written_condition() {
+    let healthy = policy(false, &[("Ready", "True", "Accepted"), ("BackupHealthy", "True", "Verified")]);
+    let before = at("2026-11-23T05:59:59Z", &healthy);
     assert_eq!((before.state, before.reason.as_str(), before.overdue), (State::Healthy, "Verified", false));
-    let after = at("2026-11-23T06:00:00Z", &good);
+    let after = at("2026-11-23T06:00:00Z", &healthy);
     assert_eq!((after.state, after.reason.as_str(), after.overdue), (State::Unhealthy, "Overdue", true));
-    assert!(!after.state.is_good());
-    assert!(after.message.contains("since 2026-11-23 06:00 UTC a backup is missing"), "{}", after.message);
-    // Not known is not known to be well.
+    assert_eq!(
+        after.message,
+        "a backup is overdue since 2026-11-23 06:00 UTC, and the operator has not written that into the status. Check the \
+         policy's Jobs and events, then the operator's log."
+    );
     for unknown in [policy(false, &[("BackupHealthy", "Unknown", "ReportLost")]), policy(false, &[])] {
         assert_eq!(at("2026-11-23T07:00:00Z", &unknown).reason, "Overdue");
     }
 }
 
 #[test]
-fn what_else_is_wrong_is_said_first_and_a_policy_that_rests_is_not_overdue() {
+fn written_failure_or_suspension_outranks_overdue() {
     for (suspend, condition, state) in [
         (false, ("BackupHealthy", "False", "DatabaseUnavailable"), State::Unhealthy),
         (false, ("Ready", "False", "InvalidSpec"), State::Unhealthy),
@@ -55,13 +57,31 @@ fn what_else_is_wrong_is_said_first_and_a_policy_that_rests_is_not_overdue() {
     ] {
         let seen = at("2026-11-23T07:00:00Z", &policy(suspend, &[condition]));
         assert_eq!((seen.state, seen.reason.as_str()), (state, condition.2));
-        assert_eq!(seen.message, format!("{} says why", condition.0));
+        assert_eq!(seen.message, format!("message of {}", condition.0));
     }
 }
 
 #[test]
-fn copies_that_are_neither_good_nor_wait_have_failed() {
-    let backups = Backups { all: 5, verified: 2, suspicious: 1, size_bytes: 0 };
-    assert_eq!(backups.failed(), 2);
-    assert_eq!(Backups { all: 1, ..backups }.failed(), 0);
+fn unknown_condition_is_not_healthy() {
+    for (status, state) in [
+        ("True", ConditionState::Healthy),
+        ("False", ConditionState::Unhealthy),
+        ("Unknown", ConditionState::Unknown),
+    ] {
+        let conditions = [
+            ("RetentionHealthy", status, "AwaitingFirstBackup"),
+            ("ScrubHealthy", status, "AwaitingFirstScrub"),
+        ];
+        let seen = at("2026-11-23T05:00:00Z", &policy(false, &conditions));
+        assert_eq!((seen.retention.unwrap().state, seen.scrub.unwrap().state), (state, state), "{status}");
+    }
+    let seen = at("2026-11-23T05:00:00Z", &policy(false, &[]));
+    assert_eq!((seen.retention, seen.scrub), (None, None));
+}
+
+#[test]
+fn backups_neither_verified_nor_suspicious_are_corrupted() {
+    let backups = BackupCounts { all: 5, verified: 2, suspicious: 1, size_bytes: 0 };
+    assert_eq!(backups.corrupted(), 2);
+    assert_eq!(BackupCounts { all: 1, ..backups }.corrupted(), 0);
 }

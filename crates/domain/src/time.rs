@@ -1,0 +1,18 @@
+//! Times for people.
+
+use jiff::Timestamp;
+
+/// To the minute and in UTC: `2026-11-23 02:15 UTC`.
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minute_is_in_utc() {
+        assert_eq!(minute("2026-11-23T03:15:59+01:00".parse().unwrap()), "2026-11-23 02:15 UTC");
+    }
+}

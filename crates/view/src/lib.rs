@@ -1,0 +1,11 @@
+//! What people read: a policy's overview, the page of all policies, tables and durations. The operator and the kubectl
+//! plugin use it.
+//!
+//! Pure functions: no client, no clock, no I/O. They repeat what a status says and decide nothing themselves, except that
+//! a time in a status has passed.
+
+pub mod duration;
+pub mod overview;
+pub mod page;
+pub mod state;
+pub mod table;

@@ -1,0 +1,113 @@
+//! How a policy and its conditions stand, as one word, a reason and a message.
+
+use api::{BackupPolicy, BackupPolicyStatus};
+use domain::{reason::Reason, time::minute};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The state of a policy. People read the states in this order: those that need attention come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+pub enum State {
+    /// The newest run failed, a backup is overdue, suspicious or corrupted, or the policy cannot take backups.
+    Unhealthy,
+    /// No backup was due yet, or the newest run ended without a report.
+    Unknown,
+    /// The policy takes no backups: spec.suspend is true.
+    Suspended,
+    /// The newest backup that was due exists. It is verified, acknowledged, or stored where verification.level is Checksum.
+    Healthy,
+}
+
+impl State {
+    /// All of them, those that need attention first.
+    pub const ALL: [Self; 4] = [Self::Unhealthy, Self::Unknown, Self::Suspended, Self::Healthy];
+
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "Unhealthy",
+            Self::Unknown => "Unknown",
+            Self::Suspended => "Suspended",
+            Self::Healthy => "Healthy",
+        }
+    }
+}
+
+/// The state of one condition of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub enum ConditionState {
+    /// The condition's status is True.
+    Healthy,
+    /// The condition's status is False.
+    Unhealthy,
+    /// The condition's status is Unknown.
+    Unknown,
+}
+
+impl From<&Condition> for ConditionState {
+    fn from(condition: &Condition) -> Self {
+        match condition.status.as_str() {
+            "True" => Self::Healthy,
+            "False" => Self::Unhealthy,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A state and why it is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The policy's state.
+    pub state: State,
+    /// A reason from docs/reference/reasons.md.
+    pub reason: String,
+    /// The reason in a sentence.
+    pub message: String,
+}
+
+/// The condition of this type.
+pub fn condition<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// The standing of a policy at `now`. It follows the conditions, with one exception: once `status.overdueTime` has passed,
+/// the policy is overdue even if the operator could not write that into the conditions.
+pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Standing {
+    let (state, decisive) = from_conditions(status);
+    let is_suspended = policy.spec.suspend || state == State::Suspended;
+    let overdue_since = status.overdue_time.as_ref().map(|time| time.0).filter(|time| *time <= now);
+    if let Some(since) = overdue_since.filter(|_| !is_suspended && state != State::Unhealthy) {
+        let message = format!(
+            "a backup is overdue since {}, and the operator has not written that into the status. Check the policy's Jobs \
+             and events, then the operator's log.",
+            minute(since)
+        );
+        return Standing { state: State::Unhealthy, reason: Reason::Overdue.as_str().to_owned(), message };
+    }
+    let (reason, message) = match decisive {
+        Some(condition) => (condition.reason.as_str(), condition.message.as_str()),
+        None => ("Reconciling", "the operator has not written a status yet"),
+    };
+    Standing { state, reason: reason.to_owned(), message: message.to_owned() }
+}
+
+/// The state that the conditions give, and the condition that decides it. Causes come before their consequences: a policy
+/// that is not ready takes no backups.
+fn from_conditions(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
+    let health = condition(status, "BackupHealthy");
+    if let Some(not_ready) = condition(status, "Ready").filter(|ready| ready.status == "False") {
+        return (State::Unhealthy, Some(not_ready));
+    }
+    if let Some(stalled) = condition(status, "Stalled").filter(|stalled| stalled.status == "True") {
+        return (State::Unhealthy, Some(stalled));
+    }
+    let state = match health.map(|health| (health.status.as_str(), health.reason.as_str())) {
+        Some(("True", _)) => State::Healthy,
+        Some(("False", _)) => State::Unhealthy,
+        Some((_, "Suspended")) => State::Suspended,
+        _ => State::Unknown,
+    };
+    (state, health)
+}
