@@ -100,7 +100,7 @@ func TestRunsOfHashedSchedulesAreTheControllers(t *testing.T) {
 		if strings.Contains(effective, "H") {
 			t.Errorf("%s became %s", schedule, effective)
 		}
-		printed, _, err := next(append(args, "-n", fmt.Sprint(runs), "-o", "json")...)
+		printed, _, err := next(append(args, "--count", fmt.Sprint(runs), "-o", "json")...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestWhatTheControllerTakesIsTaken(t *testing.T) {
 	}
 	each(questions, func(one question) {
 		schedule, theirs := parse(one.schedule, "Etc/UTC")
-		_, said, err := next("--schedule", one.schedule, "-n", "1", "-o", "json", "--from", "2026-01-01T00:00:00Z")
+		_, said, err := next("--schedule", one.schedule, "--count", "1", "-o", "json", "--from", "2026-01-01T00:00:00Z")
 		count.Lock()
 		defer count.Unlock()
 		switch {
@@ -152,7 +152,7 @@ func compare(t *testing.T, questions []question) {
 	t.Helper()
 	several := 0
 	each(questions, func(one question) {
-		printed, said, err := next("--schedule", one.schedule, "--time-zone", one.zone, "--from", one.from, "-n", fmt.Sprint(runs), "-o", "json")
+		printed, said, err := next("--schedule", one.schedule, "--time-zone", one.zone, "--from", one.from, "--count", fmt.Sprint(runs), "-o", "json")
 		count.Lock()
 		defer count.Unlock()
 		if err != nil {

@@ -1,39 +1,20 @@
-//! `kubectl pgbackup`: kubectl finds the program by its name, `kubectl-pgbackup`.
+//! The kubectl plugin. kubectl runs it as `kubectl pgbackup`, because its name is `kubectl-pgbackup`.
 
-mod next;
+mod args;
+mod commands;
+mod output;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser as _;
 
-use crate::next::NextArgs;
-
-/// What people ask of their PostgreSQL backups.
-#[derive(Debug, Parser)]
-#[command(name = "kubectl pgbackup", bin_name = "kubectl pgbackup", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Prints when a schedule's next backups are due. Asks no cluster: try a schedule before it is in a policy.
-    Next(NextArgs),
-}
-
-/// How something is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-}
+use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let Command::Next(args) = Cli::parse().command;
-    match next::next(&args) {
+    let printed = match Cli::parse().command {
+        Command::Next(args) => commands::next::next(&args),
+    };
+    match printed {
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS

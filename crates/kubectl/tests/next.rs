@@ -1,88 +1,70 @@
-//! `kubectl pgbackup next`, as people run it.
-
-#![allow(missing_docs, reason = "a test")]
+//! `kubectl pgbackup next`, run as a program.
 
 use std::process::{Command, Output};
 
-fn next(args: &[&str]) -> Output {
+const EVERY_NIGHT: [&str; 8] = [
+    "--schedule",
+    "15 2 * * *",
+    "--time-zone",
+    "Europe/Berlin",
+    "--from",
+    "2026-10-24T00:00:00Z",
+    "--count",
+    "3",
+];
+
+fn run(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kubectl-pgbackup"))
-        .arg("next")
         .args(args)
         .output()
         .expect("the program should start")
 }
 
-fn printed(args: &[&str]) -> String {
-    let output = next(args);
+fn next(args: &[&str]) -> Output {
+    run(&[&["next"], args].concat())
+}
+
+fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("text")
+    String::from_utf8(output.stdout).expect("the output should be UTF-8")
 }
 
 #[test]
-fn the_next_runs_are_printed_for_programs() {
-    let args = [
-        "--schedule",
-        "15 2 * * *",
-        "--time-zone",
-        "Europe/Berlin",
-        "--from",
-        "2026-10-24T00:00:00Z",
-        "-n",
-        "3",
-        "-o",
-        "json",
-    ];
+fn next_prints_json_with_both_times_of_a_repeated_hour() {
     // The clocks go back on 25 October: a quarter past two comes twice, and the controller starts at both.
     assert_eq!(
-        printed(&args),
+        printed(next(&[&EVERY_NIGHT[..], &["-o", "json"]].concat())),
         "{\"next\":[\"2026-10-24T00:15:00Z\",\"2026-10-25T00:15:00Z\",\"2026-10-25T01:15:00Z\"]}\n"
     );
 }
 
 #[test]
-fn the_next_runs_are_printed_for_people() {
-    let args = [
-        "--schedule",
-        "15 2 * * *",
-        "--time-zone",
-        "Europe/Berlin",
-        "--from",
-        "2026-10-24T00:00:00Z",
-        "-n",
-        "3",
-    ];
+fn next_prints_a_table_in_the_time_zone_and_in_utc() {
     assert_eq!(
-        printed(&args),
+        printed(next(&EVERY_NIGHT)),
         "\
-EUROPE/BERLIN (15 2 * * *)        UTC
-Sat 2026-10-24 02:15 CEST         2026-10-24 00:15
-Sun 2026-10-25 02:15 CEST         2026-10-25 00:15
-Sun 2026-10-25 02:15 CET          2026-10-25 01:15
+EUROPE/BERLIN (15 2 * * *)  UTC
+Sat 2026-10-24 02:15 CEST   2026-10-24 00:15
+Sun 2026-10-25 02:15 CEST   2026-10-25 00:15
+Sun 2026-10-25 02:15 CET    2026-10-25 01:15
 "
     );
 }
 
 #[test]
-fn an_h_is_resolved_for_a_policy() {
+fn h_in_a_schedule_depends_on_the_policy() {
     let of = |policy| {
-        printed(&[
-            "--schedule",
-            "H H * * *",
-            "--policy",
-            policy,
-            "--from",
-            "2026-10-24T00:00:00Z",
-            "-o",
-            "json",
-        ])
+        let args =
+            ["--schedule", "H H * * *", "--policy", policy, "--from", "2026-10-24T00:00:00Z", "-o", "json"];
+        printed(next(&args))
     };
     assert_eq!(of("shop/nightly"), of("shop/nightly"));
     assert_ne!(of("shop/nightly"), of("shop/weekly"));
 }
 
 #[test]
-fn a_refused_schedule_says_why() {
-    for (args, why) in [
+fn invalid_schedule_is_rejected_with_one_line() {
+    for (args, error) in [
         (["--schedule", "0 0 30 2 *"], "error: --schedule: the dates of this schedule never come"),
         (["--schedule", "*/5 * * * * *"], "error: --schedule: the schedule has 6 field(s)"),
         (["--schedule", "@every 5m"], "error: --schedule: @every counts from the last run"),
@@ -90,12 +72,28 @@ fn a_refused_schedule_says_why() {
     ] {
         let output = next(&args);
         assert_eq!(output.status.code(), Some(1));
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(words.starts_with(why), "{words}");
-        assert_eq!(words.lines().count(), 1, "{words}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.starts_with(error), "{printed}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
         assert!(output.stdout.is_empty());
     }
     let output = next(&["--schedule", "@daily", "--time-zone", "Mars/Olympus"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: --time-zone: "), "{output:?}");
+}
+
+#[test]
+fn examples_in_the_help_run() {
+    let help = printed(next(&["--help"]));
+    let examples: Vec<&str> =
+        help.lines().filter_map(|line| line.trim().strip_prefix("kubectl pgbackup ")).collect();
+    assert_eq!(examples.len(), 2, "{help}");
+    for example in examples {
+        // Arguments with spaces are in single quotes.
+        let parts = example.split('\'').enumerate();
+        let args: Vec<&str> = parts
+            .flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+            .collect();
+        assert!(!printed(run(&args)).is_empty(), "{example}");
+    }
 }
