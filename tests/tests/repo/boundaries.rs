@@ -1,5 +1,5 @@
-//! What each crate may never see, however it gets there. `deny.toml` cannot say this: it sees one graph in which
-//! the features of all crates are on.
+//! Packages that each crate must not depend on, directly or through others. `deny.toml` cannot check this, because its
+//! graph has the features of all crates switched on.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -30,17 +30,17 @@ const NEVER: &[(&str, &[&[&str]])] = &[
 const PROGRAMS: &[&str] = &["pgbackup-operator", "pgbackup-runner"];
 
 #[test]
-fn each_crate_sees_only_what_it_may() -> Result<()> {
+fn crates_depend_only_on_allowed_crates() -> Result<()> {
     for (package, never) in NEVER {
-        let seen = dependencies(package)?;
+        let found = dependencies(package)?;
         for banned in never.iter().copied().flatten() {
-            ensure!(!seen.contains(*banned), "{package} must never see {banned}");
+            ensure!(!found.contains(*banned), "{package} must not depend on {banned}");
         }
     }
     Ok(())
 }
 
-/// The names of all packages that `package` is built with when it is built alone.
+/// The names of all packages that a build of `package` alone compiles.
 fn dependencies(package: &str) -> Result<BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])

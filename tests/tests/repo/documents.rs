@@ -1,4 +1,4 @@
-//! What people read: the documents, the Makefile that they name, and the examples.
+//! Documents and examples mention only what exists.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -12,12 +12,13 @@ use crate::{files, read, root};
 fn documents() -> Result<Vec<PathBuf>> {
     let mut all = files("docs", ".md")?;
     all.extend(files("charts", ".md")?);
+    all.extend(files("tests", "README.md")?);
     all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from));
     Ok(all)
 }
 
 #[test]
-fn documents_name_only_make_targets_that_exist() -> Result<()> {
+fn documents_mention_only_existing_make_targets() -> Result<()> {
     let makefile = read("Makefile")?;
     let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
     for document in documents()? {
@@ -35,23 +36,56 @@ fn documents_name_only_make_targets_that_exist() -> Result<()> {
 }
 
 #[test]
-fn links_in_documents_lead_somewhere() -> Result<()> {
+fn links_in_documents_resolve() -> Result<()> {
+    let mut broken = Vec::new();
     for document in documents()? {
         let text = read(&document)?;
         let folder = root().join(document.parent().context("a document should lie in a folder")?);
-        let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-        for link in links {
-            let path = link.split('#').next().unwrap_or_default();
-            let local = !path.is_empty() && !path.contains("://");
-            ensure!(!local || folder.join(path).exists(), "{}: {link} does not exist", document.display());
+        for link in text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if path.is_empty() { root().join(&document) } else { folder.join(path) };
+            let resolves = file.exists() && (anchor.is_empty() || anchors(&read(&file)?).contains(anchor));
+            if !resolves {
+                broken.push(format!("{}: {link}", document.display()));
+            }
         }
     }
+    ensure!(broken.is_empty(), "these links lead nowhere: {broken:#?}");
     Ok(())
 }
 
-/// Each row of `docs/validation.md` names the tests that prove it, written `path::name`.
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|heading| heading.chars().filter(|c| allowed(*c)).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+/// The table "to change X, open Y" of the architecture names files and folders of this repository.
 #[test]
-fn every_promise_names_tests_that_exist() -> Result<()> {
+fn paths_in_architecture_exist() -> Result<()> {
+    let text = read("docs/internals/architecture.md")?;
+    let mut paths = 0;
+    for path in text.split('`').skip(1).step_by(2) {
+        let begins = ["crates/", "charts/", "tests/", "docs/", "bench/", "fuzz/", "examples/"];
+        if begins.iter().any(|folder| path.starts_with(folder)) {
+            ensure!(root().join(path).exists(), "docs/internals/architecture.md: {path} does not exist");
+            paths += 1;
+        }
+    }
+    ensure!(paths >= 25, "docs/internals/architecture.md names only {paths} paths");
+    Ok(())
+}
+
+/// Each row of `docs/validation.md` lists the tests that prove its promise, as `path::name`.
+#[test]
+fn every_promise_lists_existing_tests() -> Result<()> {
     let text = read("docs/validation.md")?;
     let rows: Vec<&str> = text
         .lines()
@@ -62,7 +96,7 @@ fn every_promise_names_tests_that_exist() -> Result<()> {
     ensure!(!rows.is_empty(), "docs/validation.md has no rows");
     for row in rows {
         let tests: Vec<_> = row.split('`').filter_map(|word| word.split_once(".rs::")).collect();
-        ensure!(!tests.is_empty(), "no test proves this: {row}");
+        ensure!(!tests.is_empty(), "no test proves this promise: {row}");
         for (file, name) in tests {
             let source = read(format!("{file}.rs"))?;
             ensure!(source.contains(&format!("fn {name}(")), "{file}.rs has no test {name}");
@@ -71,9 +105,9 @@ fn every_promise_names_tests_that_exist() -> Result<()> {
     Ok(())
 }
 
-/// And back: an end-to-end test that proves no promise is one that nobody asked for, or a promise that is not written.
+/// An end-to-end test without a row in `docs/validation.md` is either unwanted, or its promise is missing there.
 #[test]
-fn every_end_to_end_test_proves_a_promise() -> Result<()> {
+fn every_end_to_end_test_has_a_promise() -> Result<()> {
     let promises = read("docs/validation.md")?;
     let mut tests = 0;
     for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
@@ -82,7 +116,7 @@ fn every_end_to_end_test_proves_a_promise() -> Result<()> {
             let name = test.split_once("fn ").and_then(|(_, rest)| Some(rest.split_once('(')?.0));
             let name = name.with_context(|| format!("{}: a test without a name", file.display()))?;
             let row = format!("`{}::{name}`", file.display());
-            ensure!(promises.contains(&row), "docs/validation.md says nothing of {row}");
+            ensure!(promises.contains(&row), "docs/validation.md has no row with {row}");
             tests += 1;
         }
     }
@@ -90,12 +124,12 @@ fn every_end_to_end_test_proves_a_promise() -> Result<()> {
     Ok(())
 }
 
-/// A reason that no test brings about from its real cause is a guess.
+/// Each reason of the runner occurs in an end-to-end test that produces its real cause.
 #[test]
-fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
-    // A bug; and a clock that the containers of one machine cannot have each for itself: the store's real answer is
-    // in crates/runner/src/store/tests/answers.rs.
-    const NOT_BROUGHT_ABOUT: [Reason; 2] = [Reason::InternalError, Reason::ClockSkew];
+fn every_runner_reason_has_an_end_to_end_test() -> Result<()> {
+    // InternalError is a bug. ClockSkew needs a clock of its own for one container, which one machine cannot give; the
+    // answer of a real store is in crates/runner/src/store/tests/answers.rs.
+    const WITHOUT_TEST: [Reason; 2] = [Reason::InternalError, Reason::ClockSkew];
     let mut tests = String::new();
     for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
         tests.push_str(&read(&file)?);
@@ -104,27 +138,26 @@ fn every_reason_of_the_runner_is_brought_about_end_to_end() -> Result<()> {
         let named = tests.split("Reason::").skip(1).any(|rest| {
             rest.strip_prefix(reason.as_str()).is_some_and(|end| !end.starts_with(char::is_alphanumeric))
         });
-        ensure!(named != NOT_BROUGHT_ABOUT.contains(&reason), "{reason}: brought about by a test? {named}");
+        ensure!(named != WITHOUT_TEST.contains(&reason), "{reason}: is in an end-to-end test? {named}");
     }
     Ok(())
 }
 
-/// Who is woken by an alert must find out what to do. That alerts ask for metrics that exist is tested where these are made:
-/// `crates/operator/src/ops/tests/queries.rs`.
+/// `crates/operator/src/ops/tests/queries.rs` tests that the metrics of the alerts exist.
 #[test]
 fn every_alert_has_a_runbook_and_a_test() -> Result<()> {
     let alerts = read("charts/pgbackup/files/alerts.yaml")?;
-    let (ops, tests) = (read("docs/operations.md")?, read("tests/alerts/alerts.yaml")?);
+    let (operations, tests) = (read("docs/operations.md")?, read("tests/alerts/alerts.yaml")?);
     let names: BTreeSet<&str> =
         alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     for name in &names {
         ensure!(root().join(format!("docs/runbooks/{name}.md")).exists(), "{name} has no runbook");
-        ensure!(ops.contains(&format!("runbooks/{name}.md")), "docs/operations.md does not name {name}");
         ensure!(
-            alerts.contains(&format!("/docs/runbooks/{name}.md\n")),
-            "{name} does not lead to its runbook"
+            operations.contains(&format!("runbooks/{name}.md")),
+            "docs/operations.md has no link to the runbook of {name}"
         );
-        ensure!(tests.contains(name), "tests/alerts/alerts.yaml never lets {name} fire");
+        ensure!(alerts.contains(&format!("/docs/runbooks/{name}.md\n")), "{name} has no link to its runbook");
+        ensure!(tests.contains(name), "tests/alerts/alerts.yaml has no test of {name}");
     }
     let runbooks = files("docs/runbooks", ".md")?;
     let runbooks = runbooks.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
@@ -133,19 +166,20 @@ fn every_alert_has_a_runbook_and_a_test() -> Result<()> {
 }
 
 #[test]
-fn documents_have_no_blanks_to_fill_in() -> Result<()> {
-    const BLANKS: [&str; 4] = ["TODO", "TBD", "FIXME", "XXX"];
+fn documents_have_no_placeholders() -> Result<()> {
+    const PLACEHOLDERS: [&str; 4] = ["TODO", "TBD", "FIXME", "XXX"];
     for document in documents()? {
         let text = read(&document)?;
-        let blank = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| BLANKS.contains(word));
-        ensure!(blank.is_none(), "{}: {}", document.display(), blank.unwrap_or_default());
+        let placeholder =
+            text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| PLACEHOLDERS.contains(word));
+        ensure!(placeholder.is_none(), "{}: {}", document.display(), placeholder.unwrap_or_default());
     }
     Ok(())
 }
 
-/// The types ignore fields that they do not know, so a wrong one shows only in what comes back.
+/// The types ignore unknown fields, so the test parses each example, writes it again, and compares.
 #[test]
-fn examples_have_only_fields_that_exist() -> Result<()> {
+fn examples_use_only_existing_fields() -> Result<()> {
     let mut policies = 0;
     for file in files("examples", ".yaml")? {
         for text in read(&file)?.split("\n---\n") {
@@ -155,7 +189,8 @@ fn examples_have_only_fields_that_exist() -> Result<()> {
             }
             let policy: BackupPolicy =
                 serde_json::from_value(written.clone()).with_context(|| file.display().to_string())?;
-            kept(&written, &serde_json::to_value(policy)?).with_context(|| file.display().to_string())?;
+            is_contained(&written, &serde_json::to_value(policy)?)
+                .with_context(|| file.display().to_string())?;
             policies += 1;
         }
     }
@@ -163,14 +198,14 @@ fn examples_have_only_fields_that_exist() -> Result<()> {
     Ok(())
 }
 
-/// Everything that was written is in what was understood.
-fn kept(written: &Value, understood: &Value) -> Result<()> {
+/// Checks that every field of `written` is in `understood`.
+fn is_contained(written: &Value, understood: &Value) -> Result<()> {
     let Value::Object(fields) = written else {
         ensure!(written == understood, "{written} was understood as {understood}");
         return Ok(());
     };
     fields.iter().try_for_each(|(name, value)| {
         let same = understood.get(name).with_context(|| format!("no field {name}"))?;
-        kept(value, same).with_context(|| format!("in {name}"))
+        is_contained(value, same).with_context(|| format!("in {name}"))
     })
 }

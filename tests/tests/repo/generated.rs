@@ -1,41 +1,38 @@
-//! Files that are written from the code. `make generate` (`UPDATE_GENERATED=1`) writes them anew.
+//! Generated files are current. `make generate` (`UPDATE_GENERATED=1`) rewrites them.
 
 use std::{env, fmt::Write as _, fs, process::Command};
 
 use anyhow::{Result, ensure};
 use domain::reason::Reason;
 
-use crate::root;
+use crate::{fields, root};
 
-/// Compares a file with what the code says now, or writes it.
+/// Compares a file with `generated`, or writes it.
 fn fresh(path: &str, generated: &str) -> Result<()> {
     let file = root().join(path);
     if env::var_os("UPDATE_GENERATED").is_some() {
         fs::write(&file, generated)?;
     }
     let stored = fs::read_to_string(&file).unwrap_or_default();
-    ensure!(
-        stored == generated,
-        "{path} is not what the code says: run `make generate` and look at the difference"
-    );
+    ensure!(stored == generated, "{path} is out of date. Run `make generate` and review the difference.");
     Ok(())
 }
 
 const REASONS: &str = "\
 # Reasons
 
-<!-- Written from crates/domain/src/reason.rs by `make generate`. -->
+<!-- Generated from crates/domain/src/reason.rs by `make generate`. -->
 
-The words that conditions, events, reports and metrics use. There are no others. A number is the exit code of the
-runner: 0 is success, from 10 to 39 a retry is worth it and Kubernetes makes one, from 64 to 95 it is not. Words
-without a number come from the operator: the runner never ran, or could not speak.
+A reason is one word that names why something is as it is. Conditions, events, reports, metrics and the API use the same
+reasons, and no others. The number is the [exit code](exit-codes.md) of the runner. A reason without a number comes from the
+operator, for example because the runner never started.
 
-| reason | exit code | what it means | what to do |
+| reason | exit code | meaning | what to do |
 | --- | --- | --- | --- |
 ";
 
 #[test]
-fn the_reasons_are_documented_as_they_are() -> Result<()> {
+fn reasons_are_documented() -> Result<()> {
     let mut text = REASONS.to_owned();
     for reason in Reason::all() {
         let code = reason.exit_code().map(|code| code.to_string()).unwrap_or_default();
@@ -45,12 +42,76 @@ fn the_reasons_are_documented_as_they_are() -> Result<()> {
     fresh("docs/reference/reasons.md", &text)
 }
 
+const EXIT_CODES: &str = "\
+# Exit codes
+
+<!-- Generated from crates/domain/src/reason.rs by `make generate`. -->
+
+Each exit code of the runner has a reason. [Reasons](reasons.md) has what to do about it.
+";
+
+const SUCCESS: &str = "
+## Success
+
+| exit code | reason | meaning |
+| --- | --- | --- |
+";
+
+const RETRIED: &str = "
+## Failures that Kubernetes retries
+
+The Job starts another pod, up to `job.backoffLimit` times.
+
+| exit code | reason | meaning |
+| --- | --- | --- |
+";
+
+/// Exit codes that the runner does not choose itself.
+const RETRIED_TOO: &str = "\
+| 101 | `InternalError` | The runner panicked. |
+| 137 | `OutOfMemory`, `DeadlineExceeded`, `Evicted` or `Interrupted` | SIGKILL ended the runner. |
+";
+
+const FINAL: &str = "
+## Failures that need a change
+
+The Job fails at once. The next backup starts at the next slot of the schedule, or at your request.
+
+| exit code | reason | meaning |
+| --- | --- | --- |
+";
+
 #[test]
-fn the_ops_endpoint_is_documented_as_it_is() -> Result<()> {
+fn exit_codes_are_documented() -> Result<()> {
+    let mut failures: Vec<(u8, Reason)> =
+        Reason::all().filter_map(|reason| Some((reason.exit_code()?, reason))).collect();
+    failures.sort_unstable();
+    let mut text = EXIT_CODES.to_owned();
+    let rows = |text: &mut String, head: &str, chosen: &dyn Fn(u8, Reason) -> bool| -> Result<()> {
+        text.push_str(head);
+        for (code, reason) in failures.iter().filter(|(code, reason)| chosen(*code, *reason)) {
+            writeln!(text, "| {code} | `{reason}` | {} |", reason.meaning())?;
+        }
+        Ok(())
+    };
+    rows(&mut text, SUCCESS, &|code, _| code == 0)?;
+    rows(&mut text, RETRIED, &|_, reason| reason.retriable())?;
+    text.push_str(RETRIED_TOO);
+    rows(&mut text, FINAL, &|code, reason| code != 0 && !reason.retriable())?;
+    fresh("docs/reference/exit-codes.md", &text)
+}
+
+#[test]
+fn fields_are_documented() -> Result<()> {
+    fresh("docs/reference/crd.md", &fields::document(&serde_json::to_value(api::crd())?)?)
+}
+
+#[test]
+fn openapi_document_is_current() -> Result<()> {
     fresh("docs/openapi.json", &operator("openapi")?)
 }
 
-/// What a subcommand of the operator prints.
+/// The output of a subcommand of the operator.
 fn operator(command: &str) -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--locked", "--quiet", "--package", "pgbackup-operator", "--", command])
@@ -61,7 +122,7 @@ fn operator(command: &str) -> Result<String> {
 }
 
 #[test]
-fn the_resource_is_defined_as_the_code_has_it() -> Result<()> {
+fn custom_resource_definition_is_current() -> Result<()> {
     // As `pgbackup-operator crd` prints it.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let definition = serde_saphyr::to_string_with_options(&api::crd(), options)?;

@@ -79,7 +79,7 @@ const WALLS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn no_files_of_a_crate_import_each_other_in_a_circle() -> Result<()> {
+fn files_of_a_crate_import_without_circles() -> Result<()> {
     let mut unknown = String::new();
     for imports in crates()? {
         for circle in circles(&imports) {
@@ -100,7 +100,7 @@ fn no_files_of_a_crate_import_each_other_in_a_circle() -> Result<()> {
 }
 
 #[test]
-fn no_file_imports_from_a_room_behind_a_wall() -> Result<()> {
+fn rooms_import_only_from_lower_rooms() -> Result<()> {
     let mut crossings = String::new();
     for imports in crates()? {
         for (room, forbidden) in WALLS {
@@ -425,7 +425,7 @@ fn reach<'a>(file: &'a String, imports: &'a Imports) -> BTreeSet<&'a String> {
 }
 
 #[test]
-fn a_circle_through_a_reexport_is_found() {
+fn circle_through_a_reexport_is_found() {
     let sources: Vec<Source> = [
         ("lib.rs", "mod room; mod b; pub use room::{A, Other as C};"),
         ("room.rs", "mod a; mod c; pub(crate) use self::{a::A, c::Other};"),

@@ -1,5 +1,5 @@
-//! The repository agrees with itself: generated files are what the code would generate, documents name only what
-//! exists, and each crate sees only what it may.
+//! Tests of the repository itself: generated files are current, documents name only what exists, and crates and files
+//! import only what they may.
 
 use std::{
     fs,
@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 mod boundaries;
 mod documents;
+mod fields;
 mod generated;
 mod imports;
 mod tokens;

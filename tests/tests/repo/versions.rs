@@ -1,4 +1,4 @@
-//! One version: that of the workspace. `make images` makes names of it, and the chart must ask for those names.
+//! The chart, its images and the programs have the version of the workspace.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::read;
 
 #[test]
-fn the_chart_is_of_the_workspaces_version_and_asks_for_its_images() -> Result<()> {
+fn chart_and_images_have_the_workspace_version() -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let chart = yaml("charts/pgbackup/Chart.yaml")?;
     for field in ["version", "appVersion"] {
@@ -16,7 +16,7 @@ fn the_chart_is_of_the_workspaces_version_and_asks_for_its_images() -> Result<()
     for image in ["operator", "runner"] {
         let name = values["image"][image].as_str().context("an image should have a name")?;
         let tag = name.rsplit_once(':').map(|(_, tag)| tag);
-        ensure!(tag == Some(version), "values.yaml: image.{image} is {name}, not of version {version}");
+        ensure!(tag == Some(version), "values.yaml: image.{image} is {name}, which is not version {version}");
     }
     Ok(())
 }
