@@ -51,11 +51,10 @@ const KNOWN: &[&[&str]] = &[
     &["crates/operator/src/ops.rs", "crates/operator/src/ops/openapi.rs"],
     &[
         "crates/runner/src/backup.rs",
-        "crates/runner/src/commit.rs",
-        "crates/runner/src/database.rs",
-        "crates/runner/src/globals.rs",
+        "crates/runner/src/backup/database.rs",
+        "crates/runner/src/backup/globals.rs",
+        "crates/runner/src/backup/manifest.rs",
     ],
-    &["crates/runner/src/recheck.rs", "crates/runner/src/recheck/tally.rs"],
     &[
         "crates/runner/src/store/backend.rs",
         "crates/runner/src/store/location.rs",
@@ -75,7 +74,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("crates/desired/src/status", &["crates/desired/src/objects"]),
     ("crates/runner/src/pg", &["crates/runner/src/args", "crates/runner/src/store"]),
     ("crates/runner/src/store", &["crates/runner/src/args", "crates/runner/src/pg"]),
-    ("crates/runner/src/scrub", &["crates/runner/src/backup", "crates/runner/src/pg"]),
+    ("crates/runner/src/scrub", &["crates/runner/src/backup"]),
+    ("crates/runner/src/backup", &["crates/runner/src/scrub"]),
 ];
 
 #[test]
