@@ -14,8 +14,8 @@ pub use objects::{
     Images, Objects, applied_generation, objects, open_request, requested_job, spec_is_as_applied, up_to_date,
 };
 pub use observed::{
-    ContainerExit, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem,
-    UnexplainedWait,
+    Cause, ContainerExit, ForeignObject, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun,
+    Problem, Rejection, RequestObstacle, UnexplainedWait,
 };
 pub use status::{StatusOutcome, status};
 pub use validate::{Invalid, ValidPolicy, validate};

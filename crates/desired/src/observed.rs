@@ -19,9 +19,9 @@ pub struct Observed {
     /// The `requested-at` token whose Job is known to exist.
     #[serde(default)]
     pub handled_request: Option<String>,
-    /// Why the API server refuses the Job that `requested-at` asks for, in its words.
+    /// Why the Job that `requested-at` asks for cannot be created.
     #[serde(default)]
-    pub refused_request: Option<String>,
+    pub refused_request: Option<RequestObstacle>,
 }
 
 /// What is seen of one operation of a policy.
@@ -56,16 +56,44 @@ pub enum ObservedCronJob {
     Missing,
     /// It is the policy's.
     Ours,
-    /// It is somebody else's: never adopted, never changed.
-    Foreign {
-        /// Who controls it, for people.
-        owner: String,
-    },
-    /// The API server refuses to have it made, or corrected.
-    Refused {
-        /// Why, in its words.
-        message: String,
-    },
+    /// It is not the policy's: it is never adopted and never changed.
+    Foreign(ForeignObject),
+    /// The API server rejects its creation or correction.
+    Refused(Rejection),
+}
+
+/// An object that has the name the policy needs, and that the policy does not own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignObject {
+    /// Kind and name of the owner that controls the object: `HelmRelease shop`. `None` if no owner does.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The program that created the object, as the field manager names it: `kubectl-create`. `None` if it is not known, or
+    /// if the object has an owner.
+    #[serde(default)]
+    pub creator: Option<String>,
+}
+
+/// The API server rejects an object, and rejects it again until somebody changes something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejection {
+    /// The API's message.
+    pub message: String,
+    /// What is in the way, if the message has a known form.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+}
+
+/// Why the Job that `requested-at` asks for cannot be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RequestObstacle {
+    /// A Job of its name exists and is not the policy's.
+    Foreign(ForeignObject),
+    /// The API server rejects the Job.
+    Refused(Rejection),
 }
 
 /// One Job and its newest pod.
@@ -159,11 +187,87 @@ impl ContainerExit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// The reason word.
+    /// The condition reason.
     pub reason: Reason,
-    /// The words of the kubelet or the scheduler.
+    /// The fact, and the message of the kubelet, the scheduler or the API server. Retries do not change it.
     pub message: String,
-    /// Since when, where the cluster says so.
+    /// Since when, if the cluster reports it.
     #[serde(default)]
     pub since: Option<Timestamp>,
+    /// What is in the way, with the names for a hint. `None` if the message has no known form.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+}
+
+/// What keeps a pod from starting, or an object from being accepted, with the names that a hint needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Cause {
+    /// The image cannot be pulled.
+    Image {
+        /// The image's name: `docker.io/library/postgres:17`.
+        image: String,
+    },
+    /// The Secret does not exist.
+    SecretNotFound {
+        /// The Secret's name.
+        secret: String,
+    },
+    /// The Secret has no such key.
+    SecretKeyNotFound {
+        /// The Secret's name.
+        secret: String,
+        /// The key.
+        key: String,
+    },
+    /// The volume claim does not exist.
+    ClaimNotFound {
+        /// The claim's name.
+        claim: String,
+    },
+    /// The volume claim has no volume.
+    ClaimNotBound {
+        /// The claim's name, if the pod has exactly one.
+        #[serde(default)]
+        claim: Option<String>,
+    },
+    /// No node that the pod may run on has enough of a resource.
+    InsufficientResource {
+        /// `cpu`, `memory`, `ephemeral-storage`.
+        resource: String,
+    },
+    /// The pod does not tolerate the taint of the nodes that it could run on.
+    UntoleratedTaint {
+        /// Key and value: `dedicated: db`.
+        taint: String,
+    },
+    /// No node matches `job.nodeSelector` and `job.affinity`.
+    NodeSelector,
+    /// A quota leaves no room.
+    QuotaExceeded {
+        /// The ResourceQuota's name.
+        quota: String,
+    },
+    /// A quota demands requests or limits that the pod does not have.
+    QuotaNeedsResources {
+        /// The ResourceQuota's name.
+        quota: String,
+        /// What is missing: `limits.cpu,limits.memory`.
+        resources: String,
+    },
+    /// The service account does not exist.
+    ServiceAccountNotFound {
+        /// The service account's name.
+        account: String,
+    },
+    /// The namespace's Pod Security level forbids the pod.
+    PodSecurity {
+        /// The level and its version: `restricted:latest`.
+        level: String,
+    },
+    /// An admission policy or an admission webhook forbids the object.
+    AdmissionPolicy {
+        /// The name of the ValidatingAdmissionPolicy or of the webhook.
+        policy: String,
+    },
 }

@@ -103,8 +103,8 @@ pub fn status(
             status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
         }
         status.overdue_time = health::overdue_time(valid, &status, now).map(time);
-        let refusal = observed.refused_request.as_deref();
-        let request = objects::open_request(policy).map(|token| Request { token, refusal });
+        let obstacle = observed.refused_request.as_ref();
+        let request = objects::open_request(policy).map(|token| Request { token, obstacle });
         let health = health::health(valid, in_place.backup, &status, &runs, request, now);
         conditions.set("BackupHealthy", health.status, health.reason, health.message);
         status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);

@@ -126,6 +126,7 @@ fn run() -> impl Strategy<Value = ObservedRun> {
         reason,
         message: "words".into(),
         since: seconds.map(|seconds| now() - SignedDuration::from_secs(seconds)),
+        cause: None,
     });
     (
         (job(), moment(), state, prop::option::of(0_i64..90), clock()),

@@ -1,7 +1,7 @@
 //! Writes to the cluster: only what differs, and never what is somebody else's.
 
 use api::{BackupPolicy, BackupPolicyStatus, meta};
-use desired::{ObservedCronJob, ValidPolicy};
+use desired::{ForeignObject, ObservedCronJob, Rejection, RequestObstacle, ValidPolicy};
 use domain::name;
 use http::HeaderValue;
 use k8s_openapi::{
@@ -116,7 +116,7 @@ fn refused(
 ) -> Result<(ObservedCronJob, Option<ObjectMeta>), CallError> {
     let Some(message) = error.rejection() else { return Err(error) };
     tracing::warn!(namespace = policy.namespace(), policy = policy.name_any(), "CronJob refused: {message}");
-    Ok((ObservedCronJob::Refused { message }, found))
+    Ok((ObservedCronJob::Refused(Rejection { message, cause: None }), found))
 }
 
 /// What became of a request.
@@ -129,7 +129,7 @@ pub enum Requested {
     /// The Job of this token is there.
     Started(String),
     /// The API server will not have its Job, for this reason.
-    Refused(String),
+    Refused(RequestObstacle),
 }
 
 /// What is created: every object's first generation is 1.
@@ -210,7 +210,7 @@ pub async fn requested(
                 policy = policy.name_any(),
                 "Job refused: {words}"
             );
-            Ok(Requested::Refused(words))
+            Ok(Requested::Refused(RequestObstacle::Refused(Rejection { message: words, cause: None })))
         }
         Ok(_) => {
             tracing::info!(
@@ -232,10 +232,11 @@ fn whose(job: &Job, cron_job: &ObjectMeta, token: &str) -> Requested {
         Some(owner) if owner.kind == "CronJob" && Some(&owner.name) == cron_job.name.as_ref() => {
             Requested::Waits
         }
-        _ => Requested::Refused(format!(
-            "Job {} is there and belongs to somebody else; delete it",
-            job.name_any()
-        )),
+        Some(owner) => Requested::Refused(RequestObstacle::Foreign(ForeignObject {
+            owner: Some(format!("{} {}", owner.kind, owner.name)),
+            creator: None,
+        })),
+        None => Requested::Refused(RequestObstacle::Foreign(ForeignObject::default())),
     }
 }
 

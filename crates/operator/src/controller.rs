@@ -198,7 +198,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
                 Requested::Nothing => {}
                 Requested::Waits => waits = true,
                 Requested::Started(token) => observed.handled_request = Some(token),
-                Requested::Refused(words) => observed.refused_request = Some(words),
+                Requested::Refused(obstacle) => observed.refused_request = Some(obstacle),
             },
             // What can be said of the runs is said all the same: an API server that takes no Jobs starts none either.
             Err(error) => failed = Some(error),

@@ -1,7 +1,7 @@
 //! CronJobs as they are seen: reduced, and whose they are.
 
 use api::BackupPolicy;
-use desired::ObservedCronJob;
+use desired::{ForeignObject, ObservedCronJob};
 use domain::operation::Operation;
 use k8s_openapi::{api::batch::v1::CronJob, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Resource as _, ResourceExt, core::PartialObjectMeta};
@@ -47,8 +47,11 @@ pub fn ownership(policy: &BackupPolicy, cron_job: &ObjectMeta) -> ObservedCronJo
         Some(owner) if owner.kind == BackupPolicy::kind(&()) && owner.name == policy.name_any() => {
             ObservedCronJob::Missing
         }
-        Some(owner) => ObservedCronJob::Foreign { owner: format!("{} {}", owner.kind, owner.name) },
-        None => ObservedCronJob::Foreign { owner: "nobody that Kubernetes knows".to_owned() },
+        Some(owner) => ObservedCronJob::Foreign(ForeignObject {
+            owner: Some(format!("{} {}", owner.kind, owner.name)),
+            creator: None,
+        }),
+        None => ObservedCronJob::Foreign(ForeignObject::default()),
     }
 }
 
@@ -119,7 +122,8 @@ mod tests {
             assert_eq!(super::is_of_before(&policy, &old), is_of_before, "{made}");
         }
         policy.metadata.name = Some("other".into());
-        let foreign = ObservedCronJob::Foreign { owner: "BackupPolicy shop".into() };
+        let foreign = ForeignObject { owner: Some("BackupPolicy shop".into()), creator: None };
+        let foreign = ObservedCronJob::Foreign(foreign);
         assert_eq!(ownership(&policy, &cron_job("shop-backup").metadata), foreign);
     }
 }

@@ -107,6 +107,7 @@ fn problem(pod: &Pod, status: &PodStatus) -> Option<Problem> {
             reason: Reason::Unschedulable,
             message: format!("no node takes the pod: {words}"),
             since: condition.last_transition_time.as_ref().map(|time| time.0),
+            cause: None,
         });
     }
     install_failed(pod, status)
@@ -137,7 +138,7 @@ fn container_problem(container: &ContainerStatus) -> Option<Problem> {
         }
         _ => return None,
     };
-    Some(Problem { reason, message, since: None })
+    Some(Problem { reason, message, since: None, cause: None })
 }
 
 /// The kubelet's words alternate between the error and `Back-off pulling image "x": ErrImagePull: <the error>`. Only
@@ -160,7 +161,7 @@ fn install_failed(pod: &Pod, status: &PodStatus) -> Option<Problem> {
     let words = start_error(ended).map_or_else(String::new, |words| format!(": {words}"));
     let message =
         format!("container {} of pod {name} ended with exit code {}{words}", install.name, ended.exit_code);
-    Some(Problem { reason: Reason::PodCannotStart, message, since: None })
+    Some(Problem { reason: Reason::PodCannotStart, message, since: None, cause: None })
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub async fn explain(
         again = again.into_iter().chain([pause(unexplained_wait, now)]).min();
         match newest(client, namespace, &unexplained_wait.uid).await {
             Ok(Some(message)) => {
-                run.problem = Some(Problem { reason: Reason::PodCannotStart, message, since: None });
+                run.problem =
+                    Some(Problem { reason: Reason::PodCannotStart, message, since: None, cause: None });
             }
             Ok(None) => {}
             Err(error) => {

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{run, text::plain};
 use crate::{
-    observed::{Observed, ObservedCronJob},
+    observed::{ForeignObject, Observed, ObservedCronJob, Rejection},
     validate::{Invalid, ValidPolicy},
 };
 
@@ -103,13 +103,13 @@ pub fn acceptance(
     let name =
         not_in_place.map(|(operation, _)| operation.cron_job(&valid.identity.name)).unwrap_or_default();
     match not_in_place.map_or(&ObservedCronJob::Ours, |(_, cron_job)| cron_job) {
-        ObservedCronJob::Foreign { owner } => {
+        ObservedCronJob::Foreign(foreign) => {
             let message =
-                format!("CronJob {name} belongs to {owner}; rename the policy, or delete that CronJob");
+                format!("CronJob {name} {}; rename the policy, or delete that CronJob", whose(foreign));
             conditions.set("Ready", Truth::False, Reason::NameTaken, message);
             conditions.set("Stalled", Truth::True, Reason::NameTaken, outlook);
         }
-        ObservedCronJob::Refused { message } => {
+        ObservedCronJob::Refused(Rejection { message, .. }) => {
             let message = format!("the API server refuses CronJob {name}: {}", plain(message, REFUSAL_LIMIT));
             conditions.set("Ready", Truth::False, Reason::Refused, message);
             conditions.set("Stalled", Truth::True, Reason::Refused, "nothing changes until it is accepted");
@@ -126,6 +126,15 @@ pub fn acceptance(
             };
             conditions.set("Ready", Truth::True, Reason::Accepted, message);
         }
+    }
+}
+
+/// The predicate of a sentence about a foreign object: `belongs to HelmRelease shop`.
+pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
+    match (owner, creator) {
+        (Some(owner), _) => format!("belongs to {owner}"),
+        (None, Some(creator)) => format!("has no owner and was created by \"{creator}\""),
+        (None, None) => "has no owner".to_owned(),
     }
 }
 
@@ -153,4 +162,22 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
         _ => (Truth::False, prune.message.clone()),
     };
     conditions.set(TYPE, truth, prune.reason, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_object_is_described_by_owner_or_creator() {
+        let foreign = |owner: Option<&str>, creator: Option<&str>| {
+            whose(&ForeignObject { owner: owner.map(str::to_owned), creator: creator.map(str::to_owned) })
+        };
+        assert_eq!(foreign(Some("HelmRelease shop"), Some("helm")), "belongs to HelmRelease shop");
+        assert_eq!(
+            foreign(None, Some("kubectl-create")),
+            "has no owner and was created by \"kubectl-create\""
+        );
+        assert_eq!(foreign(None, None), "has no owner");
+    }
 }

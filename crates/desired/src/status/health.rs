@@ -9,13 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     clocks,
-    condition::{REFUSAL_LIMIT, Truth},
+    condition::{REFUSAL_LIMIT, Truth, whose},
     record,
     run::{AssessedRun, lost, with_advice},
     scrub,
     text::{minute, one_line, plain},
 };
-use crate::{events, validate::ValidPolicy};
+use crate::{
+    events,
+    observed::{Rejection, RequestObstacle},
+    validate::ValidPolicy,
+};
 
 /// Longer than any run can be: a report that says more is wrong, and must not put off `Overdue`.
 const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
@@ -36,8 +40,8 @@ pub struct Health {
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub token: &'a str,
-    /// The API server's words, if it refuses the Job.
-    pub refusal: Option<&'a str>,
+    /// Why its Job cannot be created.
+    pub obstacle: Option<&'a RequestObstacle>,
 }
 
 /// Judges the newest backup at `now`. `status` holds the facts of `now`; `in_place`: the policy's CronJob is as it should be.
@@ -60,10 +64,18 @@ pub fn health(
         let message = format!("{suspended}{waiting}; {copy}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
     }
-    if let Some(Request { token, refusal: Some(words) }) = request {
-        let (job, words) = (name::requested_job(&policy.identity.name, token), plain(words, REFUSAL_LIMIT));
-        let message = format!("{job} cannot start: the API server refuses it: {words}; {copy}");
-        return fixed(Truth::False, Reason::Refused, message);
+    if let Some(Request { token, obstacle: Some(obstacle) }) = request {
+        let job = name::requested_job(&policy.identity.name, token);
+        let (reason, why) = match obstacle {
+            RequestObstacle::Foreign(foreign) => (
+                Reason::NameTaken,
+                format!("a Job of this name exists and {}; delete that Job", whose(foreign)),
+            ),
+            RequestObstacle::Refused(Rejection { message, .. }) => {
+                (Reason::Refused, format!("the API server refuses it: {}", plain(message, REFUSAL_LIMIT)))
+            }
+        };
+        return fixed(Truth::False, reason, format!("{job} cannot start: {why}; {copy}"));
     }
     let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.

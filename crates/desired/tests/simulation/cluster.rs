@@ -116,6 +116,7 @@ impl Job {
                     reason: domain::reason::Reason::PodCannotStart,
                     message: words.to_owned(),
                     since: None,
+                    cause: None,
                 })
                 .or_else(|| speaker.and_then(|pod| pod.problem.clone())),
             unexplained_wait,

@@ -372,8 +372,12 @@ impl World {
         };
         let job = &mut self.jobs[place];
         let pod = job.pods.last_mut().expect("a pod that cannot start should be there");
-        pod.problem =
-            problem.map(|(reason, words, since)| Problem { reason, message: words.to_owned(), since });
+        pod.problem = problem.map(|(reason, words, since)| Problem {
+            reason,
+            message: words.to_owned(),
+            since,
+            cause: None,
+        });
         if pod.problem.is_none() {
             pod.silent = true;
             job.secret_reason = Some("the volume cannot be mounted");
