@@ -12,22 +12,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const golden = "../../crates/desired/tests/golden"
+const golden = "../../crates/desired/tests/golden/status"
 
 func TestEachStatusIsWhatItsConditionsSay(t *testing.T) {
-	files, err := filepath.Glob(golden + "/*/status.yaml")
+	files, err := filepath.Glob(golden + "/*/*/status.yaml")
 	if err != nil || len(files) < 40 {
 		t.Fatalf("%d golden statuses: %v", len(files), err)
 	}
 	seen := map[status.Status]int{}
 	for _, file := range files {
-		written := read(t, file)
-		policy := filepath.Join(filepath.Dir(file), "policy.yaml")
-		if _, err := os.Stat(policy); err != nil {
-			policy = golden + "/policy.yaml"
-		}
-		object := read(t, policy)
-		object["status"] = written["status"]
+		object := read(t, policyOf(filepath.Dir(file)))
+		object["status"] = read(t, file)
 		wanted := wanted(t, object)
 		result, err := status.Compute(&unstructured.Unstructured{Object: object})
 		if err != nil {
@@ -63,6 +58,15 @@ func TestAPolicyThatNobodyHasLookedAtIsInProgress(t *testing.T) {
 	if err != nil || result.Status != status.InProgressStatus {
 		t.Errorf("%v %v", result, err)
 	}
+}
+
+// A case without a policy has that of the nearest folder above it.
+func policyOf(folder string) string {
+	policy := filepath.Join(folder, "policy.yaml")
+	if _, err := os.Stat(policy); err != nil {
+		return policyOf(filepath.Dir(folder))
+	}
+	return policy
 }
 
 // The table of conditions: Stalled is a failure, Reconciling is progress, and everything else is as it should be, also while

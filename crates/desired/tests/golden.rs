@@ -1,8 +1,18 @@
-//! Golden files: what a policy becomes, and what is said of it, as YAML that a reviewer can read.
+//! Golden cases: the objects of a policy, and its status after an observation, as YAML that a reviewer can read.
 //!
-//! A case is a folder of `golden/`. Its policy is `policy.yaml`, or the shared one beside the folders.
-//! With `observed.yaml` (what is seen, and when) and perhaps `previous.yaml` (the status before), `status.yaml` is
-//! what comes of it; without, `objects.yaml` is. `UPDATE_GOLDEN=1` writes what the code says: read the difference.
+//! A case is a folder of `golden/objects/` or `golden/status/<topic>/`; its first line says why it exists.
+//!
+//! | file | in | holds |
+//! | --- | --- | --- |
+//! | `policy.yaml` | both | the policy |
+//! | `objects.yaml` | objects | what `objects` gives |
+//! | `previous.yaml` | status | the status before |
+//! | `observed.yaml` | status | what the operator observes, and when |
+//! | `status.yaml` | status | what `status` gives: a diff with `previous.yaml` shows the change |
+//! | `events.yaml` | status | the events, and when time alone changes the status next |
+//!
+//! A case without a `policy.yaml` or `previous.yaml` uses the nearest one of the folders above it. `UPDATE_GOLDEN=1`
+//! writes what the code gives: read the diff.
 
 #![expect(clippy::disallowed_methods, reason = "tests read files; the crate does not")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
@@ -15,47 +25,97 @@ use std::{
 use api::{BackupPolicy, BackupPolicyStatus};
 use domain::operation::PerOperation;
 use jiff::Timestamp;
-use pgbackup_desired::{self as desired, Images, Observed, StatusOutcome};
-use serde::{Deserialize, de::DeserializeOwned};
+use pgbackup_desired::{self as desired, EventDraft, Images, Observed, StatusOutcome};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+/// `observed.yaml`.
 #[derive(Deserialize)]
-struct Seen {
+struct Observation {
     now: Timestamp,
     #[serde(flatten)]
     observed: Observed,
 }
 
+/// `events.yaml`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Events {
+    next_change: Option<Timestamp>,
+    events: Vec<Value>,
+}
+
 #[test]
-fn every_case_is_as_its_golden_files_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut cases: Vec<PathBuf> = fs::read_dir(&root)
+fn objects_match_their_golden_cases() {
+    check("objects", "policy.yaml", |case| {
+        let objects = objects(&inherited(case, "policy.yaml").expect("a case should have a policy"));
+        vec![differs(&case.join("objects.yaml"), &objects)]
+    });
+}
+
+#[test]
+fn statuses_match_their_golden_cases() {
+    check("status", "observed.yaml", |case| {
+        let observation: Observation =
+            read(&case.join("observed.yaml")).expect("a case should have an observation");
+        let mut policy: BackupPolicy = inherited(case, "policy.yaml").expect("a case should have a policy");
+        policy.status = inherited::<Option<_>>(case, "previous.yaml").flatten();
+        rewrite_previous(case);
+        let (status, events) = status(case, &policy, &observation);
+        vec![differs(&case.join("status.yaml"), &status), differs(&case.join("events.yaml"), &events)]
+    });
+}
+
+/// Runs `case` on the folder of each `input` below a folder of `golden/`. Fails with the differences that it gives.
+fn check(folder: &str, input: &str, case: impl Fn(&Path) -> Vec<Option<String>>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let mut cases = Vec::new();
+    find_cases(&root, &["observed.yaml", "objects.yaml", "status.yaml"], &mut cases);
+    assert!(cases.len() >= 8, "{cases:?}");
+    for case in &cases {
+        let text = fs::read_to_string(case.join(input)).unwrap();
+        assert!(text.starts_with("# "), "{}/{input} should begin with why the case exists", case.display());
+    }
+    let wrong: Vec<String> = cases.iter().flat_map(|folder| case(folder)).flatten().collect();
+    assert!(wrong.is_empty(), "UPDATE_GOLDEN=1 rewrites these:\n{}", wrong.join("\n"));
+}
+
+fn find_cases(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) {
+    let mut children: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
         .collect();
-    cases.sort();
-    let wrong: Vec<String> = cases.iter().filter_map(|case| check(&root, case)).collect();
-    assert!(wrong.is_empty(), "UPDATE_GOLDEN=1 rewrites these:\n{}", wrong.join("\n"));
+    children.sort();
+    for child in children {
+        find_cases(&child, files, found);
+    }
+    if files.iter().any(|file| folder.join(file).exists()) {
+        found.push(folder.to_owned());
+    }
 }
 
-/// What differs, if anything does.
-fn check(root: &Path, case: &Path) -> Option<String> {
-    let own = case.join("policy.yaml");
-    let mut policy: BackupPolicy = read(&if own.exists() { own } else { root.join("policy.yaml") })
-        .expect("a case should have a policy");
-    policy.status = read(&case.join("previous.yaml"));
-    let (name, is) = match read::<Seen>(&case.join("observed.yaml")) {
-        Some(seen) => ("status.yaml", status(case, &policy, &seen)),
-        None => ("objects.yaml", objects(&policy)),
-    };
-    let golden = case.join(name);
-    if env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&golden, serde_saphyr::to_string(&is).unwrap()).unwrap();
+/// The golden file and what it should hold, if it holds something else.
+fn differs(file: &Path, is: &impl Serialize) -> Option<String> {
+    let text = serde_saphyr::to_string(is).unwrap();
+    if updates() {
+        fs::write(file, text).unwrap();
         return None;
     }
-    let wanted: Value = read(&golden).unwrap_or_default();
-    (wanted != is).then(|| format!("{}\n{}", golden.display(), serde_saphyr::to_string(&is).unwrap()))
+    let wanted: Value = read(file).unwrap_or_default();
+    (wanted != json!(is)).then(|| format!("{}\n{text}", file.display()))
+}
+
+/// Gives `previous.yaml` the form of `status.yaml`.
+fn rewrite_previous(case: &Path) {
+    let Some(file) = nearest(case, "previous.yaml").filter(|_| updates()) else { return };
+    if let Some(Some(status)) = read::<Option<BackupPolicyStatus>>(&file) {
+        fs::write(&file, serde_saphyr::to_string(&status).unwrap()).unwrap();
+    }
+}
+
+fn updates() -> bool {
+    env::var_os("UPDATE_GOLDEN").is_some()
 }
 
 fn objects(policy: &BackupPolicy) -> Value {
@@ -64,47 +124,52 @@ fn objects(policy: &BackupPolicy) -> Value {
         postgres_repository: "docker.io/library/postgres".into(),
         pull_policy: "IfNotPresent".into(),
     };
-    match desired::validate(policy) {
-        Ok(valid) => {
-            let PerOperation { backup, scrub } = desired::objects(&valid, &images).cron_jobs;
-            scrub.map_or_else(|| json!(backup), |scrub| json!([backup, scrub]))
-        }
-        Err(invalid) => json!({ "reason": invalid.reason(), "message": invalid.to_string() }),
-    }
+    let valid = desired::validate(policy).expect("a policy should be valid");
+    let PerOperation { backup, scrub } = desired::objects(&valid, &images).cron_jobs;
+    scrub.map_or_else(|| json!(backup), |scrub| json!([backup, scrub]))
 }
 
-fn status(case: &Path, policy: &BackupPolicy, seen: &Seen) -> Value {
-    let look = |policy: &BackupPolicy, observed: &Observed| -> StatusOutcome {
-        desired::status(policy, desired::validate(policy).as_ref(), observed, seen.now)
+fn status(case: &Path, policy: &BackupPolicy, observation: &Observation) -> (BackupPolicyStatus, Events) {
+    let status = |policy: &BackupPolicy, observed: &Observed| -> StatusOutcome {
+        desired::status(policy, desired::validate(policy).as_ref(), observed, observation.now)
     };
-    let outcome = look(policy, &seen.observed);
+    let outcome = status(policy, &observation.observed);
 
     let mut again = policy.clone();
     again.status = Some(through_the_api(&outcome.status));
-    assert_eq!(look(&again, &seen.observed), outcome, "{}: a second look changes nothing", case.display());
-    let mut reversed = seen.observed.clone();
+    let case = case.display();
+    assert_eq!(status(&again, &observation.observed), outcome, "{case}: a second reconcile changes nothing");
+    let mut reversed = observation.observed.clone();
     reversed.operations.values_mut().for_each(|operation| operation.runs.reverse());
-    assert_eq!(look(policy, &reversed), outcome, "{}: the order does not matter", case.display());
+    assert_eq!(status(policy, &reversed), outcome, "{case}: the order of the runs does not matter");
     let repeated = desired::events(Some(&outcome.status), &outcome.status);
-    assert_eq!(repeated, [], "{}: nothing is said twice", case.display());
+    assert_eq!(repeated, [], "{case}: an unchanged status gives no events");
 
-    let events: Vec<Value> = desired::events(policy.status.as_ref(), &outcome.status)
-        .into_iter()
-        .map(|event| {
-            let kind = if event.warning { "Warning" } else { "Normal" };
-            let (reason, action) = (event.reason, event.action);
-            json!({ "type": kind, "reason": reason, "action": action, "note": event.note, "job": event.job })
-        })
-        .collect();
-    json!({ "status": outcome.status, "nextChange": outcome.next_change, "events": events })
+    let events = desired::events(policy.status.as_ref(), &outcome.status).iter().map(event).collect();
+    (outcome.status, Events { next_change: outcome.next_change, events })
 }
 
-/// As it comes back from the cluster.
+fn event(event: &EventDraft) -> Value {
+    let EventDraft { warning, reason, action, note, job } = event;
+    let kind = if *warning { "Warning" } else { "Normal" };
+    json!({ "type": kind, "reason": reason, "action": action, "note": note, "job": job })
+}
+
+/// The status as the API server gives it back.
 fn through_the_api(status: &BackupPolicyStatus) -> BackupPolicyStatus {
     serde_json::from_str(&serde_json::to_string(status).unwrap()).unwrap()
 }
 
+/// What the file of this name holds: in the case, or in the nearest folder above it.
+fn inherited<T: DeserializeOwned>(case: &Path, name: &str) -> Option<T> {
+    read(&nearest(case, name)?)
+}
+
+fn nearest(case: &Path, name: &str) -> Option<PathBuf> {
+    case.ancestors().map(|folder| folder.join(name)).find(|file| file.exists())
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let text = fs::read_to_string(path).ok()?;
-    Some(serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

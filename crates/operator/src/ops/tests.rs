@@ -54,16 +54,17 @@ fn endpoint_with(
     router(auth, client, shown)
 }
 
-/// Every policy of the golden files with the status that it gets there, named after its case. All are overdue by now.
+/// The policy of every golden case, called `<topic>-<case>`, with the status that it gets there. All are overdue by now.
 fn policies() -> Vec<BackupPolicy> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../desired/tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../desired/tests/golden/status");
     let read = |path: &Path| -> Value { serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
     let policies = cases(&golden).into_iter().map(|case| {
         // The case's own policy, or that of the nearest folder above.
         let policy = case.ancestors().map(|folder| folder.join("policy.yaml")).find(|path| path.exists());
         let mut policy = read(&policy.expect("the golden files should have a policy"));
-        policy["metadata"]["name"] = json!(case.file_name().unwrap().to_str());
-        policy["status"] = read(&case.join("status.yaml"))["status"].clone();
+        let name = case.strip_prefix(&golden).unwrap().to_str().unwrap().replace('/', "-");
+        policy["metadata"]["name"] = json!(name);
+        policy["status"] = read(&case.join("status.yaml"));
         serde_json::from_value(policy).unwrap()
     });
     policies.collect()
@@ -186,12 +187,12 @@ fn a_field_that_is_not_documented_would_be_found() {
 
 #[tokio::test]
 async fn a_probe_is_told_of_what_is_overdue_though_nobody_wrote_that_down() {
-    let path = format!("{ALL}/shop/verified/health");
+    let path = format!("{ALL}/shop/healthy-verified/health");
     let then = endpoint(OpsAuth::None, Some(policies_as_they_were()));
     assert_eq!(is_as_documented(&then, HEALTH, &path, 200).await["reason"], "Verified");
     let now = endpoint(OpsAuth::None, Some(policies()));
     assert_eq!(is_as_documented(&now, HEALTH, &path, 503).await["reason"], "Overdue");
-    let resting = format!("{ALL}/shop/suspended/health");
+    let resting = format!("{ALL}/shop/conditions-suspended/health");
     assert_eq!(is_as_documented(&now, HEALTH, &resting, 200).await["reason"], "Suspended");
 }
 
@@ -271,19 +272,19 @@ async fn the_page_tells_verified_backups_from_those_that_are_not() {
         let only = policies_as_they_were().into_iter().filter(|policy| policy.name_any() == case);
         get(&endpoint(OpsAuth::None, Some(only.collect())), "/").await.1
     };
-    let stored = page("stored-without-reading").await;
+    let stored = page("healthy-stored").await;
     assert!(stored.contains(" ago: stored, not verified"), "{stored}");
-    let corrupted = page("scrub-finds-the-newest-copy-damaged").await;
+    let corrupted = page("scrub-newest-backup-corrupted").await;
     for text in ["no verified backup", ">corrupted</strong>", "1 corrupted", "Scrub: BackupCorrupted"] {
         assert!(corrupted.contains(text), "{text}: {corrupted}");
     }
-    let verified = page("verified").await;
+    let verified = page("healthy-verified").await;
     assert!(!verified.contains("newest backup,") && !verified.contains("corrupted"), "{verified}");
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_said_and_not_what_comes_of_it() {
     let shown = endpoint(OpsAuth::None, Some(policies()));
-    let (_, body) = get(&shown, &format!("{ALL}/shop/invalid-spec/health")).await;
+    let (_, body) = get(&shown, &format!("{ALL}/shop/first-run-invalid-spec/health")).await;
     assert!(body.contains("write either version (17) or image"), "{body}");
 }

@@ -9,9 +9,9 @@ use super::*;
 
 /// Three that a morning may have: a failure, one that rests, one that is well.
 const THREE: [(&str, &str, &str); 3] = [
-    ("billing", "finance", "older-than-the-objective"),
-    ("shop", "shop", "verified"),
-    ("old-shop", "shop", "suspended"),
+    ("billing", "finance", "max-age-exceeded"),
+    ("shop", "shop", "healthy-verified"),
+    ("old-shop", "shop", "conditions-suspended"),
 ];
 
 /// What people call databases and namespaces, up to the longest names that there may be.
@@ -108,7 +108,7 @@ fn three(now: Timestamp) -> Vec<BackupPolicy> {
     let case = |wanted: &str| cases.iter().find(|case| case.name_any() == wanted).unwrap();
     let objective = |(at, (name, namespace, wanted)): (usize, &(&str, &str, &str))| {
         let mut policy = with_a_past(as_of_today(case(wanted), namespace, name, now), 9 + at);
-        if *wanted == "verified" {
+        if *wanted == "healthy-verified" {
             policy.spec.objectives.max_age = Some("26h".to_owned());
         }
         policy
@@ -120,7 +120,7 @@ fn three(now: Timestamp) -> Vec<BackupPolicy> {
 fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
     let cases = policies_as_they_were();
     let is_well = |case: &&BackupPolicy| {
-        ["verified", "stored-without-reading", "scrub-passed"].contains(&case.name_any().as_str())
+        ["healthy-verified", "healthy-stored", "scrub-passed"].contains(&case.name_any().as_str())
     };
     let well: Vec<_> = cases.iter().filter(is_well).collect();
     let made = |at: usize| {
