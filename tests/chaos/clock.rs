@@ -1,10 +1,11 @@
 //! The clock of the node, as the operator sees it. The image that `make chaos` builds has libfaketime in it, which reads what
 //! the time is from a file of the node.
 
+use api::status::ConditionType;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use pgbackup_tests::{Env, Operator, Policy, cluster::NODE_VOLUMES, condition, wait};
+use pgbackup_tests::{Env, Operator, Policy, cluster::NODE_VOLUMES, wait};
 
 use crate::chance::Chance;
 
@@ -65,7 +66,8 @@ fn folder() -> String {
 
 async fn health(policy: &Policy) -> Result<String> {
     let status = policy.status().await?;
-    condition(&status, "BackupHealthy")
+    status
+        .condition(ConditionType::BackupHealthy)
         .map(|health| health.reason.clone())
         .context("BackupHealthy should be there")
 }

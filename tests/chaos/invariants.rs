@@ -1,5 +1,6 @@
 //! What must hold when all is calm again.
 
+use api::status::ConditionType;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -11,7 +12,7 @@ use domain::operation::Operation;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{ResourceExt as _, api::ListParams};
-use pgbackup_tests::{Env, condition, wait};
+use pgbackup_tests::{Env, wait};
 
 use crate::{faults::Chaos, jobs::SeenJobs};
 
@@ -88,7 +89,7 @@ fn status_differs(policy: &BackupPolicy, token: Option<&String>) -> Option<Strin
     if status.observed_generation != policy.metadata.generation {
         return Some(format!("{name} was not looked at as it is"));
     }
-    let ready = condition(status, "Ready").map(|ready| ready.status.as_str());
+    let ready = status.condition(ConditionType::Ready).map(|ready| ready.status.as_str());
     if ready != Some("True") {
         return Some(format!("{name} is not ready: {ready:?}"));
     }
@@ -110,7 +111,7 @@ fn time_that_cannot_be(status: &BackupPolicyStatus) -> Option<String> {
     // All schedules have a slot each year.
     let slots = status.next_schedule_time.iter().map(|at| at.0.duration_since(now));
     let far = slots.into_iter().find(|wait| *wait > SignedDuration::from_hours(24 * 366) || *wait < -off);
-    let overdue = condition(status, "BackupHealthy").filter(|health| health.reason == "Overdue");
+    let overdue = status.condition(ConditionType::BackupHealthy).filter(|health| health.reason == "Overdue");
     ahead
         .map(|at| format!("{at} is ahead"))
         .or_else(|| far.map(|wait| format!("the next slot is after {wait:#}")))

@@ -3,6 +3,7 @@
 //! The cases are the files beside this one; `crates/desired/tests/mistakes.rs` holds the operator's own checks against the
 //! same.
 
+use api::status::{ConditionStatus, ConditionType};
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -135,9 +136,13 @@ fn invalid_policy_past_admission_is_stalled() -> Result<()> {
                     spec.time_zone = (*zone).to_owned();
                 })
                 .await?;
-            let said = policy.condition_is("Ready", "False", Reason::InvalidSchedule).await?;
+            let said = policy
+                .condition_is(ConditionType::Ready, ConditionStatus::False, Reason::InvalidSchedule)
+                .await?;
             ensure!(said == *message, "{name}: not {message:?}, but {said:?}");
-            policy.condition_is("Stalled", "True", Reason::InvalidSchedule).await?;
+            policy
+                .condition_is(ConditionType::Stalled, ConditionStatus::True, Reason::InvalidSchedule)
+                .await?;
             ensure!(policy.jobs().await?.is_empty());
 
             policy

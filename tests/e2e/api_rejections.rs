@@ -1,6 +1,7 @@
 //! What the API server refuses for good is in the status in its own words, and is tried again by itself.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::DeleteParams;
@@ -28,12 +29,17 @@ fn rejected_job_is_reported_and_retried() -> Result<()> {
         allow_no(&env, "job", &["--image=x"]).await?;
 
         let job = policy.request("now").await?;
-        let message = policy.condition_is("BackupHealthy", "False", Reason::Refused).await?;
+        let message = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Refused)
+            .await?;
         assert!(message.contains("no-room") && message.contains("count/jobs.batch"), "{message}");
 
         env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;
         policy.succeeded(&job).await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await.map(drop)
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified)
+            .await
+            .map(drop)
     })
 }
 
@@ -42,7 +48,8 @@ fn rejected_cron_job_is_reported_and_retried() -> Result<()> {
     story("refused-cron", async |env| {
         allow_no(&env, "cronjob", &["--image=x", "--schedule=0 0 1 1 *"]).await?;
         let policy = env.policy("shop", |_| ()).await?;
-        let message = policy.condition_is("Ready", "False", Reason::Refused).await?;
+        let message =
+            policy.condition_is(ConditionType::Ready, ConditionStatus::False, Reason::Refused).await?;
         assert!(message.contains("no-room") && message.contains("count/cronjobs.batch"), "{message}");
 
         env.api::<ResourceQuota>().delete("no-room", &DeleteParams::default()).await?;

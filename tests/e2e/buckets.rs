@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use api::policy::{S3Credentials, S3Storage, SecretKeyRef};
+use api::status::{ConditionStatus, ConditionType};
 use domain::{
     reason::Reason,
     report::{Outcome, Stage},
@@ -64,8 +65,8 @@ fn bucket_behind_tls_stores_and_prunes_backups() -> Result<()> {
         assert_eq!(last.location.as_deref(), Some(location.as_str()));
         let record = store.record(&policy, &last.job).await?;
         assert!(record.message.contains("read back from the store"), "{record:?}");
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
-        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
 
         let told = env.kubectl(&["get", "cronjobs,jobs,pods,backuppolicies,events", "--output=yaml"])?;
         assert!(!told.contains(&bucket.secret_key()), "the secret key is shown");

@@ -1,5 +1,6 @@
 //! `sslMode` is obeyed: a connection that must be encrypted is, or there is none; whom it speaks to is checked as far as the policy wants.
 
+use api::status::{ConditionStatus, ConditionType};
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -19,7 +20,9 @@ fn server_without_tls_is_rejected_when_tls_is_required() -> Result<()> {
 
         assert_eq!(failure.stage.as_deref(), Some("preflight"));
         assert!(failure.message.contains("does not support SSL"), "{failure:?}");
-        let message = policy.condition_is("BackupHealthy", "False", Reason::TlsFailed).await?;
+        let message = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::TlsFailed)
+            .await?;
         assert!(message.contains("SSL was required") && message.contains("sslMode"), "{message}");
         assert!(store.backup_folders(&policy).await?.is_empty());
 

@@ -2,6 +2,7 @@
 //! and harms nothing that was stored before.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use api::{BackupPolicySpec, policy::SecretKeyRef};
 use domain::reason::Reason;
 use pgbackup_tests::{
@@ -81,7 +82,8 @@ fn connection_failures_have_their_own_reasons() -> Result<()> {
             assert!(failure.message.contains(named), "{failure:?}");
             assert!(!failure.message.contains("not-the-password"), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("preflight"));
-            let message = policy.condition_is("BackupHealthy", "False", reason).await?;
+            let message =
+                policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::False, reason).await?;
             assert!(message.contains(named), "{message}");
             let status = policy.status().await?;
             assert_eq!(status.last_success.map(|last| last.job), Some(good.job.clone()), "{token}");
@@ -91,7 +93,7 @@ fn connection_failures_have_their_own_reasons() -> Result<()> {
 
         policy.edit(|spec| *spec = env.spec()).await?;
         policy.backup("good-again").await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }

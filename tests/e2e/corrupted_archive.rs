@@ -3,6 +3,7 @@
 //! A lock on the second database keeps the run waiting while the stored archive of the first one is spoilt.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use pgbackup_tests::{Store, story};
 
@@ -46,7 +47,9 @@ fn a_spoilt_archive_is_reported(
         let failure = policy.failed("spoilt", Reason::ChecksumMismatch).await?;
         assert!(failure.message.contains("a.dump"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("verify"));
-        policy.condition_is("BackupHealthy", "False", Reason::ChecksumMismatch).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::ChecksumMismatch)
+            .await?;
         assert_eq!(store.backup_folders(&policy).await?, [good_backup], "the spoilt backup is gone");
         let status = policy.status().await?;
         assert_eq!(status.last_success.map(|last| last.job), Some(good.job));

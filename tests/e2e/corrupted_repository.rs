@@ -2,6 +2,7 @@
 //! without being a backup makes room for one.
 
 use anyhow::{Context, Result};
+use api::status::{ConditionStatus, ConditionType};
 use domain::{name, reason::Reason};
 use pgbackup_tests::{Store, env::on_volume, story};
 
@@ -29,12 +30,17 @@ fn corrupted_manifest_is_kept_and_reported() -> Result<()> {
         }
         let warnings = policy.status().await?.last_success.context("a success")?.warnings.join("\n");
         assert!(warnings.contains(&rotten) && warnings.contains("cannot be read"), "{warnings}");
-        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
 
         store.sh(&format!("printf '\\xff' > '{folder}/repository.json'")).await?;
         policy.backup("four").await?;
-        let message =
-            policy.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
+        let message = policy
+            .condition_is(
+                ConditionType::RetentionHealthy,
+                ConditionStatus::False,
+                Reason::RepositoryOwnedByOther,
+            )
+            .await?;
         assert!(message.contains("repository.json"), "{message}");
         assert_eq!(store.backup_folders(&policy).await?.len(), 3, "nothing is removed where nobody owns");
         Ok(())
@@ -58,14 +64,16 @@ fn undeletable_backup_does_not_stop_pruning() -> Result<()> {
         policy.edit(|spec| spec.retention.keep_last = Some(1)).await?;
         let newest = policy.backup("four").await?.backup.context("a success has a backup")?;
 
-        let message = policy.condition_is("RetentionHealthy", "False", Reason::PruneFailed).await?;
+        let message = policy
+            .condition_is(ConditionType::RetentionHealthy, ConditionStatus::False, Reason::PruneFailed)
+            .await?;
         assert!(message.contains("1 of 3") && message.contains(&before[0]), "{message}");
         assert_eq!(store.backup_folders(&policy).await?, [before[0].clone(), newest]);
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
 
         store.sh(&format!("chmod 700 '{folder}/{}'", before[0])).await?;
         policy.backup("five").await?;
-        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
         assert_eq!(store.backup_folders(&policy).await?.len(), 1);
         Ok(())
     })

@@ -2,6 +2,7 @@
 //! left alone.
 
 use anyhow::{Context, Result};
+use api::status::{ConditionStatus, ConditionType};
 use api::{
     meta::{MANAGED_BY_LABEL, OPERATION_LABEL, POLICY_LABEL, RUNNER_CONTAINER},
     policy::SecretKeyRef,
@@ -221,9 +222,10 @@ fn cron_job_of_another_owner_is_not_adopted() -> Result<()> {
         let before = cron_jobs.create(&PostParams::default(), &theirs).await?;
 
         let policy = env.policy("shop", |_| ()).await?;
-        let message = policy.condition_is("Ready", "False", Reason::NameTaken).await?;
+        let message =
+            policy.condition_is(ConditionType::Ready, ConditionStatus::False, Reason::NameTaken).await?;
         assert!(message.contains("shop-backup"), "{message}");
-        policy.condition_is("Stalled", "True", Reason::NameTaken).await?;
+        policy.condition_is(ConditionType::Stalled, ConditionStatus::True, Reason::NameTaken).await?;
         policy.request("now").await?;
         policy.observed_now().await?;
         let after = cron_jobs.get("shop-backup").await?;

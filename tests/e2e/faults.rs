@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use api::policy::{Compression, CompressionMethod};
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use kube::ResourceExt;
 use pgbackup_tests::{Env, Policy, Postgres, Store, story};
@@ -117,7 +118,9 @@ fn pod_killed_for_memory_is_out_of_memory() -> Result<()> {
             })
             .await?;
         policy.failed("greedy", Reason::OutOfMemory).await?;
-        policy.condition_is("BackupHealthy", "False", Reason::OutOfMemory).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::OutOfMemory)
+            .await?;
         assert!(store.backups(&policy).await?.is_empty());
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! A run whose pod is taken away is tried again by itself; and if it had stored its set already, it is not taken twice.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::{reason::Reason, report::Stage};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DeleteParams};
@@ -26,7 +27,7 @@ fn deleted_pod_is_replaced_by_another_attempt() -> Result<()> {
 
         let run = policy.ended_well("drained").await?;
         assert_eq!(run.backup, Some(store.only_backup(&policy).await?.manifest.id));
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }

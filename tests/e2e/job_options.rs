@@ -1,5 +1,6 @@
 //! `spec.job`, `spec.catchUp` and `spec.objectives` do what they say.
 
+use api::status::{ConditionStatus, ConditionType};
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
@@ -89,13 +90,15 @@ fn backup_older_than_max_age_is_overdue() -> Result<()> {
         env.postgres(17).await?;
         let policy = env.policy("shop", |spec| spec.objectives.max_age = Some("1m".to_owned())).await?;
         policy.backup("first").await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
 
-        let message = policy.condition_is("BackupHealthy", "False", Reason::Overdue).await?;
+        let message = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Overdue)
+            .await?;
         assert!(message.contains("objectives.maxAge"), "{message}");
 
         policy.backup("second").await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }

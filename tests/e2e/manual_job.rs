@@ -1,6 +1,7 @@
 //! A Job that a person makes from the CronJob is a backup like any other.
 
 use anyhow::Result;
+use api::status::Trigger;
 use pgbackup_tests::story;
 
 #[test]
@@ -15,7 +16,7 @@ fn job_from_kubectl_create_appears_in_status() -> Result<()> {
 
         assert_eq!(success.scheduled_time, None);
         let run = policy.ended("before-the-upgrade").await?;
-        assert_eq!(run.trigger, "Manual");
+        assert_eq!(run.trigger, Trigger::Manual);
         let store = env.store().await?;
         let backup = store.only_backup(&policy).await?;
         assert_eq!(success.backup.as_deref(), Some(backup.manifest.id.as_str()));

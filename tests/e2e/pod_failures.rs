@@ -1,5 +1,6 @@
 //! The pod of a backup cannot start: the status says why within a minute.
 
+use api::status::{ConditionStatus, ConditionType};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,7 +10,6 @@ use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::api::{DeleteParams, EvictParams};
 use pgbackup_tests::{
     cluster::NODE_VOLUMES,
-    condition,
     env::on_volume,
     manifests::{self, fill},
     policy::Policy,
@@ -62,7 +62,7 @@ fn pods_that_cannot_start_have_their_own_reasons() -> Result<()> {
             let left = A_MINUTE.saturating_sub(since.elapsed());
             let message = policy
                 .status_with(&format!("BackupHealthy=False, reason {reason}"), left, |status| {
-                    let healthy = condition(status, "BackupHealthy")?;
+                    let healthy = status.condition(ConditionType::BackupHealthy)?;
                     (healthy.status == "False" && healthy.reason == reason.as_str())
                         .then(|| healthy.message.clone())
                 })
@@ -96,7 +96,7 @@ fn start_failures_are_found_in_events() -> Result<()> {
         let cannot_start = async |policy: &Policy, named: &str| {
             policy
                 .status_with(&format!("PodCannotStart: {named}"), A_MINUTE, |status| {
-                    let healthy = condition(status, "BackupHealthy")?;
+                    let healthy = status.condition(ConditionType::BackupHealthy)?;
                     let is_named =
                         healthy.reason == Reason::PodCannotStart.as_str() && healthy.message.contains(named);
                     (healthy.status == "False" && is_named).then_some(())
@@ -150,7 +150,7 @@ fn pod_evicted_by_its_node_is_retried() -> Result<()> {
             .await?;
         policy
             .status_with("the node evicted the pod, and why", DEADLINE, |status| {
-                let message = &condition(status, "BackupHealthy")?.message;
+                let message = &status.condition(ConditionType::BackupHealthy)?.message;
                 let evicted = message.contains("a try of full failed and is repeated: the pod was evicted: ");
                 (evicted && message.contains("8Mi")).then_some(())
             })
@@ -174,7 +174,7 @@ fn pod_of_a_drained_node_is_evicted() -> Result<()> {
         assert_eq!(job.death().await?.report.reason, Some(Reason::Interrupted));
         policy
             .status_with("the pod was evicted", DEADLINE, |status| {
-                let message = &condition(status, "BackupHealthy")?.message;
+                let message = &status.condition(ConditionType::BackupHealthy)?.message;
                 let said = "a try of drained failed and is repeated: the pod was evicted in stage dump: Eviction API";
                 message.contains(said).then_some(())
             })
@@ -197,7 +197,7 @@ fn pod_of_a_lost_node_is_retried() -> Result<()> {
             "a try of lost failed and is repeated: the pod's node was lost: PodGC: node no longer exists";
         policy
             .status_with(said, DEADLINE, |status| {
-                condition(status, "BackupHealthy")?.message.contains(said).then_some(())
+                status.condition(ConditionType::BackupHealthy)?.message.contains(said).then_some(())
             })
             .await?;
         assert_eq!(policy.jobs().await?, ["lost"], "the Job goes on");
@@ -234,13 +234,15 @@ fn secret_created_later_starts_the_pod() -> Result<()> {
             })
             .await?;
         let job = policy.request("now").await?;
-        policy.condition_is("BackupHealthy", "False", Reason::SecretNotFound).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::SecretNotFound)
+            .await?;
 
         let secret = ["create", "secret", "generic", "late"];
         env.kubectl(&[&secret[..], &[&format!("--from-literal=password={}", env.password)]].concat())?;
 
         policy.succeeded(&job).await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }

@@ -2,6 +2,7 @@
 //! to them, until it is told to take them over.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use pgbackup_tests::{
@@ -35,8 +36,13 @@ fn deleted_policy_keeps_its_backups() -> Result<()> {
         assert_ne!(stranger.uid, policy.uid);
         stranger.backup("two").await?;
         stranger.backup("three").await?;
-        let message =
-            stranger.condition_is("RetentionHealthy", "False", Reason::RepositoryOwnedByOther).await?;
+        let message = stranger
+            .condition_is(
+                ConditionType::RetentionHealthy,
+                ConditionStatus::False,
+                Reason::RepositoryOwnedByOther,
+            )
+            .await?;
         let line = format!("storage.adoptFrom: {}", policy.uid);
         assert!(message.contains(&line), "{message}");
         assert_eq!(store.backups(&stranger).await?.len(), 3, "what belongs to another policy is not removed");
@@ -44,7 +50,7 @@ fn deleted_policy_keeps_its_backups() -> Result<()> {
 
         stranger.edit(|spec| spec.storage.adopt_from = Some(policy.uid.clone())).await?;
         let newest = stranger.backup("four").await?.backup;
-        stranger.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        stranger.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
         assert_eq!(
             Some(store.only_backup(&stranger).await?.manifest.id),
             newest,
@@ -52,7 +58,7 @@ fn deleted_policy_keeps_its_backups() -> Result<()> {
         );
         stranger.edit(|spec| spec.storage.adopt_from = None).await?;
         stranger.backup("five").await?;
-        stranger.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        stranger.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! Expired backups go; the newest verified one never does, however many runs fail after it.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use pgbackup_tests::story;
 
@@ -22,7 +23,7 @@ fn prune_keeps_the_newest_verified_backup() -> Result<()> {
             let success = policy.backup(token).await?;
             assert_eq!(store.backup_folders(&policy).await?, [success.backup.unwrap_or_default()], "{token}");
         }
-        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
         let retained = policy.status().await?.retained.unwrap_or_else(|| unreachable!("a run reported it"));
         assert_eq!((retained.backups, retained.verified, retained.removed), (1, 1, 1), "{retained:?}");
 
@@ -58,7 +59,7 @@ fn policy_without_rules_keeps_all_backups() -> Result<()> {
         for token in ["one", "two", "three"] {
             policy.backup(token).await?;
         }
-        policy.condition_is("RetentionHealthy", "True", Reason::NoRules).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::NoRules).await?;
         assert_eq!(env.store().await?.backups(&policy).await?.len(), 3);
         Ok(())
     })
@@ -79,13 +80,15 @@ fn dry_run_lists_backups_and_removes_none() -> Result<()> {
         let first = policy.backup("one").await?.backup.unwrap_or_default();
         policy.backup("two").await?;
 
-        let message = policy.condition_is("RetentionHealthy", "True", Reason::DryRun).await?;
+        let message = policy
+            .condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::DryRun)
+            .await?;
         assert!(message.contains("would remove 1 copy") && message.contains(&first), "{message}");
         assert_eq!(store.backup_folders(&policy).await?.len(), 2);
 
         policy.edit(|spec| spec.retention.dry_run = false).await?;
         policy.backup("three").await?;
-        policy.condition_is("RetentionHealthy", "True", Reason::Pruned).await?;
+        policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
         assert_eq!(store.backup_folders(&policy).await?.len(), 1);
         Ok(())
     })

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use api::status::RunResult;
+use api::status::{ConditionStatus, ConditionType, Verification};
 use domain::reason::Reason;
-use pgbackup_tests::{condition, story, wait::DEADLINE};
+use pgbackup_tests::{story, wait::DEADLINE};
 
 #[test]
 fn scheduled_backup_is_verified_and_shown_in_status() -> Result<()> {
@@ -21,13 +22,13 @@ fn scheduled_backup_is_verified_and_shown_in_status() -> Result<()> {
         let success = policy
             .status_with("a scheduled run is verified", DEADLINE, |status| status.last_success.clone())
             .await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         let table = env.kubectl(&["get", "backuppolicies"])?;
         let status = policy.status().await?;
 
         assert_eq!(success.result, RunResult::Succeeded);
         assert!(success.scheduled_time.is_some(), "a run of the schedule has a slot: {success:?}");
-        assert_eq!(success.verification.as_deref(), Some("Verified"));
+        assert_eq!(success.verification, Some(Verification::Verified));
         assert_eq!(status.history.last().map(|run| run.trigger.as_str()), Some("Schedule"));
         assert!(status.server_version.is_some_and(|version| version.starts_with("17")));
         assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(1)));
@@ -56,13 +57,15 @@ fn new_policy_awaits_its_first_backup() -> Result<()> {
     story("awaiting", async |env| {
         let policy = env.policy("shop", |spec| spec.schedule = "H 4 1 1 *".into()).await?;
         policy.ready().await?;
-        policy.condition_is("BackupHealthy", "Unknown", Reason::AwaitingFirstBackup).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::Unknown, Reason::AwaitingFirstBackup)
+            .await?;
         let status = policy.status().await?;
         let effective = status.effective_schedule.clone().context("an effective schedule")?;
         assert!(!effective.contains('H') && effective.ends_with(" 4 1 1 *"), "{effective}");
         assert_eq!(policy.cron_job().await?.spec.schedule, effective);
         assert!(status.next_schedule_time.is_some());
-        let stalled = condition(&status, "Stalled");
+        let stalled = status.condition(ConditionType::Stalled);
         assert!(stalled.is_none_or(|stalled| stalled.status == "False"), "{stalled:?}");
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! Stored backups are read again on a schedule of their own, and the status says what became of them.
 
 use anyhow::{Context, Result};
+use api::status::{ConditionStatus, ConditionType};
 use api::{
     policy::Scrub,
     status::{RunResult, ScrubStatus},
@@ -10,7 +11,7 @@ use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
 use kube::api::ListParams;
 use pgbackup_tests::{
     env::NEW_YEAR,
-    policy::{Policy, condition},
+    policy::Policy,
     story,
     wait::{self, DEADLINE},
 };
@@ -40,14 +41,16 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
                 spec.verification.scrub = Some(whole());
             })
             .await?;
-        policy.condition_is("ScrubHealthy", "Unknown", Reason::AwaitingFirstScrub).await?;
+        policy
+            .condition_is(ConditionType::ScrubHealthy, ConditionStatus::Unknown, Reason::AwaitingFirstScrub)
+            .await?;
         policy.backup("one").await?;
         let newest = policy.backup("two").await?.backup.context("a success should have a backup")?;
 
         env.kubectl(&["create", "job", "first", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "first").await?;
         assert_eq!((scrub.result, scrub.passed), (RunResult::Succeeded, 2), "{}", scrub.message);
-        policy.condition_is("ScrubHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::ScrubHealthy, ConditionStatus::True, Reason::Verified).await?;
 
         // It has nothing to do with the server, and so has no way to it.
         let pods =
@@ -64,18 +67,22 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
         let scrub = scrubbed(&policy, "second").await?;
         assert_eq!((scrub.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.message);
         assert_eq!(scrub.corrupted, [newest.as_str()]);
-        let said = policy.condition_is("ScrubHealthy", "False", Reason::BackupCorrupted).await?;
+        let said = policy
+            .condition_is(ConditionType::ScrubHealthy, ConditionStatus::False, Reason::BackupCorrupted)
+            .await?;
         assert!(
             said.contains(&format!("{newest}: shop.dump: what was read back is not what was written")),
             "{said}"
         );
-        let said = policy.condition_is("BackupHealthy", "False", Reason::BackupCorrupted).await?;
+        let said = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::BackupCorrupted)
+            .await?;
         assert!(said.starts_with("the newest backup, ") && said.contains("ask for a new backup"), "{said}");
         let retained = policy.status().await?.retained.context("what the store holds")?;
         assert_eq!((retained.backups, retained.verified), (2, 1));
 
         policy.backup("three").await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
 
         policy.edit(|spec| spec.verification.scrub = None).await?;
         let cron_jobs = env.api::<CronJob>();
@@ -86,7 +93,8 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
         .await?;
         policy
             .status_with("nothing is said of scrubs", DEADLINE, |status| {
-                (condition(status, "ScrubHealthy").is_none() && status.scrub_schedule.is_none()).then_some(())
+                (status.condition(ConditionType::ScrubHealthy).is_none() && status.scrub_schedule.is_none())
+                    .then_some(())
             })
             .await?;
         policy.cron_job().await.map(drop)

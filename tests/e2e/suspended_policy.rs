@@ -1,6 +1,7 @@
 //! `suspend` stops the schedule, says so, and can be taken back.
 
 use anyhow::Result;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use k8s_openapi::api::batch::v1::CronJob;
 use pgbackup_tests::{
@@ -16,7 +17,9 @@ fn suspended_policy_starts_no_runs() -> Result<()> {
         let good = policy.backup("before").await?;
 
         policy.edit(|spec| spec.suspend = true).await?;
-        policy.condition_is("BackupHealthy", "Unknown", Reason::Suspended).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::Unknown, Reason::Suspended)
+            .await?;
         policy.ready().await?;
         cron_job_is_suspended(&env.api(), &policy, true).await?;
         let status = policy.status().await?;
@@ -24,7 +27,7 @@ fn suspended_policy_starts_no_runs() -> Result<()> {
         assert_eq!(status.last_success.map(|last| last.job), Some(good.job));
 
         policy.edit(|spec| spec.suspend = false).await?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         cron_job_is_suspended(&env.api(), &policy, false).await?;
         assert!(policy.status().await?.next_schedule_time.is_some());
         Ok(())
@@ -36,7 +39,9 @@ fn request_on_suspended_policy_runs_after_resume() -> Result<()> {
     story("waits", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |spec| spec.suspend = true).await?;
-        policy.condition_is("BackupHealthy", "Unknown", Reason::Suspended).await?;
+        policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::Unknown, Reason::Suspended)
+            .await?;
 
         let job = policy.request("while-suspended").await?;
         policy.observed_now().await?;

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use api::meta;
+use api::status::{ConditionStatus, ConditionType, Verification};
 use domain::{manifest::ACKNOWLEDGED_FILE, reason::Reason};
 use pgbackup_tests::{Env, Policy, Postgres, story};
 
@@ -33,7 +34,9 @@ fn backup_with_lost_rows_is_suspicious() -> Result<()> {
 
         assert!(failure.message.contains("has 100 rows of database \"shop\""), "{failure:?}");
         assert!(failure.message.contains("had 5000"), "{failure:?}");
-        let message = policy.condition_is("BackupHealthy", "False", Reason::Suspicious).await?;
+        let message = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Suspicious)
+            .await?;
         assert!(message.contains(meta::ACKNOWLEDGED), "{message}");
         let status = policy.status().await?;
         let odd = status.last_run.and_then(|last| last.backup).context("it is stored")?;
@@ -52,11 +55,11 @@ fn backup_with_lost_rows_is_suspicious() -> Result<()> {
 
         env.kubectl(&["annotate", "backuppolicy", "shop", &format!("{}={odd}", meta::ACKNOWLEDGED)])?;
 
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         let newest = policy.status().await?.last_success.context("it counts now")?;
         assert_eq!(
-            (newest.backup.as_ref(), newest.verification.as_deref()),
-            (Some(&odd), Some("Acknowledged"))
+            (newest.backup.as_ref(), newest.verification),
+            (Some(&odd), Some(Verification::Acknowledged))
         );
         let next = policy.backup("next").await?.backup.context("a backup")?;
         assert_eq!(store.backup_folders(&policy).await?, [next], "the rules go on");
@@ -80,7 +83,7 @@ fn fourth_alike_suspicious_backup_is_verified() -> Result<()> {
 
         let fourth = policy.backup("four").await?.backup.context("a backup")?;
 
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         assert_eq!(store.backup_folders(&policy).await?, std::slice::from_ref(&fourth), "the rules go on");
         let settled =
             store.sh(&format!("cat {}/{fourth}/{ACKNOWLEDGED_FILE}", store.folder(&policy))).await?;
@@ -119,7 +122,7 @@ fn backup_of_another_server_is_suspicious() -> Result<()> {
         assert!(failure.message.contains("is of another server: system identifier"), "{failure:?}");
         let odd = policy.status().await?.last_run.and_then(|last| last.backup).context("it is stored")?;
         env.kubectl(&["annotate", "backuppolicy", "shop", &format!("{}={odd}", meta::ACKNOWLEDGED)])?;
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         policy.backup("three").await.map(drop)
     })
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use api::policy::SecretKeyRef;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use pgbackup_tests::{postgres::identifier, story};
 
@@ -38,7 +39,9 @@ fn user_name_is_read_from_a_secret() -> Result<()> {
 
         policy.edit(|spec| spec.postgres.connection.user_secret_ref = Some(key("no-such-key"))).await?;
         policy.request("no-such-key").await?;
-        let message = policy.condition_is("BackupHealthy", "False", Reason::SecretNotFound).await?;
+        let message = policy
+            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::SecretNotFound)
+            .await?;
         assert!(message.contains("no-such-key"), "{message}");
         Ok(())
     })

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use api::policy::VerificationLevel;
+use api::status::{ConditionStatus, ConditionType, Verification};
 use domain::{manifest::Level, reason::Reason};
 use pgbackup_tests::{Policy, Postgres, story};
 
@@ -53,8 +54,9 @@ fn verification_levels_check_what_they_promise() -> Result<()> {
             .await?;
 
         let stored = policy.backup("stored").await?;
-        assert_eq!(stored.verification.as_deref(), Some("Stored"));
-        let message = policy.condition_is("BackupHealthy", "True", Reason::Stored).await?;
+        assert_eq!(stored.verification, Some(Verification::Stored));
+        let message =
+            policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Stored).await?;
         assert!(message.contains("archives not read"), "{message}");
         let backup = store.only_backup(&policy).await?;
         assert_eq!(backup.manifest.check.level, Level::Checksum);
@@ -63,8 +65,8 @@ fn verification_levels_check_what_they_promise() -> Result<()> {
 
         policy.edit(|spec| spec.verification.level = VerificationLevel::Counts).await?;
         let counted = policy.backup("counted").await?;
-        assert_eq!(counted.verification.as_deref(), Some("Verified"));
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        assert_eq!(counted.verification, Some(Verification::Verified));
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         let backups = store.backups(&policy).await?;
         assert_eq!(backups[1].manifest.check.level, Level::Counts);
         assert_eq!(backups[1].rows("shop", "goods")?, 1000);

@@ -1,6 +1,7 @@
 //! Backups run without the operator. What it did not see, the next run's report tells it.
 
 use anyhow::{Context, Result, ensure};
+use api::status::{ConditionStatus, ConditionType};
 use api::status::{RunResult, RunStatus};
 use domain::reason::Reason;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -45,7 +46,7 @@ fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
             ("bad", Reason::NameNotResolved.as_str())
         );
         assert_eq!(status.last_run.map(|last| last.job), Some(newest.job));
-        policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use api::BackupPolicy;
+use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use k8s_openapi::api::{
     batch::v1::CronJob,
@@ -48,7 +49,7 @@ async fn works_in_its_namespace_only(env: &Env, elsewhere: &Env) -> Result<()> {
         (seen?.spec.schedule == "5 5 1 1 *").then_some(())
     })
     .await?;
-    policy.condition_is("BackupHealthy", "True", Reason::Verified).await?;
+    policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
 
     // All that time the other policy was there, and was never looked at.
     let status = elsewhere.api::<BackupPolicy>().get(&ignored.name).await?.status.unwrap_or_default();

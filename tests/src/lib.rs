@@ -23,6 +23,6 @@ pub use cluster::Cluster;
 pub use env::{Env, story, story_alone, story_alone_within};
 pub use job::{Death, RunnerJob, RunnerSpec, Signal};
 pub use operator::Operator;
-pub use policy::{Policy, condition};
+pub use policy::Policy;
 pub use postgres::{Postgres, Session};
 pub use store::{Set, Store};

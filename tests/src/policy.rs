@@ -5,13 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use api::{
     BackupPolicy, BackupPolicySpec, BackupPolicyStatus, meta,
-    status::{BackupStatus, FailureStatus, RunResult, RunStatus},
+    status::{BackupStatus, ConditionStatus, ConditionType, FailureStatus, RunResult, RunStatus},
 };
 use domain::{name, operation::Operation, reason::Reason};
-use k8s_openapi::{
-    api::batch::v1::{CronJob, Job},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -121,11 +118,16 @@ impl Policy {
     }
 
     /// Waits until a condition has this status and reason; returns its message.
-    pub async fn condition_is(&self, kind: &str, status: &str, reason: Reason) -> Result<String> {
-        let what = format!("{kind}={status}, reason {reason}");
+    pub async fn condition_is(
+        &self,
+        type_: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+    ) -> Result<String> {
+        let what = format!("{type_}={status}, reason {reason}");
         self.status_with(&what, DEADLINE, |seen| {
-            let condition = condition(seen, kind)?;
-            (condition.status == status && condition.reason == reason.as_str())
+            let condition = seen.condition(type_)?;
+            (status.is_of(condition) && condition.reason == reason.as_str())
                 .then(|| condition.message.clone())
         })
         .await
@@ -133,7 +135,7 @@ impl Policy {
 
     /// Waits until the policy is accepted and its CronJob is in place.
     pub async fn ready(&self) -> Result<()> {
-        self.condition_is("Ready", "True", Reason::Accepted).await.map(drop)
+        self.condition_is(ConditionType::Ready, ConditionStatus::True, Reason::Accepted).await.map(drop)
     }
 
     /// Waits until the status says how a Job's run ended.
@@ -199,7 +201,7 @@ impl Policy {
                 status.last_failure.clone().filter(|failure| failure.job == job)
             })
             .await?;
-        if failure.reason != reason.as_str() {
+        if failure.reason != reason {
             bail!("{job} failed with {}, not {reason}: {}", failure.reason, failure.message);
         }
         Ok(failure)
@@ -220,9 +222,4 @@ impl Policy {
 
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_conflict())
-}
-
-/// A condition of a status.
-pub fn condition<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == kind)
 }

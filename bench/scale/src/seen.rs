@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use api::BackupPolicy;
+use api::{
+    BackupPolicy,
+    status::{ConditionStatus, ConditionType},
+};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -92,10 +95,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn note_policy(state: &mut State, policy: &BackupPolicy) {
     let Some(status) = &policy.status else { return };
-    let is_ready = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        condition.type_ == "Ready" && condition.status == "True"
-    };
-    if status.conditions.iter().any(|condition| is_ready(&condition)) {
+    if status.condition(ConditionType::Ready).is_some_and(|ready| ConditionStatus::True.is_of(ready)) {
         state.ready.insert(policy.name_any());
     }
     // A pod that failed is told of at once, and is in the history when Kubernetes has given its Job up.

@@ -12,6 +12,7 @@ mod verification;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 pub use self::{
     dump::{Compression, CompressionMethod, Dump},
@@ -140,19 +141,20 @@ pub struct BackupPolicySpec {
 }
 
 /// What must hold beyond the schedule.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Objectives {
     /// How old the snapshot of the newest backup that counts may get, for example 26h, 90m or 8d; at most 399d. If it is
     /// older, the policy is Overdue even though no scheduled backup is: a bound on what a recovery would lose. Default: none,
     /// only the schedule counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
     #[x_kube(validation = Rule::new(messages::IS_MAX_AGE).message(messages::MAX_AGE))]
     pub max_age: Option<String>,
 }
 
 /// The PostgreSQL server, and what of it is backed up.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.image) != has(self.version)").message(messages::VERSION_OR_IMAGE))]
 #[serde(rename_all = "camelCase")]
@@ -160,14 +162,12 @@ pub struct Postgres {
     /// The server's major version, for example 17. Backups run in the official PostgreSQL image of this version,
     /// so that the client tools match the server. Another version than the server's is refused before anything is
     /// dumped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 13, max = 99))]
     pub version: Option<u32>,
 
     /// The image that backups run in, instead of the official one: it must hold psql, pg_dump, pg_dumpall and
     /// pg_restore of the server's major version on its PATH. Write the image that the server runs if it has
     /// extensions of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new(messages::IS_IMAGE).message(messages::IMAGE))]
     pub image: Option<String>,
@@ -187,6 +187,7 @@ pub struct Postgres {
 }
 
 /// How the server is reached.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.host) != has(self.uriSecretRef)").message(messages::HOST_OR_URI),
@@ -200,7 +201,6 @@ pub struct Postgres {
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The server's host name or address, for example shop-db or shop-db.shop.svc.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(messages::IS_HOST).message(messages::HOST))]
     pub host: Option<String>,
@@ -209,7 +209,6 @@ pub struct Connection {
     /// port, user and password: the key uri of the Secrets that CloudNativePG (<cluster>-app, <cluster>-superuser)
     /// and Crunchy's operator (<cluster>-pguser-<user>) make. Its database does not matter. Of its sslmode and this
     /// policy's the stricter one counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri_secret_ref: Option<SecretKeyRef>,
 
     /// The server's port. Default: 5432.
@@ -225,24 +224,19 @@ pub struct Connection {
 
     /// The role that backups log in as. It needs to read everything: a superuser, or (PostgreSQL 14 and later) a
     /// member of pg_read_all_data, with BYPASSRLS where row security is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub user: Option<String>,
 
     /// The key of a Secret that holds the role's name, instead of user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_secret_ref: Option<SecretKeyRef>,
 
     /// The key of a Secret that holds the role's password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeyRef>,
 
     /// The key of a Secret that holds the certificate of the CA, or a bundle of them, in PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
 
     /// A Secret of the type kubernetes.io/tls that holds the role's certificate (tls.crt) and its key (tls.key).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate_secret_ref: Option<SecretRef>,
 }
 

@@ -1,5 +1,9 @@
 //! The status: what the operator has seen. Everything but the conditions comes from the runs' own reports.
 
+mod any_reason;
+mod condition;
+mod state;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
@@ -9,77 +13,70 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+
+pub use self::{
+    any_reason::AnyReason,
+    condition::{ConditionStatus, ConditionType},
+    state::{RunResult, Trigger, Verification},
+};
 
 /// How many runs a status remembers.
 pub const HISTORY_LIMIT: usize = 10;
 
 /// The status of a policy.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupPolicyStatus {
     /// The generation of the spec that this status speaks of; -1 when nobody has looked at the policy yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
     /// The schedule as the CronJob has it: each H replaced by the number chosen for this policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_schedule: Option<String>,
 
     /// When the next backup starts; absent when suspended, and while the policy is not accepted as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
 
     /// Since when the schedule is as it is: when the policy was made, its schedule last changed, or its suspension
     /// last ended. No backup is overdue for a slot before that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<Time>,
 
     /// When the policy becomes, or became, overdue unless a backup that counts comes: some time after the first slot that has
     /// none, or when the newest backup gets older than objectives.maxAge allows. Absent while the policy is suspended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Time>,
 
     /// The server's version, as the last run that reached it found it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
 
     /// The version of the client tools in the policy's image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
 
     /// The newest run, however it went.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<BackupStatus>,
 
     /// The newest run whose backup counted when it was taken: Verified; Stored where verification.level asks for no more;
     /// Acknowledged by a person. Its verification is Corrupted where a later scrub found that it is not what was written any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<BackupStatus>,
 
     /// The recovery point of the newest backup that was read back and found good, or that a person acknowledged. Earlier than
     /// that of lastSuccess where the newest backup is only Stored, or Corrupted; absent where none is known, as after a scrub that found this
     /// very copy corrupted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Time>,
 
     /// The newest run that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailureStatus>,
 
     /// What the store holds, as the newest run that could look found it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<RetainedStatus>,
 
     /// When stored backups are read again; absent without verification.scrub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub_schedule: Option<ScheduleStatus>,
 
     /// The newest scrub that ended, however it went.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_scrub: Option<ScrubStatus>,
 
     /// The value of the annotation pgbackup.dev/requested-at that was last acted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
 
     /// The newest finished runs, newest first, at most 10.
@@ -97,6 +94,7 @@ pub struct BackupPolicyStatus {
 }
 
 /// One run, as its report has it.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
@@ -107,23 +105,18 @@ pub struct BackupStatus {
     pub result: RunResult,
 
     /// The slot of the schedule that it stands for; absent for manual runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_time: Option<Time>,
 
     /// When it started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
 
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
     /// How long it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
 
     /// The stage it is in, or ended in: preflight, hold, dump, upload, verify, manifest, prune, report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
 
     /// How long each stage took, in seconds, by the stage's name.
@@ -132,37 +125,30 @@ pub struct BackupStatus {
     pub stages: BTreeMap<String, f64>,
 
     /// The set's name in the store; absent when it left none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
 
     /// The recovery point: the oldest snapshot of the backup's databases.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_time: Option<Time>,
 
     /// The stored bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
 
     /// The same for people: 1.2 GiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
 
     /// How many files the backup has, roles included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_count: Option<u32>,
 
     /// The SHA-256 of the backup's manifest.json.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_sha256: Option<String>,
 
     /// Where the backup is in the store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 
     /// What reading it back gave: Verified; or Stored, Suspicious, Acknowledged. Corrupted: a later scrub found that it is not
     /// what was written any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verification: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub verification: Option<Verification>,
 
     /// Whether password hashes of roles are in the backup (postgres.globals: WithPasswords).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -180,11 +166,11 @@ pub struct BackupStatus {
 }
 
 /// A file of a backup.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStatus {
     /// The database; absent for roles and tablespaces.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
 
     /// The file's name in the backup.
@@ -198,6 +184,7 @@ pub struct ArtifactStatus {
 }
 
 /// A run that failed.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureStatus {
@@ -208,22 +195,21 @@ pub struct FailureStatus {
     pub time: Time,
 
     /// Why: a word of docs/reference/reasons.md.
-    pub reason: String,
+    pub reason: AnyReason,
 
     /// The same for a person, with what to do.
     pub message: String,
 
     /// The stage it ended in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
 }
 
 /// What the store holds.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetainedStatus {
     /// When the run started, a backup or a scrub, that found it so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,
 
     /// The backups that are complete.
@@ -243,11 +229,9 @@ pub struct RetainedStatus {
     pub size: String,
 
     /// The oldest backup's snapshot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Time>,
 
     /// The newest backup's snapshot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Time>,
 
     /// How many backups each rule keeps, by the rule's name, as the last plan had it.
@@ -260,6 +244,7 @@ pub struct RetainedStatus {
 }
 
 /// When something is done.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleStatus {
@@ -267,16 +252,15 @@ pub struct ScheduleStatus {
     pub effective_schedule: String,
 
     /// When it is next; absent when suspended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
 
     /// Since when the schedule is as it is. Nothing is overdue for a slot before that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<Time>,
 }
 
 /// A scrub: stored backups were read again.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[skip_serializing_none]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubStatus {
     /// The Job that ran it.
@@ -287,25 +271,21 @@ pub struct ScrubStatus {
     pub result: RunResult,
 
     /// Why: a word of docs/reference/reasons.md.
-    pub reason: String,
+    pub reason: AnyReason,
 
     /// The same for a person.
     pub message: String,
 
     /// The slot of the schedule that it stands for; absent for one that a person started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_time: Option<Time>,
 
     /// When it started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
 
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
     /// How long it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
 
     /// How many backups it read that are as they were written.
@@ -327,6 +307,7 @@ pub struct ScrubStatus {
 }
 
 /// A run in one line.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStatus {
@@ -334,38 +315,23 @@ pub struct RunStatus {
     pub job: String,
 
     /// Schedule or Manual.
-    pub trigger: String,
+    #[schemars(with = "String")]
+    pub trigger: Trigger,
 
     /// How it ended.
     pub result: RunResult,
 
     /// Why: a word of docs/reference/reasons.md.
-    pub reason: String,
+    pub reason: AnyReason,
 
     /// When it started.
     pub start_time: Time,
 
     /// How long it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
 
     /// The size of what it stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-}
-
-/// How a run ended.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RunResult {
-    /// It has not.
-    #[default]
-    Running,
-    /// A backup that counts is stored.
-    Succeeded,
-    /// It left no backup.
-    Failed,
-    /// Its Job ended or vanished without a report.
-    Unknown,
 }
 
 /// A moment as the API writes it: whole seconds.

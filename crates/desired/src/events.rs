@@ -2,7 +2,7 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{RunResult, RunStatus},
+    status::{ConditionStatus, ConditionType, RunResult, RunStatus},
 };
 use domain::{reason::Reason, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -30,7 +30,7 @@ pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -
     let (runs, mut told) = runs(before, after);
     let scrub = scrub(before, after);
     told.extend(scrub.iter().map(|event| event.reason.clone()));
-    let turned = [("BackupHealthy", "Backup"), ("ScrubHealthy", "Scrub")]
+    let turned = [(ConditionType::BackupHealthy, "Backup"), (ConditionType::ScrubHealthy, "Scrub")]
         .into_iter()
         .filter_map(|(condition, action)| turned_bad(before, after, condition, action))
         .filter(|event| !told.contains(&event.reason));
@@ -46,28 +46,24 @@ fn scrub(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
         before.last_scrub.as_ref().is_some_and(|old| (&old.job, old.result) == (&new.job, new.result));
     (!known).then(|| EventDraft {
         warning: new.result != RunResult::Succeeded,
-        reason: new.reason.clone(),
+        reason: new.reason.to_string(),
         action: "Scrub",
         note: format!("{}: {}", new.job, new.message),
         job: Some(new.job.clone()),
     })
 }
 
-fn condition<'a>(status: Option<&'a BackupPolicyStatus>, type_: &str) -> Option<&'a Condition> {
-    status?.conditions.iter().find(|condition| condition.type_ == type_)
-}
-
 /// The policy is not accepted, or is again. That a new one is accepted is no news: its status says so.
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
-    let new = condition(Some(after), "Ready")?;
-    let old = condition(before, "Ready");
+    let new = after.condition(ConditionType::Ready)?;
+    let old = before.and_then(|status| status.condition(ConditionType::Ready));
     let same = |old: &Condition| old.status == new.status && old.reason == new.reason;
-    let is_news = old.map_or(new.status != "True", |old| !same(old));
-    if new.status == "Unknown" || !is_news {
+    let is_news = old.map_or(!ConditionStatus::True.is_of(new), |old| !same(old));
+    if ConditionStatus::Unknown.is_of(new) || !is_news {
         return None;
     }
     Some(EventDraft {
-        warning: new.status == "False",
+        warning: ConditionStatus::False.is_of(new),
         reason: new.reason.clone(),
         action: "Reconcile",
         note: new.message.clone(),
@@ -94,18 +90,18 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
         };
         EventDraft {
             warning: run.result != RunResult::Succeeded,
-            reason: run.reason.clone(),
+            reason: run.reason.to_string(),
             action: "Backup",
             note: format!("{}: {words}", run.job),
             job: Some(run.job.clone()),
         }
     });
-    (drafts.collect(), news.iter().map(|run| run.reason.clone()).collect())
+    (drafts.collect(), news.iter().map(|run| run.reason.to_string()).collect())
 }
 
 /// What a run that succeeded has done: no more than its policy asks for.
 fn taken(run: &RunStatus) -> &'static str {
-    if reason(run) == Some(Reason::Stored) { "copy stored, its archives not read" } else { "copy verified" }
+    if run.reason == Reason::Stored { "copy stored, its archives not read" } else { "copy verified" }
 }
 
 /// Why a run left no backup, for people: in its own words if the status still has them.
@@ -114,24 +110,19 @@ pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     match failure {
         Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
         _ if run.result == RunResult::Unknown => lost().message,
-        _ => reason(run).map_or_else(|| run.reason.clone(), meaning),
+        _ => run.reason.known().map_or_else(|| run.reason.to_string(), meaning),
     }
-}
-
-/// The reason of a run that the status remembers.
-pub(crate) fn reason(run: &RunStatus) -> Option<Reason> {
-    run.reason.parse().ok()
 }
 
 /// A condition turned bad without a run's end: a pod that cannot start, a backup overdue.
 fn turned_bad(
     before: Option<&BackupPolicyStatus>,
     after: &BackupPolicyStatus,
-    type_: &str,
+    type_: ConditionType,
     action: &'static str,
 ) -> Option<EventDraft> {
-    let new = condition(Some(after), type_).filter(|new| new.status == "False")?;
-    let known = condition(before, type_).is_some_and(|old| old.reason == new.reason);
+    let new = after.condition(type_).filter(|new| ConditionStatus::False.is_of(new))?;
+    let known = before.and_then(|status| status.condition(type_)).is_some_and(|old| old.reason == new.reason);
     (!known).then(|| EventDraft {
         warning: true,
         reason: new.reason.clone(),

@@ -17,7 +17,7 @@ mod verified;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{RunResult, ScheduleStatus, time},
+    status::{ConditionType, RunResult, ScheduleStatus, time},
 };
 use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::Timestamp;
@@ -106,7 +106,7 @@ pub fn status(
         let obstacle = observed.refused_request.as_ref();
         let request = objects::open_request(policy).map(|token| Request { token, obstacle });
         let health = health::health(valid, in_place.backup, &status, &runs, request, now);
-        conditions.set("BackupHealthy", health.status, health.reason, health.message);
+        conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
         status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
         let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
         let settles_at = settles_at.filter(|_| !valid.suspend);
@@ -123,11 +123,13 @@ pub fn status(
         status.overdue_time.clone_from(&previous.overdue_time);
         status.scrub_schedule =
             previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
-        conditions.keep("ScrubHealthy");
+        conditions.keep(ConditionType::ScrubHealthy);
         match health::newest_failed(&status).or_else(|| health::newest_corrupted(&status)) {
-            Some(health) => conditions.set("BackupHealthy", health.status, health.reason, health.message),
+            Some(health) => {
+                conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message)
+            }
             // As before: a bad edit says nothing about the backups.
-            None => conditions.keep("BackupHealthy"),
+            None => conditions.keep(ConditionType::BackupHealthy),
         }
     }
     condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune.as_ref()));

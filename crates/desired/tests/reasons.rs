@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
-use api::BackupPolicy;
+use api::{
+    BackupPolicy,
+    status::{ConditionStatus, ConditionType},
+};
 use domain::{operation::PerOperation, reason::Reason};
 use pgbackup_desired::{
     ContainerExit, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, events, status,
@@ -71,12 +74,13 @@ fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_
     let failures = Reason::all().filter(|reason| reason.exit_code().is_some_and(|c| c > 0));
     for reason in failures {
         let after = look(&known, &failed(reason));
-        let health = after.conditions.iter().find(|condition| condition.type_ == "BackupHealthy").unwrap();
-        assert_eq!((health.status.as_str(), health.reason.as_str()), ("False", reason.as_str()));
+        let health = after.condition(ConditionType::BackupHealthy).unwrap();
+        assert!(ConditionStatus::False.is_of(health));
+        assert_eq!(health.reason, reason.as_str());
         let meaning = reason.meaning().trim_end_matches('.')[1..].to_owned();
         assert!(health.message.contains(&meaning), "{reason}: {}", health.message);
-        assert_eq!(after.history[0].reason, reason.as_str());
-        assert_eq!(after.last_failure.as_ref().unwrap().reason, reason.as_str());
+        assert_eq!(after.history[0].reason, reason);
+        assert_eq!(after.last_failure.as_ref().unwrap().reason, reason);
         let told = events(Some(&before), &after);
         let told: Vec<_> = told.iter().map(|event| (event.warning, event.reason.as_str())).collect();
         assert_eq!(told, [(true, reason.as_str())]);

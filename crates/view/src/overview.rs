@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{BackupStatus, RunResult, ScrubStatus},
+    status::{AnyReason, BackupStatus, ConditionType, RunResult, ScrubStatus, Verification},
 };
 use desired::validate::max_age;
 use domain::schedule::{self, Schedule};
@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::state::{ConditionState, Standing, State, condition, standing};
+use crate::state::{ConditionState, Standing, State, standing};
 
 /// The overview of a policy.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -132,7 +132,8 @@ pub struct Backup {
     /// Verified: the archives were read back. Stored: they were not, as verification.level: Checksum asks. Acknowledged: a
     /// person accepted a suspicious backup. Corrupted: a later scrub found that the stored bytes have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verification: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub verification: Option<Verification>,
 }
 
 /// The complete backups in a policy's repository.
@@ -165,7 +166,7 @@ pub struct Run {
     /// The run's result.
     pub result: RunResult,
     /// Why the run has this result: a reason from docs/reference/reasons.md.
-    pub reason: String,
+    pub reason: AnyReason,
     /// Size of the backup that the run stored, in bytes; absent if it stored none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
@@ -200,12 +201,12 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
             suspicious: retained.suspicious,
             size_bytes: retained.size_bytes,
         }),
-        retention: condition(status, "RetentionHealthy").map(|condition| Retention {
+        retention: status.condition(ConditionType::RetentionHealthy).map(|condition| Retention {
             state: condition.into(),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         }),
-        scrub: condition(status, "ScrubHealthy").map(|condition| Scrub {
+        scrub: status.condition(ConditionType::ScrubHealthy).map(|condition| Scrub {
             state: condition.into(),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
@@ -242,7 +243,7 @@ fn backup(success: &BackupStatus) -> Option<Backup> {
         size_bytes: success.size_bytes,
         duration_seconds: success.duration_seconds,
         stages: success.stages.clone(),
-        verification: success.verification.clone(),
+        verification: success.verification,
     })
 }
 

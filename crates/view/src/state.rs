@@ -1,6 +1,9 @@
 //! How a policy and its conditions stand, as one word, a reason and a message.
 
-use api::{BackupPolicy, BackupPolicyStatus};
+use api::{
+    BackupPolicy, BackupPolicyStatus,
+    status::{ConditionStatus, ConditionType},
+};
 use domain::{reason::Reason, time::minute};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -48,9 +51,9 @@ pub enum ConditionState {
 
 impl From<&Condition> for ConditionState {
     fn from(condition: &Condition) -> Self {
-        match condition.status.as_str() {
-            "True" => Self::Healthy,
-            "False" => Self::Unhealthy,
+        match condition.status.parse() {
+            Ok(ConditionStatus::True) => Self::Healthy,
+            Ok(ConditionStatus::False) => Self::Unhealthy,
             _ => Self::Unknown,
         }
     }
@@ -65,11 +68,6 @@ pub struct Standing {
     pub reason: String,
     /// The reason in a sentence.
     pub message: String,
-}
-
-/// The condition of this type.
-pub fn condition<'a>(status: &'a BackupPolicyStatus, kind: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
 /// The standing of a policy at `now`. It follows the conditions, with one exception: once `status.overdueTime` has passed,
@@ -88,7 +86,7 @@ pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timesta
     }
     let (reason, message) = match decisive {
         Some(condition) => (condition.reason.as_str(), condition.message.as_str()),
-        None => ("Reconciling", "the operator has not written a status yet"),
+        None => (Reason::Reconciling.as_str(), "the operator has not written a status yet"),
     };
     Standing { state, reason: reason.to_owned(), message: message.to_owned() }
 }
@@ -96,17 +94,19 @@ pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timesta
 /// The state that the conditions give, and the condition that decides it. Causes come before their consequences: a policy
 /// that is not ready takes no backups.
 fn from_conditions(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
-    let health = condition(status, "BackupHealthy");
-    if let Some(not_ready) = condition(status, "Ready").filter(|ready| ready.status == "False") {
+    let health = status.condition(ConditionType::BackupHealthy);
+    let ready = status.condition(ConditionType::Ready);
+    if let Some(not_ready) = ready.filter(|ready| ConditionStatus::False.is_of(ready)) {
         return (State::Unhealthy, Some(not_ready));
     }
-    if let Some(stalled) = condition(status, "Stalled").filter(|stalled| stalled.status == "True") {
+    let stalled = status.condition(ConditionType::Stalled);
+    if let Some(stalled) = stalled.filter(|stalled| ConditionStatus::True.is_of(stalled)) {
         return (State::Unhealthy, Some(stalled));
     }
-    let state = match health.map(|health| (health.status.as_str(), health.reason.as_str())) {
-        Some(("True", _)) => State::Healthy,
-        Some(("False", _)) => State::Unhealthy,
-        Some((_, "Suspended")) => State::Suspended,
+    let state = match health {
+        Some(health) if ConditionStatus::True.is_of(health) => State::Healthy,
+        Some(health) if ConditionStatus::False.is_of(health) => State::Unhealthy,
+        Some(health) if health.reason == Reason::Suspended.as_str() => State::Suspended,
         _ => State::Unknown,
     };
     (state, health)

@@ -3,16 +3,17 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::messages;
 
 /// How databases are dumped.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dump {
     /// How archives are compressed. Default: zstd at level 1, which costs no time and makes the smallest files; gzip at
     /// level 1 with PostgreSQL 15 and older, which have no other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
 
     /// How long a backup waits for a table's lock, for example 5s; at most 4m. Behind a waiting ALTER TABLE every reader
@@ -49,6 +50,7 @@ pub struct Dump {
 }
 
 /// How archives are compressed.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("self.method == 'None' ? !has(self.level) || self.level < 1 : true").message(messages::NO_LEVEL),
@@ -62,7 +64,6 @@ pub struct Compression {
     pub method: CompressionMethod,
 
     /// The level: 1 to 22 for Zstd, 1 to 9 for Gzip, 1 to 12 for Lz4. Default: 1, the fastest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub level: Option<u32>,
 }

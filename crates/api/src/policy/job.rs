@@ -8,17 +8,18 @@ use k8s_openapi::{
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::messages;
 
 /// How the Jobs of backups and scrubs and their pods run. The names are those of Kubernetes.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobOptions {
     /// What the backup's container requests, and its limits. Default: requests of 50m CPU and 64Mi of memory, no limits. A
     /// memory limit that is too small ends backups as OutOfMemory; the runner and the client programs together need about
     /// 100Mi, and 5Ki more for each table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
     /// How long a run may take, in seconds, from a minute to a week. One that takes longer hangs, and is ended as
@@ -45,7 +46,6 @@ pub struct JobOptions {
     /// The user, the group and the volumes' group that the pods run as, instead of 65532: for a volume that keeps its
     /// directory's owner (hostPath, many NFS servers). Never root. Backups that were written as another user may not be
     /// readable any more: choose it once. Default: 65532, whatever the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647_i64))]
     pub run_as_user: Option<i64>,
 
@@ -61,11 +61,9 @@ pub struct JobOptions {
 
     /// Which nodes the pods are drawn to or kept from. With a volume, runs that overlap share a node whatever this says: most
     /// volumes can be mounted on one node at a time only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
     /// The PriorityClass of the pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub priority_class_name: Option<String>,
@@ -84,7 +82,6 @@ pub struct JobOptions {
 
     /// The ServiceAccount of the pods, for an identity of the cloud that may use the bucket. Its token for the Kubernetes API
     /// is never mounted. Default: the namespace's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
     pub service_account_name: Option<String>,

@@ -3,41 +3,39 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::SecretKeyRef;
 use crate::messages;
 
 /// Where the backups go. Write one of volume, s3, gcs and azure.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message(messages::ONE_STORAGE))]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// A volume of the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeStorage>,
 
     /// A bucket of Amazon S3, or of a store that speaks the same (MinIO, Ceph, Garage, R2 and many others).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Storage>,
 
     /// A bucket of Google Cloud Storage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gcs: Option<GcsStorage>,
 
     /// A container of Azure Blob Storage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure: Option<AzureStorage>,
 
     /// The UID of the policy that the folder belongs to by now, to take it over with its backups: those of a cluster that
     /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
     /// the folder is taken over this does nothing more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(messages::IS_OWNER).message(messages::OWNER))]
     pub adopt_from: Option<String>,
 }
 
 /// A volume of the cluster.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStorage {
@@ -48,13 +46,13 @@ pub struct VolumeStorage {
 
     /// A folder in the volume, made if it is not there. Default: the volume's root. Backups go to
     /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub sub_path: Option<String>,
 }
 
 /// A bucket of Amazon S3, or of a store that speaks the same.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && !self.endpoint.startsWith('http://') : true").message(messages::S3_CA_UNUSED))]
 #[serde(rename_all = "camelCase")]
@@ -66,50 +64,41 @@ pub struct S3Storage {
 
     /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/, so many
     /// policies, of many clusters if each has its own prefix, can share a bucket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The store's address, for example https://s3.example.org:9000. Default: Amazon's, of the region.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
     #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The region, for example eu-central-1. Default: us-east-1, which stores other than Amazon's mostly ignore.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(messages::IS_REGION).message(messages::REGION))]
     pub region: Option<String>,
 
     /// Whether the bucket is in the path of a URL (https://host/bucket) and not in its host name
     /// (https://bucket.host). Default: true with an endpoint, else false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
 
     /// The access key. It needs to list, read, write and delete below the prefix, and to abort multipart uploads.
     /// Default: what the cluster gives to the pod (an instance's role, or that of the namespace's default service account).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<S3Credentials>,
 
     /// Another access key, for removals only: then that of credentials need not be allowed to delete. Default: that of
     /// credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_credentials: Option<S3Credentials>,
 
     /// The key of a Secret that holds the certificate of the authority that the store's certificate comes from, or a
     /// bundle of them, in PEM. Default: the public authorities, as Mozilla lists them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
 
     /// How the store encrypts what it stores. Default: as the bucket says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_side_encryption: Option<S3Encryption>,
 
     /// The storage class of the backups, for example STANDARD_IA. Default: the bucket's. Backups are read back after they
     /// are stored, so classes that cannot be read at once are refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(
         validation = Rule::new(messages::IS_S3_CLASS).message(messages::S3_CLASS),
@@ -119,7 +108,6 @@ pub struct S3Storage {
 
     /// A checksum that goes with each request, for the store to compare: SHA256 or CRC64NVME. Buckets with object lock
     /// want one. Default: none; every backup is read back and compared anyway.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum_algorithm: Option<S3Checksum>,
 }
 
@@ -135,6 +123,7 @@ pub struct S3Credentials {
 }
 
 /// How S3 encrypts what it stores.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message(messages::KMS_KEY_UNUSED))]
 #[serde(rename_all = "camelCase")]
@@ -143,7 +132,6 @@ pub struct S3Encryption {
     pub algorithm: S3EncryptionAlgorithm,
 
     /// The key's id or ARN. Default: the account's key for S3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new(messages::IS_KMS_KEY).message(messages::KMS_KEY))]
     pub kms_key_id: Option<String>,
@@ -172,6 +160,7 @@ pub enum S3Checksum {
 }
 
 /// A bucket of Google Cloud Storage.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GcsStorage {
@@ -181,22 +170,18 @@ pub struct GcsStorage {
     pub bucket: String,
 
     /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The service account. It needs to list, read, create and delete objects. Default: what the cluster gives to the
     /// pod (workload identity).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<GcsCredentials>,
 
     /// Another service account, for removals only. Default: that of credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_credentials: Option<GcsCredentials>,
 
     /// The storage class of the backups, for example NEARLINE. Default: the bucket's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new(messages::IS_GCS_CLASS).message(messages::GCS_CLASS))]
     pub storage_class: Option<String>,
@@ -211,6 +196,7 @@ pub struct GcsCredentials {
 }
 
 /// A container of Azure Blob Storage.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureStorage {
@@ -225,37 +211,32 @@ pub struct AzureStorage {
     pub container: String,
 
     /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
     pub prefix: Option<String>,
 
     /// The address of the account's blobs, where it is not https://<account>.blob.core.windows.net.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
     #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
     pub endpoint: Option<String>,
 
     /// The account's key, or a shared access signature that allows to list, read, create, write and delete. Default:
     /// what the cluster gives to the pod (workload identity).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<AzureCredentials>,
 
     /// The same for removals only. Default: those of credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_credentials: Option<AzureCredentials>,
 }
 
 /// An account key or a shared access signature of Azure Storage.
+#[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message(messages::KEY_OR_TOKEN))]
 #[serde(rename_all = "camelCase")]
 pub struct AzureCredentials {
     /// The key of a Secret that holds a key of the storage account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_key_secret_ref: Option<SecretKeyRef>,
 
     /// The key of a Secret that holds a shared access signature (SAS token).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sas_token_secret_ref: Option<SecretKeyRef>,
 }

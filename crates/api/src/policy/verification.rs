@@ -3,10 +3,12 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::messages;
 
 /// How a backup is checked after it is stored.
+#[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
@@ -29,7 +31,6 @@ pub struct Verification {
 
     /// Whether stored backups are read again later, on a schedule of its own: disks and buckets rot. Default: they are
     /// not, and only a restore would tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<Scrub>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
 
+pub use api::status::ConditionStatus as Truth;
+use api::status::ConditionType;
 use domain::{operation::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -15,24 +17,6 @@ use crate::{
 /// As much of the API server's words as a message shows: those of a quota or a webhook are shorter, and what it finds
 /// wrong in an object comes first.
 pub const REFUSAL_LIMIT: usize = 500;
-
-/// `True`, `False` or `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    True,
-    False,
-    Unknown,
-}
-
-impl Truth {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
 
 /// The conditions of the new status.
 #[derive(Debug)]
@@ -48,11 +32,11 @@ impl<'a> Conditions<'a> {
         Self { previous, generation, now, new: Vec::new() }
     }
 
-    pub fn set(&mut self, type_: &str, truth: Truth, reason: Reason, message: impl Into<String>) {
-        let before = self.previous.iter().find(|c| c.type_ == type_ && c.status == truth.as_str());
+    pub fn set(&mut self, type_: ConditionType, truth: Truth, reason: Reason, message: impl Into<String>) {
+        let before = self.previous.iter().find(|c| c.type_ == type_.as_str() && truth.is_of(c));
         self.new.push(Condition {
-            type_: type_.to_owned(),
-            status: truth.as_str().to_owned(),
+            type_: type_.to_string(),
+            status: truth.to_string(),
             reason: reason.as_str().to_owned(),
             message: message.into(),
             observed_generation: self.generation,
@@ -62,8 +46,8 @@ impl<'a> Conditions<'a> {
     }
 
     /// Leaves a condition as it was.
-    pub fn keep(&mut self, type_: &str) {
-        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_).cloned());
+    pub fn keep(&mut self, type_: ConditionType) {
+        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_.as_str()).cloned());
     }
 
     pub fn finish(self) -> Vec<Condition> {
@@ -80,9 +64,9 @@ pub fn acceptance(
     let valid = match valid {
         Ok(valid) => valid,
         Err(invalid) => {
-            conditions.set("Ready", Truth::False, invalid.reason(), invalid.to_string());
+            conditions.set(ConditionType::Ready, Truth::False, invalid.reason(), invalid.to_string());
             conditions.set(
-                "Stalled",
+                ConditionType::Stalled,
                 Truth::True,
                 invalid.reason(),
                 "its CronJob stays as it is until the policy is corrected",
@@ -106,17 +90,32 @@ pub fn acceptance(
         ObservedCronJob::Foreign(foreign) => {
             let message =
                 format!("CronJob {name} {}; rename the policy, or delete that CronJob", whose(foreign));
-            conditions.set("Ready", Truth::False, Reason::NameTaken, message);
-            conditions.set("Stalled", Truth::True, Reason::NameTaken, outlook);
+            conditions.set(ConditionType::Ready, Truth::False, Reason::NameTaken, message);
+            conditions.set(ConditionType::Stalled, Truth::True, Reason::NameTaken, outlook);
         }
         ObservedCronJob::Refused(Rejection { message, .. }) => {
             let message = format!("the API server refuses CronJob {name}: {}", plain(message, REFUSAL_LIMIT));
-            conditions.set("Ready", Truth::False, Reason::Refused, message);
-            conditions.set("Stalled", Truth::True, Reason::Refused, "nothing changes until it is accepted");
+            conditions.set(ConditionType::Ready, Truth::False, Reason::Refused, message);
+            conditions.set(
+                ConditionType::Stalled,
+                Truth::True,
+                Reason::Refused,
+                "nothing changes until it is accepted",
+            );
         }
         ObservedCronJob::Missing => {
-            conditions.set("Ready", Truth::Unknown, Reason::Reconciling, "its CronJob is being made");
-            conditions.set("Reconciling", Truth::True, Reason::Reconciling, "its CronJob is being made");
+            conditions.set(
+                ConditionType::Ready,
+                Truth::Unknown,
+                Reason::Reconciling,
+                "its CronJob is being made",
+            );
+            conditions.set(
+                ConditionType::Reconciling,
+                Truth::True,
+                Reason::Reconciling,
+                "its CronJob is being made",
+            );
         }
         ObservedCronJob::Ours => {
             let message = if valid.suspend {
@@ -124,7 +123,7 @@ pub fn acceptance(
             } else {
                 "accepted; its CronJob is in place"
             };
-            conditions.set("Ready", Truth::True, Reason::Accepted, message);
+            conditions.set(ConditionType::Ready, Truth::True, Reason::Accepted, message);
         }
     }
 }
@@ -140,9 +139,9 @@ pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
 
 /// `RetentionHealthy`: what the newest run's pruning did; as before while no newer run tells.
 pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) {
-    const TYPE: &str = "RetentionHealthy";
+    const TYPE: ConditionType = ConditionType::RetentionHealthy;
     let Some(prune) = prune else {
-        if conditions.previous.iter().any(|condition| condition.type_ == TYPE) {
+        if conditions.previous.iter().any(|condition| condition.type_ == TYPE.as_str()) {
             conditions.keep(TYPE);
         } else {
             conditions.set(

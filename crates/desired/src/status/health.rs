@@ -2,17 +2,15 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{BackupStatus, RunResult, RunStatus},
+    status::{BackupStatus, RunResult, RunStatus, Verification},
 };
-use domain::{name, reason::Reason, report::Verification, schedule};
+use domain::{name, reason::Reason, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     clocks,
     condition::{REFUSAL_LIMIT, Truth, whose},
-    record,
     run::{AssessedRun, lost, with_advice},
-    scrub,
     text::{minute, one_line, plain},
 };
 use crate::{
@@ -105,12 +103,12 @@ pub fn health(
 
 /// The newest run that ended has failed: that is so whatever the policy says by now.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
-    let acknowledged = |copy: &BackupStatus| copy.verification.as_deref() == Some(record::ACKNOWLEDGED);
+    let acknowledged = |copy: &BackupStatus| copy.verification == Some(Verification::Acknowledged);
     let is_settled = |run: &&RunStatus| {
         status.last_success.as_ref().is_some_and(|copy| copy.job == run.job)
             || status.last_run.as_ref().is_some_and(|last| last.job == run.job && acknowledged(last))
     };
-    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious.as_str();
+    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious;
     let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
     let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
     if suspicious(&run) {
@@ -119,7 +117,7 @@ pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
         return Some(fixed(Truth::False, Reason::Suspicious, message));
     }
     let words = one_line(&events::why(run, status));
-    let reason = events::reason(run).unwrap_or(Reason::InternalError);
+    let reason = run.reason.known().unwrap_or(Reason::InternalError);
     let message = format!("{} failed: {words}; {}", run.job, newest_backup(status));
     Some(fixed(Truth::False, reason, message))
 }
@@ -134,8 +132,8 @@ pub fn newest_corrupted(status: &BackupPolicyStatus) -> Option<Health> {
 }
 
 fn is_corrupted(status: &BackupPolicyStatus) -> bool {
-    let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
-    verification == Some(scrub::CORRUPTED)
+    let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
+    verification == Some(Verification::Corrupted)
 }
 
 /// Somebody asked for a backup and would wait for it in vain.
@@ -266,8 +264,8 @@ impl Due {
 
 /// Whether the newest backup's archives were not read, as the policy wants it.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
-    let verification = status.last_success.as_ref().and_then(|copy| copy.verification.as_deref());
-    verification == Some(Verification::Stored.as_str())
+    let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
+    verification == Some(Verification::Stored)
 }
 
 /// `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.

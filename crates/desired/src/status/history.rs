@@ -2,7 +2,7 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{BackupStatus, FailureStatus, HISTORY_LIMIT, RunResult, RunStatus},
+    status::{BackupStatus, FailureStatus, HISTORY_LIMIT, RunResult, RunStatus, Trigger},
 };
 use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
@@ -72,7 +72,7 @@ fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
 /// Whether a run is of the Job that was there at a moment. An earlier start is another Job's of the same name, but for those
 /// of slots: each has one Job, and if the node's clock was wrong, the slot is all that is known of the start.
 fn is_of_job_made_by(run: &RunStatus, moment: Timestamp) -> bool {
-    run.start_time.0 >= moment || run.trigger == "Schedule"
+    run.start_time.0 >= moment || run.trigger == Trigger::Schedule
 }
 
 /// It was given up too early: its Job is there, and runs.
@@ -92,9 +92,9 @@ pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &[ObservedRun]) 
 fn lost(run: &BackupStatus) -> RunStatus {
     RunStatus {
         job: run.job.clone(),
-        trigger: if run.scheduled_time.is_some() { "Schedule" } else { "Manual" }.to_owned(),
+        trigger: if run.scheduled_time.is_some() { Trigger::Schedule } else { Trigger::Manual },
         result: RunResult::Unknown,
-        reason: Reason::ReportLost.as_str().to_owned(),
+        reason: Reason::ReportLost.into(),
         start_time: run.start_time.clone().unwrap_or_else(|| api::status::time(Timestamp::UNIX_EPOCH)),
         duration_seconds: None,
         size_bytes: None,

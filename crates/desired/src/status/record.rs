@@ -4,25 +4,17 @@ use std::collections::BTreeMap;
 
 use api::{
     BackupPolicyStatus,
-    status::{ArtifactStatus, BackupStatus, FailureStatus, RunResult, RunStatus, time},
+    status::{ArtifactStatus, BackupStatus, FailureStatus, RunResult, RunStatus, Verification, time},
 };
 use domain::{
     name,
-    report::{BackupSummary, Outcome, RunRecord, RunReport, Trigger, Verification, seconds},
+    report::{BackupSummary, Outcome, RunRecord, RunReport, Trigger, seconds},
     size,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::run::{AssessedRun, meaning, with_advice};
-
-/// The word of a trigger.
-const fn trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Schedule => "Schedule",
-        Trigger::Manual => "Manual",
-    }
-}
 
 /// A finished run in one line.
 pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
@@ -32,9 +24,9 @@ pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
     let report = run.final_report();
     Some(RunStatus {
         job: run.observed.job.clone(),
-        trigger: trigger(run.trigger).to_owned(),
+        trigger: run.trigger.into(),
         result: run.result,
-        reason: run.reason().as_str().to_owned(),
+        reason: run.reason().into(),
         start_time: time(run.start),
         duration_seconds: report.and_then(duration),
         size_bytes: report.and_then(|report| report.backup.as_ref()).map(|backup| backup.size_bytes),
@@ -45,9 +37,9 @@ pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
 pub fn from_record(record: &RunRecord) -> RunStatus {
     RunStatus {
         job: record.job.clone(),
-        trigger: trigger(record.trigger).to_owned(),
+        trigger: record.trigger.into(),
         result: if record.result == Outcome::Succeeded { RunResult::Succeeded } else { RunResult::Failed },
-        reason: record.reason.as_str().to_owned(),
+        reason: record.reason.into(),
         start_time: time(record.start_time),
         duration_seconds: told_duration(record).map(seconds),
         size_bytes: record.size_bytes,
@@ -87,7 +79,7 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
         let failure = FailureStatus {
             job: backup.job.clone(),
             time: time(ended),
-            reason: failure.reason.as_str().to_owned(),
+            reason: failure.reason.into(),
             message: failure.message.clone(),
             stage: run.report.map(|report| report.stage.as_str().to_owned()),
         };
@@ -107,7 +99,7 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
 pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
     let Some(last) = status.last_run.as_mut().filter(|last| is_suspicious(last)) else { return };
     if last.backup.as_ref().is_some_and(|backup| acknowledged.contains(backup)) {
-        last.verification = Some(ACKNOWLEDGED.to_owned());
+        last.verification = Some(Verification::Acknowledged);
         let known = status.last_success.as_ref();
         if known.is_some_and(|known| known.job == last.job) || is_newer_backup(known, last) {
             status.last_success = Some(last.clone());
@@ -115,11 +107,8 @@ pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
     }
 }
 
-/// What a settled copy is called.
-pub const ACKNOWLEDGED: &str = "Acknowledged";
-
 fn is_suspicious(backup: &BackupStatus) -> bool {
-    backup.verification.as_deref() == Some(Verification::Suspicious.as_str())
+    backup.verification == Some(Verification::Suspicious)
 }
 
 /// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is
@@ -142,7 +131,7 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
             status.last_failure = Some(FailureStatus {
                 job: record.job.clone(),
                 time: time(end(record).unwrap_or(record.start_time)),
-                reason: record.reason.as_str().to_owned(),
+                reason: record.reason.into(),
                 message: with_advice(record.reason, &meaning(record.reason)),
                 stage: None,
             });
@@ -219,7 +208,7 @@ fn stored(backup: &BackupSummary) -> BackupStatus {
         artifact_count: Some(backup.artifacts),
         manifest_sha256: Some(backup.manifest_sha256.clone()),
         location: Some(backup.location.clone()),
-        verification: Some(backup.verification.as_str().to_owned()),
+        verification: Some(backup.verification.into()),
         password_hashes: backup.password_hashes,
         ..BackupStatus::default()
     }
@@ -237,7 +226,7 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         snapshot_time: record.snapshot_time.map(time),
         size_bytes: record.size_bytes,
         size: record.size_bytes.map(size::human),
-        verification: Some(record.reason.as_str().to_owned()),
+        verification: Verification::of_reason(record.reason),
         ..BackupStatus::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{RunResult, ScheduleStatus, ScrubStatus, time},
+    status::{ConditionType, RunResult, ScheduleStatus, ScrubStatus, Verification, time},
 };
 use domain::{
     name,
@@ -20,10 +20,7 @@ use super::{
 };
 use crate::validate::{ValidPolicy, ValidScrub};
 
-const TYPE: &str = "ScrubHealthy";
-
-/// What `lastSuccess.verification` says of a backup that a scrub found corrupted.
-pub const CORRUPTED: &str = "Corrupted";
+const TYPE: ConditionType = ConditionType::ScrubHealthy;
 
 /// Puts what scrubs found among the facts: the newest of them, and that the newest backup is corrupted. `runs` are the scrubs
 /// that are seen, oldest first.
@@ -38,10 +35,10 @@ pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, 
     };
     let known = previous.last_success.as_ref().is_some_and(|known| {
         (&known.job, &known.backup) == (&copy.job, &copy.backup)
-            && known.verification.as_deref() == Some(CORRUPTED)
+            && known.verification == Some(Verification::Corrupted)
     });
     if known || found_corrupted(runs).any(is_it) {
-        copy.verification = Some(CORRUPTED.to_owned());
+        copy.verification = Some(Verification::Corrupted);
     }
 }
 
@@ -75,7 +72,7 @@ fn scrub_status(run: &AssessedRun<'_>) -> ScrubStatus {
     ScrubStatus {
         job: run.observed.job.clone(),
         result: run.result,
-        reason: run.reason().as_str().to_owned(),
+        reason: run.reason().into(),
         message: one_line(words.or(told.map(|report| report.message.as_str())).unwrap_or_default()),
         scheduled_time: run.slot.map(time),
         start_time: Some(time(run.start)),
@@ -152,7 +149,7 @@ pub fn health(
     let due = schedule.after(&policy.zone, since).map(minute).unwrap_or_default();
     let (truth, reason, message) = match last {
         Some(scrub) if scrub.result == RunResult::Failed => {
-            let reason = scrub.reason.parse().unwrap_or(Reason::InternalError);
+            let reason = scrub.reason.known().unwrap_or(Reason::InternalError);
             (Truth::False, reason, format!("{} failed: {}", scrub.job, scrub.message))
         }
         _ if overdue_at.is_some_and(|at| at <= now) => {

@@ -2,16 +2,12 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{BackupStatus, time},
+    status::{BackupStatus, Verification, time},
 };
-use domain::{name, report::Verification};
+use domain::{name, report};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    record::ACKNOWLEDGED,
-    run::AssessedRun,
-    scrub::{self, CORRUPTED},
-};
+use super::{run::AssessedRun, scrub};
 
 /// Its recovery point, from what was known, what the runs stored, and what scrubs found corrupted since then. `status` has
 /// the new facts.
@@ -25,7 +21,7 @@ pub fn last_verified(
     let known = known.filter(|copy| is_good(copy)).filter_map(snapshot);
     let stored = runs.iter().filter_map(|run| run.report?.backup.as_ref());
     let stored = stored
-        .filter(|backup| backup.verification == Verification::Verified)
+        .filter(|backup| backup.verification == report::Verification::Verified)
         .map(|backup| time(backup.snapshot_time));
     let corrupted = corrupted(status, scrubs);
     // A backup whose server's clock was ahead is named by that, and has another time here.
@@ -37,12 +33,11 @@ pub fn last_verified(
 }
 
 fn is_good(copy: &BackupStatus) -> bool {
-    let word = copy.verification.as_deref();
-    word == Some(Verification::Verified.as_str()) || word == Some(ACKNOWLEDGED)
+    copy.verification.is_some_and(Verification::is_verified)
 }
 
 fn is_corrupted(copy: &BackupStatus) -> bool {
-    copy.verification.as_deref() == Some(CORRUPTED)
+    copy.verification == Some(Verification::Corrupted)
 }
 
 fn snapshot(copy: &BackupStatus) -> Option<Time> {

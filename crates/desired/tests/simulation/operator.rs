@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{BackupPolicy, BackupPolicyStatus};
+use api::{BackupPolicy, BackupPolicyStatus, status::ConditionType};
 use domain::{
     name,
     operation::{Operation, PerOperation},
@@ -113,7 +113,7 @@ impl World {
         let read: BackupPolicyStatus = serde_json::from_str(&text).expect("a status should be read back");
         self.policy.status = Some(read);
         self.note(|| {
-            let health = status.conditions.iter().find(|c| c.type_ == "BackupHealthy");
+            let health = status.condition(ConditionType::BackupHealthy);
             let health = health.map(|c| format!("{} {}: {}", c.status, c.reason, c.message));
             format!("  status: {}; {ends} runs ended", health.unwrap_or_default())
         });

@@ -7,14 +7,14 @@ use std::{
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{BackupStatus, HISTORY_LIMIT, RunResult},
+    status::{BackupStatus, ConditionStatus, ConditionType, HISTORY_LIMIT, RunResult, Verification},
 };
 use domain::{
     catalog::BackupState,
     name,
     operation::Operation,
     reason::Reason,
-    report::{Outcome, RunRecord, RunReport, Trigger, Verification},
+    report::{self, Outcome, RunRecord, RunReport, Trigger},
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{EventDraft, JobState, Observed, ObservedRun, ValidPolicy};
@@ -195,7 +195,7 @@ impl Oracle {
             return None;
         }
         let backup = report.and_then(|report| report.backup.as_ref());
-        let suspicious = backup.is_some_and(|backup| backup.verification == Verification::Suspicious);
+        let suspicious = backup.is_some_and(|backup| backup.verification == report::Verification::Suspicious);
         let backup = backup.map(|backup| (backup.id.clone(), whole(backup.snapshot_time.as_millisecond())));
         if let Some((_, snapshot)) = &backup
             && !suspicious
@@ -273,7 +273,7 @@ impl Oracle {
             let told = events.iter().filter(|event| {
                 event.action == "Backup"
                     && event.job.as_ref() == Some(&run.job)
-                    && event.reason == run.reason
+                    && event.reason == run.reason.as_str()
                     && event.note.starts_with(&format!("{}: ", run.job))
             });
             let told = told.count();
@@ -286,7 +286,7 @@ impl Oracle {
                 run.reason
             );
             if first {
-                let news = self.told.insert((run.job.clone(), as_str(run.result)));
+                let news = self.told.insert((run.job.clone(), run.result.as_str()));
                 assert!(news, "how {} ended was told before: {events:?}", run.job);
                 count += 1;
             }
@@ -339,7 +339,7 @@ impl Oracle {
         assert_eq!(snapshot, Some(whole(entry.snapshot_time.as_millisecond())), "a backup has its own time");
         assert_eq!(last.size_bytes, Some(entry.size_bytes), "a backup has its own size");
         let settled = seen.valid.is_none_or(|valid| valid.acknowledged.contains(&entry.id))
-            || last.verification.as_deref() == Some("Acknowledged");
+            || last.verification == Some(Verification::Acknowledged);
         assert!(backup.counted || settled, "a backup was verified when it was claimed");
     }
 
@@ -351,7 +351,7 @@ impl Oracle {
             let untold =
                 backup.entry.state == BackupState::Failed && !self.corrupted.contains(&backup.entry.id);
             let waits = backup.entry.state == BackupState::Suspicious
-                && last.verification.as_deref() == Some("Acknowledged");
+                && last.verification == Some(Verification::Acknowledged);
             assert!(
                 backup.entry.state == BackupState::Verified || untold || waits,
                 "the backup {} is {:?}",
@@ -373,20 +373,20 @@ impl Oracle {
 
     fn judge_health(&self, seen: &Seen<'_>, status: &BackupPolicyStatus, store: &Store) {
         let Some(valid) = seen.valid else { return };
-        let condition = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
-        let health = condition("BackupHealthy").expect("a valid policy should have its condition");
+        let health =
+            status.condition(ConditionType::BackupHealthy).expect("a valid policy should have its condition");
         let (wanted, why) = self.health(valid, seen, status, store);
-        assert_eq!(health.status, wanted, "because of {why}: {}: {}", health.reason, health.message);
-        if health.reason == "Overdue" {
+        assert_eq!(health.status, wanted.as_str(), "because of {why}: {}: {}", health.reason, health.message);
+        if health.reason == Reason::Overdue.as_str() {
             assert_eq!(why, "a backup that is missing", "{}", health.message);
         }
-        if health.status == "True"
+        if ConditionStatus::True.is_of(health)
             && let Some(last) = &status.last_success
         {
             self.judge_presence(last, store);
         }
-        let ready = condition("Ready").expect("there should be Ready");
-        assert_eq!(ready.status, "True");
+        let ready = status.condition(ConditionType::Ready).expect("there should be Ready");
+        assert!(ConditionStatus::True.is_of(ready));
     }
 
     /// What `BackupHealthy` has to be, and why.
@@ -396,25 +396,25 @@ impl Oracle {
         seen: &Seen<'_>,
         status: &BackupPolicyStatus,
         store: &Store,
-    ) -> (&'static str, &'static str) {
+    ) -> (ConditionStatus, &'static str) {
         if valid.suspend {
-            return ("Unknown", "the suspension");
+            return (ConditionStatus::Unknown, "the suspension");
         }
         let newest = self.newest().next();
         let ended: Option<Place> = newest.map(|(job, known)| (known.start, job.clone()));
         if Self::newest_cannot_start(seen, ended.as_ref()) {
-            return ("False", "a pod that cannot start");
+            return (ConditionStatus::False, "a pod that cannot start");
         }
         let copy = self.backups.newest();
         if let Some((job, known)) = newest
             && known.result == RunResult::Failed
             && !(known.suspicious && copy.is_some_and(|(_, copy)| copy == job))
         {
-            return ("False", "a run that failed");
+            return (ConditionStatus::False, "a run that failed");
         }
         let backup = copy.and_then(|(_, job)| store.ever_of_job(job));
         if backup.is_some_and(|backup| self.corrupted.contains(&backup.entry.id)) {
-            return ("False", "a backup that is corrupted");
+            return (ConditionStatus::False, "a backup that is corrupted");
         }
         let cron_job = Operation::Backup.cron_job(&valid.identity.name);
         let served = copy.map(|((snapshot, _), job)| name::slot(&cron_job, job).unwrap_or(*snapshot));
@@ -425,12 +425,14 @@ impl Oracle {
         let snapshot = backup.map_or(since, |backup| whole(backup.entry.snapshot_time.as_millisecond()));
         let too_old = valid.max_age.is_some_and(|age| snapshot + age <= seen.now);
         if missing || too_old {
-            return ("False", "a backup that is missing");
+            return (ConditionStatus::False, "a backup that is missing");
         }
         match (newest, copy) {
-            (Some((_, Known { result: RunResult::Unknown, .. })), _) => ("Unknown", "a report that is lost"),
-            (_, None) => ("Unknown", "there being no backup yet"),
-            _ => ("True", "a backup that is there"),
+            (Some((_, Known { result: RunResult::Unknown, .. })), _) => {
+                (ConditionStatus::Unknown, "a report that is lost")
+            }
+            (_, None) => (ConditionStatus::Unknown, "there being no backup yet"),
+            _ => (ConditionStatus::True, "a backup that is there"),
         }
     }
 
@@ -452,10 +454,10 @@ impl Oracle {
             // A corrupted backup that stays for lack of better ones is found corrupted at each scrub.
             let found =
                 status.last_scrub.as_ref().map(|scrub| scrub.corrupted.as_slice()).unwrap_or_default();
-            let corrupted = condition.type_ == "ScrubHealthy"
-                && condition.reason == "BackupCorrupted"
+            let corrupted = condition.type_ == ConditionType::ScrubHealthy.as_str()
+                && condition.reason == Reason::BackupCorrupted.as_str()
                 && found.iter().all(|backup| store.is_rotten(backup));
-            let healthy = condition.status == "True" || corrupted;
+            let healthy = ConditionStatus::True.is_of(condition) || corrupted;
             assert!(healthy, "{} is {}: {}", condition.type_, condition.status, condition.message);
         }
         let newest = store.newest_verified().expect("there should be a backup");
@@ -503,14 +505,5 @@ fn result(run: &ObservedRun, report: Option<&RunReport>) -> RunResult {
             RunResult::Failed
         }
         _ => RunResult::Unknown,
-    }
-}
-
-fn as_str(result: RunResult) -> &'static str {
-    match result {
-        RunResult::Running => "Running",
-        RunResult::Succeeded => "Succeeded",
-        RunResult::Failed => "Failed",
-        RunResult::Unknown => "Unknown",
     }
 }

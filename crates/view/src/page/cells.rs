@@ -1,6 +1,6 @@
 //! The cells of a policy's row.
 
-use api::status::RunResult;
+use api::status::{RunResult, Verification};
 use domain::{size as bytes, time::minute};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -39,7 +39,7 @@ pub fn recovery_point(policy: &Overview, now: Timestamp) -> Markup {
     let newest = policy.last_success.as_ref();
     let verified = policy.last_verified_time;
     let unverified = newest.filter(|newest| verified.is_none_or(|verified| verified < newest.snapshot_time));
-    let is_corrupted = newest.is_some_and(|newest| newest.verification.as_deref() == Some("Corrupted"));
+    let is_corrupted = newest.is_some_and(|newest| newest.verification == Some(Verification::Corrupted));
     let measured = if is_corrupted { verified } else { newest.map(|newest| newest.snapshot_time) };
     let objective = measured.zip(policy.max_age.as_deref().zip(policy.max_age_seconds));
     let used = objective.map(|(since, (text, most))| (now.duration_since(since).as_secs(), text, most));
@@ -69,9 +69,9 @@ fn time_ago(time: Timestamp, now: Timestamp) -> Markup {
 
 /// The newest backup, which is not verified.
 fn unverified_backup(newest: &Backup, now: Timestamp) -> Markup {
-    let verification = match newest.verification.as_deref() {
-        Some("Corrupted") => html! { strong.exceeded { "corrupted" } },
-        Some("Stored") => html! { "stored, not verified" },
+    let verification = match newest.verification {
+        Some(Verification::Corrupted) => html! { strong.exceeded { "corrupted" } },
+        Some(Verification::Stored) => html! { "stored, not verified" },
         _ => html! { "not verified" },
     };
     let age = duration::human(now.duration_since(newest.snapshot_time));
@@ -92,8 +92,8 @@ pub fn size(policy: &Overview) -> Markup {
 /// The number of backups in each state, and their total size. With `verification.level: Checksum` they are stored, not
 /// verified.
 pub fn backups(policy: &Overview) -> Markup {
-    let newest = policy.last_success.as_ref().and_then(|newest| newest.verification.as_deref());
-    let successful = if newest == Some("Stored") { " stored" } else { " verified" };
+    let newest = policy.last_success.as_ref().and_then(|newest| newest.verification);
+    let successful = if newest == Some(Verification::Stored) { " stored" } else { " verified" };
     html! {
         @match policy.backups {
             Some(backups) => {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use api::status::RunResult;
+use api::status::{RunResult, Verification};
 use jiff::SignedDuration;
 
 use super::*;
@@ -14,7 +14,7 @@ fn policy(name: &str, state: State, reason: &str) -> Overview {
     let run = |day: i64, result, bytes| Run {
         start_time: now() - SignedDuration::from_hours(24 * day + 4),
         result,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         size_bytes: bytes,
     };
     Overview {
@@ -35,7 +35,7 @@ fn policy(name: &str, state: State, reason: &str) -> Overview {
             size_bytes: Some(1_299_227_607),
             duration_seconds: Some(44.3),
             stages: BTreeMap::new(),
-            verification: Some("Verified".to_owned()),
+            verification: Some(Verification::Verified),
         }),
         last_verified_time: Some(now() - SignedDuration::from_hours(5)),
         max_age: Some("26h".to_owned()),
@@ -139,9 +139,9 @@ fn healthy_policy_with_corrupted_backup_comes_first() {
 
 /// The page of a policy whose newest backup is five hours old and has this verification. The newest verified one is older,
 /// or there is none.
-fn unverified(verification: &str, verified_hours: Option<i64>, max_hours: i64) -> String {
+fn unverified(verification: Verification, verified_hours: Option<i64>, max_hours: i64) -> String {
     let mut policy = policy("shop", State::Healthy, "Stored");
-    policy.last_success.as_mut().unwrap().verification = Some(verification.to_owned());
+    policy.last_success.as_mut().unwrap().verification = Some(verification);
     policy.last_verified_time = verified_hours.map(|hours| now() - SignedDuration::from_hours(hours));
     policy.max_age = Some(format!("{max_hours}h"));
     policy.max_age_seconds = Some(max_hours * 3600);
@@ -150,12 +150,12 @@ fn unverified(verification: &str, verified_hours: Option<i64>, max_hours: i64) -
 
 #[test]
 fn unverified_backup_is_not_shown_as_verified() {
-    let stored = unverified("Stored", Some(53), 26);
+    let stored = unverified(Verification::Stored, Some(53), 26);
     assert!(stored.contains("2 d 5 h ago</time>"), "{stored}");
     assert!(stored.contains("newest backup, 5 h ago: stored, not verified"), "{stored}");
     assert!(stored.contains("14 stored") && !stored.contains("14 verified"), "{stored}");
     assert!(!stored.contains(">5 h ago<"), "{stored}");
-    let corrupted = unverified("Corrupted", None, 26);
+    let corrupted = unverified(Verification::Corrupted, None, 26);
     assert!(corrupted.contains("no verified backup") && !corrupted.contains(" ago</time>"), "{corrupted}");
     assert!(
         corrupted.contains("newest backup, 5 h ago: <strong class=\"exceeded\">corrupted"),
@@ -167,13 +167,13 @@ fn unverified_backup_is_not_shown_as_verified() {
 
 #[test]
 fn max_age_applies_to_newest_backup_unless_corrupted() {
-    let young = unverified("Stored", Some(53), 26);
+    let young = unverified(Verification::Stored, Some(53), 26);
     assert!(young.contains("maxAge 26h") && !young.contains("too old"), "{young}");
-    let old = unverified("Stored", Some(53), 4);
+    let old = unverified(Verification::Stored, Some(53), 4);
     assert!(old.contains("too old:</strong> maxAge 4h"), "{old}");
-    let corrupted = unverified("Corrupted", Some(53), 26);
+    let corrupted = unverified(Verification::Corrupted, Some(53), 26);
     assert!(corrupted.contains("too old:</strong> maxAge 26h"), "{corrupted}");
-    let none_verified = unverified("Corrupted", None, 26);
+    let none_verified = unverified(Verification::Corrupted, None, 26);
     assert!(!none_verified.contains("maxAge"), "{none_verified}");
 }
 

@@ -84,7 +84,7 @@ const GAUGES: [Gauge; 16] = [
         of: |policy| {
             let newest = policy.runs.last()?;
             let failed = newest.result == api::status::RunResult::Failed;
-            Some(f64::from(failed && newest.reason != Reason::Suspicious.as_str()))
+            Some(f64::from(failed && newest.reason != Reason::Suspicious))
         },
     },
     Gauge {

@@ -1,0 +1,96 @@
+//! A reason as a status carries it.
+
+use std::{borrow::Cow, fmt};
+
+use domain::reason::Reason;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+/// A reason of this version, or the text of one that a newer operator wrote.
+///
+/// Both serialize to the reason's name, so that an older operator hands on what it does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyReason {
+    /// A reason of this version.
+    Known(Reason),
+    /// The text of a reason that this version does not know.
+    Newer(String),
+}
+
+impl AnyReason {
+    /// The reason's name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(reason) => reason.as_str(),
+            Self::Newer(text) => text.as_str(),
+        }
+    }
+
+    /// The reason, if this version knows it.
+    pub const fn known(&self) -> Option<Reason> {
+        match self {
+            Self::Known(reason) => Some(*reason),
+            Self::Newer(_) => None,
+        }
+    }
+}
+
+impl From<Reason> for AnyReason {
+    fn from(reason: Reason) -> Self {
+        Self::Known(reason)
+    }
+}
+
+impl From<&str> for AnyReason {
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Newer(text.to_owned()), Self::Known)
+    }
+}
+
+impl PartialEq<Reason> for AnyReason {
+    fn eq(&self, other: &Reason) -> bool {
+        self.known() == Some(*other)
+    }
+}
+
+impl fmt::Display for AnyReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl JsonSchema for AnyReason {
+    fn schema_name() -> Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reasons_of_newer_operators_keep_their_text() {
+        let read: AnyReason = serde_json::from_value(json!("OfTomorrow")).unwrap();
+        assert_eq!((read.known(), read.as_str()), (None, "OfTomorrow"));
+        assert_eq!(serde_json::to_value(&read).unwrap(), "OfTomorrow");
+    }
+
+    #[test]
+    fn known_reasons_are_read_as_reasons() {
+        let read: AnyReason = serde_json::from_value(json!("LockTimeout")).unwrap();
+        assert_eq!(read, Reason::LockTimeout);
+        assert_eq!(serde_json::to_value(&read).unwrap(), "LockTimeout");
+    }
+}

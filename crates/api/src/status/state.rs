@@ -1,0 +1,148 @@
+//! The states that a status gives to runs and backups.
+//!
+//! A status may have been written by a newer operator. A state that this version does not know is read as `Unknown`,
+//! because one value that cannot be read would stop the operator's watch of all policies.
+
+use domain::{reason::Reason, report};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
+
+/// How a run ended.
+#[derive(
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+)]
+pub enum RunResult {
+    /// The run has not ended.
+    #[default]
+    Running,
+    /// The run did its work.
+    Succeeded,
+    /// The run ended with an error.
+    Failed,
+    /// The run's Job ended or vanished without a report.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What started a run.
+#[derive(
+    JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+pub enum Trigger {
+    /// The schedule.
+    Schedule,
+    /// A person: by the annotation `pgbackup.dev/requested-at`, or by a Job that was made from the CronJob.
+    Manual,
+    /// A trigger of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The state of a stored backup.
+#[derive(
+    JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+pub enum Verification {
+    /// The runner read the backup back, and it has everything that the database had.
+    Verified,
+    /// The stored bytes are those that were written. The policy asks for no deeper check.
+    Stored,
+    /// The backup is intact, but differs too much from the backups before it.
+    Suspicious,
+    /// The backup is suspicious, and a person accepted it.
+    Acknowledged,
+    /// A scrub found that the stored bytes have changed.
+    Corrupted,
+    /// A state of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RunResult {
+    /// The name, as statuses write it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Trigger {
+    /// The name, as statuses write it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Verification {
+    /// The name, as statuses write it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether the backup's content was checked, by the runner or by a person.
+    pub const fn is_verified(self) -> bool {
+        matches!(self, Self::Verified | Self::Acknowledged)
+    }
+
+    /// The state of a backup whose run ended for `reason`; `None` where no run with a backup ends so.
+    pub const fn of_reason(reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::Verified => Some(Self::Verified),
+            Reason::Stored => Some(Self::Stored),
+            Reason::Suspicious => Some(Self::Suspicious),
+            _ => None,
+        }
+    }
+}
+
+impl From<report::Trigger> for Trigger {
+    fn from(trigger: report::Trigger) -> Self {
+        match trigger {
+            report::Trigger::Schedule => Self::Schedule,
+            report::Trigger::Manual => Self::Manual,
+        }
+    }
+}
+
+impl From<report::Verification> for Verification {
+    fn from(verification: report::Verification) -> Self {
+        match verification {
+            report::Verification::Verified => Self::Verified,
+            report::Verification::Stored => Self::Stored,
+            report::Verification::Suspicious => Self::Suspicious,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn states_of_newer_operators_are_read_as_unknown() {
+        let newer = json!("OfTomorrow");
+        assert_eq!(serde_json::from_value::<RunResult>(newer.clone()).unwrap(), RunResult::Unknown);
+        assert_eq!(serde_json::from_value::<Trigger>(newer.clone()).unwrap(), Trigger::Unknown);
+        assert_eq!(serde_json::from_value::<Verification>(newer).unwrap(), Verification::Unknown);
+    }
+
+    #[test]
+    fn states_are_written_by_their_names() {
+        assert_eq!(serde_json::to_value(Verification::Corrupted).unwrap(), Verification::Corrupted.as_str());
+        assert_eq!(serde_json::to_value(RunResult::Failed).unwrap(), RunResult::Failed.as_str());
+        assert_eq!(serde_json::to_value(Trigger::Manual).unwrap(), Trigger::Manual.as_str());
+    }
+}
