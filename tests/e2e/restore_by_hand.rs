@@ -1,9 +1,9 @@
-//! A backup can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/reference/formats.md` says.
+//! A backup can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/restore.md` says.
 
 use anyhow::Result;
 use pgbackup_tests::{Postgres, manifests::fill, story};
 
-/// What stands in `docs/reference/formats.md`, on a server that has nothing.
+/// What stands in `docs/restore.md`, on a server that has nothing.
 const BY_HAND: &str = "export PGHOST=empty PGUSER=postgres PGPASSWORD='${PASSWORD}'
     cd '${SET}'
     sha256sum -c SHA256SUMS

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use api::BackupPolicy;
-use domain::reason::Reason;
+use domain::{manifest::Manifest, reason::Reason};
 use serde_json::Value;
 
 use crate::{files, read, root};
@@ -208,4 +208,15 @@ fn is_contained(written: &Value, understood: &Value) -> Result<()> {
         let same = understood.get(name).with_context(|| format!("no field {name}"))?;
         is_contained(value, same).with_context(|| format!("in {name}"))
     })
+}
+
+#[test]
+fn sample_manifest_has_the_current_format() -> Result<()> {
+    let text = read("docs/reference/formats.md")?;
+    let (_, sample) = text.split_once("```json\n").context("a sample")?;
+    let (sample, _) = sample.split_once("```").context("the end of the sample")?;
+    let manifest = Manifest::parse(sample).context("a manifest")?;
+    ensure!(manifest.is_plausible(), "the sample is not plausible");
+    assert_eq!(manifest.to_json(), sample);
+    Ok(())
 }
