@@ -143,7 +143,7 @@ fn full_store_is_reported_and_leftovers_are_removed() -> Result<()> {
         // Somebody else has filled it.
         store.sh(&fill("ballast")).await?;
         let failure = policy.failure("no-room", Reason::NoSpace).await?;
-        assert!(failure.message.contains("left") && failure.message.contains("MiB"), "{failure:?}");
+        assert!(failure.message.contains("are free") && failure.message.contains("MiB"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("preflight"), "nothing was dumped");
 
         // There is room for what was there the last time, but not for what has come since.

@@ -83,7 +83,7 @@ fn dry_run_lists_backups_and_removes_none() -> Result<()> {
         let message = policy
             .condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::DryRun)
             .await?;
-        assert!(message.contains("would remove 1 copy") && message.contains(&first), "{message}");
+        assert!(message.contains("would remove 1 backup") && message.contains(&first), "{message}");
         assert_eq!(store.backup_folders(&policy).await?.len(), 2);
 
         policy.edit(|spec| spec.retention.dry_run = false).await?;

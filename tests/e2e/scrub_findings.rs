@@ -19,7 +19,7 @@ found() { # WHAT FILE COMMAND...: a command that does the corruption
   words=$(check verify --backup="$backup" 2>&1 || true)
   echo "$words" >> $said.log
   # Of the manifest and the sums, each tells of the other.
-  if [[ $words == *"FAILED: "*"$file"* ]]; then echo "found: $what of $file" >> $said; else echo "missed: $what of $file" >> $said; fi
+  if [[ $words == *"CORRUPTED: "*"$file"* ]]; then echo "found: $what of $file" >> $said; else echo "missed: $what of $file" >> $said; fi
   cp -p /scratch/whole "$file"
 }
 flip() { # FILE OFFSET
@@ -122,7 +122,7 @@ fn backup_with_failed_check_is_ignored_by_retention() -> Result<()> {
         let second = policy.succeeded("two").await?;
 
         let said = store.sh("cat said").await?;
-        assert!(said.contains("FAILED: shop.dump: what was read back is not what was written"), "{said}");
+        assert!(said.contains("CORRUPTED: \"shop.dump\" is corrupted: checksum mismatch"), "{said}");
         assert!(
             said.contains(&Reason::BackupCorrupted.exit_code().unwrap_or_default().to_string()),
             "{said}"

@@ -57,7 +57,7 @@ fn verification_levels_check_what_they_promise() -> Result<()> {
         assert_eq!(stored.verification, Some(Verification::Stored));
         let message =
             policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Stored).await?;
-        assert!(message.contains("archives not read"), "{message}");
+        assert!(message.contains("archives not parsed"), "{message}");
         let backup = store.only_backup(&policy).await?;
         assert_eq!(backup.manifest.check.level, Level::Checksum);
         assert!(backup.database("shop")?.tables.is_empty(), "nothing is said of what was not read");
@@ -219,7 +219,7 @@ fn row_count_never_waits_for_a_lock() -> Result<()> {
         assert!(log.contains("public.goods could not be locked within 0 s"), "{log}");
         assert_eq!(backup.rows("shop", "goods")?, 1000);
         let columns = &backup.database("shop")?.tables[0].columns;
-        assert!(columns.contains("colour"), "the backup is of the second try: {columns}");
+        assert!(columns.contains("colour"), "the backup is of the second round: {columns}");
         Ok(())
     })
 }

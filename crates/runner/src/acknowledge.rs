@@ -8,42 +8,43 @@ use domain::{
 use crate::{
     args::Config,
     catalog,
-    run::{self, Run},
+    clock::now,
+    run::Run,
     store::{Listing, Owner, Repository, StoreError},
 };
 
-/// Writes down what a person has settled, and what a row of backups has that the run before could not write down. Gives the
-/// listing as it is then.
+/// Records which suspicious backups are accepted: those that the policy acknowledges, and those that an earlier run found in
+/// a row but could not record. Returns the listing after it.
 pub async fn acknowledge(
     run: &mut Run,
     repository: &Repository,
     config: &Config,
     listing: Listing,
 ) -> Result<Listing, StoreError> {
-    let waits = |id: &&String| {
+    let is_suspicious = |id: &&String| {
         listing
             .backups
             .iter()
             .any(|backup| backup.entry.id == **id && backup.entry.state == BackupState::Suspicious)
     };
-    let settled: Vec<&String> = config.acknowledged.iter().filter(waits).collect();
+    let by_person: Vec<&String> = config.acknowledged.iter().filter(is_suspicious).collect();
     let catalog = catalog::catalog(repository, config, &listing);
-    if (settled.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
+    if (by_person.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
         return Ok(listing);
     }
-    let written = async {
-        for id in settled {
-            repository.acknowledge(id, "the policy's annotation", run::now()).await?;
+    let recorded = async {
+        for id in by_person {
+            repository.acknowledge(id, "the policy's annotation", now()).await?;
             run.log(format_args!(
-                "{id} counts from now on: the policy's annotation says that it is as it should be"
+                "suspicious backup {id} is accepted: the policy's annotation acknowledges it"
             ));
         }
-        settle(run, repository, &catalog).await
+        accept_alike(run, repository, &catalog).await
     };
-    match written.await {
-        // Room may be made by this very run, which takes them for settled already.
+    match recorded.await {
+        // This run may make room. It already treats these backups as accepted.
         Err(error) if error.reason() == Reason::NoSpace => {
-            run.log(format_args!("what is settled could not be written down: {error}"));
+            run.log(format_args!("cannot record which suspicious backups are accepted: {error}"));
             Ok(listing)
         }
         Err(error) => Err(error),
@@ -51,12 +52,16 @@ pub async fn acknowledge(
     }
 }
 
-/// What a row of suspicious backups has settled is written down before any other copy comes after it or any of the row goes:
-/// then the row no longer tells.
-pub async fn settle(run: &mut Run, repository: &Repository, catalog: &Catalog) -> Result<(), StoreError> {
+/// Records the suspicious backups that are accepted because several in a row are alike. This comes before the next backup and
+/// before one of the row is removed: afterwards the row could not be recognised.
+pub async fn accept_alike(
+    run: &mut Run,
+    repository: &Repository,
+    catalog: &Catalog,
+) -> Result<(), StoreError> {
     for id in catalog.settled() {
-        repository.acknowledge(id, "backups after it that say the same", run::now()).await?;
-        run.log(format_args!("{id} counts from now on: so many backups in a row say the same"));
+        repository.acknowledge(id, "later backups that are alike", now()).await?;
+        run.log(format_args!("suspicious backup {id} is accepted: several backups in a row are alike"));
     }
     Ok(())
 }

@@ -7,16 +7,16 @@ use domain::{
 
 use crate::{
     args::Config,
-    run,
+    clock::now,
     store::{Listing, Owner, Repository},
 };
 
-/// What the store holds for the policy, as retention sees it.
+/// All backups of the policy.
 pub fn catalog(repository: &Repository, config: &Config, listing: &Listing) -> Catalog {
     with(repository, config, listing, None)
 }
 
-/// The same, with one backup more.
+/// All backups of the policy, and a new one.
 pub fn with(
     repository: &Repository,
     config: &Config,
@@ -25,7 +25,7 @@ pub fn with(
 ) -> Catalog {
     let mut backups: Vec<CatalogBackup> =
         listing.backups.iter().map(|backup| backup.entry.clone()).chain(new).collect();
-    // What a person has settled counts, also where there was no room to write it down.
+    // An acknowledged backup is accepted even if there was no room to record that.
     if repository.owner == Owner::Us {
         for backup in &mut backups {
             backup.miss_only(|database| is_wanted(config, database));
@@ -37,10 +37,10 @@ pub fn with(
     let unreadable = listing.unreadable.iter().map(|(id, _)| id.clone()).collect();
     Catalog::with_unreadable(&config.policy.uid, backups, unreadable)
         .adopting(repository.adopted.clone())
-        .seen_at(run::now())
+        .seen_at(now())
 }
 
-/// Whether the policy wants a database: one that it leaves out by now, or calls retired, is not missed.
+/// Whether the policy includes a database now. One that it excludes or calls retired is not missing.
 pub fn is_wanted(config: &Config, database: &str) -> bool {
     let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, database));
     any(&config.include) && !any(&config.exclude) && !config.rules.retired.contains(database)

@@ -16,10 +16,12 @@ pub mod list;
 pub mod plan;
 pub mod run;
 pub mod scrub;
+pub mod termination;
 pub mod verify;
 
 mod acknowledge;
 mod catalog;
+mod clock;
 mod failpoint;
 mod pg;
 mod prune;

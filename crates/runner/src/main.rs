@@ -8,14 +8,16 @@ use clap::Parser as _;
 use domain::{
     operation::Operation,
     reason::Reason,
-    report::{Outcome, ScrubOutcome, Stage, Verification},
+    report::{ScrubOutcome, Stage},
     size,
 };
 use pgbackup_runner::{
     args::{BackupArgs, Cli, Command, ScrubArgs},
     backup, install, list, plan,
     run::Run,
-    scrub, verify,
+    scrub,
+    termination::TerminationMessage,
+    verify,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -98,6 +100,7 @@ fn random_token() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
+/// Runs a backup and reports its outcome.
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     let token = random_token();
     let config = match args.config(&token) {
@@ -107,67 +110,61 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
             return Ok(Reason::InvalidConfiguration);
         }
     };
-    let mut run = Run::new(config.run.clone(), config.termination_log.clone(), Stage::Preflight);
+    let termination = TerminationMessage::new(config.termination_log.clone());
+    termination.clone().report_panics();
+    let mut run = Run::new(config.run.clone(), termination, Stage::Preflight);
     let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
-    Ok(match ended {
-        Ok(Ok(message)) => {
-            let verdict =
-                run.report.backup.as_ref().map_or(Verification::Verified, |backup| backup.verification);
-            run.finish(Outcome::Succeeded, verdict.reason(), message).await
-        }
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            run.finish(Outcome::Failed, error.reason(), message).await
-        }
+    let (reason, message) = match ended {
+        Ok(Ok((verification, message))) => (verification.reason(), message),
+        Ok(Err(error)) => (error.reason(), error.to_string()),
         Err(signal) => {
             let stage = run.report.stage.as_str();
-            let left = run.report.backup.as_ref().map_or("nothing was kept of it".to_owned(), |backup| {
-                format!("backup {} is stored", backup.id)
-            });
-            let message = format!("stopped by {signal} in stage {stage}; {left}");
-            run.finish(Outcome::Failed, Reason::Interrupted, message).await
+            let backup = run.report.backup.as_ref().map(|backup| format!("backup {} is stored", backup.id));
+            let backup = backup.unwrap_or_else(|| "no backup is stored".to_owned());
+            (Reason::Interrupted, format!("stopped by {signal} in stage {stage}; {backup}"))
         }
-    })
+    };
+    Ok(run.finish(reason, message).await)
 }
 
+/// Runs a scrub and reports its outcome.
 async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
     let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
-    let mut run = Run::new(identity, args.run.termination_log.clone(), Stage::Verify);
+    let termination = TerminationMessage::new(args.run.termination_log.clone());
+    termination.clone().report_panics();
+    let mut run = Run::new(identity, termination, Stage::Verify);
     let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
     let outcome = run.report.scrub.clone().unwrap_or_default();
-    Ok(match ended {
-        Ok(Ok(())) => {
-            let message = if outcome.passed == 0 {
-                "there is no backup to read again yet".to_owned()
-            } else {
-                format!("{} read again, as written", backups(&outcome))
-            };
-            run.finish(Outcome::Succeeded, Reason::Verified, message).await
-        }
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            run.finish(Outcome::Failed, error.reason(), message).await
-        }
-        Err(signal) => {
-            let message = format!("stopped by {signal} after {}", backups(&outcome));
-            run.finish(Outcome::Failed, Reason::Interrupted, message).await
-        }
-    })
+    let (reason, message) = match ended {
+        Ok(Ok(())) if outcome.passed == 0 => (Reason::Verified, "no backups to scrub yet".to_owned()),
+        Ok(Ok(())) => (Reason::Verified, format!("{} read back and intact", backups(&outcome))),
+        Ok(Err(error)) => (error.reason(), error.to_string()),
+        Err(signal) => (Reason::Interrupted, format!("stopped by {signal} after {}", backups(&outcome))),
+    };
+    Ok(run.finish(reason, message).await)
 }
 
 /// `3 backups (1.2 GiB)`.
 fn backups(scrub: &ScrubOutcome) -> String {
-    let backups = if scrub.passed == 1 { "copy" } else { "backups" };
+    let backups = if scrub.passed == 1 { "backup" } else { "backups" };
     format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
 }
 
-/// Runs to the end, or to the signal that the kubelet sends first.
+/// Runs `work` until a signal stops it: the kubelet sends one first, and SIGKILL after the pod's grace period. A task of its
+/// own listens, so that a signal is logged at once even if `work` is busy.
 async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    Ok(tokio::select! {
-        ended = work => Ok(ended),
-        _ = terminate.recv() => Err("SIGTERM"),
-        _ = interrupt.recv() => Err("SIGINT"),
-    })
+    let listener = tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("received {name}, stopping");
+        name
+    });
+    tokio::select! {
+        ended = work => Ok(Ok(ended)),
+        signal = listener => Ok(Err(signal.context("listen for signals")?)),
+    }
 }

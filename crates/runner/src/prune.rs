@@ -1,5 +1,5 @@
-//! Removes what the rules no longer keep, and what runs that died left behind. A failing prune never fails the
-//! backup: it is reported beside it.
+//! Removes backups that retention does not keep, and unfinished backups of killed runs. A failed prune is reported, but
+//! never fails the backup.
 
 use std::collections::BTreeMap;
 
@@ -18,20 +18,20 @@ use crate::{
     store::{Listing, Owner, Repository, StoreError},
 };
 
-/// How many records of runs are kept: a run every hour for more than a month.
+/// How many records of runs are kept: those of hourly runs for more than a month.
 const RECORDS: usize = 1000;
 
 /// How many failures a message names.
 const NAMED: usize = 2;
 
-/// What a run has removed so far, and what it could not.
+/// What a run has removed so far, and what it could not remove.
 #[derive(Debug, Default)]
 pub struct Removals {
     backups: u32,
     leftovers: u32,
     tried: usize,
     failed: Vec<StoreError>,
-    /// Until when each backup is locked that the store does not let go.
+    /// For each backup that the store keeps locked: until when.
     locked: Vec<String>,
 }
 
@@ -44,8 +44,8 @@ impl Removals {
     }
 }
 
-/// Removes what runs left that died. It goes before the backup: it may fill the room that the backup needs.
-pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
+/// Removes unfinished backups of killed runs. This comes before the backup, which may need their room.
+pub async fn remove_leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
     let mut removals = Removals::default();
     if repository.owner != Owner::Us {
         return removals;
@@ -55,7 +55,7 @@ pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing
         match repository.remove_leftover(id).await {
             Ok(true) => {
                 removals.leftovers += 1;
-                run.log(format_args!("{id} removed: a run left it unfinished"));
+                run.log(format_args!("removed unfinished backup {id} of a killed run"));
             }
             Ok(false) => {}
             Err(error) => removals.not_removed(error),
@@ -64,32 +64,29 @@ pub async fn leftovers(run: &mut Run, repository: &Repository, listing: &Listing
     removals
 }
 
-/// Removes before the backup what the rules would remove after it: there is no room for a new backup. What cannot be
-/// removed is tried again, and told, after the backup.
-pub async fn make_room(run: &mut Run, config: &Config, removals: &mut Removals) {
-    let Some(repository) = run.repository.clone().filter(|repository| repository.owner == Owner::Us) else {
+/// Prunes before the backup, because the store has no room for it. Pruning after the backup retries what fails here, and
+/// reports it.
+pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, removals: &mut Removals) {
+    if repository.owner != Owner::Us {
         return;
-    };
+    }
     let mut early = Removals::default();
-    if let Err(error) = expired(run, &repository, config, &mut early).await {
-        run.log(format_args!("what the store holds cannot be listed: {error}"));
+    if let Err(error) = remove_expired(run, repository, config, &mut early).await {
+        run.log(format_args!("cannot prune before the backup: {error}"));
     }
     removals.backups += early.backups;
 }
 
-/// Plans, removes, and puts the outcome and what is left into the run's report.
-pub async fn prune(run: &mut Run, config: &Config, removals: Removals) {
-    let Some(repository) = run.repository.clone() else {
-        return;
-    };
+/// Removes what retention does not keep. The report gets the outcome, and what the repository has after it.
+pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, removals: Removals) {
     let outcome = match &repository.owner {
-        Owner::Us => remove(run, &repository, config, removals).await,
-        other => Ok(not_ours(&repository, other)),
+        Owner::Us => remove(run, repository, config, removals).await,
+        other => Ok(not_ours(repository, other)),
     };
     run.report.prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
-    match catalog(&repository, config).await {
+    match catalog(repository, config).await {
         Ok(catalog) => run.report.retained = Some(catalog.retained()),
-        Err(error) => run.log(format_args!("what the store holds cannot be listed: {error}")),
+        Err(error) => run.log(format_args!("cannot list the repository after pruning: {error}")),
     }
 }
 
@@ -103,17 +100,17 @@ async fn remove(
     config: &Config,
     mut removals: Removals,
 ) -> Result<PruneOutcome, StoreError> {
-    let plan = expired(run, repository, config, &mut removals).await?;
+    let plan = remove_expired(run, repository, config, &mut removals).await?;
     if config.dry_run {
         let kept = plan.counts();
         return Ok(PruneOutcome { kept, leftovers: removals.leftovers, ..dry_run(&plan) });
     }
     if let Err(error) = repository.remove_old_records(RECORDS).await {
-        run.log(format_args!("old records stay: {error}"));
+        run.log(format_args!("cannot remove old records of runs: {error}"));
     }
     let Removals { backups, leftovers, tried, failed, locked } = removals;
     for error in &failed {
-        run.log(format_args!("not removed: {error}"));
+        run.log(format_args!("cannot remove a backup: {error}"));
     }
     let verdict = if !failed.is_empty() {
         failure(&summary(&failed, tried))
@@ -125,8 +122,8 @@ async fn remove(
     Ok(PruneOutcome { kept: plan.counts(), removed: backups, leftovers, ..verdict })
 }
 
-/// Removes what the plan says, unless it is to be a dry run. One that cannot be removed is no reason to leave the others.
-async fn expired(
+/// Removes what the plan deletes, or logs it in a dry run. After a failure it goes on with the next backup.
+async fn remove_expired(
     run: &mut Run,
     repository: &Repository,
     config: &Config,
@@ -134,8 +131,8 @@ async fn expired(
 ) -> Result<PrunePlan, StoreError> {
     let just_made = run.report.backup.as_ref().map(|backup| backup.id.clone());
     let catalog = catalog(repository, config).await?;
-    // What settles a row must not go before that is written down.
-    let unwritten = match acknowledge::settle(run, repository, &catalog).await {
+    // Four alike in a row are accepted. That is recorded before one of the four is removed.
+    let unwritten = match acknowledge::accept_alike(run, repository, &catalog).await {
         Ok(()) => &[][..],
         Err(error) if error.reason() == Reason::NoSpace => catalog.settled(),
         Err(error) => return Err(error),
@@ -143,14 +140,14 @@ async fn expired(
     let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
     for backup in plan.delete.iter().filter(|backup| !unwritten.contains(&backup.id)) {
         if config.dry_run {
-            run.log(format_args!("{} would be removed: {}", backup.id, backup.reason));
+            run.log(format_args!("dry run: backup {} would be removed: {}", backup.id, backup.reason));
             continue;
         }
         removals.tried += 1;
         match repository.remove_backup(&backup.id).await {
             Ok(()) => {
                 removals.backups += 1;
-                run.log(format_args!("{} removed: {}", backup.id, backup.reason));
+                run.log(format_args!("removed backup {}: {}", backup.id, backup.reason));
             }
             Err(error) => removals.not_removed(error),
         }
@@ -161,17 +158,17 @@ async fn expired(
 fn summary(failed: &[StoreError], of: usize) -> String {
     let named: Vec<String> = failed.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if failed.len() > NAMED { "; ..." } else { "" };
-    format!("{} of {of} could not be removed: {}{more}", failed.len(), named.join("; "))
+    format!("{} of {of} backups could not be removed: {}{more}", failed.len(), named.join("; "))
 }
 
-/// A lock is what somebody asked the store for, and no failure.
+/// Somebody asked the store for the locks, so they are no failure.
 fn locks(mut until: Vec<String>) -> String {
     until.sort_unstable();
     match until.as_slice() {
         [] => String::new(),
-        [until] => format!("1 copy that no rule keeps stays: it is locked until {until}"),
+        [until] => format!("1 expired backup was not removed: the store locks it until {until}"),
         [first, .., last] => format!(
-            "{} backups that no rule keeps stay: they are locked, the first until {first}, the last until {last}",
+            "{} expired backups were not removed: the store locks the first until {first}, the last until {last}",
             until.len()
         ),
     }
@@ -180,25 +177,24 @@ fn locks(mut until: Vec<String>) -> String {
 fn dry_run(plan: &PrunePlan) -> PruneOutcome {
     let ids: Vec<&str> = plan.delete.iter().map(|backup| backup.id.as_str()).collect();
     let message = match ids.len() {
-        0 => "dry run: the rules would remove nothing".to_owned(),
-        1 => format!("dry run: the rules would remove 1 copy: {}", ids[0]),
-        n => format!("dry run: the rules would remove {n} backups: {}", ids.join(", ")),
+        0 => "dry run: retention would remove no backup".to_owned(),
+        1 => format!("dry run: retention would remove 1 backup: {}", ids[0]),
+        n => format!("dry run: retention would remove {n} backups: {}", ids.join(", ")),
     };
     outcome(Reason::DryRun, message)
 }
 
 fn failure(why: &str) -> PruneOutcome {
-    outcome(Reason::PruneFailed, format!("old backups stay: {why}"))
+    outcome(Reason::PruneFailed, format!("expired backups were not removed: {why}"))
 }
 
-/// What to do comes early: a status has room for some 200 characters.
 fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
     let message = match owner {
         Owner::Other(uid) => format!(
-            "nothing is removed: the folder belongs to another policy; if that one is gone, take it over with storage.adoptFrom: {uid}"
+            "the repository belongs to another policy, so nothing is removed. If that policy no longer exists, take the repository over with storage.adoptFrom: {uid}"
         ),
         Owner::Unknown(why) => format!(
-            "nothing is removed: {} does not tell whose folder it is; if no other policy uses it, delete that file ({why})",
+            "the owner of the repository is unknown, so nothing is removed: {}: {why}. If no other policy uses the repository, delete this file",
             repository.location("repository.json"),
         ),
         Owner::Us => String::new(),

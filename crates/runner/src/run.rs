@@ -1,33 +1,35 @@
 //! One run's state, and how it ends: the report to the kubelet, the record in the store, the exit code.
 
-use std::{collections::BTreeMap, fmt, fs, io::Write, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, fmt, time::Instant};
 
+use crate::{
+    clock::now,
+    store::{BackupWriter, Repository, StoreError},
+    termination::TerminationMessage,
+};
 use domain::{
     reason::Reason,
     report::{self, Outcome, RunIdentity, RunReport, Stage},
 };
-use jiff::Timestamp;
-
-use crate::store::{BackupWriter, Repository, StoreError};
 
 /// What a run has so far.
 #[derive(Debug)]
 pub struct Run {
-    /// What it will say.
     pub report: RunReport,
-    /// The store, once it is open.
-    pub repository: Option<Repository>,
-    /// The set in the making: removed if the run ends before its manifest is written.
-    pub backup: Option<BackupWriter>,
+    /// Where the record is written; `None` before the store is open.
+    repository: Option<Repository>,
+    /// The backup that is removed if the run ends before the manifest is written.
+    unfinished: Option<BackupWriter>,
+    /// The lines of the backup's `run.log`.
     log: Vec<String>,
     stages: BTreeMap<Stage, f64>,
     stage_since: Instant,
-    termination_log: PathBuf,
+    termination: TerminationMessage,
 }
 
 impl Run {
     /// A run that has just started, in its first stage.
-    pub fn new(identity: RunIdentity, termination_log: PathBuf, stage: Stage) -> Self {
+    pub fn new(identity: RunIdentity, termination: TerminationMessage, stage: Stage) -> Self {
         let mut run = Self {
             report: RunReport {
                 version: report::VERSION,
@@ -51,11 +53,11 @@ impl Run {
                 truncated: false,
             },
             repository: None,
-            backup: None,
+            unfinished: None,
             log: Vec::new(),
             stages: BTreeMap::new(),
             stage_since: Instant::now(),
-            termination_log,
+            termination,
         };
         run.stage(stage);
         run
@@ -68,19 +70,25 @@ impl Run {
         self.report.stage = stage;
         self.report.stages =
             self.stages.iter().map(|(stage, s)| (*stage, (s * 1000.0).round() / 1000.0)).collect();
-        self.tell_kubelet();
+        self.termination.write(&self.report);
     }
 
-    /// A line for people: to the pod's log and to the backup's `run.log`.
+    /// Writes a line to the pod's log and to `run.log` in the backup.
     pub fn log(&mut self, line: impl fmt::Display) {
         tracing::info!(stage = self.report.stage.as_str(), "{line}");
+        self.note(line);
+    }
+
+    /// Writes a line to `run.log` only.
+    pub fn note(&mut self, line: impl fmt::Display) {
         let time = now().strftime("%Y-%m-%dT%H:%M:%SZ");
         self.log.push(format!("{time} {}: {line}", self.report.stage.as_str()));
     }
 
-    /// A line that also belongs into the report and the manifest.
+    /// Writes a warning to both logs, the report and the manifest.
     pub fn warn(&mut self, line: String) {
-        self.log(format_args!("warning: {line}"));
+        tracing::warn!(stage = self.report.stage.as_str(), "{line}");
+        self.note(format_args!("warning: {line}"));
         self.report.warnings.push(line);
     }
 
@@ -89,8 +97,30 @@ impl Run {
         self.log.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Ends the run. A set without a manifest goes; the record is written where the store can be written.
-    pub async fn finish(mut self, outcome: Outcome, reason: Reason, message: String) -> Reason {
+    /// The store is open: the record is written there.
+    pub fn opened(&mut self, repository: &Repository) {
+        self.repository = Some(repository.clone());
+    }
+
+    /// Begins a backup. An unfinished backup of an earlier round is removed.
+    pub async fn begin(&mut self, repository: &Repository, id: &str) -> Result<BackupWriter, StoreError> {
+        if let Some(unfinished) = self.unfinished.clone() {
+            unfinished.abandon().await?;
+            self.unfinished = None;
+        }
+        let writer = repository.create_backup(id).await?;
+        self.unfinished = Some(writer.clone());
+        Ok(writer)
+    }
+
+    /// The backup has its manifest: it stays, however the run ends.
+    pub fn committed(&mut self) {
+        self.unfinished = None;
+    }
+
+    /// Ends the run: removes an unfinished backup, writes the record and the final report, and logs the outcome in one line.
+    pub async fn finish(mut self, reason: Reason, message: String) -> Reason {
+        let outcome = if reason.exit_code() == Some(0) { Outcome::Succeeded } else { Outcome::Failed };
         let ended_in = self.report.stage;
         self.stage(Stage::Report);
         self.report.outcome = outcome;
@@ -100,20 +130,19 @@ impl Run {
             self.report.stage = ended_in;
         }
         self.report.completion_time = Some(now());
-        // The verdict first: what follows touches the store, and a run that was told to stop may be killed in it.
-        self.tell_kubelet();
-        if let Some(backup) = self.backup.take()
-            && let Err(error) = backup.abandon().await
+        // The report comes first: a run that was told to stop may be killed while it waits for the store.
+        self.termination.write(&self.report);
+        if let Some(unfinished) = self.unfinished.take()
+            && let Err(error) = unfinished.abandon().await
         {
-            self.log(format_args!(
-                "the unfinished backup stays behind, and the next run removes it: {error}"
-            ));
+            self.log(format_args!("cannot remove the unfinished backup, the next run will: {error}"));
         }
         self.write_record().await;
-        self.tell_kubelet();
-        tracing::info!(reason = reason.as_str(), "{}", self.report.message);
-        if outcome == Outcome::Failed {
-            tracing::info!("what to do: {}", reason.advice());
+        self.termination.write(&self.report);
+        let (stage, message) = (self.report.stage.as_str(), &self.report.message);
+        match outcome {
+            Outcome::Failed => tracing::error!(%reason, stage, "{message}. {}", reason.advice()),
+            _ => tracing::info!(%reason, "{message}"),
         }
         reason
     }
@@ -133,27 +162,7 @@ impl Run {
         self.report.recent =
             earlier.filter(|record| record.job != self.report.run.job).take(report::RECENT_RUNS).collect();
         if let Err(error) = self.record().await {
-            tracing::warn!("this run's record is not kept: {error}");
+            tracing::warn!("cannot write the record of this run: {error}");
         }
     }
-
-    /// The termination message. Without a cluster there is no such file, and nobody to tell. A run may be killed
-    /// between any two calls, so one call writes all of it, with spaces over what the message before it had more.
-    fn tell_kubelet(&self) {
-        let Ok(mut file) = fs::File::options().write(true).open(&self.termination_log) else {
-            return;
-        };
-        let mut message = self.report.to_message(report::MESSAGE_LIMIT).into_bytes();
-        let before = file.metadata().map_or(0, |meta| usize::try_from(meta.len()).unwrap_or_default());
-        message.resize(message.len().max(before), b' ');
-        if let Err(error) = file.write_all(&message) {
-            tracing::warn!("{}: {error}", self.termination_log.display());
-        }
-    }
-}
-
-/// The time to the millisecond: more says nothing.
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

@@ -1,6 +1,6 @@
 //! `scrub`: reads stored backups back, long after they were made, and compares them with their manifests.
 //!
-//! How it went is written beside the backup: the newest check decides whether the backup counts.
+//! The outcome is recorded beside each backup. Retention ignores a backup whose newest check failed.
 
 pub mod check;
 pub mod error;
@@ -21,11 +21,12 @@ use self::{
 };
 use crate::{
     args::{ScrubArgs, StoredArgs},
-    run::{self, Run},
+    clock::now,
+    run::Run,
     store::{Listing, Repository, StoredBackup},
 };
 
-/// Checks those that were not looked at for longest. What it found so far is in `run`'s report as it goes.
+/// Checks the backups that were not checked for longest. The report of `run` always has the outcome so far.
 pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
     let StoredArgs { namespace, policy, .. } = &args.stored;
     let target = args.stored.target();
@@ -33,40 +34,40 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
         Some(uid) => {
             let policy =
                 PolicyIdentity { namespace: namespace.clone(), name: policy.clone(), uid: uid.clone() };
-            Repository::open(&target, &policy, None, run::now()).await?
+            Repository::open(&target, &policy, None, now()).await?
         }
         None => Repository::open_read_only(&target, namespace, policy)?,
     };
     let mut tally = Tally::default();
-    let told = |tally: &Tally| {
+    let report = |tally: &Tally| {
         run.report.scrub = Some(tally.outcome());
         run.stage(Stage::Verify);
     };
-    read_share(&repository, args.share, &mut tally, told).await?;
+    read_share(&repository, args.share, &mut tally, report).await?;
     if let Some(uid) = &args.policy_uid {
         let Listing { backups, unreadable, .. } = repository.list().await?;
         let backups = backups.into_iter().map(|StoredBackup { entry, .. }| entry).collect();
         let unreadable = unreadable.into_iter().map(|(id, _)| id).collect();
-        let catalog = Catalog::with_unreadable(uid, backups, unreadable)
-            .adopting(repository.adopted)
-            .seen_at(run::now());
+        let catalog =
+            Catalog::with_unreadable(uid, backups, unreadable).adopting(repository.adopted).seen_at(now());
         run.report.retained = Some(catalog.retained());
     }
-    tally.verdict()
+    tally.require_intact()
 }
 
-/// Says which sets cannot be read at all, and reads the others, up to the share. Tells how it stands, as it goes.
+/// Adds the backups whose manifest cannot be read to `tally`, then checks the others, up to the share. `report` is called
+/// after each backup.
 pub async fn read_share(
     repository: &Repository,
     share: u8,
     tally: &mut Tally,
-    mut tell: impl FnMut(&Tally),
+    mut report: impl FnMut(&Tally),
 ) -> Result<(), ScrubError> {
     let Listing { backups, unreadable, .. } = repository.list().await?;
     for (id, why) in unreadable {
         tally.add(&id, Checked::of(why.into()));
     }
-    tell(tally);
+    report(tally);
     let scrubbable = |backup: &StoredBackup| Scrubbable {
         id: backup.entry.id.clone(),
         size_bytes: backup.entry.size_bytes,
@@ -78,15 +79,15 @@ pub async fn read_share(
             .iter()
             .find(|backup| backup.entry.id == next.id)
             .expect("the queue should be of these backups");
-        let (checked, written) = check_backup(repository, backup).await;
-        let is_of_all = matches!(&checked, Checked::Unchecked(wrong) if wrong.is_of_all());
+        let (checked, recorded) = check_backup(repository, backup).await;
+        let concerns_all = matches!(&checked, Checked::Unchecked(wrong) if wrong.concerns_all());
         if !matches!(checked, Checked::Unchecked(_)) {
             queue.count(&next);
         }
         tally.add(&next.id, checked);
-        tally.note(written);
-        tell(tally);
-        if is_of_all {
+        tally.note_recorded(recorded);
+        report(tally);
+        if concerns_all {
             break;
         }
     }

@@ -1,23 +1,25 @@
-//! The pipeline from a client program into the store: every piece is hashed, uploaded and parsed as it passes.
+//! The pipeline between client programs, the store and the parsers of archives, in both directions: every piece is hashed,
+//! stored and parsed as it passes.
 
 use archive::rows::Contents;
-use domain::report::Stage;
+use bytes::Bytes;
+use domain::{hash, reason::Reason, report::Stage};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use crate::{
     failpoint,
     pg::{
-        archive::{ArchiveError, ArchiveReader},
+        archive::{ArchiveError, ArchiveReader, TocReader},
         dump::{self, DumpOptions},
         dump_error::DumpError,
         program::Program,
         tools::Tools,
     },
-    store::{StoreError, Upload},
+    store::{Reader, StoreError, Upload},
 };
 
-/// A transfer that failed.
+/// An upload that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error(transparent)]
@@ -30,7 +32,7 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    pub fn reason(&self) -> domain::reason::Reason {
+    pub fn reason(&self) -> Reason {
         match self {
             Self::Dump(error) => error.reason(),
             Self::Archive(error) => error.reason(),
@@ -39,11 +41,17 @@ impl TransferError {
     }
 }
 
+/// The size and the SHA-256 of what passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSum {
+    pub size: u64,
+    pub sha256: String,
+}
+
 /// A file that was uploaded and not yet read back.
 #[derive(Debug)]
 pub struct Uploaded {
-    pub size: u64,
-    pub sha256: String,
+    pub sum: FileSum,
     /// Lines of the program's standard error.
     pub warnings: Vec<String>,
 }
@@ -68,37 +76,70 @@ pub async fn dump(
     locked: oneshot::Sender<()>,
 ) -> Result<UploadedArchive, TransferError> {
     let (program, command) = dump::start(tools, options)?;
-    let mut reader = parse.then(ArchiveReader::start).transpose()?;
-    let file = send(program, upload, reader.as_mut(), Some(locked)).await?;
-    let contents = match reader {
-        Some(reader) => reader.finish().await,
+    let mut contents = parse.then(ArchiveReader::start).transpose()?;
+    let sinks =
+        Sinks { first: Some(locked), upload: Some(upload), contents: contents.as_mut(), ..Sinks::default() };
+    let file = upload_output(program, sinks).await?;
+    let contents = match contents {
+        Some(contents) => contents.finish().await,
         None => Ok(Contents::default()),
     };
     Ok(UploadedArchive { file, contents, command })
 }
 
-/// Uploads what a program writes. Its exit status decides, never the end of its output.
-pub async fn send(
-    mut program: Program,
-    upload: &mut Upload,
-    mut reader: Option<&mut ArchiveReader>,
-    mut locked: Option<oneshot::Sender<()>>,
-) -> Result<Uploaded, TransferError> {
-    let mut hasher = Sha256::new();
-    let mut size = 0;
-    while let Some(piece) = program.next().await? {
-        if let Some(locked) = locked.take() {
+/// Uploads the output of a program.
+pub async fn upload(program: Program, upload: &mut Upload) -> Result<Uploaded, TransferError> {
+    upload_output(program, Sinks { upload: Some(upload), ..Sinks::default() }).await
+}
+
+/// The program's exit status decides, never the end of its output.
+async fn upload_output(mut program: Program, sinks: Sinks<'_>) -> Result<Uploaded, TransferError> {
+    let sum = run(async || program.next().await.map_err(TransferError::from), sinks).await?;
+    Ok(Uploaded { sum, warnings: program.finish().await? })
+}
+
+/// Reads a stored file to its end, and passes it to the parsers of archives.
+pub async fn download(
+    reader: &mut Reader,
+    toc: Option<&mut TocReader>,
+    contents: Option<&mut ArchiveReader>,
+) -> Result<FileSum, StoreError> {
+    run(async || reader.next().await, Sinks { toc, contents, ..Sinks::default() }).await
+}
+
+/// Where each piece goes.
+#[derive(Default)]
+struct Sinks<'a> {
+    /// Receives a message before the first piece is stored.
+    first: Option<oneshot::Sender<()>>,
+    upload: Option<&'a mut Upload>,
+    toc: Option<&'a mut TocReader>,
+    contents: Option<&'a mut ArchiveReader>,
+}
+
+/// Moves all pieces that `next` gives.
+async fn run<E: From<StoreError>>(
+    mut next: impl AsyncFnMut() -> Result<Option<Bytes>, E>,
+    mut sinks: Sinks<'_>,
+) -> Result<FileSum, E> {
+    let (mut hasher, mut size) = (Sha256::new(), 0);
+    while let Some(piece) = next().await? {
+        if let Some(first) = sinks.first.take() {
             // Sending fails when the session that holds the tables has ended: then nobody waits.
-            let _ = locked.send(());
+            let _ = first.send(());
         }
         hasher.update(&piece);
         size += piece.len() as u64;
-        upload.write(piece.clone()).await?;
-        if let Some(reader) = &mut reader {
-            reader.push(piece).await;
+        if let Some(upload) = &mut sinks.upload {
+            upload.write(piece.clone()).await?;
+            failpoint::reach(Stage::Dump).await;
         }
-        failpoint::reach(Stage::Dump).await;
+        if let Some(toc) = &mut sinks.toc {
+            toc.push(&piece).await;
+        }
+        if let Some(contents) = &mut sinks.contents {
+            contents.push(piece).await;
+        }
     }
-    let warnings = program.finish().await?;
-    Ok(Uploaded { size, sha256: domain::hash::hex(&hasher.finalize()), warnings })
+    Ok(FileSum { size, sha256: hash::hex(&hasher.finalize()) })
 }

@@ -1,4 +1,4 @@
-//! `verify`: checks the backups that a person names, or the newest one.
+//! `verify`: checks the given backups, or the newest one.
 
 use domain::catalog::BackupState;
 
@@ -12,7 +12,7 @@ use crate::{
     store::{Listing, Repository},
 };
 
-/// Checks the backups that a person names, or the newest one.
+/// Checks the backups `ids`, or the newest one if there are none.
 pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), ScrubError> {
     let repository = Repository::open_read_only(&args.target(), &args.namespace, &args.policy)?;
     let listing = repository.list().await?;
@@ -24,7 +24,7 @@ pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), ScrubError>
         ids => ids.to_vec(),
     };
     if chosen.is_empty() {
-        return Err(ScrubError::NoBackup { place: repository.location("") });
+        return Err(ScrubError::NoBackup { folder: repository.location("") });
     }
     let Listing { backups, mut unreadable, .. } = listing;
     let mut tally = Tally::default();
@@ -34,10 +34,10 @@ pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), ScrubError>
         } else if let Some(backup) = backups.iter().find(|backup| backup.entry.id == id) {
             check_backup(&repository, backup).await
         } else {
-            return Err(ScrubError::NoBackup { place: repository.location(&id) });
+            return Err(ScrubError::NoBackup { folder: repository.location(&id) });
         };
         tally.add(&id, checked.0);
-        tally.note(checked.1);
+        tally.note_recorded(checked.1);
     }
-    tally.verdict()
+    tally.require_intact()
 }

@@ -1,35 +1,39 @@
-//! The roles and tablespaces of a server, into a backup.
+//! Stores roles and tablespaces in a backup.
 
 use domain::{reason::Reason, report::Stage};
 
+use super::error::BackupError;
 use crate::{
     args::Globals,
-    backup::BackupError,
-    pg::{dump_error::DumpError, globals, preflight::Server},
+    pg::{dump_error::DumpError, error::ToolError, globals, preflight::Server},
     run::Run,
+    store::BackupWriter,
     transfer::{self, TransferError, Uploaded},
 };
 
-/// The file of roles and tablespaces, stored and not yet read back.
+/// The file of roles and tablespaces, uploaded and not yet read back.
 pub struct StoredGlobals {
     pub uploaded: Uploaded,
+    /// The command line of pg_dumpall.
     pub command: Vec<String>,
     pub passwords: bool,
 }
 
-/// Roles and tablespaces. A role that may not read them makes no failed backup of good databases: what it may read is
-/// stored, and the rest is named.
+/// Stores what the role has the privilege to read, and warns about the rest: that is no reason to fail a backup whose
+/// databases are stored.
 pub async fn store(
     run: &mut Run,
+    writer: &BackupWriter,
     server: &Server,
     globals: Globals,
 ) -> Result<Option<StoredGlobals>, BackupError> {
     run.stage(Stage::Dump);
-    let tries: &[bool] = match globals {
-        // Asked for beforehand: pg_dumpall says it in the server's language, which nobody here reads.
+    let with_passwords: &[bool] = match globals {
+        // Checked beforehand, because pg_dumpall reports it in the language of the server.
         Globals::WithPasswords if !server.reads_passwords => {
             run.warn(
-                "password hashes of roles are not in this backup: the role may not read pg_authid".to_owned(),
+                "password hashes are not in this backup: the role has no permission to read pg_authid"
+                    .to_owned(),
             );
             &[false]
         }
@@ -37,29 +41,30 @@ pub async fn store(
         Globals::WithoutPasswords => &[false],
         Globals::None => &[],
     };
-    for passwords in tries.iter().copied() {
-        let backup = run.backup.as_ref().expect("the databases should have made the backup");
-        let mut partial = backup.upload(globals::FILE, true, 0).await?;
+    for passwords in with_passwords.iter().copied() {
+        let mut upload = writer.upload(globals::FILE, true, 0).await?;
         let (program, command) = globals::start(server, passwords).map_err(TransferError::from)?;
-        match transfer::send(program, &mut partial, None, None).await {
+        match transfer::upload(program, &mut upload).await {
             Ok(uploaded) => {
-                partial.finish().await?;
+                upload.finish().await?;
                 for line in &uploaded.warnings {
                     run.warn(format!("{}: {line}", globals::FILE));
                 }
                 return Ok(Some(StoredGlobals { uploaded, command, passwords }));
             }
-            Err(TransferError::Dump(DumpError::Failed(error)))
-                if error.reason(Reason::DumpFailed) == Reason::MissingPrivilege =>
-            {
-                if let Err(stays) = partial.discard().await {
-                    run.log(format_args!("a part stays behind: {stays}"));
+            Err(TransferError::Dump(DumpError::Failed(error))) if is_missing_privilege(&error) => {
+                if let Err(error) = upload.discard().await {
+                    run.log(format_args!("cannot remove the unfinished file {:?}: {error}", globals::FILE));
                 }
-                let what = if passwords { "password hashes of roles" } else { "roles and tablespaces" };
+                let what = if passwords { "password hashes" } else { "roles and tablespaces" };
                 run.warn(format!("{what} are not in this backup: {error}"));
             }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(None)
+}
+
+fn is_missing_privilege(error: &ToolError) -> bool {
+    error.reason(Reason::DumpFailed) == Reason::MissingPrivilege
 }

@@ -1,4 +1,4 @@
-//! The end of a backup: what people read of it, then its manifest.
+//! Writes what a backup is complete with: checksums, the log, and last of all the manifest.
 
 use domain::{
     hash,
@@ -8,52 +8,47 @@ use domain::{
     suspicion::Suspicion,
 };
 
+use super::{error::BackupError, suspicion, verification::Verified};
 use crate::{
     args::Config,
-    backup::suspicion,
-    backup::{BackupError, Checked},
+    clock::now,
     pg::preflight::Server,
-    read_back::{self, Written},
-    run::{self, Run},
-    store::Listing,
+    read_back,
+    run::Run,
+    store::{BackupWriter, Listing, Repository},
+    transfer::FileSum,
 };
 
-/// Writes what `sha256sum -c` and people read, then the manifest.
-pub async fn commit(
+/// A backup that this attempt, or an earlier one of the same run, stored.
+pub struct Stored {
+    pub id: String,
+    pub verification: Verification,
+    pub suspicions: Vec<Suspicion>,
+    /// One sentence about it.
+    pub message: String,
+}
+
+/// Writes the manifest and what comes before it, and puts the backup into the report.
+pub async fn write(
     run: &mut Run,
     config: &Config,
-    server: Server,
-    Checked { artifacts, check, emptied }: Checked,
+    repository: &Repository,
     before: &Listing,
-) -> Result<(String, Vec<Suspicion>), BackupError> {
-    let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
-        Content::Database(facts) => Some(facts.snapshot_time),
-        _ => None,
-    });
-    let snapshot_time = snapshots.min().expect("a backup should have a database");
-    let databases =
-        artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
-    let from = match check.bytes_from_device {
-        Some(bytes) if bytes < check.bytes_read => "a cache, so the device is not proven",
-        Some(_) => "the device",
-        None => "the store",
-    };
-    let message = format!(
-        "{databases} database{} {}: {}, read back from {from}",
-        if databases == 1 { "" } else { "s" },
-        if check.level == Level::Checksum { "stored, archives not read" } else { "stored and verified" },
-        size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
-    );
-    let repository = run.repository.clone().expect("the store should be open before the first dump");
-    let id = run.backup.as_ref().expect("the databases should have made the backup").id().to_owned();
+    server: Server,
+    writer: BackupWriter,
+    verified: Verified,
+) -> Result<Stored, BackupError> {
+    let message = summary(&verified);
+    let Verified { artifacts, check, emptied } = verified;
+    let snapshot_time = snapshot_time(&artifacts).expect("a backup should have a database");
     let mut manifest = Manifest {
         format: manifest::FORMAT,
-        id,
+        id: writer.id().to_owned(),
         policy: config.policy.clone(),
         run: config.run.clone(),
         snapshot_time,
         start_time: run.report.start_time,
-        completion_time: run::now(),
+        completion_time: now(),
         server: server.facts,
         client: ClientFacts { version: server.client_version, runner: env!("CARGO_PKG_VERSION").to_owned() },
         artifacts,
@@ -61,54 +56,78 @@ pub async fn commit(
         suspicions: Vec::new(),
         warnings: Vec::new(),
     };
-    manifest.suspicions = suspicion::suspicions(&repository, config, before, &manifest, &emptied).await?;
+    manifest.suspicions = suspicion::find(repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
-        run.log(format_args!("suspicious: the backup {suspicion}"));
+        run.log(format_args!("the backup is suspicious: it {suspicion}"));
     }
-    let verdict = suspicion::verdict(&repository, config, before, &manifest);
+    let verification = suspicion::verification(repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
-    run.log(&message);
-    let log = run.log_text();
-    let backup = run.backup.as_mut().expect("the databases should have made the backup");
+    run.note(&message);
     for (file, text) in manifest.move_tables_out() {
-        backup.write(&file, &text).await?;
-        let written = Written { file: &file, size: text.len() as u64, sha256: &hash::sha256(&text) };
-        read_back::file(backup.read(&file).await?, written).await?;
+        writer.write(&file, &text).await?;
+        let sum = FileSum { size: text.len() as u64, sha256: hash::sha256(&text) };
+        read_back::file(writer.read(&file).await?, &file, &sum).await?;
     }
     let own_sum = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
-    backup.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
-    backup.write("run.log", &log).await?;
-    let manifest_sha256 = backup.commit(&manifest).await?;
-    // From here on it is no backup in the making, whatever happens.
-    let made = run.backup.take();
-    summarize(run, &manifest, manifest_sha256, verdict);
-    if let Some(backup) = made {
-        backup.end().await;
-    }
-    Ok((message, manifest.suspicions))
+    writer.write(manifest::SUMS_FILE, &(manifest.sums() + &own_sum)).await?;
+    writer.write("run.log", &run.log_text()).await?;
+    let committed = writer.commit(&manifest).await?;
+    run.committed();
+    report(run, repository, &manifest, committed.manifest_sha256.clone(), verification);
+    committed.end().await;
+    let Manifest { id, suspicions, .. } = manifest;
+    Ok(Stored { id, verification, suspicions, message })
 }
 
-/// Puts a stored and verified backup into the report.
-pub fn summarize(run: &mut Run, manifest: &Manifest, manifest_sha256: String, verification: Verification) {
-    let location =
-        run.repository.as_ref().map(|repository| repository.location(&manifest.id)).unwrap_or_default();
-    let summary = BackupSummary {
+/// The oldest snapshot of a database.
+fn snapshot_time(artifacts: &[Artifact]) -> Option<jiff::Timestamp> {
+    let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
+        Content::Database(facts) => Some(facts.snapshot_time),
+        _ => None,
+    });
+    snapshots.min()
+}
+
+/// `2 databases stored and verified: 1.2 GiB, read back from the device`.
+fn summary(Verified { artifacts, check, .. }: &Verified) -> String {
+    let databases =
+        artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
+    let from = match check.bytes_from_device {
+        Some(bytes) if bytes < check.bytes_read => "the page cache (which proves nothing about the device)",
+        Some(_) => "the device",
+        None => "the store",
+    };
+    format!(
+        "{databases} database{} {}: {}, read back from {from}",
+        if databases == 1 { "" } else { "s" },
+        if check.level == Level::Checksum { "stored, archives not parsed" } else { "stored and verified" },
+        size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
+    )
+}
+
+/// Puts a stored backup into the report.
+pub fn report(
+    run: &mut Run,
+    repository: &Repository,
+    manifest: &Manifest,
+    manifest_sha256: String,
+    verification: Verification,
+) {
+    let has_passwords =
+        |artifact: &Artifact| matches!(artifact.content, Content::Globals { passwords: true, .. });
+    run.report.server_version = Some(manifest.server.version.clone());
+    run.report.client_version = Some(manifest.client.version.clone());
+    run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
+    run.report.backup = Some(BackupSummary {
         id: manifest.id.clone(),
         snapshot_time: manifest.snapshot_time,
         size_bytes: manifest.size_bytes(),
         artifacts: u32::try_from(manifest.artifacts.len()).unwrap_or(u32::MAX),
         manifest_sha256,
-        location,
+        location: repository.location(&manifest.id),
         verification,
-        password_hashes: manifest
-            .artifacts
-            .iter()
-            .any(|artifact| matches!(artifact.content, Content::Globals { passwords: true, .. })),
-    };
-    run.report.server_version = Some(manifest.server.version.clone());
-    run.report.client_version = Some(manifest.client.version.clone());
-    run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
-    run.report.backup = Some(summary);
+        password_hashes: manifest.artifacts.iter().any(has_passwords),
+    });
 }
 
 fn artifact_summary(artifact: &Artifact) -> ArtifactSummary {

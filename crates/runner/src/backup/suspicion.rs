@@ -13,8 +13,8 @@ use crate::{
     store::{Listing, Repository, StoreError, Unreadable},
 };
 
-/// What of a new backup is not as it was in those before it.
-pub async fn suspicions(
+/// The differences between a new backup and the verified backups before it.
+pub async fn find(
     repository: &Repository,
     config: &Config,
     before: &Listing,
@@ -30,8 +30,8 @@ pub async fn suspicions(
     Ok(suspicion::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
 }
 
-/// The manifest of an earlier set. One that is corrupted by now, or of a later version, says nothing; a store that does not
-/// answer must not make a backup pass that was compared with nothing.
+/// The manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of the store is an error here
+/// too: a backup that was compared with nothing must not pass.
 async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, StoreError> {
     match repository.find_manifest(id).await {
         Ok(found) => Ok(found.map(|(manifest, _)| manifest)),
@@ -40,8 +40,13 @@ async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, 
     }
 }
 
-/// What a new backup is worth, with those before it.
-pub fn verdict(repository: &Repository, config: &Config, before: &Listing, new: &Manifest) -> Verification {
+/// The verification of a new backup, after those before it.
+pub fn verification(
+    repository: &Repository,
+    config: &Config,
+    before: &Listing,
+    new: &Manifest,
+) -> Verification {
     let catalog = catalog::with(repository, config, before, Some(CatalogBackup::new(new, &[], false)));
     let state = catalog.own().find(|backup| backup.id == new.id).map(|backup| backup.state);
     match (state, new.check.level) {
@@ -61,21 +66,21 @@ mod tests {
     };
 
     use super::*;
-    use crate::{run, store::Target};
+    use crate::{clock::now, store::Target};
 
     #[tokio::test]
-    async fn an_earlier_backup_that_the_store_does_not_give_makes_the_run_fail() {
+    async fn unreadable_earlier_backup_fails_the_comparison() {
         let id = "20260501T020003Z-1a2b3c";
         let root = tempfile::tempdir().unwrap();
         let target = Target::folder(root.path());
         let policy = PolicyIdentity { namespace: "shop".into(), name: "nightly".into(), uid: "uid-1".into() };
-        let repository = Repository::open(&target, &policy, None, run::now()).await.unwrap();
-        assert!(earlier(&repository, id).await.unwrap().is_none(), "one that was removed says nothing");
+        let repository = Repository::open(&target, &policy, None, now()).await.unwrap();
+        assert!(earlier(&repository, id).await.unwrap().is_none(), "it was removed");
         let path = root.path().join("shop/nightly").join(id).join(manifest::FILE);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "{").unwrap();
-        assert!(earlier(&repository, id).await.unwrap().is_none(), "nor does one that is corrupted");
-        // Reading a folder fails even for root, as a store does that is away.
+        assert!(earlier(&repository, id).await.unwrap().is_none(), "it is corrupted");
+        // Reading a folder fails even for root, like an unreachable store.
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(earlier(&repository, id).await.unwrap_err().reason(), Reason::StoreFailed);

@@ -1,17 +1,22 @@
 //! Reads one stored backup back, compares it with its manifest, and records the outcome beside it.
 
-use domain::manifest::{self, Artifact, Check, CheckResult, Content, Level, Manifest};
+use domain::manifest::{
+    self, Artifact, Check, CheckResult, Content, DatabaseFacts, Level, Manifest, TableFacts,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{finding::Finding, tally::Checked};
 use crate::{
-    pg::archive::ArchiveError,
-    read_back::{self, ReadBack, VerifyError, Written},
-    run,
+    clock::now,
+    read_back::{self, ReadBack, ReadBackError, StoredArchive},
     store::{Repository, StoreError, StoredBackup, Unreadable},
+    transfer::FileSum,
 };
 
-/// Reads a backup, and writes down what came of it. Whether corruption could be written down comes apart: it is corruption all the same.
+/// How many differences a message names.
+const NAMED: usize = 5;
+
+/// Checks a backup and records the outcome. The second value is whether a corruption could be recorded.
 pub async fn check_backup(
     repository: &Repository,
     backup: &StoredBackup,
@@ -20,39 +25,38 @@ pub async fn check_backup(
     let (manifest, sha256) = match repository.find_manifest(id).await {
         Ok(Some(found)) => found,
         Ok(None) => return (Checked::Removed, Ok(())),
-        // What is corrupted of it says so itself: it counts for nothing, with or without a check.
+        // Retention ignores a backup with such a manifest, whatever its checks say.
         Err(why) => return (Checked::of(why.into()), Ok(())),
     };
     let wrong = match check(repository, &manifest, &sha256).await {
-        Ok(read) => match write(repository, backup, CheckResult::Verified, read).await {
-            Ok(()) => return (Checked::Passed(read), Ok(())),
+        Ok(read) => match record(repository, backup, CheckResult::Verified, read).await {
+            Ok(()) => return (Checked::Intact(read), Ok(())),
             Err(error) => error.into(),
         },
         Err(wrong) => wrong,
     };
-    let is_there = repository.find_manifest(id).await.map(|found| found.is_some());
-    let checked = judged(wrong, is_there);
-    let written = match &checked {
-        Checked::Corrupted(wrong) if wrong.is_certain() => {
-            write(repository, backup, CheckResult::Failed, ReadBack::default()).await
+    let exists = repository.find_manifest(id).await.map(|found| found.is_some());
+    let checked = unless_removed(wrong, exists);
+    let recorded = match &checked {
+        Checked::Corrupted(wrong) if wrong.is_permanent() => {
+            record(repository, backup, CheckResult::Failed, ReadBack::default()).await
         }
         _ => Ok(()),
     };
-    (checked, written)
+    (checked, recorded)
 }
 
-/// What is wrong with a backup, when it was looked for again. One that was removed meanwhile is no finding; whether it was must
-/// be known for sure.
-pub(super) fn judged(wrong: Finding, is_there: Result<bool, Unreadable>) -> Checked {
-    match is_there {
+/// The outcome, after another look at the manifest: another run may have removed the backup during the check.
+pub(super) fn unless_removed(wrong: Finding, exists: Result<bool, Unreadable>) -> Checked {
+    match exists {
         Ok(false) => Checked::Removed,
         Err(Unreadable::Store(error)) if !error.is_corruption() => Checked::Unchecked(error.into()),
         _ => Checked::of(wrong),
     }
 }
 
-/// Reads every file of a backup, as deep as its first check went. What is wrong with one is no reason not to read the others:
-/// there may be corruption among them.
+/// Reads every file of a backup, at the level of its first check. After an error it goes on, because another file may be
+/// corrupted.
 pub(super) async fn check(
     repository: &Repository,
     manifest: &Manifest,
@@ -64,11 +68,8 @@ pub(super) async fn check(
     for artifact in &manifest.artifacts {
         match check_file(repository, manifest, artifact).await {
             Ok(read) => all = Some(all.map_or(read, |all| all.and(read))),
+            Err(error) if error.is_corruption() => return Err(error),
             Err(error) => {
-                let error = Finding::from(gone(error, &artifact.file));
-                if error.is_corruption() {
-                    return Err(error);
-                }
                 wrong.get_or_insert(error);
             }
         }
@@ -76,19 +77,11 @@ pub(super) async fn check(
     wrong.map_or(Ok(all.unwrap_or_default()), Err)
 }
 
-fn gone(error: VerifyError, file: &str) -> VerifyError {
-    match error {
-        VerifyError::Store(error) if error.is_not_found() => VerifyError::Gone { file: file.to_owned() },
-        error => error,
-    }
-}
-
-/// Compares the manifest and what `sha256sum -c` reads with each other: nothing else tells of a bit in the one that makes
-/// it another manifest.
+/// Compares the manifest with `SHA256SUMS`: only this finds a flipped bit that leaves a valid manifest.
 async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) -> Result<(), Finding> {
     let file = manifest::SUMS_FILE;
     let sums = match repository.read_text(&manifest.id, file).await {
-        Ok(sums) => sums.ok_or(VerifyError::Gone { file: file.to_owned() })?,
+        Ok(sums) => sums.ok_or(Finding::Missing { file: file.to_owned() })?,
         Err(error @ StoreError::NotText { .. }) => return Err(Unreadable::corrupted(file, &error).into()),
         Err(error) => return Err(error.into()),
     };
@@ -101,47 +94,79 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     };
     let last = sums.lines().last().unwrap_or_default();
     if is_sum(last) && last != own.trim_end() {
-        let what = format!("{file} has another SHA-256 of it");
+        let what = format!("{file} has another SHA-256 for it");
         return Err(Unreadable::corrupted(manifest::FILE, &what).into());
     }
-    Err(Unreadable::corrupted(file, &"it is not what the manifest says").into())
+    Err(Unreadable::corrupted(file, &"it does not match the manifest").into())
 }
 
-/// Reads a file. Where pg_restore cannot be started its bytes are compared all the same.
+/// Reads a file. Where pg_restore cannot be started, its bytes are compared all the same.
 async fn check_file(
     repository: &Repository,
     manifest: &Manifest,
     artifact: &Artifact,
-) -> Result<ReadBack, VerifyError> {
+) -> Result<ReadBack, Finding> {
     let file = artifact.file.as_str();
-    let written = Written { file, size: artifact.size_bytes, sha256: &artifact.sha256 };
+    let written = FileSum { size: artifact.size_bytes, sha256: artifact.sha256.clone() };
+    let failed = |error: ReadBackError| match error {
+        ReadBackError::Store(error) if error.is_not_found() => Finding::Missing { file: file.to_owned() },
+        error => error.into(),
+    };
+    let open = async || repository.read(&manifest.id, file).await.map_err(|error| failed(error.into()));
     let facts = match &artifact.content {
         Content::Database(facts) if manifest.check.level != Level::Checksum => facts,
-        _ => return read_back::file(repository.read(&manifest.id, file).await?, written).await,
+        _ => return read_back::file(open().await?, file, &written).await.map_err(failed),
     };
-    match read_back::archive(repository.read(&manifest.id, file).await?, written, true).await {
-        Ok(is) => {
-            read_back::is_as_it_was(file, facts, &is)?;
-            Ok(is.read)
+    match read_back::archive(open().await?, file, &written, true).await {
+        Ok(archive) => {
+            compare_contents(file, facts, &archive)?;
+            Ok(archive.read)
         }
-        Err(error @ VerifyError::Archive { source: ArchiveError::Start(_), .. }) => {
-            read_back::file(repository.read(&manifest.id, file).await?, written).await?;
-            Err(error)
+        Err(error) if error.is_missing_program() => {
+            read_back::file(open().await?, file, &written).await.map_err(failed)?;
+            Err(error.into())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(failed(error)),
     }
 }
 
-/// The newest check decides, so this one is newer than those before it, whatever the clock of their node said.
-async fn write(
+/// Compares what pg_restore reads from the archive now with what the manifest records.
+fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchive) -> Result<(), Finding> {
+    let contents = archive.contents.as_ref();
+    let rows = |table: &TableFacts| {
+        let rows = contents?.tables.get(&table.oid)?;
+        Some((rows.count, format!("{:032x}", rows.fingerprint), &rows.columns))
+    };
+    let differs =
+        |table: &&TableFacts| rows(table) != Some((table.rows, table.fingerprint.clone(), &table.columns));
+    let tables = recorded.tables.iter().filter(differs);
+    let kinds = recorded.objects.iter().filter(|(kind, count)| archive.toc.counts.get(*kind) != Some(count));
+    let differences: Vec<String> = tables
+        .map(|table| format!("rows of {}.{}", table.schema, table.name))
+        .chain(kinds.map(|(kind, count)| format!("{count} of kind {kind}")))
+        .take(NAMED)
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Finding::ContentDiffers { file: file.to_owned(), differences })
+}
+
+/// Records the outcome. The newest check decides, so its time is later than that of the check before it, even if the clock of
+/// that node was ahead.
+async fn record(
     repository: &Repository,
     backup: &StoredBackup,
     result: CheckResult,
     read: ReadBack,
 ) -> Result<(), StoreError> {
-    let ReadBack { size: bytes_read, from_device: bytes_from_device } = read;
     let after = backup.checked.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-    let time = run::now().max(after);
-    let check = Check { time, level: backup.level, result, bytes_read, bytes_from_device };
+    let check = Check {
+        time: now().max(after),
+        level: backup.level,
+        result,
+        bytes_read: read.bytes,
+        bytes_from_device: read.from_device,
+    };
     repository.write_check(&backup.entry.id, &check).await
 }

@@ -5,52 +5,41 @@ use domain::reason::Reason;
 use super::finding::Finding;
 use crate::store::StoreError;
 
-/// Sets that could not be checked, or are not what they should be.
+/// The reason why a scrub or a verification failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrubError {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is nothing to check.
-    #[error("there is no such backup in {place}")]
-    NoBackup {
-        /// Where was looked.
-        place: String,
-    },
-    /// Some are not what they should be; the words are those of the first.
-    #[error("corrupted: {corrupted} of {checked} that were read; {backup}: {first}{}", beside(unwritten.as_deref()))]
+    #[error("there is no backup in {folder}")]
+    NoBackup { folder: String },
+    #[error("{corrupted} of {checked} backups are corrupted; {backup}: {first}{}", unrecorded_text(unrecorded.as_deref()))]
     Corrupted {
-        /// How many.
         corrupted: usize,
-        /// Of how many.
         checked: usize,
         /// The first one.
         backup: String,
-        /// What is wrong with it.
+        /// What is wrong with the first one.
         first: Box<Finding>,
-        /// Why that could not be written down beside a backup, so that it counts as before.
-        unwritten: Option<Box<StoreError>>,
+        /// Why the outcome could not be recorded: retention does not know of the corruption.
+        unrecorded: Option<Box<StoreError>>,
     },
-    /// Some could not be checked, and all others are what they should be.
-    #[error("not checked: {unchecked} of {checked}; {backup}: {first}")]
+    /// Others may be intact, but none is corrupted.
+    #[error("{unchecked} of {checked} backups could not be checked; {backup}: {first}")]
     Unchecked {
-        /// How many.
         unchecked: usize,
-        /// Of how many.
         checked: usize,
         /// The first one.
         backup: String,
-        /// Why it could not.
+        /// Why the first one could not be checked.
         first: Box<Finding>,
     },
 }
 
-fn beside(error: Option<&StoreError>) -> String {
-    error.map(|error| format!("; not written down beside it: {error}")).unwrap_or_default()
+fn unrecorded_text(error: Option<&StoreError>) -> String {
+    error.map(|error| format!("; the outcome could not be recorded: {error}")).unwrap_or_default()
 }
 
 impl ScrubError {
-    /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Store(error) => error.reason(),

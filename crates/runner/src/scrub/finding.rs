@@ -1,58 +1,64 @@
-//! What is wrong with a backup.
+//! What a check finds wrong with a stored backup.
 
 use domain::reason::Reason;
 
 use crate::{
-    pg::archive::ArchiveError,
-    read_back::VerifyError,
+    read_back::ReadBackError,
     store::{StoreError, Unreadable},
 };
 
-/// What is wrong with a backup, or why that could not be found out.
+/// What is wrong with a backup, or why that is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Finding {
-    /// With one of the files that its manifest names.
     #[error(transparent)]
-    File(#[from] VerifyError),
-    /// With the manifest itself, or with what was written beside it.
+    ReadBack(#[from] ReadBackError),
+    #[error("file {file:?} is missing")]
+    Missing { file: String },
+    #[error("archive {file:?} has the right checksum, but pg_restore reads other contents: {}", differences.join(", "))]
+    ContentDiffers {
+        file: String,
+        /// The first few.
+        differences: Vec<String>,
+    },
+    /// The manifest, or a file beside it.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
 
 impl Finding {
-    /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::File(error) => error.reason(),
+            Self::ReadBack(error) => error.reason(),
+            Self::Missing { .. } => Reason::ChecksumMismatch,
+            Self::ContentDiffers { .. } => Reason::ContentMismatch,
             Self::Unreadable(error) => error.reason(),
         }
     }
 
-    /// Whether the stored bytes themselves are at fault. Where they are those that were written, whatever pg_restore has
-    /// against them is its own (an old version, no memory): nobody may lose a backup for that. Nor for a store that does not
-    /// answer.
+    /// Whether the stored bytes are not those that were written. An error of pg_restore or of an unreachable store says
+    /// nothing about them, and must not condemn a backup.
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::File(VerifyError::Differs { .. } | VerifyError::Gone { .. }) => true,
-            Self::File(VerifyError::Store(error)) => error.is_corruption(),
-            Self::File(_) => false,
+            Self::ReadBack(ReadBackError::ChecksumMismatch { .. }) | Self::Missing { .. } => true,
+            Self::ReadBack(ReadBackError::Store(error)) => error.is_corruption(),
+            Self::ReadBack(ReadBackError::Archive { .. }) | Self::ContentDiffers { .. } => false,
             Self::Unreadable(error) => error.is_corruption(),
         }
     }
 
-    /// Whether it is so for good. A device that gives an error may be a share on the network that was away: that is said,
-    /// and the backup goes on to count for those who remove others.
-    pub fn is_certain(&self) -> bool {
-        !matches!(self, Self::File(VerifyError::Store(_)))
+    /// Whether the corruption is permanent. An I/O error of the device may come from a network share that was away: it is
+    /// reported, but retention does not ignore the backup.
+    pub const fn is_permanent(&self) -> bool {
+        !matches!(self, Self::ReadBack(ReadBackError::Store(_)))
     }
 
-    /// Whether it would come of any other set alike.
-    pub fn is_of_all(&self) -> bool {
+    /// Whether every other backup would give the same.
+    pub fn concerns_all(&self) -> bool {
         match self {
-            Self::File(VerifyError::Archive { source: ArchiveError::Start(_), .. }) => true,
-            Self::File(VerifyError::Store(error)) | Self::Unreadable(Unreadable::Store(error)) => {
+            Self::ReadBack(ReadBackError::Store(error)) | Self::Unreadable(Unreadable::Store(error)) => {
                 error.is_of_the_whole_store()
             }
+            Self::ReadBack(error) => error.is_missing_program(),
             _ => false,
         }
     }
@@ -60,6 +66,6 @@ impl Finding {
 
 impl From<StoreError> for Finding {
     fn from(error: StoreError) -> Self {
-        VerifyError::from(error).into()
+        ReadBackError::from(error).into()
     }
 }

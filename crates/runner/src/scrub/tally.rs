@@ -1,4 +1,4 @@
-//! How many backups are as they were written.
+//! The outcome of all checks of a scrub.
 
 use domain::{
     report::{self, ScrubOutcome},
@@ -8,29 +8,45 @@ use domain::{
 use super::{error::ScrubError, finding::Finding};
 use crate::{read_back::ReadBack, store::StoreError};
 
-/// How the backups stand that were read.
+/// The outcome of the check of one backup.
+pub enum Checked {
+    Intact(ReadBack),
+    /// Another run removed the backup during the check.
+    Removed,
+    Corrupted(Finding),
+    /// The check was not possible.
+    Unchecked(Finding),
+}
+
+impl Checked {
+    pub fn of(wrong: Finding) -> Self {
+        if wrong.is_corruption() { Self::Corrupted(wrong) } else { Self::Unchecked(wrong) }
+    }
+}
+
+/// The outcome of all checks so far.
 #[derive(Debug, Default)]
 pub struct Tally {
-    pub(super) passed: usize,
+    pub(super) intact: usize,
     pub(super) corrupted: Vec<(String, Finding)>,
     pub(super) unchecked: Vec<(String, Finding)>,
     bytes_read: u64,
-    /// Why it could not be written down that a backup is corrupted.
-    unwritten: Option<StoreError>,
+    /// Why the first corruption that could not be recorded was not.
+    unrecorded: Option<StoreError>,
 }
 
 impl Tally {
-    /// Counts a backup, and prints a line for it.
+    /// Adds a backup, and prints a line about it.
     pub fn add(&mut self, id: &str, checked: Checked) {
         match checked {
-            Checked::Passed(read) => {
-                println!("{id}  {}, as it was written", size::human(read.size));
-                self.passed += 1;
-                self.bytes_read += read.size;
+            Checked::Intact(read) => {
+                println!("{id}  intact, {}", size::human(read.bytes));
+                self.intact += 1;
+                self.bytes_read += read.bytes;
             }
-            Checked::Removed => println!("{id}  was removed meanwhile"),
+            Checked::Removed => println!("{id}  removed during the check"),
             Checked::Corrupted(wrong) => {
-                println!("{id}  FAILED: {wrong}");
+                println!("{id}  CORRUPTED: {wrong}");
                 self.corrupted.push((id.to_owned(), wrong));
             }
             Checked::Unchecked(wrong) => {
@@ -40,37 +56,38 @@ impl Tally {
         }
     }
 
-    /// Keeps in mind that a finding could not be written down beside its set.
-    pub fn note(&mut self, written: Result<(), StoreError>) {
-        if let Err(error) = written {
-            println!("that could not be written down: {error}");
-            self.unwritten.get_or_insert(error);
+    /// Adds whether the outcome was recorded beside the backup.
+    pub fn note_recorded(&mut self, recorded: Result<(), StoreError>) {
+        if let Err(error) = recorded {
+            println!("cannot record the outcome of the check: {error}");
+            self.unrecorded.get_or_insert(error);
         }
     }
 
-    /// What a report says of it.
     pub fn outcome(&self) -> ScrubOutcome {
         let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
+        let corrupted = self.corrupted.iter().map(|(backup, _)| backup.clone());
         ScrubOutcome {
-            passed: count(self.passed),
-            corrupted: self
-                .corrupted
-                .iter()
-                .map(|(backup, _)| backup.clone())
-                .take(report::CORRUPTED_LIMIT)
-                .collect(),
+            passed: count(self.intact),
+            corrupted: corrupted.take(report::CORRUPTED_LIMIT).collect(),
             unchecked: count(self.unchecked.len()),
             bytes_read: self.bytes_read,
         }
     }
 
-    /// Whether all is well.
-    pub fn verdict(self) -> Result<(), ScrubError> {
+    /// Fails if a backup is corrupted or could not be checked.
+    pub fn require_intact(self) -> Result<(), ScrubError> {
         let (corrupted, unchecked) = (self.corrupted.len(), self.unchecked.len());
-        let checked = self.passed + corrupted + unchecked;
+        let checked = self.intact + corrupted + unchecked;
         if let Some((backup, first)) = self.corrupted.into_iter().next() {
-            let unwritten = self.unwritten.map(Box::new);
-            return Err(ScrubError::Corrupted { corrupted, checked, backup, first: first.into(), unwritten });
+            let unrecorded = self.unrecorded.map(Box::new);
+            return Err(ScrubError::Corrupted {
+                corrupted,
+                checked,
+                backup,
+                first: first.into(),
+                unrecorded,
+            });
         }
         match self.unchecked.into_iter().next() {
             Some((backup, first)) => {
@@ -78,23 +95,5 @@ impl Tally {
             }
             None => Ok(()),
         }
-    }
-}
-
-/// How a backup stands.
-pub enum Checked {
-    /// As it was written.
-    Passed(ReadBack),
-    /// Another run removed it meanwhile.
-    Removed,
-    /// Its bytes are not those that were written.
-    Corrupted(Finding),
-    /// That could not be found out.
-    Unchecked(Finding),
-}
-
-impl Checked {
-    pub fn of(wrong: Finding) -> Self {
-        if wrong.is_corruption() { Self::Corrupted(wrong) } else { Self::Unchecked(wrong) }
     }
 }

@@ -11,26 +11,25 @@ use domain::{
 };
 
 use super::{
-    check::{check, judged},
+    check::{check, unless_removed},
     finding::Finding,
     *,
 };
 use crate::{
     fuzzing,
-    read_back::VerifyError,
     store::{Target, Unreadable},
 };
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";
 
-/// A folder with backups of two files each.
-struct Stand {
+/// A repository with backups of two files each.
+struct Fixture {
     root: tempfile::TempDir,
     repository: Repository,
 }
 
-impl Stand {
+impl Fixture {
     async fn new(ids: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let target = Target::folder(root.path());
@@ -38,15 +37,14 @@ impl Stand {
         let now = "2026-05-03T00:00:00Z".parse().unwrap();
         let repository = Repository::open(&target, &policy, None, now).await.unwrap();
         for id in ids {
-            let mut backup = repository.create_backup(id).await.unwrap();
+            let backup = repository.create_backup(id).await.unwrap();
             for file in ["a.sql", "b.sql"] {
                 backup.write(file, file).await.unwrap();
             }
             let manifest = manifest(id);
             let own = manifest::sum(&hash::sha256(&manifest.to_json()), manifest::FILE);
             backup.write(manifest::SUMS_FILE, &(manifest.sums() + &own)).await.unwrap();
-            backup.commit(&manifest).await.unwrap();
-            backup.end().await;
+            backup.commit(&manifest).await.unwrap().end().await;
         }
         Self { root, repository }
     }
@@ -60,12 +58,12 @@ impl Stand {
         backups.into_iter().find(|backup| backup.entry.id == id).unwrap()
     }
 
-    /// How many passed, the corrupted ones, and those that were not checked.
+    /// How many backups are intact, which are corrupted, and which could not be checked.
     async fn scrubbed(&self, share: u8) -> (usize, Vec<String>, Vec<String>) {
         let mut tally = Tally::default();
         read_share(&self.repository, share, &mut tally, |_| ()).await.unwrap();
         let ids = |backups: Vec<(String, Finding)>| backups.into_iter().map(|(id, _)| id).collect();
-        (tally.passed, ids(tally.corrupted), ids(tally.unchecked))
+        (tally.intact, ids(tally.corrupted), ids(tally.unchecked))
     }
 }
 
@@ -94,7 +92,8 @@ fn manifest(id: &str) -> Manifest {
     Manifest::parse(&text.to_string()).unwrap()
 }
 
-/// Reading a folder fails even for root, as a broken disk would; and what it says of the bytes is nothing.
+/// Replaces a file by a folder: reading it fails even for root, like reading from a broken disk, and says nothing of the
+/// bytes.
 fn make_unreadable(path: &Path) {
     fs::remove_file(path).unwrap();
     fs::create_dir(path).unwrap();
@@ -107,19 +106,19 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[tokio::test]
-async fn a_backup_is_as_it_was_written() {
-    let stand = Stand::new(&[OLD, NEW]).await;
-    assert_eq!(stand.scrubbed(100).await, (2, vec![], vec![]));
+async fn unchanged_backups_are_intact() {
+    let fixture = Fixture::new(&[OLD, NEW]).await;
+    assert_eq!(fixture.scrubbed(100).await, (2, vec![], vec![]));
 }
 
 #[tokio::test]
-async fn a_backup_whose_manifest_or_check_has_rotted_is_corrupted() {
-    let stand = Stand::new(&[OLD, NEW]).await;
-    let check = stand.file(NEW, "check-20260503T000000Z.json");
-    for (file, text) in [(stand.file(NEW, manifest::FILE), &b"{"[..]), (check, b"{\xFF}")] {
+async fn invalid_manifest_or_check_file_is_corruption() {
+    let fixture = Fixture::new(&[OLD, NEW]).await;
+    let check = fixture.file(NEW, "check-20260503T000000Z.json");
+    for (file, text) in [(fixture.file(NEW, manifest::FILE), &b"{"[..]), (check, b"{\xFF}")] {
         let before = fs::read(&file).ok();
         fs::write(&file, text).unwrap();
-        assert_eq!(stand.scrubbed(100).await, (1, vec![NEW.to_owned()], vec![]), "{}", file.display());
+        assert_eq!(fixture.scrubbed(100).await, (1, vec![NEW.to_owned()], vec![]), "{}", file.display());
         match before {
             Some(bytes) => fs::write(&file, bytes).unwrap(),
             None => fs::remove_file(&file).unwrap(),
@@ -128,24 +127,24 @@ async fn a_backup_whose_manifest_or_check_has_rotted_is_corrupted() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_a_later_version_is_not_called_corrupted() {
-    let stand = Stand::new(&[OLD, NEW]).await;
-    let path = stand.file(NEW, manifest::FILE);
+async fn manifest_of_a_later_version_is_not_corrupted() {
+    let fixture = Fixture::new(&[OLD, NEW]).await;
+    let path = fixture.file(NEW, manifest::FILE);
     let later = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 2");
     fs::write(&path, later).unwrap();
-    assert_eq!(stand.scrubbed(100).await, (1, vec![], vec![NEW.to_owned()]));
+    assert_eq!(fixture.scrubbed(100).await, (1, vec![], vec![NEW.to_owned()]));
 }
 
 #[tokio::test]
-async fn a_bit_anywhere_in_the_manifest_or_in_the_sums_is_found() {
-    let stand = Stand::new(&[OLD]).await;
+async fn flipped_bit_in_manifest_or_checksums_is_found() {
+    let fixture = Fixture::new(&[OLD]).await;
     for file in [manifest::FILE, manifest::SUMS_FILE] {
-        let path = stand.file(OLD, file);
+        let path = fixture.file(OLD, file);
         for at in 0..fs::metadata(&path).unwrap().len() {
             let at = usize::try_from(at).unwrap();
             flip(&path, at);
-            let found = match stand.repository.find_manifest(OLD).await {
-                Ok(Some((manifest, sha256))) => check(&stand.repository, &manifest, &sha256)
+            let found = match fixture.repository.find_manifest(OLD).await {
+                Ok(Some((manifest, sha256))) => check(&fixture.repository, &manifest, &sha256)
                     .await
                     .is_err_and(|wrong| wrong.is_corruption()),
                 Err(why) => why.is_corruption(),
@@ -155,101 +154,101 @@ async fn a_bit_anywhere_in_the_manifest_or_in_the_sums_is_found() {
             flip(&path, at);
         }
     }
-    assert_eq!(stand.scrubbed(100).await, (1, vec![], vec![]));
+    assert_eq!(fixture.scrubbed(100).await, (1, vec![], vec![]));
 }
 
 #[tokio::test]
-async fn sums_that_are_gone_or_cut_short_are_corruption() {
-    let stand = Stand::new(&[OLD]).await;
-    let path = stand.file(OLD, manifest::SUMS_FILE);
+async fn missing_or_truncated_checksums_are_corruption() {
+    let fixture = Fixture::new(&[OLD]).await;
+    let path = fixture.file(OLD, manifest::SUMS_FILE);
     let text = fs::read_to_string(&path).unwrap();
     let last_line = text.trim_end().rfind('\n').unwrap() + 1;
     for cut in [0, 1, last_line, text.len() - 1] {
         fs::write(&path, &text[..cut]).unwrap();
-        let (checked, written) = check_backup(&stand.repository, &stand.backup(OLD).await).await;
-        written.unwrap();
+        let (checked, recorded) = check_backup(&fixture.repository, &fixture.backup(OLD).await).await;
+        recorded.unwrap();
         assert!(matches!(checked, Checked::Corrupted(_)), "cut at {cut}");
     }
     fs::remove_file(&path).unwrap();
-    let (checked, _) = check_backup(&stand.repository, &stand.backup(OLD).await).await;
-    assert!(matches!(checked, Checked::Corrupted(Finding::File(VerifyError::Gone { .. }))));
+    let (checked, _) = check_backup(&fixture.repository, &fixture.backup(OLD).await).await;
+    assert!(matches!(checked, Checked::Corrupted(Finding::Missing { .. })));
 }
 
 #[tokio::test]
-async fn only_a_backup_that_is_gone_is_called_removed() {
-    let stand = Stand::new(&[OLD]).await;
-    let backup = stand.backup(OLD).await;
-    make_unreadable(&stand.file(OLD, manifest::FILE));
-    let (checked, _) = check_backup(&stand.repository, &backup).await;
+async fn unreadable_backup_is_not_reported_as_removed() {
+    let fixture = Fixture::new(&[OLD]).await;
+    let backup = fixture.backup(OLD).await;
+    make_unreadable(&fixture.file(OLD, manifest::FILE));
+    let (checked, _) = check_backup(&fixture.repository, &backup).await;
     assert!(matches!(checked, Checked::Unchecked(_)), "what cannot be read may be there");
-    stand.repository.remove_backup(OLD).await.unwrap_err();
-    fs::remove_dir_all(stand.file(OLD, "")).unwrap();
-    let (checked, _) = check_backup(&stand.repository, &backup).await;
+    fixture.repository.remove_backup(OLD).await.unwrap_err();
+    fs::remove_dir_all(fixture.file(OLD, "")).unwrap();
+    let (checked, _) = check_backup(&fixture.repository, &backup).await;
     assert!(matches!(checked, Checked::Removed));
 }
 
 #[test]
-fn a_file_that_is_gone_is_corruption_only_where_its_backup_is_known_to_be_there() {
-    let gone = || Finding::from(VerifyError::Gone { file: "a.sql".to_owned() });
+fn missing_file_is_corruption_if_the_backup_still_exists() {
+    let missing = || Finding::Missing { file: "a.sql".to_owned() };
     let denied = || Unreadable::Store(fuzzing::refusal(403, "AccessDenied"));
-    assert!(matches!(judged(gone(), Ok(true)), Checked::Corrupted(_)));
-    assert!(matches!(judged(gone(), Ok(false)), Checked::Removed));
-    assert!(matches!(judged(gone(), Err(denied())), Checked::Unchecked(_)));
-    let rotten = Unreadable::corrupted(manifest::FILE, &"it is no manifest");
-    assert!(matches!(judged(gone(), Err(rotten)), Checked::Corrupted(_)));
+    assert!(matches!(unless_removed(missing(), Ok(true)), Checked::Corrupted(_)));
+    assert!(matches!(unless_removed(missing(), Ok(false)), Checked::Removed));
+    assert!(matches!(unless_removed(missing(), Err(denied())), Checked::Unchecked(_)));
+    let corrupted = Unreadable::corrupted(manifest::FILE, &"it is no manifest");
+    assert!(matches!(unless_removed(missing(), Err(corrupted)), Checked::Corrupted(_)));
 }
 
 #[tokio::test]
-async fn a_backup_that_cannot_be_checked_takes_no_others_turn() {
-    let stand = Stand::new(&[OLD, NEW]).await;
-    make_unreadable(&stand.file(OLD, "a.sql"));
-    assert_eq!(stand.scrubbed(1).await, (1, vec![], vec![OLD.to_owned()]));
+async fn uncheckable_backup_does_not_use_up_the_share() {
+    let fixture = Fixture::new(&[OLD, NEW]).await;
+    make_unreadable(&fixture.file(OLD, "a.sql"));
+    assert_eq!(fixture.scrubbed(1).await, (1, vec![], vec![OLD.to_owned()]));
 }
 
 #[tokio::test]
-async fn corruption_is_found_beside_a_file_that_cannot_be_read() {
-    let stand = Stand::new(&[OLD]).await;
-    make_unreadable(&stand.file(OLD, "a.sql"));
-    flip(&stand.file(OLD, "b.sql"), 0);
-    assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
+async fn corruption_is_found_despite_an_unreadable_file() {
+    let fixture = Fixture::new(&[OLD]).await;
+    make_unreadable(&fixture.file(OLD, "a.sql"));
+    flip(&fixture.file(OLD, "b.sql"), 0);
+    assert_eq!(fixture.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
 }
 
 #[tokio::test]
-async fn corruption_that_cannot_be_written_down_is_said_all_the_same() {
-    let stand = Stand::new(&[OLD]).await;
-    let mut backup = stand.backup(OLD).await;
-    flip(&stand.file(OLD, "a.sql"), 0);
+async fn corruption_is_reported_if_it_cannot_be_recorded() {
+    let fixture = Fixture::new(&[OLD]).await;
+    let mut backup = fixture.backup(OLD).await;
+    flip(&fixture.file(OLD, "a.sql"), 0);
     // Where the check would be there is a folder.
     backup.checked = "2100-01-01T00:00:00Z".parse().unwrap();
-    fs::create_dir(stand.file(OLD, "check-21000101T000001Z.json")).unwrap();
-    let (checked, written) = check_backup(&stand.repository, &backup).await;
+    fs::create_dir(fixture.file(OLD, "check-21000101T000001Z.json")).unwrap();
+    let (checked, recorded) = check_backup(&fixture.repository, &backup).await;
     let mut tally = Tally::default();
     tally.add(OLD, checked);
-    tally.note(written);
+    tally.note_recorded(recorded);
     assert_eq!(tally.outcome().corrupted, [OLD]);
-    let error = tally.verdict().unwrap_err();
+    let error = tally.require_intact().unwrap_err();
     assert_eq!(error.reason(), Reason::BackupCorrupted);
-    assert!(error.to_string().contains("; not written down beside it: "), "{error}");
+    assert!(error.to_string().contains("; the outcome could not be recorded: "), "{error}");
 }
 
-/// What a disk or a share gives that does not answer: `/proc/self/mem` does at its beginning, where nothing is.
+/// `/proc/self/mem` gives the I/O error of a broken disk at its beginning, where no memory is.
 #[tokio::test]
-async fn a_device_that_gives_an_error_is_said_and_condemns_no_set() {
-    let stand = Stand::new(&[OLD]).await;
-    let path = stand.file(OLD, "a.sql");
+async fn device_error_is_reported_but_not_recorded() {
+    let fixture = Fixture::new(&[OLD]).await;
+    let path = fixture.file(OLD, "a.sql");
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
-    assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
-    assert_eq!(stand.backup(OLD).await.entry.state, BackupState::Verified);
+    assert_eq!(fixture.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]));
+    assert_eq!(fixture.backup(OLD).await.entry.state, BackupState::Verified);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "a.sql").unwrap();
-    assert_eq!(stand.scrubbed(100).await, (1, vec![], vec![]));
+    assert_eq!(fixture.scrubbed(100).await, (1, vec![], vec![]));
 }
 
 #[tokio::test]
-async fn a_manifest_leads_nowhere_else() {
-    let stand = Stand::new(&[OLD]).await;
-    let path = stand.file(OLD, manifest::FILE);
+async fn manifest_cannot_point_outside_its_backup() {
+    let fixture = Fixture::new(&[OLD]).await;
+    let path = fixture.file(OLD, manifest::FILE);
     let text = fs::read_to_string(&path).unwrap();
     // A device without an end would be read for ever.
     let sha256 = hash::sha256("a.sql");
@@ -261,6 +260,6 @@ async fn a_manifest_leads_nowhere_else() {
         (sha256.as_str(), "\u{e4}3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85"),
     ] {
         fs::write(&path, text.replacen(was, is, 1)).unwrap();
-        assert_eq!(stand.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]), "{is}");
+        assert_eq!(fixture.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]), "{is}");
     }
 }

@@ -159,16 +159,13 @@ impl Backend {
     }
 
     /// A set has its manifest: what was held for its making is given up.
-    pub async fn end_backup(&self, id: &str, making: Making) {
-        match (self, making) {
-            (Self::Volume(volume), _) => volume.end_backup(id).await,
-            (Self::Objects(objects), _) => objects.end_backup(id).await,
-        }
+    pub async fn end_backup(&self, id: &str) {
+        both!(self.end_backup(id));
     }
 
     /// Removes a backup in the making.
-    pub async fn abandon_backup(&self, id: &str, making: Making) -> Result<(), StoreError> {
-        if let (Self::Objects(objects), Making::Objects(uploads)) = (self, &making) {
+    pub async fn abandon_backup(&self, id: &str, making: &Making) -> Result<(), StoreError> {
+        if let (Self::Objects(objects), Making::Objects(uploads)) = (self, making) {
             objects.abort(uploads).await?;
         }
         self.remove_backup(id).await

@@ -75,9 +75,8 @@ async fn repository_in(root: &tempfile::TempDir) -> Repository {
     let now = time("2026-05-03T00:00:00Z");
     let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
     for id in [OLD, NEW] {
-        let mut backup = repository.create_backup(id).await.unwrap();
-        backup.commit(&manifest(id)).await.unwrap();
-        backup.end().await;
+        let backup = repository.create_backup(id).await.unwrap();
+        backup.commit(&manifest(id)).await.unwrap().end().await;
     }
     repository
 }

@@ -1,7 +1,12 @@
-//! A set in the making, and its files.
+//! A backup that is being written, and its files.
 
-use domain::manifest::{self, Manifest};
-use tokio::task::JoinHandle;
+use std::sync::Arc;
+
+use domain::{
+    hash,
+    manifest::{self, Manifest},
+};
+use tokio::sync::Mutex;
 
 use super::{
     backend::{Backend, Making, Upload},
@@ -9,25 +14,40 @@ use super::{
     read::Reader,
 };
 
-/// A set in the making. Whoever drops it without a manifest leaves a leftover, which a later run removes.
-#[derive(Debug)]
+/// A backup that is being written. Clones are handles of the same backup. A backup that never gets a manifest is a leftover,
+/// which a later run removes.
+#[derive(Clone, Debug)]
 pub struct BackupWriter {
     id: String,
     place: Backend,
-    pub(super) making: Making,
-    /// There was a manifest already: the folder is another run's.
-    taken: bool,
-    /// The manifest on its way.
-    committing: Option<JoinHandle<Result<bool, StoreError>>>,
+    pub(super) making: Arc<Making>,
+    manifest: Arc<Mutex<ManifestState>>,
+}
+
+/// The manifest is written by a task of its own, which holds the lock of this state until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ManifestState {
+    NotWritten,
+    Written,
+    /// There was a manifest already: the folder belongs to another run.
+    OfAnotherRun,
+}
+
+/// A backup that has its manifest.
+#[derive(Debug)]
+pub struct CommittedBackup {
+    writer: BackupWriter,
+    pub manifest_sha256: String,
 }
 
 impl BackupWriter {
     pub(super) async fn begin(place: Backend, id: &str) -> Result<Self, StoreError> {
-        let making = place.begin_backup(id).await?;
-        Ok(Self { id: id.to_owned(), place, making, taken: false, committing: None })
+        let making = Arc::new(place.begin_backup(id).await?);
+        let manifest = Arc::new(Mutex::new(ManifestState::NotWritten));
+        Ok(Self { id: id.to_owned(), place, making, manifest })
     }
 
-    /// The set's name.
+    /// The backup's name.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -36,13 +56,13 @@ impl BackupWriter {
         format!("{}/{name}", self.id)
     }
 
-    /// A new file, which will have about `expected` bytes. It has its name only after [`Upload::finish`]. `secret`: on a
-    /// volume only the owner reads it.
+    /// Starts a file of about `expected` bytes. The file has its name only after [`Upload::finish`]. On a volume only the
+    /// owner can read a `secret` file.
     pub async fn upload(&self, file: &str, secret: bool, expected: u64) -> Result<Upload, StoreError> {
         self.place.upload(&self.making, &self.file(file), secret, expected).await
     }
 
-    /// Writes a small file whole.
+    /// Writes a small file, completely or not at all.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
         self.place.write(&self.file(file), text).await
     }
@@ -52,35 +72,43 @@ impl BackupWriter {
         self.place.open_reader(&self.file(file)).await
     }
 
-    /// Writes the manifest: from here on the backup exists. A run that is told to stop meanwhile must not remove the files
-    /// from under a manifest that is still on its way, so the backup keeps hold of it.
-    pub async fn commit(&mut self, manifest: &Manifest) -> Result<String, StoreError> {
+    /// Writes the manifest: from here on the backup exists. If the caller is cancelled meanwhile, the manifest is still
+    /// written, and [`Self::abandon`] waits for it before it removes the files.
+    pub async fn commit(self, manifest: &Manifest) -> Result<CommittedBackup, StoreError> {
         let text = manifest.to_json();
-        let sha256 = domain::hash::sha256(&text);
+        let manifest_sha256 = hash::sha256(&text);
         let (place, file) = (self.place.clone(), self.file(manifest::FILE));
         let location = place.location(&file);
-        let writing = self.committing.insert(tokio::spawn(async move { place.create(&file, &text).await }));
-        let written = writing.await;
-        self.committing = None;
-        self.taken = !written??;
-        if self.taken { Err(StoreError::AlreadyThere { location }) } else { Ok(sha256) }
+        let mut state = Arc::clone(&self.manifest).lock_owned().await;
+        let writing = tokio::spawn(async move {
+            let is_new = place.create(&file, &text).await?;
+            *state = if is_new { ManifestState::Written } else { ManifestState::OfAnotherRun };
+            Ok::<_, StoreError>(is_new)
+        });
+        if writing.await?? {
+            Ok(CommittedBackup { writer: self, manifest_sha256 })
+        } else {
+            Err(StoreError::AlreadyThere { location })
+        }
     }
 
-    /// Gives up what was held while the backup was made.
-    pub async fn end(self) {
-        self.place.end_backup(&self.id, self.making).await;
-    }
-
-    /// Removes all of it, unless it is not ours.
+    /// Removes the backup, unless its folder belongs to another run.
     pub async fn abandon(self) -> Result<(), StoreError> {
-        if self.taken {
-            self.end().await;
-            return Ok(());
+        match *self.manifest.lock().await {
+            ManifestState::OfAnotherRun => {
+                self.place.end_backup(&self.id).await;
+                Ok(())
+            }
+            ManifestState::NotWritten | ManifestState::Written => {
+                self.place.abandon_backup(&self.id, &self.making).await
+            }
         }
-        if let Some(writing) = self.committing {
-            // Whatever comes of it goes.
-            let _ = writing.await;
-        }
-        self.place.abandon_backup(&self.id, self.making).await
+    }
+}
+
+impl CommittedBackup {
+    /// Removes what only the writing needed.
+    pub async fn end(self) {
+        self.writer.place.end_backup(&self.writer.id).await;
     }
 }

@@ -100,10 +100,9 @@ async fn read(backup: &BackupWriter, file: &str) -> Vec<u8> {
 }
 
 pub(super) async fn commit(repository: &Repository, id: &str) {
-    let mut backup = repository.create_backup(id).await.unwrap();
+    let backup = repository.create_backup(id).await.unwrap();
     write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
-    backup.commit(&manifest(id)).await.unwrap();
-    backup.end().await;
+    backup.commit(&manifest(id)).await.unwrap().end().await;
 }
 
 async fn files(repository: &Repository, folder: &str) -> Vec<String> {
@@ -115,15 +114,16 @@ async fn files(repository: &Repository, folder: &str) -> Vec<String> {
 
 async fn a_backup_exists_when_its_manifest_does(stand: &Stand) {
     let repository = stand.open().await;
-    let mut backup = repository.create_backup(OLD).await.unwrap();
+    let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
     backup.write("SHA256SUMS", "sums\n").await.unwrap();
     let before = repository.list().await.unwrap();
     assert_eq!((ids(&before.backups), before.leftovers.as_slice()), (vec![], [OLD.to_owned()].as_slice()));
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run is at work");
 
-    let sha256 = backup.commit(&manifest(OLD)).await.unwrap();
-    backup.end().await;
+    let committed = backup.commit(&manifest(OLD)).await.unwrap();
+    let sha256 = committed.manifest_sha256.clone();
+    committed.end().await;
 
     let after = repository.list().await.unwrap();
     assert_eq!((ids(&after.backups), after.leftovers.len()), (vec![OLD], 0));
@@ -158,10 +158,10 @@ async fn parts_grow_with_what_is_expected(stand: &Stand) {
 
 async fn a_manifest_is_written_once(stand: &Stand) {
     let repository = stand.open().await;
-    let mut one = repository.create_backup(OLD).await.unwrap();
-    one.commit(&manifest(OLD)).await.unwrap();
+    let one = repository.create_backup(OLD).await.unwrap();
+    one.clone().commit(&manifest(OLD)).await.unwrap();
     let other = Manifest { warnings: vec!["another".into()], ..manifest(OLD) };
-    let error = one.commit(&other).await.unwrap_err();
+    let error = one.clone().commit(&other).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyThere { .. }), "{error}");
     assert_eq!(repository.manifest(OLD).await.unwrap().0, manifest(OLD), "the first one stays");
     // A request that is repeated after its answer was lost meets what it wrote itself.
@@ -199,7 +199,7 @@ async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
     drop(write(&backup, "two.dump", &noise(3 * LEAST_PART), 0).await);
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
-    if let Making::Objects(uploads) = &backup.making {
+    if let Making::Objects(uploads) = &*backup.making {
         // A process that is dead sends nothing more.
         uploads.settle().await;
     }

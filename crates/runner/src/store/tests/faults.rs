@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    super::objects::LEAST_PART,
+    super::{objects::LEAST_PART, writer::CommittedBackup},
     contract::{commit, noise, s3, write},
     server::Server,
     wire::{Answer, Wire},
@@ -96,7 +96,7 @@ async fn a_run_that_is_killed_between_parts_leaves_nothing_complete() {
     const NAME: &str = "store::tests::faults::a_run_that_is_killed_between_parts_leaves_nothing_complete";
     if let Ok(url) = env::var(UPLOAD_TO) {
         let repository = open(&s3(&url)).await;
-        let mut backup = repository.create_backup(OLD).await.unwrap();
+        let backup = repository.create_backup(OLD).await.unwrap();
         write(&backup, "shop.dump", &noise(12 * LEAST_PART), 0).await.finish().await.unwrap();
         backup.commit(&manifest(OLD)).await.unwrap();
         return;
@@ -200,15 +200,19 @@ async fn fill_at_each_step(folder: &str) {
 
         let mut step = "begin";
         let done = match repository.create_backup(OLD).await {
-            Ok(mut backup) => {
-                let done = store(&mut backup, &mut step).await;
+            Ok(backup) => {
+                let done = store(&backup, &mut step).await;
                 assert_eq!(done.is_ok(), repository.list().await.unwrap().backups.len() == 1, "{step}");
-                if done.is_err() {
-                    backup.abandon().await.unwrap();
-                } else {
-                    backup.end().await;
+                match done {
+                    Ok(committed) => {
+                        committed.end().await;
+                        Ok(())
+                    }
+                    Err(error) => {
+                        backup.abandon().await.unwrap();
+                        Err(error)
+                    }
                 }
-                done
             }
             Err(error) => Err(error),
         };
@@ -233,7 +237,7 @@ async fn fill_at_each_step(folder: &str) {
 }
 
 /// What a run stores, in its order.
-async fn store(backup: &mut BackupWriter, step: &mut &str) -> Result<(), StoreError> {
+async fn store(backup: &BackupWriter, step: &mut &str) -> Result<CommittedBackup, StoreError> {
     *step = "dump";
     let mut upload = backup.upload("shop.dump", false, 0).await?;
     for piece in noise(20_000).chunks(3000) {
@@ -245,7 +249,7 @@ async fn store(backup: &mut BackupWriter, step: &mut &str) -> Result<(), StoreEr
         backup.write(file, &"x".repeat(5000)).await?;
     }
     *step = "manifest";
-    backup.commit(&manifest(OLD)).await.map(drop)
+    backup.clone().commit(&manifest(OLD)).await
 }
 
 /// The names of what goes from a folder, in order. The kernel tells.

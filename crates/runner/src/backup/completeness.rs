@@ -1,0 +1,38 @@
+//! Compares an archive with what the database had in the snapshot.
+
+use archive::{rows::Contents, toc::Toc};
+
+use super::error::BackupError;
+use crate::pg::source::Source;
+
+/// How many missing objects a message names.
+const NAMED: usize = 5;
+
+/// Fails if the archive lacks an object, a row or a large object of `source`.
+pub fn require_all(file: &str, source: &Source, toc: &Toc, contents: &Contents) -> Result<(), BackupError> {
+    let mut missing: Vec<String> = toc
+        .missing(&source.objects)
+        .iter()
+        .map(|object| format!("{} {}", object.kind, object.name))
+        .collect();
+    let without_rows = source.tables.iter().filter(|(oid, _)| !contents.tables.contains_key(oid));
+    missing.extend(without_rows.map(|(_, (schema, name))| format!("rows of {schema}.{name}")));
+    let counts = source.counts.iter().flatten();
+    missing.extend(counts.filter_map(|(oid, counted)| {
+        let (schema, name) = source.tables.get(oid)?;
+        let stored = contents.tables.get(oid)?.count;
+        (stored != *counted).then(|| format!("rows of {schema}.{name}: {stored} of {counted}"))
+    }));
+    if contents.large_objects != source.large_objects {
+        missing.push(format!("large objects: {} of {}", contents.large_objects, source.large_objects));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let more = missing.len().saturating_sub(NAMED);
+    missing.truncate(NAMED);
+    if more > 0 {
+        missing.push(format!("and {more} more"));
+    }
+    Err(BackupError::Incomplete { file: file.to_owned(), missing })
+}

@@ -1,0 +1,80 @@
+//! Why a backup run stored no verified backup.
+
+use domain::{reason::Reason, size, uri::UriError};
+
+use crate::{
+    pg::{
+        compression::CompressionError, databases::SelectionError, hold::HoldError, inspect::InspectError,
+        preflight::PreflightError,
+    },
+    read_back::ReadBackError,
+    store::StoreError,
+    transfer::TransferError,
+};
+
+/// The reason why a backup run stored no verified backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "the store has no room for a new backup: {} are free, the last backups of these databases took {}",
+        size::human(*free),
+        size::human(*needed)
+    )]
+    NoSpace {
+        /// Free bytes.
+        free: u64,
+        /// The bytes of the last backup of each database.
+        needed: u64,
+    },
+    #[error("the connection URI is invalid: {0}")]
+    Uri(#[from] UriError),
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Compression(#[from] CompressionError),
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
+    #[error("archive {file:?} is incomplete: it lacks {}", missing.join(", "))]
+    Incomplete {
+        file: String,
+        /// The first few objects that the database has and the archive lacks.
+        missing: Vec<String>,
+    },
+    #[error("backup {id} is stored and intact, but it differs from earlier backups: it {}", what.join("; it "))]
+    Suspicious {
+        id: String,
+        /// The differences.
+        what: Vec<String>,
+    },
+    #[error("database {database:?}: {source}")]
+    Database { database: String, source: Box<Self> },
+}
+
+impl BackupError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Store(error) => error.reason(),
+            Self::NoSpace { .. } => Reason::NoSpace,
+            Self::Uri(_) | Self::Compression(_) => Reason::InvalidConfiguration,
+            Self::Preflight(error) => error.reason(),
+            Self::Selection(error) => error.reason(),
+            Self::Inspect(error) => error.reason(),
+            Self::Hold(error) => error.reason(),
+            Self::Transfer(error) => error.reason(),
+            Self::ReadBack(error) => error.reason(),
+            Self::Incomplete { .. } => Reason::ContentMismatch,
+            Self::Suspicious { .. } => Reason::Suspicious,
+            Self::Database { source, .. } => source.reason(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! pg_dump, and beside it the session that holds the tables and the snapshot.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::error::BackupError;
+use crate::{
+    pg::{
+        blocker::{self, Blocker},
+        dump_error::DumpError,
+        hold::HoldError,
+        session::Session,
+        source::{self, Source},
+    },
+    transfer::{TransferError, UploadedArchive},
+};
+
+/// How the session that holds the tables ended.
+#[derive(Debug)]
+pub enum Held {
+    /// pg_dump had its own locks. What the snapshot contains.
+    UntilLocked(Box<Source>),
+    /// pg_dump ended before it had its locks. The session that held or awaited a table at that moment.
+    WithoutDump(Option<Blocker>),
+}
+
+/// Waits for both. If the tables are no longer held, it does not wait for the dump. If the dump fails, it does not wait for
+/// the counting of rows, except that after a lock timeout the holding session reports the blocker.
+pub async fn side_by_side(
+    dumping: impl Future<Output = Result<UploadedArchive, TransferError>>,
+    holding: impl Future<Output = Result<Held, HoldError>>,
+) -> Result<(Result<UploadedArchive, TransferError>, Held), HoldError> {
+    tokio::pin!(dumping, holding);
+    tokio::select! {
+        held = &mut holding => {
+            let held = held?;
+            Ok((dumping.await, held))
+        }
+        dumped = &mut dumping => match dumped {
+            Err(error) if !matches!(error, TransferError::Dump(DumpError::LockTimeout { .. })) => {
+                Ok((Err(error), Held::WithoutDump(None)))
+            }
+            dumped => holding.await.map(|held| (dumped, held)),
+        },
+    }
+}
+
+/// Holds the tables until pg_dump has its own locks, then describes the snapshot and has its rows counted. If pg_dump does
+/// not get its locks, the session ends at once, because others wait behind its locks. If the session is lost earlier, it
+/// protected nothing, and the dump is worthless.
+pub async fn hold_until_locked(
+    mut session: Session,
+    locked: oneshot::Receiver<()>,
+    count: impl AsyncFnOnce(&Source) -> Result<Option<BTreeMap<u32, u64>>, HoldError>,
+) -> Result<Held, HoldError> {
+    if locked.await.is_err() {
+        let blocker = blocker::seen_by(&mut session).await;
+        session.close().await;
+        return Ok(Held::WithoutDump(blocker));
+    }
+    let mut source = source::describe(&mut session).await.map_err(HoldError::while_holding)?;
+    source.counts = count(&source).await?;
+    session.execute("COMMIT").await.map_err(HoldError::while_holding)?;
+    session.close().await;
+    Ok(Held::UntilLocked(Box::new(source)))
+}
+
+/// The result of both. `lock_timeout` is how long pg_dump waited for a lock.
+pub fn result(
+    both: Result<(Result<UploadedArchive, TransferError>, Held), HoldError>,
+    lock_timeout: Duration,
+) -> Result<(UploadedArchive, Source), BackupError> {
+    match both? {
+        (Ok(dumped), Held::UntilLocked(source)) => Ok((dumped, *source)),
+        (Err(TransferError::Dump(DumpError::LockTimeout { tables, error })), held) => {
+            tracing::info!("{error}");
+            let blocker = match held {
+                Held::WithoutDump(blocker) => blocker.map(Box::new),
+                Held::UntilLocked(_) => None,
+            };
+            Err(HoldError::LockTimeout { what: tables, wait: lock_timeout, blocker }.into())
+        }
+        (Err(error), _) => Err(error.into()),
+        (Ok(_), Held::WithoutDump(_)) => Err(TransferError::from(DumpError::Empty).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use domain::reason::Reason;
+
+    use super::*;
+    use crate::pg::error::ToolError;
+
+    #[tokio::test]
+    async fn failed_dump_does_not_wait_for_the_count() {
+        let failed = || Err(DumpError::Failed(ToolError::new("pg_dump", "oh no")).into());
+        let (dumped, _) = side_by_side(ready(failed()), pending()).await.unwrap();
+        assert!(matches!(dumped, Err(TransferError::Dump(DumpError::Failed(_)))));
+    }
+
+    #[tokio::test]
+    async fn lock_timeout_of_pg_dump_reports_the_blocker() {
+        let error = ToolError::new("pg_dump", "canceling statement");
+        let late = Err(DumpError::LockTimeout { tables: "t".into(), error }.into());
+        let holding = async {
+            tokio::task::yield_now().await;
+            let blocker = r#"{"who": "process 7", "table": "t", "seconds": 9, "query": null}"#;
+            Ok(Held::WithoutDump(Some(serde_json::from_str(blocker).unwrap())))
+        };
+        let both = side_by_side(ready(late), holding).await;
+        let error = result(both, Duration::from_secs(5)).unwrap_err();
+        assert_eq!(error.reason(), Reason::LockTimeout);
+        assert!(error.to_string().contains("process 7"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn dump_stops_when_its_tables_are_no_longer_held() {
+        let lost = HoldError::Lost(Box::new(ToolError::new("psql", "FATAL:  57P01: terminating").into()));
+        let error = side_by_side(pending(), ready(Err(lost))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::HoldLost);
+    }
+}

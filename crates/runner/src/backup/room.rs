@@ -1,0 +1,40 @@
+//! Fails early where the new backup cannot fit into the store.
+
+use super::error::BackupError;
+use crate::{
+    args::Config,
+    pg::databases::Database,
+    prune::{self, Removals},
+    run::Run,
+    store::{Repository, StoreError, StoredBackup},
+};
+
+/// Requires as much free space as the newest backups of the same databases take. Where there is less, retention is applied
+/// first: otherwise a full store would stay full, because pruning follows a backup.
+pub async fn require(
+    run: &mut Run,
+    config: &Config,
+    repository: &Repository,
+    backups: &[StoredBackup],
+    chosen: &[Database],
+    removals: &mut Removals,
+) -> Result<(), BackupError> {
+    let last_size =
+        |database: &Database| backups.iter().rev().find_map(|backup| backup.sizes.get(&database.name));
+    let needed = chosen.iter().filter_map(last_size).copied().fold(0, u64::saturating_add);
+    if shortage(repository, needed)?.is_some() {
+        run.log(
+            "the store has no room for a new backup: backups that retention does not keep are removed first",
+        );
+        prune::make_room(run, config, repository, removals).await;
+    }
+    match shortage(repository, needed)? {
+        Some(free) => Err(BackupError::NoSpace { free, needed }),
+        None => Ok(()),
+    }
+}
+
+/// The free bytes, if they are less than needed.
+fn shortage(repository: &Repository, needed: u64) -> Result<Option<u64>, StoreError> {
+    Ok(repository.free_bytes()?.filter(|free| *free < needed))
+}

@@ -1,0 +1,214 @@
+//! One round: hold the tables of a database, take a snapshot, dump it and upload the archive.
+
+use std::time::Duration;
+
+use domain::{manifest::Level, name, pattern::matches, report::Stage, size};
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::{
+    error::BackupError,
+    held_dump::{self, hold_until_locked, side_by_side},
+    stored::{Snapshot, StoredDatabase},
+};
+use crate::{
+    args::Config,
+    failpoint,
+    pg::{
+        compression::Compression,
+        count,
+        databases::Database,
+        dump::DumpOptions,
+        hold::{self, Hold, Relation},
+        preflight::Server,
+        source::Source,
+    },
+    run::Run,
+    store::{BackupWriter, Repository, StoreError, Upload},
+    transfer::{self, UploadedArchive},
+};
+
+/// A snapshot that is held longer than this is worth a warning, since vacuum cannot remove rows that it sees.
+const LONG_SNAPSHOT: Duration = Duration::from_hours(1);
+
+/// Where the archive of a database is uploaded.
+pub enum Destination<'a> {
+    /// A new backup in this repository, named after the database's snapshot. Each round begins another one.
+    New(&'a Repository),
+    /// The backup that the first database began.
+    Begun(BackupWriter),
+}
+
+impl Destination<'_> {
+    async fn writer(
+        &self,
+        run: &mut Run,
+        snapshot: Timestamp,
+        token: &str,
+    ) -> Result<BackupWriter, StoreError> {
+        match self {
+            Self::New(repository) => run.begin(repository, &name::backup_id(snapshot, token)).await,
+            Self::Begun(writer) => Ok(writer.clone()),
+        }
+    }
+}
+
+/// What is dumped, and how.
+#[derive(Clone, Copy)]
+pub struct Round<'a> {
+    pub config: &'a Config,
+    pub server: &'a Server,
+    pub database: &'a Database,
+    pub compression: Compression,
+}
+
+impl Round<'_> {
+    /// Returns the database, uploaded and not yet read back, and the backup that it is in.
+    pub async fn run(
+        &self,
+        run: &mut Run,
+        destination: &Destination<'_>,
+    ) -> Result<(StoredDatabase, BackupWriter), BackupError> {
+        let Self { config, server, database, compression } = *self;
+        run.stage(Stage::Hold);
+        let hold = hold::take(&server.tools, &database.name, config.dump.lock_timeout).await?;
+        failpoint::reach(Stage::Hold).await;
+        let writer = destination.writer(run, hold.time, server.tools.session_token()).await?;
+        run.stage(Stage::Dump);
+        let file = name::archive_file(&database.name);
+        let mut upload = writer.upload(&file, false, hold.database_bytes).await?;
+        let excluded = Excluded::new(&hold.relations, &config.dump.exclude_table_data);
+        let (time, lsn, since) = (hold.time, hold.lsn.clone(), hold.since);
+        let dumped = self.dump(hold, &excluded, &mut upload).await;
+        // The transaction of pg_dump kept the snapshot until now.
+        let snapshot = Snapshot { time, lsn, held: since.elapsed() };
+        let (archive, mut source) = match dumped {
+            Ok(dumped) => dumped,
+            Err(error) => {
+                if let Err(error) = upload.discard().await {
+                    run.log(format_args!("cannot remove the unfinished archive {file:?}: {error}"));
+                }
+                return Err(error);
+            }
+        };
+        let (excluded, not_excluded) = excluded.split(&archive);
+        source.without_data(&excluded.oids);
+        run.stage(Stage::Upload);
+        upload.finish().await?;
+        failpoint::reach(Stage::Upload).await;
+        run.log(format_args!(
+            "{:?}: {}, snapshot of {time} held for {:.1} s",
+            database.name,
+            size::human(archive.file.sum.size),
+            snapshot.held.as_secs_f64()
+        ));
+        for warning in not_excluded.warnings().chain(warnings(&archive.file.warnings, snapshot.held)) {
+            run.warn(format!("database {:?}: {warning}", database.name));
+        }
+        let stored = StoredDatabase {
+            file,
+            archive,
+            source,
+            database: database.clone(),
+            snapshot,
+            compression: compression.to_string(),
+            excluded: excluded.names,
+        };
+        Ok((stored, writer))
+    }
+
+    async fn dump(
+        &self,
+        hold: Hold,
+        excluded: &Excluded,
+        upload: &mut Upload,
+    ) -> Result<(UploadedArchive, Source), BackupError> {
+        let Self { config, server, database, compression } = *self;
+        let Hold { session, snapshot, relations, .. } = hold;
+        let options = DumpOptions {
+            database: &database.name,
+            encoding: &database.definition.encoding,
+            snapshot: &snapshot,
+            lock_timeout: config.dump.lock_timeout,
+            compression: &compression.option(server.client_major)?,
+            without_data: &excluded.names,
+        };
+        let parse = config.level != Level::Checksum;
+        let (locked, has_locks) = oneshot::channel();
+        let dumping = transfer::dump(&server.tools, options, parse, upload, locked);
+        let holding = hold_until_locked(session, has_locks, async |source| {
+            if config.level != Level::Counts {
+                return Ok(None);
+            }
+            let has_data = |table: &&Relation| {
+                source.tables.contains_key(&table.oid) && !excluded.oids.contains(&table.oid)
+            };
+            let tables: Vec<&Relation> = relations.iter().filter(has_data).collect();
+            count::count(&server.tools, &database.name, &snapshot, &tables).await.map(Some)
+        });
+        held_dump::result(side_by_side(dumping, holding).await, config.dump.lock_timeout)
+    }
+}
+
+/// Tables whose rows the policy excludes.
+#[derive(Debug, Default)]
+struct Excluded {
+    oids: Vec<u32>,
+    /// Their names, quoted by the server.
+    names: Vec<String>,
+}
+
+impl Excluded {
+    fn new(relations: &[Relation], patterns: &[String]) -> Self {
+        let excluded = relations
+            .iter()
+            .filter(|relation| patterns.iter().any(|pattern| matches(pattern, &relation.name)));
+        let (oids, names) = excluded.map(|relation| (relation.oid, relation.quoted.clone())).unzip();
+        Self { oids, names }
+    }
+
+    /// The tables whose rows are not in the archive, and those whose rows are: pg_dump ignores a name that it does not find,
+    /// for example in a database with another encoding, without a message.
+    fn split(self, archive: &UploadedArchive) -> (Self, Self) {
+        let is_stored =
+            |oid: &u32| archive.contents.as_ref().is_ok_and(|contents| contents.tables.contains_key(oid));
+        let (mut excluded, mut stored) = (Self::default(), Self::default());
+        for (oid, name) in self.oids.into_iter().zip(self.names) {
+            let list = if is_stored(&oid) { &mut stored } else { &mut excluded };
+            list.oids.push(oid);
+            list.names.push(name);
+        }
+        (excluded, stored)
+    }
+
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        self.names.iter().map(|table| {
+            format!("the archive has the rows of {table} although excludeTableData matches it: pg_dump does not find the table by this name")
+        })
+    }
+}
+
+/// The warnings of pg_dump, and one about a long snapshot.
+fn warnings(lines: &[String], held: Duration) -> impl Iterator<Item = String> {
+    let long = (held > LONG_SNAPSHOT).then(|| {
+        format!(
+            "the snapshot was held for {} min, and vacuum could not remove rows that were deleted meanwhile",
+            held.as_secs() / 60
+        )
+    });
+    lines.iter().cloned().chain(long)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshot_held_for_over_an_hour_is_a_warning() {
+        let lines = ["pg_dump: warning: there are circular foreign-key constraints".to_owned()];
+        assert!(warnings(&lines, Duration::from_hours(1)).eq(lines.clone()));
+        let all: Vec<String> = warnings(&lines, Duration::from_mins(75)).collect();
+        assert_eq!(all[..1], lines);
+        assert!(all.len() == 2 && all[1].contains("75 min") && all[1].contains("vacuum"), "{all:?}");
+    }
+}
