@@ -2,13 +2,26 @@
 
 use std::{future::Future, time::Duration};
 
-use http::{HeaderValue, header::USER_AGENT};
-use kube::{Client, Config, client::ClientBuilder, core::Status};
+use api::meta;
+use http::{
+    HeaderValue,
+    header::{ACCEPT, USER_AGENT},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Client, Config,
+    api::{PartialObjectMeta, PatchParams, PostParams},
+    client::ClientBuilder,
+    core::Status,
+};
 
 use crate::api_metrics::ApiMetrics;
 
 /// Only watches take longer on a server that works. kube itself has no time-out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The media type of an object's metadata alone.
+const METADATA_AS_JSON: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Bad request, forbidden (permissions, quotas, most admission policies), too large, invalid.
 const REJECTIONS: [u16; 4] = [400, 403, 413, 422];
@@ -42,6 +55,28 @@ pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, C
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout),
     }
+}
+
+/// Sends a write and asks for the metadata of the written object alone (Kubernetes API concepts, "alternate
+/// representations"). The rest is what was sent, and parsing it costs more than writing it.
+pub async fn request_metadata<K>(
+    client: &Client,
+    operation: &'static str,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<ObjectMeta, CallError> {
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    // The metrics read the operation from here; kube sets it for the requests that it builds.
+    request.extensions_mut().insert(operation);
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(METADATA_AS_JSON));
+    Ok(call(client.request::<PartialObjectMeta<K>>(request)).await?.metadata)
+}
+
+pub fn post_parameters() -> PostParams {
+    PostParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+pub fn patch_parameters() -> PatchParams {
+    PatchParams { field_manager: Some(meta::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 impl CallError {

@@ -7,16 +7,18 @@ mod args;
 mod client;
 mod clock;
 mod controller;
-mod cron_job;
 mod events;
 mod lease;
+mod merge_patch;
 mod observe;
 mod ops;
 mod pending_statuses;
-mod pods;
 mod policies;
+mod reconcile;
 mod reconcile_metrics;
+mod requested_at;
 mod start_failures;
+mod status_patch;
 mod watches;
 
 use std::{sync::Arc, time::Duration};
@@ -38,10 +40,11 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     api_metrics::ApiMetrics,
     args::{Cli, Command, LogFormat, RunArgs},
-    controller::Work,
+    controller::Shared,
     lease::Lease,
     ops::Readiness,
     policies::Policies,
+    reconcile::Reconciler,
     reconcile_metrics::ReconcileMetrics,
     watches::Scope,
 };
@@ -154,9 +157,9 @@ async fn operate(
     };
     tracing::info!("acquired the Lease as {identity}; reconciling all policies");
     let stop_working = stop.child_token();
-    let work = Work { policies, reconciles, readiness };
-    let images = args.images();
-    let work = controller::run(client, images, &identity, scope, work, stop_working.clone());
+    let reconciler = Reconciler::new(client, args.images(), &identity, policies.pending.clone());
+    let shared = Shared { policies, metrics: reconciles, readiness };
+    let work = controller::run(reconciler, scope, shared, stop_working.clone());
     tokio::pin!(work);
     let ended = tokio::select! {
         () = &mut work => Ok(()),

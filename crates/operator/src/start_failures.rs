@@ -1,114 +1,138 @@
-//! Why a Job gets no pod, or a pod gets no container, where only events tell: a quota, an admission policy, a volume that
-//! cannot be mounted. They are asked for only when something has not started for a while.
+//! Why a run's pod does not start.
+//!
+//! [`pod_status`] reads it from the pod: images, Secrets, the scheduler. What no object shows, only events do: a quota or an
+//! admission policy that forbids the pod, a volume that cannot be mounted. [`explain`] asks for the events of Jobs and pods that
+//! have waited for a while.
 
-use std::time::Duration;
+pub mod cause;
+pub mod pod_status;
+mod stable;
 
-use desired::{Observed, Problem, UnexplainedWait};
+use std::{collections::HashMap, time::Duration};
+
+use desired::{ObservedRun, Problem, UnexplainedWait};
 use domain::{reason::Reason, report::cut};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
-use kube::{
-    Api, Client,
-    api::{ListParams, ObjectList},
-};
+use kube::{Api, Client, api::ListParams};
 
+use self::stable::stable;
 use crate::client::{CallError, call};
 
-/// More warnings than an object of ours gets before it is clear what is wrong.
-const LIMIT: u32 = 50;
+/// The most warnings to read about one object. More do not make the problem any clearer.
+const EVENT_LIMIT: u32 = 50;
 
-/// As much of them as a message shows.
-const WORDS: usize = 500;
+/// The longest message, in bytes.
+const MESSAGE_LIMIT: usize = 500;
 
-/// The kubelet's words when it gives up for a moment: those before them say why.
-const SAYS_NOTHING: &str = "timed out waiting for the condition";
+/// The kubelet's message when it interrupts its attempts for a moment. Earlier events hold the reason.
+const GENERIC_TIMEOUT: &str = "timed out waiting for the condition";
 
-/// No watch of ours shows when an event comes: a run that should have started just now is asked about often, so that
-/// people hear within a minute why it did not.
+/// No watch shows new events, so they are asked for again: often while the wait is young, so that people hear of a problem
+/// within a minute.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
+const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
-/// Puts into `observed` why its runs do not start; says when to ask again, if there are any that should have.
+/// What events say about runs that do not start.
+#[derive(Debug, Default)]
+pub struct Explanations {
+    /// By the Job's UID.
+    problems: HashMap<String, Problem>,
+    /// When to ask again; `None` if no run waits.
+    pub ask_again: Option<Duration>,
+}
+
+impl Explanations {
+    /// The run with the problem that events show.
+    pub fn apply_to(&self, run: ObservedRun) -> ObservedRun {
+        let problem = self.problems.get(&run.job_uid).cloned().or(run.problem);
+        ObservedRun { problem, ..run }
+    }
+}
+
+/// Asks for the events of each run whose wait is over.
 pub async fn explain(
     client: &Client,
     namespace: &str,
-    observed: &mut Observed,
+    runs: impl Iterator<Item = &ObservedRun>,
     now: Timestamp,
-) -> Option<Duration> {
-    let mut again = None;
-    for run in observed.runs_mut() {
-        let Some(unexplained_wait) =
-            run.unexplained_wait.as_ref().filter(|unexplained_wait| unexplained_wait.is_over(now))
-        else {
-            continue;
-        };
-        again = again.into_iter().chain([pause(unexplained_wait, now)]).min();
-        match newest(client, namespace, &unexplained_wait.uid).await {
-            Ok(Some(message)) => {
-                run.problem =
-                    Some(Problem { reason: Reason::PodCannotStart, message, since: None, cause: None });
+) -> Explanations {
+    let mut explanations = Explanations::default();
+    for run in runs {
+        let Some(wait) = run.unexplained_wait.as_ref().filter(|wait| wait.is_over(now)) else { continue };
+        explanations.ask_again = explanations.ask_again.into_iter().chain([pause(wait, now)]).min();
+        match warnings(client, namespace, &wait.uid).await {
+            Ok(events) => {
+                // Events of the Job about an earlier attempt are out of date. Those of a pod are about that pod alone.
+                let not_before = (wait.uid == run.job_uid).then_some(wait.since);
+                let problem = newest_problem(events, &run.job, not_before);
+                explanations.problems.extend(problem.map(|problem| (run.job_uid.clone(), problem)));
             }
-            Ok(None) => {}
             Err(error) => {
-                tracing::warn!(namespace, job = run.job, "why it does not start is not known: {error}");
+                tracing::warn!(
+                    namespace,
+                    job = run.job,
+                    "reading the events of a Job that does not start failed, retrying: {error}"
+                );
             }
         }
     }
-    again
+    explanations
 }
 
-fn pause(unexplained_wait: &UnexplainedWait, now: Timestamp) -> Duration {
-    let is_young = now.duration_since(unexplained_wait.ends()) < YOUNG;
-    LOOK_AGAIN[usize::from(!is_young)]
+fn pause(wait: &UnexplainedWait, now: Timestamp) -> Duration {
+    let is_young = now.duration_since(wait.ends()) < YOUNG;
+    ASK_AGAIN[usize::from(!is_young)]
 }
 
-/// The words of the newest warning about an object.
-async fn newest(client: &Client, namespace: &str, uid: &str) -> Result<Option<String>, CallError> {
+async fn warnings(client: &Client, namespace: &str, uid: &str) -> Result<Vec<Event>, CallError> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let about = format!("involvedObject.uid={uid},type=Warning");
-    let events = call(api.list(&ListParams::default().fields(&about).limit(LIMIT))).await?;
-    Ok(words(events))
+    Ok(call(api.list(&ListParams::default().fields(&about).limit(EVENT_LIMIT))).await?.items)
 }
 
-fn words(events: ObjectList<Event>) -> Option<String> {
-    let seen = |event: &Event| {
-        let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
-        let times = [series.map(|time| time.0), event.last_timestamp.as_ref().map(|time| time.0)];
-        times.into_iter().flatten().max().or_else(|| event.event_time.as_ref().map(|time| time.0))
+fn newest_problem(events: Vec<Event>, job: &str, not_before: Option<Timestamp>) -> Option<Problem> {
+    let explaining =
+        events.into_iter().filter(explains).filter_map(|event| Some((last_time(&event)?, event)));
+    let current =
+        explaining.filter(|(at, _)| not_before.is_none_or(|start| at.as_second() >= start.as_second()));
+    let (_, event) =
+        current.max_by(|(a, first), (b, second)| (a, &first.message).cmp(&(b, &second.message)))?;
+    Some(problem(&event, job))
+}
+
+/// Whether a warning has a message with a reason. `FailedScheduling` is left out: the pod's condition `PodScheduled` holds the
+/// scheduler's message, and unlike the event it disappears when the pod is scheduled.
+fn explains(event: &Event) -> bool {
+    let has_reason = event.message.as_ref().is_some_and(|message| !message.contains(GENERIC_TIMEOUT));
+    has_reason && event.reason.as_deref() != Some("FailedScheduling")
+}
+
+fn last_time(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    let times = [series.map(|time| time.0), event.last_timestamp.as_ref().map(|time| time.0)];
+    times.into_iter().flatten().max().or_else(|| event.event_time.as_ref().map(|time| time.0))
+}
+
+fn problem(event: &Event, job: &str) -> Problem {
+    let mut detail = stable(event.message.as_deref().unwrap_or_default(), job);
+    cut(&mut detail, MESSAGE_LIMIT);
+    let (fact, cause) = match event.reason.as_deref() {
+        Some("FailedCreate") => {
+            detail = detail.trim_start_matches("Error creating: ").to_owned();
+            ("the pod cannot be created: ", cause::of_rejection(&detail))
+        }
+        Some("FailedMount" | "FailedAttachVolume" | "FailedMapVolume") => {
+            ("a volume cannot be mounted: ", cause::of_kubelet(&detail))
+        }
+        Some("FailedCreatePodSandBox") => ("the pod's sandbox cannot be created: ", None),
+        _ => ("", cause::of_kubelet(&detail)),
     };
-    let told = events.items.into_iter().filter_map(|event| Some((seen(&event), event.message?)));
-    let telling = told.filter(|(_, message)| !message.contains(SAYS_NOTHING));
-    let (_, mut message) = telling.max()?;
-    cut(&mut message, WORDS);
-    Some(message)
+    let missing_secret = cause.as_ref().and_then(cause::secret_fact);
+    let reason = if missing_secret.is_some() { Reason::SecretNotFound } else { Reason::PodCannotStart };
+    let message = missing_secret.unwrap_or_else(|| format!("{fact}{detail}"));
+    Problem { reason, message, since: None, cause }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_should_have_started_just_now_is_asked_about_often() {
-        let since: Timestamp = "2026-11-23T02:15:00Z".parse().unwrap();
-        let unexplained_wait = UnexplainedWait { uid: "j".to_owned(), since };
-        let after = |seconds| pause(&unexplained_wait, since + SignedDuration::from_secs(seconds));
-        assert_eq!([30, 60, 149, 150, 7200].map(after), [10, 10, 10, 60, 60].map(Duration::from_secs));
-    }
-
-    #[test]
-    fn the_newest_warning_that_says_something_is_told() {
-        let event = |at: &str, message: &str| json!({"metadata": {}, "involvedObject": {}, "lastTimestamp": at, "message": message});
-        let events = serde_json::from_value(
-            json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": [
-                event("2026-11-23T02:15:09Z", "exceeded quota: pods"),
-                event("2026-11-23T02:15:01Z", "denied by a policy"),
-                event("2026-11-23T02:17:01Z", "unmounted volumes=[backups]: timed out waiting for the condition"),
-            ]}),
-        );
-        assert_eq!(words(events.unwrap()).as_deref(), Some("exceeded quota: pods"));
-        let none = json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": []});
-        assert_eq!(words(serde_json::from_value(none).unwrap()), None);
-    }
-}
+mod tests;

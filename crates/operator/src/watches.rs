@@ -92,7 +92,6 @@ impl Scope {
         let config = self.config.clone().labels(&format!("{}={}", meta::MANAGED_BY_LABEL, meta::MANAGED_BY));
         watcher(self.api::<K>(), config)
             .default_backoff()
-            .modify(|object| object.meta_mut().managed_fields = None)
             .filter_map(|event| {
                 future::ready(
                     event

@@ -1,4 +1,4 @@
-//! Reconciles on an API server that answers whatever a test wants, even with a panic.
+//! Reconciles against a fake API server.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,11 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
+use desired::Images;
+use kube::Client;
+
 use super::*;
+use crate::pending_statuses::PendingStatuses;
 
 fn policy(name: &str) -> Arc<BackupPolicy> {
     let policy = json!({
@@ -23,7 +27,8 @@ fn policy(name: &str) -> Arc<BackupPolicy> {
     Arc::new(serde_json::from_value(policy).unwrap())
 }
 
-/// What is created is there; a policy is as it was. What is about the policy `cursed` panics, as a bug of ours would.
+/// Answers a create with the created object, and other requests with the policy of the path. Writes about the policy `cursed`
+/// panic, as a bug would.
 async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let sent = request.into_body().collect_bytes().await.unwrap();
@@ -48,73 +53,69 @@ fn context() -> Arc<Context> {
         listed.set(()).unwrap();
     }
     let (store, _) = reflector::store();
+    let pending = Arc::new(PendingStatuses::new(store));
     Arc::new(Context {
-        events: Events::new(client.clone(), "operator"),
-        client,
-        images: images(),
-        children: Children::default(),
-        written: Arc::new(PendingStatuses::new(store)),
+        reconciler: Reconciler::new(client, images(), "operator", pending),
         listed,
         failures: Mutex::default(),
-        reconciles: ReconcileMetrics::default(),
-        clock: Arc::default(),
+        metrics: ReconcileMetrics::default(),
     })
 }
 
-/// How many reconciles ended well, and how many did not.
-fn ended(context: &Context) -> [bool; 2] {
+/// Whether the metrics have one successful and one failed reconcile.
+fn counted(context: &Context) -> [bool; 2] {
     let mut registry = Registry::default();
-    context.reconciles.register(&mut registry);
+    context.metrics.register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     ["success", "error"].map(|result| text.contains(&format!("{{result=\"{result}\"}} 1")))
 }
 
 #[tokio::test]
-async fn a_panic_is_the_error_of_its_policy_and_of_no_other() {
+async fn panic_fails_its_own_policy_only() {
     let context = context();
     let cursed = policy("cursed");
     let error = contained_reconcile(cursed.clone(), context.clone()).await.unwrap_err();
     assert!(matches!(error, ReconcileError::Panic), "{error}");
-    assert_eq!(ended(&context), [false, true]);
+    assert_eq!(counted(&context), [false, true]);
     pause_after_failure(cursed.clone(), &error, context.clone());
     assert_eq!(context.failures().get(&ObjectRef::from_obj(&*cursed)), Some(&1));
 
     let good = policy("good");
     contained_reconcile(good.clone(), context.clone()).await.unwrap();
-    assert_eq!(ended(&context), [true, true]);
+    assert_eq!(counted(&context), [true, true]);
     assert!(!context.failures().contains_key(&ObjectRef::from_obj(&*good)));
     let again = contained_reconcile(cursed, context.clone()).await.unwrap_err();
     assert!(matches!(again, ReconcileError::Panic), "{again}");
 }
 
 #[test]
-fn each_failure_in_a_row_doubles_the_pause_up_to_five_minutes() {
+fn each_failure_doubles_the_pause_up_to_five_minutes() {
     let seconds: Vec<f64> = (1..=12).map(|failures| pause(failures, 0).as_secs_f64()).collect();
     assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
-    assert_eq!(pause(u32::MAX, 0), LONGEST_PAUSE, "however long the API server is away");
+    assert_eq!(pause(u32::MAX, 0), LONGEST_PAUSE, "also after days without an API server");
 }
 
 #[tokio::test]
-async fn policies_that_failed_together_do_not_come_back_together() {
+async fn policies_that_failed_together_are_not_retried_together() {
     for failures in [1, 12] {
-        let [least, half, most] = [0, 500, 999].map(|chance| pause(failures, chance));
+        let [least, half, most] = [0, 500, 999].map(|jitter| pause(failures, jitter));
         assert!(least < half && half < most && most < least * 4 / 3, "{least:?}, {half:?}, {most:?}");
     }
     let context = context();
     let fails = |name: &str| pause_after_failure(policy(name), &ReconcileError::Panic, context.clone());
     let pauses: Vec<Action> = (0..100).map(|n| fails(&format!("p{n}"))).collect();
-    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "each has a chance of its own");
+    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "each pause has its own jitter");
     let failures: Vec<u32> = context.failures().values().copied().collect();
-    assert_eq!(failures, [1; 100], "each counts its own failures");
+    assert_eq!(failures, [1; 100], "failures are counted per policy");
 }
 
-/// A cluster whose first list of policies has `old`. Its watch has expired at once; the next list has `first`, and `second` on
-/// another page, which comes when it may.
+/// A cluster whose first list of policies has `old`. The watch after it expires at once. The next list has `first`, and on a
+/// second page, which waits for `page_may_come`, `second`.
 struct Cluster {
     page_is_asked_for: Notify,
     page_may_come: Notify,
-    /// The policies whose status is written.
+    /// Gets the policies whose status is written.
     written: mpsc::UnboundedSender<String>,
     lists: Mutex<u32>,
 }
@@ -155,7 +156,7 @@ async fn respond(request: Request<Body>, cluster: Arc<Cluster>) -> Result<Respon
 }
 
 #[tokio::test]
-async fn a_replica_that_waits_knows_the_policies_and_reconciles_each_once_it_leads() {
+async fn waiting_replica_reconciles_each_policy_once_it_leads() {
     let (written, mut seen) = mpsc::unbounded_channel();
     let cluster = Arc::new(Cluster {
         page_is_asked_for: Notify::new(),
@@ -176,14 +177,15 @@ async fn a_replica_that_waits_knows_the_policies_and_reconciles_each_once_it_lea
     policies.follow(store.wait_until_ready()).await.unwrap();
     assert_eq!(names(), ["old"]);
 
-    // Half of a list is passed over when this replica begins to lead.
+    // The replica starts to lead in the middle of a list.
     policies.follow(cluster.page_is_asked_for.notified()).await;
-    assert!(seen.try_recv().is_err(), "nothing is written by a replica that waits");
-    let work = Work { policies, reconciles: ReconcileMetrics::default(), readiness: Arc::default() };
+    assert!(seen.try_recv().is_err(), "a waiting replica writes nothing");
+    let reconciler = Reconciler::new(client, images(), "me", policies.pending.clone());
+    let shared = Shared { policies, metrics: ReconcileMetrics::default(), readiness: Arc::default() };
     let stop = CancellationToken::new();
     let works = tokio::spawn({
         let stop = stop.clone();
-        async move { run(client, images(), "me", scope, work, stop).await }
+        async move { run(reconciler, scope, shared, stop).await }
     });
     cluster.page_may_come.notify_one();
     let mut reconciled = std::collections::BTreeSet::new();

@@ -1,0 +1,108 @@
+//! Messages of Kubernetes without what changes at each attempt. A status that repeated those parts would be written anew
+//! at every attempt.
+
+/// The longest prefix that the API server keeps of a generated name, and the length of the random part that it appends.
+const GENERATED_PREFIX: usize = 58;
+const RANDOM_LENGTH: usize = 5;
+
+/// Hashes of at least this many hexadecimal digits are ids of containers and sandboxes.
+const SHORTEST_ID: usize = 32;
+
+/// The message with the names of the Job's pods replaced by the Job's name, without UIDs, container ids and local ports.
+pub fn stable(message: &str, job: &str) -> String {
+    // The event recorder adds it when it merges similar events.
+    let mut rest = message.trim_start_matches("(combined from similar events): ");
+    let mut stable = String::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let token_end = rest.find(|c: char| !is_token(c)).unwrap_or(rest.len());
+        let (token, after) = rest.split_at(token_end);
+        if is_pod_name(token, job) {
+            stable.push_str(job);
+        } else if is_local_port(&stable, token, after) {
+            stable.pop();
+            stable.push('-');
+        } else if is_uid(token) || is_id(token) && !stable.ends_with("sha256:") {
+            stable.push('…');
+        } else {
+            stable.push_str(token);
+        }
+        let separators_end = after.find(is_token).unwrap_or(after.len());
+        let (separators, next) = after.split_at(separators_end);
+        stable.push_str(separators);
+        rest = next;
+    }
+    stable
+}
+
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-'
+}
+
+/// `<job>-<random>`, the job's name cut if it is long.
+fn is_pod_name(token: &str, job: &str) -> bool {
+    let mut prefix = format!("{job}-");
+    prefix.truncate(GENERATED_PREFIX);
+    token.strip_prefix(&prefix).is_some_and(|random| random.len() == RANDOM_LENGTH)
+}
+
+/// The port in `10.0.0.7:41234->10.0.0.10:53`: its token ends with the arrow's dash.
+fn is_local_port(before: &str, token: &str, after: &str) -> bool {
+    let port = token.strip_suffix('-').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    port.is_some() && before.ends_with(':') && after.starts_with('>')
+}
+
+fn is_uid(token: &str) -> bool {
+    let lengths = token.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && token.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+fn is_id(token: &str) -> bool {
+    token.len() >= SHORTEST_ID && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = "shop-backup-29923291";
+
+    #[test]
+    fn retries_give_the_same_message() {
+        let id = |digit: &str| digit.repeat(64);
+        let uid = |digit: &str| format!("0f0e111{digit}-1111-4222-8333-444455556666");
+        let messages = [("7xk2p", "a", "41234"), ("q9z4m", "b", "60001")].map(|(random, digit, port)| {
+            format!(
+                "pods \"{JOB}-{random}\": sandbox {}: /var/lib/kubelet/pods/{}/volumes: read udp 10.0.0.7:{port}->10.0.0.10:53: timeout",
+                id(digit),
+                uid(digit)
+            )
+        });
+        let expected = format!(
+            "pods \"{JOB}\": sandbox …: /var/lib/kubelet/pods/…/volumes: read udp 10.0.0.7->10.0.0.10:53: timeout"
+        );
+        assert_eq!(messages.map(|message| stable(&message, JOB)), [expected.clone(), expected]);
+    }
+
+    #[test]
+    fn pod_of_a_long_job_name_is_recognised() {
+        let job = format!("{}-backup-29923291", "p".repeat(45));
+        let pod = format!("{}7xk2p", &job[..58]);
+        assert_eq!(
+            stable(&format!("pods \"{pod}\" is forbidden"), &job),
+            format!("pods \"{job}\" is forbidden")
+        );
+    }
+
+    #[test]
+    fn names_digests_and_volumes_are_kept() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for message in [
+            "pods \"another-backup-29923291-7xk2p\" is forbidden",
+            &format!("image \"registry.example/postgres@{digest}\" not found"),
+            "MountVolume.SetUp failed for volume \"pvc-0f0e1111-1111-4222-8333-444455556666\" : not found",
+            "dial tcp 10.0.0.7:5432: connection refused",
+        ] {
+            assert_eq!(stable(message, JOB), message);
+        }
+    }
+}
