@@ -243,7 +243,7 @@ pub fn report(data: &[u8]) {
     let Some(report) = str::from_utf8(data).ok().and_then(RunReport::parse) else { return };
     // What Kubernetes gives to a run is short, and the rest is our own.
     let given = [&report.run.job, &report.run.job_uid];
-    let ours = report.backup.iter().flat_map(|backup| [&backup.id, &backup.manifest_sha256]);
+    let ours = report.backup().into_iter().flat_map(|backup| [&backup.id, &backup.manifest_sha256]);
     if given.into_iter().chain(ours).any(|text| text.len() > 64 || text.contains(char::is_control)) {
         return;
     }

@@ -6,7 +6,7 @@ use api::policy::{S3Credentials, S3Storage, SecretKeyRef};
 use api::status::{ConditionStatus, ConditionType};
 use domain::{
     reason::Reason,
-    report::{Outcome, Stage},
+    report::{BackupStage, Outcome},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
@@ -64,7 +64,7 @@ fn bucket_behind_tls_stores_and_prunes_backups() -> Result<()> {
         let location = format!("s3://{BUCKET}/clusters/main/{}/shop/{id}", env.namespace);
         assert_eq!(last.location.as_deref(), Some(location.as_str()));
         let record = store.record(&policy, &last.job).await?;
-        assert!(record.message.contains("read back from the store"), "{record:?}");
+        assert!(record.message.text().contains("read back from the store"), "{record:?}");
         policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
 
@@ -198,14 +198,14 @@ fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
 
         let mut complete = 0;
         for (stage, signal) in [
-            (Stage::Dump, Signal::Term),
-            (Stage::Dump, Signal::Kill),
-            (Stage::Upload, Signal::Term),
-            (Stage::Upload, Signal::Kill),
-            (Stage::Verify, Signal::Kill),
-            (Stage::Manifest, Signal::Term),
-            (Stage::Manifest, Signal::Kill),
-            (Stage::Prune, Signal::Kill),
+            (BackupStage::Dump, Signal::Term),
+            (BackupStage::Dump, Signal::Kill),
+            (BackupStage::Upload, Signal::Term),
+            (BackupStage::Upload, Signal::Kill),
+            (BackupStage::Verify, Signal::Kill),
+            (BackupStage::Manifest, Signal::Term),
+            (BackupStage::Manifest, Signal::Kill),
+            (BackupStage::Prune, Signal::Kill),
         ] {
             let name =
                 format!("{}-{}", stage.as_str(), if signal == Signal::Kill { "killed" } else { "stopped" });
@@ -218,9 +218,9 @@ fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
             job.signal(&pod, signal).await?;
             let death = job.death().await?;
 
-            assert_eq!(death.report.stage, stage, "{death:?}");
+            assert_eq!(death.report.details.stage(), stage.into(), "{death:?}");
             assert_eq!(death.report.outcome == Outcome::Running, signal == Signal::Kill, "{death:?}");
-            complete += usize::from(stage > Stage::Manifest);
+            complete += usize::from(stage > BackupStage::Manifest);
             assert_eq!(store.backups(&policy).await?.len(), complete, "{name}");
         }
         let dead = store.backup_folders(&policy).await?.len();

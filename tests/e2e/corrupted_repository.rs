@@ -106,8 +106,8 @@ fn full_store_is_pruned_before_the_backup() -> Result<()> {
         let newest = policy.backup("room").await?.backup.context("a success has a backup")?;
 
         assert_eq!(store.backup_folders(&policy).await?, [newest]);
-        let prune = store.record(&policy, &name::requested_job("shop", "room")).await?.prune;
-        assert_eq!(prune.map(|prune| prune.removed), Some(3), "two before the backup, one after it");
+        let record = store.record(&policy, &name::requested_job("shop", "room")).await?;
+        assert_eq!(record.prune().map(|prune| prune.removed), Some(3), "two before the backup, one after it");
         Ok(())
     })
 }

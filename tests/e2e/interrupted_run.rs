@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};
-use domain::{reason::Reason, report::Stage};
+use domain::{reason::Reason, report::BackupStage};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DeleteParams};
 use pgbackup_tests::{Signal, job::FAILPOINT, story};
@@ -45,7 +45,7 @@ fn attempt_after_the_manifest_dumps_nothing_again() -> Result<()> {
                 run.with_failpoints().script(&stop);
             })
             .await?;
-        let pod = job.stopped_at(Stage::Prune).await?;
+        let pod = job.stopped_at(BackupStage::Prune).await?;
         let backup = store.only_backup(&policy).await?;
 
         job.signal(&pod, Signal::Kill).await?;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use domain::{
     reason::Reason,
-    report::{Outcome, Stage},
+    report::{BackupStage, Outcome},
 };
 use pgbackup_tests::{Signal, story};
 
@@ -33,7 +33,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
 
         let mut complete = 0;
-        for stage in Stage::all() {
+        for stage in BackupStage::all() {
             let name = format!("killed-at-{}", stage.as_str());
             let job = policy
                 .start(&name, |run| {
@@ -44,7 +44,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
             job.signal(&pod, signal).await?;
             let death = job.death().await?;
 
-            assert_eq!(death.report.stage, stage, "{death:?}");
+            assert_eq!(death.report.details.stage(), stage.into(), "{death:?}");
             if signal == Signal::Kill {
                 assert_eq!(death.report.outcome, Outcome::Running, "{death:?}");
             } else {
@@ -52,7 +52,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
                 assert_eq!(Some(death.exit_code), Reason::Interrupted.exit_code().map(i32::from));
             }
             // The manifest is there from the stage after it on.
-            complete += usize::from(stage > Stage::Manifest);
+            complete += usize::from(stage > BackupStage::Manifest);
             let backups = store.backups(&policy).await?;
             assert_eq!(backups.len(), complete, "killed at {}: {backups:?}", stage.as_str());
             for backup in &backups {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use api::{BackupPolicySpec, policy::SecretKeyRef};
-use domain::{reason::Reason, report::Stage};
+use domain::{reason::Reason, report::BackupStage};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::api::{DeleteParams, EvictParams};
 use pgbackup_tests::{
@@ -166,10 +166,10 @@ fn pod_of_a_drained_node_is_evicted() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         let job = policy
             .start("drained", |run| {
-                run.stop_at(Stage::Dump);
+                run.stop_at(BackupStage::Dump);
             })
             .await?;
-        let pod = job.stopped_at(Stage::Dump).await?;
+        let pod = job.stopped_at(BackupStage::Dump).await?;
         env.api::<Pod>().evict(&pod, &EvictParams::default()).await?;
         assert_eq!(job.death().await?.report.reason, Some(Reason::Interrupted));
         policy

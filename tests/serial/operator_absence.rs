@@ -36,7 +36,7 @@ fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
         assert_eq!(jobs, ["newest", "bad", "good"], "newest first");
         let run = known(&status.history, "good")?;
         assert_eq!((run.result, run.reason.as_str()), (RunResult::Succeeded, Reason::Verified.as_str()));
-        assert_eq!(run.size_bytes, good.report.backup.map(|backup| backup.size_bytes));
+        assert_eq!(run.size_bytes, good.report.backup().map(|backup| backup.size_bytes));
         let run = known(&status.history, "bad")?;
         assert_eq!((run.result, run.reason.as_str()), (RunResult::Failed, Reason::NameNotResolved.as_str()));
         assert_eq!(bad.report.reason, Some(Reason::NameNotResolved));

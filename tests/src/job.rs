@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use api::meta::{INSTALL_CONTAINER, RUNNER_CONTAINER};
-use domain::report::{RunReport, Stage};
+use domain::report::{BackupStage, RunReport};
 use k8s_openapi::{
     api::{
         batch::v1::{CronJob, Job, JobSpec},
@@ -102,7 +102,7 @@ impl RunnerSpec<'_> {
     }
 
     /// The runner stops at a stage and waits to be killed there.
-    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
+    pub fn stop_at(&mut self, stage: BackupStage) -> &mut Self {
         self.with_failpoints().once().env(FAILPOINT, stage.as_str())
     }
 }
@@ -175,7 +175,7 @@ impl RunnerJob {
     }
 
     /// Waits until the runner stands at the stage where it was told to stop; returns its pod's name.
-    pub async fn stopped_at(&self, stage: Stage) -> Result<String> {
+    pub async fn stopped_at(&self, stage: BackupStage) -> Result<String> {
         let pod = self.running().await?.name_any();
         let what = format!("{} stands at {}", self.name, stage.as_str());
         wait::until(&what, DEADLINE, async || {

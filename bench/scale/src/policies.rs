@@ -84,7 +84,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     };
     let databases = ["crm", "shop", "stock", "billing", "archive", "reports", "sessions"].map(artifact);
     let report = json!({
-        "version": 1, "outcome": "Succeeded", "stage": "report", "reason": "Verified",
+        "version": 1, "operation": "backup", "outcome": "Succeeded", "stage": "report", "reason": "Verified",
         "message": format!("backup {backup} is stored and verified"),
         "run": {"job": job, "jobUid": job, "trigger": "Schedule", "scheduledTime": scheduled},
         "startTime": start, "completionTime": start + SignedDuration::from_secs(75),

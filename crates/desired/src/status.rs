@@ -132,7 +132,7 @@ pub fn status(
             None => conditions.keep(ConditionType::BackupHealthy),
         }
     }
-    condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune.as_ref()));
+    condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune()));
     status.conditions = conditions.finish();
     StatusOutcome { status, next_change }
 }
@@ -190,10 +190,10 @@ fn facts(
     let newest_first = || current.iter().rev();
     let mut status = BackupPolicyStatus {
         server_version: newest_first()
-            .find_map(|report| report.server_version.clone())
+            .find_map(|report| report.details.as_backup()?.server_version.clone())
             .or_else(|| previous.server_version.clone()),
         client_version: newest_first()
-            .find_map(|report| report.client_version.clone())
+            .find_map(|report| report.details.as_backup()?.client_version.clone())
             .or_else(|| previous.client_version.clone()),
         last_run,
         last_success: previous.last_success.clone(),

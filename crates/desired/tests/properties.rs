@@ -7,7 +7,7 @@ use api::{
 use domain::{
     operation::PerOperation,
     reason::Reason,
-    report::{RunReport, ScrubOutcome},
+    report::{Details, RunReport, ScrubDetails},
 };
 use jiff::{SignedDuration, Timestamp};
 use pgbackup_desired::{
@@ -83,6 +83,7 @@ fn report(job: &str, words: (Value, Timestamp, u8, Vec<Value>), clock: i64) -> R
     let (mut report, start, minutes, recent) = words;
     let start = start + SignedDuration::from_mins(clock);
     report["version"] = json!(1);
+    report["operation"] = json!("backup");
     report["stage"] = json!("dump");
     report["run"] = json!({ "job": job, "jobUid": "j", "trigger": "Manual" });
     report["startTime"] = json!(start);
@@ -173,9 +174,8 @@ fn scrub() -> impl Strategy<Value = ObservedRun> {
         run.job = run.job.replace("-backup-", "-scrub-");
         if let Some(report) = &mut run.report {
             report.run.job.clone_from(&run.job);
-            report.backup = None;
             let corrupted = corrupted.into_iter().map(str::to_owned).collect();
-            report.scrub = Some(ScrubOutcome { corrupted, ..ScrubOutcome::default() });
+            report.details = Details::Scrub(ScrubDetails { corrupted, ..ScrubDetails::default() });
         }
         run
     })

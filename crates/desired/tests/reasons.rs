@@ -41,7 +41,7 @@ fn observed(runs: Vec<ObservedRun>) -> Observed {
 fn failed(reason: Reason) -> Observed {
     let job = "shop-backup-29923335";
     let report = json!({
-        "version": 1, "outcome": "Failed", "stage": "preflight", "reason": reason,
+        "version": 1, "operation": "backup", "outcome": "Failed", "stage": "preflight", "reason": reason,
         "run": { "job": job, "jobUid": "j-1", "trigger": "Schedule" },
         "startTime": "2026-11-23T02:15:04Z", "completionTime": "2026-11-23T02:15:05Z",
     });

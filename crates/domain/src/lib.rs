@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod hash;
 pub mod manifest;
+pub mod message;
 pub mod name;
 pub mod operation;
 pub mod pattern;

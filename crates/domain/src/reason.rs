@@ -191,6 +191,11 @@ impl Reason {
         }
     }
 
+    /// The advice as a message's hint; `None` where there is nothing to do.
+    pub fn hint(self) -> Option<&'static str> {
+        Some(self.advice()).filter(|advice| !advice.starts_with("Nothing"))
+    }
+
     /// Whether the same run may succeed a little later.
     pub const fn retriable(self) -> bool {
         matches!(self.exit_code(), Some(10..=39))

@@ -3,7 +3,7 @@
 
 use api::BackupPolicy;
 use desired::EventDraft;
-use domain::report::cut;
+use domain::message::cut;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource, ResourceExt,

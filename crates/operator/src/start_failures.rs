@@ -11,7 +11,7 @@ mod stable;
 use std::{collections::HashMap, time::Duration};
 
 use desired::{ObservedRun, Problem, UnexplainedWait};
-use domain::{reason::Reason, report::cut};
+use domain::{message::cut, reason::Reason};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, Client, api::ListParams};

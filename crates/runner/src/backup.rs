@@ -21,7 +21,7 @@ use domain::{
     manifest::Level,
     pattern::is_pattern,
     reason::Reason,
-    report::{Stage, Verification},
+    report::{BackupStage, Verification},
     uri::ConnectionUri,
 };
 
@@ -52,7 +52,7 @@ pub async fn backup(
         "run {} of policy {}/{}",
         config.run.job, config.policy.namespace, config.policy.name
     ));
-    failpoint::reach(Stage::Preflight).await;
+    failpoint::reach(BackupStage::Preflight).await;
     let repository = open(run, config).await?;
     let listing = repository.list().await?;
     let mut removals = prune::remove_leftovers(run, &repository, &listing).await;
@@ -64,11 +64,11 @@ pub async fn backup(
         Some(stored) => stored,
         None => store(run, config, token, &repository, &listing, &mut removals).await?,
     };
-    run.stage(Stage::Prune);
-    failpoint::reach(Stage::Prune).await;
+    run.stage(BackupStage::Prune);
+    failpoint::reach(BackupStage::Prune).await;
     prune::prune(run, config, &repository, removals).await;
-    run.stage(Stage::Report);
-    failpoint::reach(Stage::Report).await;
+    run.stage(BackupStage::Report);
+    failpoint::reach(BackupStage::Report).await;
     let Stored { id, verification, suspicions, message } = stored;
     if verification == Verification::Suspicious {
         let what = suspicions.iter().map(ToString::to_string).collect();
@@ -127,10 +127,10 @@ async fn store(
     room::require(run, config, repository, &listing.backups, &chosen, removals).await?;
     let (writer, databases) = store_databases(run, config, repository, &server, chosen).await?;
     let globals = globals::store(run, &writer, &server, config.globals).await?;
-    run.stage(Stage::Verify);
+    run.stage(BackupStage::Verify);
     let verified = verification::verify(&writer, config.level, databases, globals).await?;
-    run.stage(Stage::Manifest);
-    failpoint::reach(Stage::Manifest).await;
+    run.stage(BackupStage::Manifest);
+    failpoint::reach(BackupStage::Manifest).await;
     manifest::write(run, config, repository, listing, server, writer, verified).await
 }
 
@@ -148,8 +148,9 @@ async fn preflight(
         max_replica_lag: config.max_replica_lag,
     };
     let (mut server, mut session) = preflight::examine(tools, requirements, &literals(config)).await?;
-    run.report.server_version = Some(server.facts.version.clone());
-    run.report.client_version = Some(server.client_version.clone());
+    let details = run.backup_details();
+    details.server_version = Some(server.facts.version.clone());
+    details.client_version = Some(server.client_version.clone());
     run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));
     for warning in std::mem::take(&mut server.warnings) {
         run.warn(warning);

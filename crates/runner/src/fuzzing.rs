@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Parser as _;
-use domain::reason::Reason;
+use domain::{reason::Reason, report::ScrubDetails};
 use serde_json::json;
 
 use crate::{
@@ -71,7 +71,8 @@ pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
         let repository = Repository::open_read_only(&target, "shop", "nightly").ok()?;
         let mut tally = Tally::default();
         scrub::read_share(&repository, 100, &mut tally, |_| ()).await.ok()?;
-        let outcome = tally.outcome();
-        Some((outcome.passed, outcome.corrupted.len(), outcome.unchecked))
+        let mut found = ScrubDetails::default();
+        tally.fill(&mut found);
+        Some((found.passed, found.corrupted.len(), found.unchecked))
     })
 }

@@ -5,12 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use domain::{
-    operation::Operation,
-    reason::Reason,
-    report::{ScrubOutcome, Stage},
-    size,
-};
+use domain::{operation::Operation, reason::Reason, report::ScrubDetails, size};
 use pgbackup_runner::{
     args::{BackupArgs, Cli, Command, ScrubArgs},
     backup, install, list, plan,
@@ -112,14 +107,14 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     };
     let termination = TerminationMessage::new(config.termination_log.clone());
     termination.clone().report_panics();
-    let mut run = Run::new(config.run.clone(), termination, Stage::Preflight);
+    let mut run = Run::new(config.run.clone(), termination, Operation::Backup);
     let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
     let (reason, message) = match ended {
         Ok(Ok((verification, message))) => (verification.reason(), message),
         Ok(Err(error)) => (error.reason(), error.to_string()),
         Err(signal) => {
-            let stage = run.report.stage.as_str();
-            let backup = run.report.backup.as_ref().map(|backup| format!("backup {} is stored", backup.id));
+            let stage = run.report.details.stage().as_str();
+            let backup = run.report.backup().map(|backup| format!("backup {} is stored", backup.id));
             let backup = backup.unwrap_or_else(|| "no backup is stored".to_owned());
             (Reason::Interrupted, format!("stopped by {signal} in stage {stage}; {backup}"))
         }
@@ -132,9 +127,9 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
     let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
     let termination = TerminationMessage::new(args.run.termination_log.clone());
     termination.clone().report_panics();
-    let mut run = Run::new(identity, termination, Stage::Verify);
+    let mut run = Run::new(identity, termination, Operation::Scrub);
     let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
-    let outcome = run.report.scrub.clone().unwrap_or_default();
+    let outcome = run.report.details.as_scrub().cloned().unwrap_or_default();
     let (reason, message) = match ended {
         Ok(Ok(())) if outcome.passed == 0 => (Reason::Verified, "no backups to scrub yet".to_owned()),
         Ok(Ok(())) => (Reason::Verified, format!("{} read back and intact", backups(&outcome))),
@@ -145,7 +140,7 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
 }
 
 /// `3 backups (1.2 GiB)`.
-fn backups(scrub: &ScrubOutcome) -> String {
+fn backups(scrub: &ScrubDetails) -> String {
     let backups = if scrub.passed == 1 { "backup" } else { "backups" };
     format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     catalog::Catalog,
+    message,
     reason::Reason,
     report::{self, PruneOutcome},
     retention::{self, PrunePlan},
@@ -83,7 +84,7 @@ pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, remo
         Owner::Us => remove(run, repository, config, removals).await,
         other => Ok(not_ours(repository, other)),
     };
-    run.report.prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
+    run.backup_details().prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
     match catalog(repository, config).await {
         Ok(catalog) => run.report.retained = Some(catalog.retained()),
         Err(error) => run.log(format_args!("cannot list the repository after pruning: {error}")),
@@ -129,7 +130,7 @@ async fn remove_expired(
     config: &Config,
     removals: &mut Removals,
 ) -> Result<PrunePlan, StoreError> {
-    let just_made = run.report.backup.as_ref().map(|backup| backup.id.clone());
+    let just_made = run.report.backup().map(|backup| backup.id.clone());
     let catalog = catalog(repository, config).await?;
     // Four alike in a row are accepted. That is recorded before one of the four is removed.
     let unwritten = match acknowledge::accept_alike(run, repository, &catalog).await {
@@ -203,6 +204,6 @@ fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
 }
 
 fn outcome(reason: Reason, mut message: String) -> PruneOutcome {
-    report::cut(&mut message, report::TEXT_LIMIT);
-    PruneOutcome { reason, message, kept: BTreeMap::new(), removed: 0, leftovers: 0 }
+    message::cut(&mut message, report::TEXT_LIMIT);
+    PruneOutcome { reason, message: message.into(), kept: BTreeMap::new(), removed: 0, leftovers: 0 }
 }

@@ -1,6 +1,6 @@
 //! One run's state, and how it ends: the report to the kubelet, the record in the store, the exit code.
 
-use std::{collections::BTreeMap, fmt, time::Instant};
+use std::{fmt, time::Instant};
 
 use crate::{
     clock::now,
@@ -8,8 +8,10 @@ use crate::{
     termination::TerminationMessage,
 };
 use domain::{
+    message::Message,
+    operation::Operation,
     reason::Reason,
-    report::{self, Outcome, RunIdentity, RunReport, Stage},
+    report::{self, BackupDetails, Details, Outcome, RunIdentity, RunReport, Stage},
 };
 
 /// What a run has so far.
@@ -22,72 +24,55 @@ pub struct Run {
     unfinished: Option<BackupWriter>,
     /// The lines of the backup's `run.log`.
     log: Vec<String>,
-    stages: BTreeMap<Stage, f64>,
     stage_since: Instant,
     termination: TerminationMessage,
 }
 
 impl Run {
     /// A run that has just started, in its first stage.
-    pub fn new(identity: RunIdentity, termination: TerminationMessage, stage: Stage) -> Self {
-        let mut run = Self {
-            report: RunReport {
-                version: report::VERSION,
-                outcome: Outcome::Running,
-                stage,
-                reason: None,
-                message: String::new(),
-                run: identity,
-                start_time: now(),
-                completion_time: None,
-                server_version: None,
-                client_version: None,
-                backup: None,
-                retained: None,
-                prune: None,
-                scrub: None,
-                stages: BTreeMap::new(),
-                warnings: Vec::new(),
-                recent: Vec::new(),
-                artifacts: Vec::new(),
-                truncated: false,
-            },
+    pub fn new(identity: RunIdentity, termination: TerminationMessage, operation: Operation) -> Self {
+        let run = Self {
+            report: RunReport::started(identity, Details::new(operation), now()),
             repository: None,
             unfinished: None,
             log: Vec::new(),
-            stages: BTreeMap::new(),
             stage_since: Instant::now(),
             termination,
         };
-        run.stage(stage);
+        run.termination.write(&run.report);
         run
     }
 
     /// Enters a stage: a run that is killed in it will have said so.
-    pub fn stage(&mut self, stage: Stage) {
-        *self.stages.entry(self.report.stage).or_default() += self.stage_since.elapsed().as_secs_f64();
+    pub fn stage(&mut self, stage: impl Into<Stage>) {
+        self.report.details.enter(stage.into(), self.stage_since.elapsed().as_secs_f64());
         self.stage_since = Instant::now();
-        self.report.stage = stage;
-        self.report.stages =
-            self.stages.iter().map(|(stage, s)| (*stage, (s * 1000.0).round() / 1000.0)).collect();
         self.termination.write(&self.report);
+    }
+
+    /// The details of a backup run's report.
+    pub fn backup_details(&mut self) -> &mut BackupDetails {
+        match &mut self.report.details {
+            Details::Backup(details) => details,
+            Details::Scrub(_) => unreachable!("only backup runs should ask for a backup's details"),
+        }
     }
 
     /// Writes a line to the pod's log and to `run.log` in the backup.
     pub fn log(&mut self, line: impl fmt::Display) {
-        tracing::info!(stage = self.report.stage.as_str(), "{line}");
+        tracing::info!(stage = self.report.details.stage().as_str(), "{line}");
         self.note(line);
     }
 
     /// Writes a line to `run.log` only.
     pub fn note(&mut self, line: impl fmt::Display) {
         let time = now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        self.log.push(format!("{time} {}: {line}", self.report.stage.as_str()));
+        self.log.push(format!("{time} {}: {line}", self.report.details.stage().as_str()));
     }
 
     /// Writes a warning to both logs, the report and the manifest.
     pub fn warn(&mut self, line: String) {
-        tracing::warn!(stage = self.report.stage.as_str(), "{line}");
+        tracing::warn!(stage = self.report.details.stage().as_str(), "{line}");
         self.note(format_args!("warning: {line}"));
         self.report.warnings.push(line);
     }
@@ -119,15 +104,15 @@ impl Run {
     }
 
     /// Ends the run: removes an unfinished backup, writes the record and the final report, and logs the outcome in one line.
-    pub async fn finish(mut self, reason: Reason, message: String) -> Reason {
+    pub async fn finish(mut self, reason: Reason, message: impl Into<Message>) -> Reason {
         let outcome = if reason.exit_code() == Some(0) { Outcome::Succeeded } else { Outcome::Failed };
-        let ended_in = self.report.stage;
-        self.stage(Stage::Report);
+        let ended_in = self.report.details.stage();
+        self.stage(Stage::last(self.report.details.operation()));
         self.report.outcome = outcome;
         self.report.reason = Some(reason);
-        self.report.message = message;
+        self.report.message = message.into().or_hint(reason.hint());
         if outcome == Outcome::Failed {
-            self.report.stage = ended_in;
+            self.report.details.failed_in(ended_in);
         }
         self.report.completion_time = Some(now());
         // The report comes first: a run that was told to stop may be killed while it waits for the store.
@@ -139,9 +124,9 @@ impl Run {
         }
         self.write_record().await;
         self.termination.write(&self.report);
-        let (stage, message) = (self.report.stage.as_str(), &self.report.message);
+        let (stage, message) = (self.report.details.stage().as_str(), &self.report.message);
         match outcome {
-            Outcome::Failed => tracing::error!(%reason, stage, "{message}. {}", reason.advice()),
+            Outcome::Failed => tracing::error!(%reason, stage, "{message}"),
             _ => tracing::info!(%reason, "{message}"),
         }
         reason

@@ -10,7 +10,7 @@ pub mod tally;
 use domain::{
     catalog::Catalog,
     manifest::PolicyIdentity,
-    report::Stage,
+    report::{Details, ScrubStage},
     scrub::{Queue, Scrubbable},
 };
 
@@ -40,8 +40,10 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
     };
     let mut tally = Tally::default();
     let report = |tally: &Tally| {
-        run.report.scrub = Some(tally.outcome());
-        run.stage(Stage::Verify);
+        if let Details::Scrub(details) = &mut run.report.details {
+            tally.fill(details);
+        }
+        run.stage(ScrubStage::Verify);
     };
     read_share(&repository, args.share, &mut tally, report).await?;
     if let Some(uid) = &args.policy_uid {

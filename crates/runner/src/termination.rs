@@ -3,6 +3,7 @@
 use std::{fs, io::Write as _, panic, path::PathBuf};
 
 use domain::{
+    message::Message,
     reason::Reason,
     report::{self, Outcome, RunReport},
 };
@@ -44,12 +45,9 @@ impl TerminationMessage {
         panic::set_hook(Box::new(move |panic| {
             let text = panic.payload_as_str().unwrap_or("no text");
             let location = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
-            let message = format!("the runner panicked{}: {text}", location.unwrap_or_default());
-            tracing::error!(
-                reason = Reason::InternalError.as_str(),
-                "{message}. {}",
-                Reason::InternalError.advice()
-            );
+            let fact = format!("the runner panicked{}", location.unwrap_or_default());
+            let message = Message::new(fact).detail(text).or_hint(Reason::InternalError.hint());
+            tracing::error!(reason = Reason::InternalError.as_str(), "{message}");
             if let Some(mut report) = self.read() {
                 report.outcome = Outcome::Failed;
                 report.reason = Some(Reason::InternalError);

@@ -3,7 +3,7 @@
 
 use archive::rows::Contents;
 use bytes::Bytes;
-use domain::{hash, reason::Reason, report::Stage};
+use domain::{hash, reason::Reason, report::BackupStage};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
@@ -132,7 +132,7 @@ async fn run<E: From<StoreError>>(
         size += piece.len() as u64;
         if let Some(upload) = &mut sinks.upload {
             upload.write(piece.clone()).await?;
-            failpoint::reach(Stage::Dump).await;
+            failpoint::reach(BackupStage::Dump).await;
         }
         if let Some(toc) = &mut sinks.toc {
             toc.push(&piece).await;

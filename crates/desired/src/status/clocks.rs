@@ -3,7 +3,10 @@
 //! would serve every slot before. The operator's own clock may have been wrong when it wrote what the status says.
 
 use api::{BackupPolicyStatus, status::time};
-use domain::{catalog::SKEW, report::RunRecord};
+use domain::{
+    catalog::SKEW,
+    report::{BackupDetails, Details, RunRecord},
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{record, text::minute};
@@ -68,7 +71,7 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     {
         report.completion_time = run.ended.filter(|ended| start <= *ended);
     }
-    if let Some(backup) = &mut report.backup
+    if let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details
         && !can_be(backup.snapshot_time)
     {
         let said = minute(backup.snapshot_time);

@@ -156,9 +156,9 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
     let (truth, message) = match prune.reason {
         Reason::Pruned => (Truth::True, "old backups are removed as the rules say".to_owned()),
         Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
-        Reason::DryRun => (Truth::True, prune.message.clone()),
+        Reason::DryRun => (Truth::True, prune.message.to_string()),
         reason if prune.message.is_empty() => (Truth::False, run::meaning(reason)),
-        _ => (Truth::False, prune.message.clone()),
+        _ => (Truth::False, prune.message.to_string()),
     };
     conditions.set(TYPE, truth, prune.reason, message);
 }

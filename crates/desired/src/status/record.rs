@@ -29,7 +29,7 @@ pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
         reason: run.reason().into(),
         start_time: time(run.start),
         duration_seconds: report.and_then(duration),
-        size_bytes: report.and_then(|report| report.backup.as_ref()).map(|backup| backup.size_bytes),
+        size_bytes: report.and_then(RunReport::backup).map(|backup| backup.size_bytes),
     })
 }
 
@@ -57,7 +57,7 @@ pub fn remember(status: &mut BackupPolicyStatus, runs: &[AssessedRun<'_>], news:
     // Of its own copy a run has told more.
     let has_told = |id: &String| {
         runs.iter()
-            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.backup.is_some()))
+            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.backup().is_some()))
     };
     for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_told(&record.job)) {
         remember_record(status, record);
@@ -81,7 +81,7 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
             time: time(ended),
             reason: failure.reason.into(),
             message: failure.message.clone(),
-            stage: run.report.map(|report| report.stage.as_str().to_owned()),
+            stage: run.report.map(|report| report.details.stage().as_str().to_owned()),
         };
         if status.last_failure.as_ref().is_none_or(|known| known.job == failure.job)
             || is_newer_failure(status, run.start, &failure.job)
@@ -174,15 +174,16 @@ fn duration(report: &RunReport) -> Option<f64> {
 
 /// How long each stage took. Of a report's numbers only those that can be durations, to the millisecond.
 fn stages(report: &RunReport) -> BTreeMap<String, f64> {
-    let took = |took: &f64| SignedDuration::try_from_secs_f64(*took).ok().filter(|took| !took.is_negative());
-    let stages = report.stages.iter();
+    let took = |took: f64| SignedDuration::try_from_secs_f64(took).ok().filter(|took| !took.is_negative());
+    let stages = report.details.stages().into_iter();
     stages.filter_map(|(stage, span)| Some((stage.as_str().to_owned(), seconds(took(span)?)))).collect()
 }
 
 fn backup(run: &AssessedRun<'_>) -> BackupStatus {
     let report = run.report;
-    let backup = report.and_then(|report| report.backup.as_ref());
-    let artifacts = run.final_report().map(|report| report.artifacts.as_slice()).unwrap_or_default();
+    let backup = report.and_then(RunReport::backup);
+    let details = run.final_report().and_then(|report| report.details.as_backup());
+    let artifacts = details.map(|details| details.artifacts.as_slice()).unwrap_or_default();
     BackupStatus {
         job: run.observed.job.clone(),
         result: run.result,
@@ -190,7 +191,7 @@ fn backup(run: &AssessedRun<'_>) -> BackupStatus {
         start_time: Some(time(run.start)),
         completion_time: run.final_report().and_then(|report| report.completion_time).map(time),
         duration_seconds: run.final_report().and_then(duration),
-        stage: report.map(|report| report.stage.as_str().to_owned()),
+        stage: report.map(|report| report.details.stage().as_str().to_owned()),
         stages: run.final_report().map(stages).unwrap_or_default(),
         artifacts: artifacts.iter().map(artifact).collect(),
         warnings: run.final_report().map(|report| report.warnings.clone()).unwrap_or_default(),

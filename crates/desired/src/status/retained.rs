@@ -29,7 +29,7 @@ pub fn retained(
         Some(report) => counted(report, report.retained.as_ref()?),
         None => known?.clone(),
     };
-    let pruned = backups.iter().rev().find_map(|report| report.prune.as_ref());
+    let pruned = backups.iter().rev().find_map(|report| report.prune());
     (retained.kept, retained.removed) = match (pruned, known) {
         (Some(prune), _) => (prune.kept.clone(), prune.removed),
         (None, Some(known)) => (known.kept.clone(), known.removed),

@@ -41,9 +41,7 @@ pub struct Failure {
 impl AssessedRun<'_> {
     /// The reason word of a run that has ended.
     pub fn reason(&self) -> Reason {
-        let stored = || {
-            self.report.and_then(|report| report.backup.as_ref()).map(|backup| backup.verification.reason())
-        };
+        let stored = || self.report.and_then(RunReport::backup).map(|backup| backup.verification.reason());
         self.failure.as_ref().map(|failure| failure.reason).or_else(stored).unwrap_or(Reason::Verified)
     }
 }
@@ -111,7 +109,8 @@ fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> 
         // Why it was told to stop says more than that it was.
         Some(report) if !(told_to_stop && report.reason == Some(Reason::Interrupted)) => {
             let reason = report.reason.unwrap_or(Reason::InternalError);
-            let message = if report.message.is_empty() { meaning(reason) } else { report.message.clone() };
+            let text = report.message.text();
+            let message = if text.is_empty() { meaning(reason) } else { text.to_owned() };
             Some(Failure { reason, message })
         }
         // Nothing but the deadline ended a pod that could not start.
@@ -150,7 +149,7 @@ fn deadline(report: Option<&RunReport>) -> Failure {
 }
 
 fn in_stage(report: Option<&RunReport>) -> String {
-    report.map_or_else(String::new, |report| format!(" in stage {}", report.stage.as_str()))
+    report.map_or_else(String::new, |report| format!(" in stage {}", report.details.stage().as_str()))
 }
 
 /// In which stage the pod was taken away, and the words of who did.

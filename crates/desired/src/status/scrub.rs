@@ -44,7 +44,7 @@ pub fn remember(status: &mut BackupPolicyStatus, previous: &BackupPolicyStatus, 
 
 /// The backups that these scrubs found corrupted. One that was killed has written down what it found until then.
 pub fn found_corrupted<'a>(runs: &'a [AssessedRun<'_>]) -> impl Iterator<Item = &'a String> {
-    let found = runs.iter().filter_map(|run| run.report?.scrub.as_ref());
+    let found = runs.iter().filter_map(|run| run.report?.details.as_scrub());
     found.flat_map(|scrub| &scrub.corrupted)
 }
 
@@ -66,14 +66,14 @@ fn last_scrub(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option
 fn scrub_status(run: &AssessedRun<'_>) -> ScrubStatus {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
-    let found = run.report.and_then(|report| report.scrub.clone()).unwrap_or_default();
+    let found = run.report.and_then(|report| report.details.as_scrub()).cloned().unwrap_or_default();
     let words = run.failure.as_ref().map(|failure| failure.message.as_str());
     let told = report.filter(|report| report.outcome == Outcome::Succeeded);
     ScrubStatus {
         job: run.observed.job.clone(),
         result: run.result,
         reason: run.reason().into(),
-        message: one_line(words.or(told.map(|report| report.message.as_str())).unwrap_or_default()),
+        message: one_line(words.or(told.map(|report| report.message.text())).unwrap_or_default()),
         scheduled_time: run.slot.map(time),
         start_time: Some(time(run.start)),
         completion_time: end.map(time),

@@ -1,6 +1,6 @@
 //! Words, made fit to stand in a condition.
 
-use domain::report::cut;
+use domain::message::cut;
 pub use domain::time::minute;
 
 /// The words of tools and kubelets span lines; a column of a table does not.

@@ -19,7 +19,7 @@ pub fn last_verified(
 ) -> Option<Time> {
     let known = [previous.last_success.as_ref(), status.last_success.as_ref()].into_iter().flatten();
     let known = known.filter(|copy| is_good(copy)).filter_map(snapshot);
-    let stored = runs.iter().filter_map(|run| run.report?.backup.as_ref());
+    let stored = runs.iter().filter_map(|run| run.report?.backup());
     let stored = stored
         .filter(|backup| backup.verification == report::Verification::Verified)
         .map(|backup| time(backup.snapshot_time));

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use domain::{
     catalog::{BackupState, CatalogBackup},
-    hash, name,
+    hash,
+    message::Message,
+    name,
     operation::Operation,
     reason::Reason,
     report::{
-        ArtifactSummary, BackupSummary, MESSAGE_LIMIT, Outcome, RunIdentity, RunReport, ScrubOutcome, Stage,
-        Trigger, VERSION, Verification,
+        ArtifactSummary, BackupDetails, BackupStage, BackupSummary, Details, MESSAGE_LIMIT, Outcome,
+        RunIdentity, RunReport, ScrubDetails, Trigger, Verification,
     },
 };
 use jiff::SignedDuration;
@@ -96,7 +98,8 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
             ("Completed", i32::from(reason.exit_code().unwrap_or_default()), true)
         }
         Fate::Fails(reason) => {
-            report.stage = random.pick(&[Stage::Preflight, Stage::Hold, Stage::Dump]);
+            let stage = random.pick(&[BackupStage::Preflight, BackupStage::Hold, BackupStage::Dump]);
+            report.details.enter(stage.into(), 0.5);
             fail(&mut report, reason, now);
             ("Error", i32::from(reason.exit_code().expect("a run should have ended with a code")), true)
         }
@@ -111,7 +114,7 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
             if after_manifest {
                 works(&mut report);
             }
-            report.stage = if after_manifest { Stage::Prune } else { Stage::Dump };
+            stop_in(&mut report, after_manifest);
             provisional(&mut report);
             (word, 137, true)
         }
@@ -162,31 +165,32 @@ fn through_the_kubelet(report: &RunReport) -> Option<RunReport> {
 
 fn blank(job: &Job, start: i64) -> RunReport {
     let slot = name::slot(&job.operation.cron_job(policy_of(job)), &job.name);
-    RunReport {
-        version: VERSION,
-        outcome: Outcome::Running,
-        stage: Stage::Preflight,
-        reason: None,
-        message: String::new(),
-        run: RunIdentity {
-            job: job.name.clone(),
-            job_uid: job.uid.clone(),
-            trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
-            scheduled_time: slot,
-        },
-        start_time: at(start),
-        completion_time: None,
-        server_version: Some("17.6 (Debian 17.6-0+deb13u1)".into()),
-        client_version: Some("17.6".into()),
-        backup: None,
-        retained: None,
-        prune: None,
-        scrub: None,
-        stages: Stage::all().map(|stage| (stage, 0.125)).collect(),
-        warnings: vec![],
-        recent: vec![],
-        artifacts: vec![],
-        truncated: false,
+    let identity = RunIdentity {
+        job: job.name.clone(),
+        job_uid: job.uid.clone(),
+        trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
+        scheduled_time: slot,
+    };
+    let mut report = RunReport::started(identity, Details::new(job.operation), at(start));
+    if let Some(details) = backup_details(&mut report) {
+        details.server_version = Some("17.6 (Debian 17.6-0+deb13u1)".into());
+        details.client_version = Some("17.6".into());
+        details.progress.stages = BackupStage::all().map(|stage| (stage, 0.125)).collect();
+    }
+    report
+}
+
+fn backup_details(report: &mut RunReport) -> Option<&mut BackupDetails> {
+    match &mut report.details {
+        Details::Backup(details) => Some(details),
+        Details::Scrub(_) => None,
+    }
+}
+
+/// The stage of a backup run that is stopped before its end.
+fn stop_in(report: &mut RunReport, after_manifest: bool) {
+    if let Some(details) = backup_details(report) {
+        details.progress.stage = if after_manifest { BackupStage::Prune } else { BackupStage::Dump };
     }
 }
 
@@ -197,12 +201,13 @@ fn policy_of(job: &Job) -> &str {
 fn fail(report: &mut RunReport, reason: Reason, now: i64) {
     report.outcome = Outcome::Failed;
     report.reason = Some(reason);
-    report.message = format!("it is said why: {reason}");
+    report.message = format!("it is said why: {reason}").into();
     report.completion_time = Some(at(now));
 }
 
 fn interrupt(report: &mut RunReport, now: i64) {
-    report.stage = if report.backup.is_some() { Stage::Prune } else { Stage::Dump };
+    let stored = report.backup().is_some();
+    stop_in(report, stored);
     fail(report, Reason::Interrupted, now);
 }
 
@@ -210,10 +215,12 @@ fn interrupt(report: &mut RunReport, now: i64) {
 fn provisional(report: &mut RunReport) {
     report.outcome = Outcome::Running;
     report.reason = None;
-    report.message = String::new();
+    report.message = Message::default();
     report.completion_time = None;
     report.retained = None;
-    report.prune = None;
+    if let Some(details) = backup_details(report) {
+        details.prune = None;
+    }
 }
 
 fn back_up(
@@ -236,7 +243,8 @@ fn back_up(
         let less = setting.less_since.is_some_and(|since| !store.is_used_to_less(since));
         store.add(backup, less, &job.acknowledged)
     };
-    let backup = report.backup.as_mut().expect("a backup should have a backup");
+    let details = backup_details(report).expect("a backup run should have a backup's details");
+    let backup = details.backup.as_mut().expect("a backup run should have a backup");
     backup.verification = match (counts, setting.checksum) {
         (false, _) => Verification::Suspicious,
         (true, true) => Verification::Stored,
@@ -250,13 +258,13 @@ fn back_up(
         Order { rules: setting.rules, zone: setting.zone, acknowledged: &job.acknowledged, just_made: &id };
     let killed_before_prune = matches!(job.fate, Fate::Killed { .. }) && random.percent(50);
     if !killed_before_prune {
-        report.prune = Some(store.prune(&order, now));
+        details.prune = Some(store.prune(&order, now));
     }
+    details.progress.stage = BackupStage::Report;
     report.retained = Some(store.look(job, start, &job.acknowledged, now));
-    report.stage = Stage::Report;
     if counts {
         report.outcome = Outcome::Succeeded;
-        report.reason = report.backup.as_ref().map(|backup| backup.verification.reason());
+        report.reason = report.backup().map(|backup| backup.verification.reason());
         report.completion_time = Some(at(now));
     } else {
         fail(report, Reason::Suspicious, now);
@@ -289,7 +297,8 @@ fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredBackup {
 
 fn summary(report: &mut RunReport, backup: &StoredBackup) {
     let CatalogBackup { id, snapshot_time, databases, size_bytes, .. } = &backup.entry;
-    report.artifacts = databases
+    let details = backup_details(report).expect("a backup run should have a backup's details");
+    details.artifacts = databases
         .iter()
         .map(|database| ArtifactSummary {
             database: Some(database.clone()),
@@ -298,7 +307,7 @@ fn summary(report: &mut RunReport, backup: &StoredBackup) {
             sha256: hash::sha256(database),
         })
         .collect();
-    report.backup = Some(BackupSummary {
+    details.backup = Some(BackupSummary {
         id: id.clone(),
         snapshot_time: *snapshot_time,
         size_bytes: *size_bytes,
@@ -311,7 +320,7 @@ fn summary(report: &mut RunReport, backup: &StoredBackup) {
 }
 
 fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut RunReport, now: i64) {
-    let mut found = ScrubOutcome::default();
+    let mut found = ScrubDetails::default();
     for id in store.choose(setting.share) {
         if store.check(&id, now) {
             found.corrupted.push(id);
@@ -320,13 +329,12 @@ fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut 
         }
     }
     let corrupted = found.corrupted.len();
-    report.scrub = Some(found);
-    report.stage = Stage::Verify;
+    report.details = Details::Scrub(found);
     let start = report.start_time.as_millisecond();
     report.retained = Some(store.look(job, start, &[], now));
     if corrupted > 0 {
         fail(report, Reason::BackupCorrupted, now);
-        report.message = format!("corrupted: {corrupted}");
+        report.message = format!("corrupted: {corrupted}").into();
     } else {
         report.outcome = Outcome::Succeeded;
         report.reason = Some(Reason::Verified);

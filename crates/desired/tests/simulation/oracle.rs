@@ -150,8 +150,8 @@ impl Oracle {
         {
             self.backups.insert(job, (*snapshot, *start));
         }
-        let scrubs =
-            observed.operations.scrub.runs.iter().filter_map(|run| run.report.as_ref()?.scrub.as_ref());
+        let scrubs = observed.operations.scrub.runs.iter();
+        let scrubs = scrubs.filter_map(|run| run.report.as_ref()?.details.as_scrub());
         self.corrupted.extend(scrubs.flat_map(|scrub| scrub.corrupted.iter().cloned()));
     }
 
@@ -194,7 +194,7 @@ impl Oracle {
         if report.is_none() && known.is_some_and(|known| known.result != RunResult::Unknown) {
             return None;
         }
-        let backup = report.and_then(|report| report.backup.as_ref());
+        let backup = report.and_then(RunReport::backup);
         let suspicious = backup.is_some_and(|backup| backup.verification == report::Verification::Suspicious);
         let backup = backup.map(|backup| (backup.id.clone(), whole(backup.snapshot_time.as_millisecond())));
         if let Some((_, snapshot)) = &backup

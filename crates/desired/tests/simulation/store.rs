@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalog::{BackupState, Catalog, CatalogBackup},
+    message::Message,
     reason::Reason,
     report::{PruneOutcome, RECENT_RUNS, Retained, RunRecord},
     retention::{self, Rules},
@@ -146,7 +147,7 @@ impl Store {
         }
         let reason = if order.rules.is_empty() { Reason::NoRules } else { Reason::Pruned };
         let removed = u32::try_from(plan.delete.len()).expect("a plan should be short");
-        PruneOutcome { reason, message: String::new(), kept: plan.counts(), removed, leftovers: 0 }
+        PruneOutcome { reason, message: Message::default(), kept: plan.counts(), removed, leftovers: 0 }
     }
 
     /// What a run finds at its end. Its start is what its node says, or the Job's if that cannot be.

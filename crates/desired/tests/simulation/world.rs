@@ -484,7 +484,7 @@ impl World {
         self.counts.add("backups that were removed", self.store.removed.len() - removed);
         let pod = job.pods.last_mut().expect("a pod that ends should be there");
         pod.known |= self.operator.up;
-        let suspicious = pod.report.as_ref().and_then(|report| report.backup.as_ref());
+        let suspicious = pod.report.as_ref().and_then(|report| report.backup());
         let suspicious = suspicious
             .filter(|backup| backup.verification == domain::report::Verification::Suspicious)
             .cloned();

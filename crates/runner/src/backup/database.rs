@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{reason::Reason, report::Stage};
+use domain::{reason::Reason, report::BackupStage};
 
 use super::{
     error::BackupError,
@@ -28,7 +28,7 @@ pub async fn store(
     database: &Database,
     destination: &Destination<'_>,
 ) -> Result<(StoredDatabase, BackupWriter), BackupError> {
-    run.stage(Stage::Hold);
+    run.stage(BackupStage::Hold);
     for warning in inspect::inspect(&server.tools, &database.name, config.dump.strict_extensions).await? {
         run.warn(format!("database {:?}: {warning}", database.name));
     }

@@ -1,6 +1,6 @@
 //! Stores roles and tablespaces in a backup.
 
-use domain::{reason::Reason, report::Stage};
+use domain::{reason::Reason, report::BackupStage};
 
 use super::error::BackupError;
 use crate::{
@@ -27,7 +27,7 @@ pub async fn store(
     server: &Server,
     globals: Globals,
 ) -> Result<Option<StoredGlobals>, BackupError> {
-    run.stage(Stage::Dump);
+    run.stage(BackupStage::Dump);
     let with_passwords: &[bool] = match globals {
         // Checked beforehand, because pg_dumpall reports it in the language of the server.
         Globals::WithPasswords if !server.reads_passwords => {

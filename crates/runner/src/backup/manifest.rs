@@ -115,10 +115,11 @@ pub fn report(
 ) {
     let has_passwords =
         |artifact: &Artifact| matches!(artifact.content, Content::Globals { passwords: true, .. });
-    run.report.server_version = Some(manifest.server.version.clone());
-    run.report.client_version = Some(manifest.client.version.clone());
-    run.report.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
-    run.report.backup = Some(BackupSummary {
+    let details = run.backup_details();
+    details.server_version = Some(manifest.server.version.clone());
+    details.client_version = Some(manifest.client.version.clone());
+    details.artifacts = manifest.artifacts.iter().map(artifact_summary).collect();
+    details.backup = Some(BackupSummary {
         id: manifest.id.clone(),
         snapshot_time: manifest.snapshot_time,
         size_bytes: manifest.size_bytes(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{manifest::Level, name, pattern::matches, report::Stage, size};
+use domain::{manifest::Level, name, pattern::matches, report::BackupStage, size};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -70,11 +70,11 @@ impl Round<'_> {
         destination: &Destination<'_>,
     ) -> Result<(StoredDatabase, BackupWriter), BackupError> {
         let Self { config, server, database, compression } = *self;
-        run.stage(Stage::Hold);
+        run.stage(BackupStage::Hold);
         let hold = hold::take(&server.tools, &database.name, config.dump.lock_timeout).await?;
-        failpoint::reach(Stage::Hold).await;
+        failpoint::reach(BackupStage::Hold).await;
         let writer = destination.writer(run, hold.time, server.tools.session_token()).await?;
-        run.stage(Stage::Dump);
+        run.stage(BackupStage::Dump);
         let file = name::archive_file(&database.name);
         let mut upload = writer.upload(&file, false, hold.database_bytes).await?;
         let excluded = Excluded::new(&hold.relations, &config.dump.exclude_table_data);
@@ -93,9 +93,9 @@ impl Round<'_> {
         };
         let (excluded, not_excluded) = excluded.split(&archive);
         source.without_data(&excluded.oids);
-        run.stage(Stage::Upload);
+        run.stage(BackupStage::Upload);
         upload.finish().await?;
-        failpoint::reach(Stage::Upload).await;
+        failpoint::reach(BackupStage::Upload).await;
         run.log(format_args!(
             "{:?}: {}, snapshot of {time} held for {:.1} s",
             database.name,

@@ -3,7 +3,7 @@
 use archive::rows::Contents;
 use domain::{
     manifest::{Artifact, Check, CheckResult, Content, Level},
-    report::Stage,
+    report::BackupStage,
     suspicion::Emptied,
 };
 
@@ -68,7 +68,7 @@ async fn verify_database(
     let reader = writer.read(&file).await?;
     let (read, contents, objects, emptied) = if level == Level::Checksum {
         let read = read_back::file(reader, &file, &sum).await?;
-        failpoint::reach(Stage::Verify).await;
+        failpoint::reach(BackupStage::Verify).await;
         (read, Contents::default(), Default::default(), Vec::new())
     } else {
         let parsed = std::mem::replace(&mut database.archive.contents, Ok(Contents::default()));
@@ -78,7 +78,7 @@ async fn verify_database(
             );
         }
         let stored = read_back::archive(reader, &file, &sum, parsed.is_err()).await?;
-        failpoint::reach(Stage::Verify).await;
+        failpoint::reach(BackupStage::Verify).await;
         let contents = stored.contents.or(parsed.ok()).unwrap_or_default();
         completeness::require_all(&file, &database.source, &stored.toc, &contents)?;
         let emptied = database.emptied(&contents);

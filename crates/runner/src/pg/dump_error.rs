@@ -100,7 +100,7 @@ fn locked_tables(statement: &str) -> String {
     let tables = statement.trim_start_matches("LOCK TABLE ");
     let mut tables =
         tables.split_once(" IN ACCESS SHARE MODE").map_or(tables, |(tables, _)| tables).to_owned();
-    domain::report::cut(&mut tables, TABLES_MAX);
+    domain::message::cut(&mut tables, TABLES_MAX);
     tables
 }
 

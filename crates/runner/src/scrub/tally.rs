@@ -1,7 +1,7 @@
 //! The outcome of all checks of a scrub.
 
 use domain::{
-    report::{self, ScrubOutcome},
+    report::{self, ScrubDetails},
     size,
 };
 
@@ -64,15 +64,14 @@ impl Tally {
         }
     }
 
-    pub fn outcome(&self) -> ScrubOutcome {
+    /// Writes the findings into a report's details.
+    pub fn fill(&self, details: &mut ScrubDetails) {
         let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         let corrupted = self.corrupted.iter().map(|(backup, _)| backup.clone());
-        ScrubOutcome {
-            passed: count(self.intact),
-            corrupted: corrupted.take(report::CORRUPTED_LIMIT).collect(),
-            unchecked: count(self.unchecked.len()),
-            bytes_read: self.bytes_read,
-        }
+        details.passed = count(self.intact);
+        details.corrupted = corrupted.take(report::CORRUPTED_LIMIT).collect();
+        details.unchecked = count(self.unchecked.len());
+        details.bytes_read = self.bytes_read;
     }
 
     /// Fails if a backup is corrupted or could not be checked.

@@ -8,6 +8,7 @@ use domain::{
     hash,
     manifest::{self, Manifest},
     reason::Reason,
+    report::ScrubDetails,
 };
 
 use super::{
@@ -225,7 +226,9 @@ async fn corruption_is_reported_if_it_cannot_be_recorded() {
     let mut tally = Tally::default();
     tally.add(OLD, checked);
     tally.note_recorded(recorded);
-    assert_eq!(tally.outcome().corrupted, [OLD]);
+    let mut found = ScrubDetails::default();
+    tally.fill(&mut found);
+    assert_eq!(found.corrupted, [OLD]);
     let error = tally.require_intact().unwrap_err();
     assert_eq!(error.reason(), Reason::BackupCorrupted);
     assert!(error.to_string().contains("; the outcome could not be recorded: "), "{error}");

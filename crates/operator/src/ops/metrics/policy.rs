@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::{reason::Reason, report::Stage};
+use domain::{reason::Reason, report::BackupStage};
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric as _},
@@ -174,8 +174,8 @@ const SPLIT: [Split; 4] = [
         label: "stage",
         of: |policy| {
             let Some(copy) = &policy.last_success else { return Vec::new() };
-            let took = |stage: Stage| Some((stage.as_str(), *copy.stages.get(stage.as_str())?));
-            Stage::all().filter_map(took).collect()
+            let took = |stage: BackupStage| Some((stage.as_str(), *copy.stages.get(stage.as_str())?));
+            BackupStage::all().filter_map(took).collect()
         },
     },
     Split {

@@ -1,0 +1,170 @@
+//! What a person reads about one event: a fact, a detail and a hint, and how they are joined.
+//!
+//! The fact and the detail say what happened; the hint is a sentence of its own that says what to do. Whoever knows the
+//! failure builds all three, with its names. They travel together, so that nobody has to take a text apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A text for people: `<fact>: <detail>. <Hint.>`.
+///
+/// The fact is a short clause in lower case without a full stop, with names in double quotes. The detail is what
+/// somebody else reported, or figures. The hint starts with a capital letter and ends with a full stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// The fact and the detail.
+    #[serde(rename = "message", default, skip_serializing_if = "String::is_empty")]
+    text: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    hint: String,
+}
+
+impl Message {
+    /// A message that has only a fact.
+    pub fn new(fact: impl Into<String>) -> Self {
+        Self { text: fact.into(), hint: String::new() }
+    }
+
+    /// Adds a detail after a colon; an empty one adds nothing.
+    #[must_use]
+    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
+        let detail = detail.to_string();
+        if !detail.is_empty() {
+            self.text = format!("{}: {detail}", self.text);
+        }
+        self
+    }
+
+    /// Sets the hint: whole sentences that say what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Sets the hint if there is none.
+    #[must_use]
+    pub fn or_hint(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) if self.hint.is_empty() => self.hint(hint),
+            _ => self,
+        }
+    }
+
+    /// The fact and the detail, without the hint.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What to do; `None` where nobody can do anything.
+    pub fn what_to_do(&self) -> Option<&str> {
+        Some(self.hint.as_str()).filter(|hint| !hint.is_empty())
+    }
+
+    /// Whether there is neither a fact nor a hint.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.hint.is_empty()
+    }
+
+    /// Shortens the text and the hint to at most so many bytes each.
+    pub fn cut(&mut self, text: usize, hint: usize) {
+        cut(&mut self.text, text);
+        cut(&mut self.hint, hint);
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, hint } = self;
+        match (text.is_empty(), hint.is_empty()) {
+            (_, true) => f.write_str(text),
+            (true, _) => f.write_str(hint),
+            // A text of somebody else may end in a full stop of its own.
+            _ if text.ends_with(['.', '!', '?', '…']) => write!(f, "{text} {hint}"),
+            _ => write!(f, "{text}. {hint}"),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Message {
+    fn from(fact: T) -> Self {
+        Self::new(fact)
+    }
+}
+
+/// The first `limit` of `items`, and how many more there are: `"a", "b" and 59 more databases`. `noun` is the plural.
+pub fn list(items: impl IntoIterator<Item = impl fmt::Display>, limit: usize, noun: &str) -> String {
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items.by_ref().take(limit).map(|item| item.to_string()).collect();
+    let more = items.count();
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more {noun}") }
+}
+
+/// Shortens `text` to at most `limit` bytes, at a character's border, with an ellipsis.
+pub fn cut(text: &mut String, limit: usize) {
+    if text.len() <= limit {
+        return;
+    }
+    let mut end = limit.saturating_sub('…'.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text.push('…');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fact_detail_and_hint_are_joined_as_sentences() {
+        let fact = || Message::new("database \"shop\" cannot be read");
+        let detail = || fact().detail("permission denied");
+        assert_eq!(fact().to_string(), "database \"shop\" cannot be read");
+        assert_eq!(
+            fact().detail("").hint("Grant it.").to_string(),
+            "database \"shop\" cannot be read. Grant it."
+        );
+        assert_eq!(detail().to_string(), "database \"shop\" cannot be read: permission denied");
+        assert_eq!(
+            detail().hint("Grant it.").to_string(),
+            "database \"shop\" cannot be read: permission denied. Grant it."
+        );
+        assert_eq!(Message::new("it failed.").hint("Look.").to_string(), "it failed. Look.");
+        assert_eq!(Message::default().hint("Look.").to_string(), "Look.");
+    }
+
+    #[test]
+    fn generic_hint_is_used_only_without_a_specific_one() {
+        let message = Message::new("refused").or_hint(Some("Generic."));
+        assert_eq!(message.what_to_do(), Some("Generic."));
+        assert_eq!(Message::new("refused").hint("Own.").or_hint(Some("Generic.")).what_to_do(), Some("Own."));
+        assert_eq!(Message::new("refused").or_hint(None).what_to_do(), None);
+    }
+
+    #[test]
+    fn message_is_written_as_two_fields() {
+        let message = Message::new("refused").detail("by the server").hint("Ask.");
+        let json = serde_json::json!({ "message": "refused: by the server", "hint": "Ask." });
+        assert_eq!(serde_json::to_value(&message).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Message>(json).unwrap(), message);
+        assert_eq!(serde_json::to_value(Message::default()).unwrap(), serde_json::json!({}));
+    }
+
+    #[test]
+    fn long_list_ends_with_the_number_of_the_rest() {
+        assert_eq!(list(["a", "b"], 2, "tables"), "a, b");
+        assert_eq!(list(["a", "b", "c", "d"], 2, "tables"), "a, b and 2 more tables");
+        assert_eq!(list(Vec::<String>::new(), 2, "tables"), "");
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        let mut text = "ééééé".to_owned();
+        cut(&mut text, 8);
+        assert_eq!(text, "éé…");
+    }
+}
