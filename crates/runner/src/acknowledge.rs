@@ -29,7 +29,7 @@ pub async fn acknowledge(
     };
     let by_person: Vec<&String> = config.acknowledged.iter().filter(is_suspicious).collect();
     let catalog = catalog::catalog(repository, config, &listing);
-    if (by_person.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::Us {
+    if (by_person.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::ThisPolicy {
         return Ok(listing);
     }
     let recorded = async {

@@ -26,7 +26,7 @@ pub fn with(
     let mut backups: Vec<CatalogBackup> =
         listing.backups.iter().map(|backup| backup.entry.clone()).chain(new).collect();
     // An acknowledged backup is accepted even if there was no room to record that.
-    if repository.owner == Owner::Us {
+    if repository.owner == Owner::ThisPolicy {
         for backup in &mut backups {
             backup.miss_only(|database| is_wanted(config, database));
             if backup.state == BackupState::Suspicious && config.acknowledged.contains(&backup.id) {

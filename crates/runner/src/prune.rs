@@ -48,7 +48,7 @@ impl Removals {
 /// Removes unfinished backups of killed runs. This comes before the backup, which may need their room.
 pub async fn remove_leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
     let mut removals = Removals::default();
-    if repository.owner != Owner::Us {
+    if repository.owner != Owner::ThisPolicy {
         return removals;
     }
     for id in &listing.leftovers {
@@ -68,7 +68,7 @@ pub async fn remove_leftovers(run: &mut Run, repository: &Repository, listing: &
 /// Prunes before the backup, because the store has no room for it. Pruning after the backup retries what fails here, and
 /// reports it.
 pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, removals: &mut Removals) {
-    if repository.owner != Owner::Us {
+    if repository.owner != Owner::ThisPolicy {
         return;
     }
     let mut early = Removals::default();
@@ -81,7 +81,7 @@ pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, 
 /// Removes what retention does not keep. The report gets the outcome, and what the repository has after it.
 pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, removals: Removals) {
     let outcome = match &repository.owner {
-        Owner::Us => remove(run, repository, config, removals).await,
+        Owner::ThisPolicy => remove(run, repository, config, removals).await,
         other => Ok(not_ours(repository, other)),
     };
     run.backup_details().prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
@@ -191,14 +191,14 @@ fn failure(why: &str) -> PruneOutcome {
 
 fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
     let message = match owner {
-        Owner::Other(uid) => format!(
+        Owner::OtherPolicy(uid) => format!(
             "the repository belongs to another policy, so nothing is removed. If that policy no longer exists, take the repository over with storage.adoptFrom: {uid}"
         ),
         Owner::Unknown(why) => format!(
             "the owner of the repository is unknown, so nothing is removed: {}: {why}. If no other policy uses the repository, delete this file",
             repository.location("repository.json"),
         ),
-        Owner::Us => String::new(),
+        Owner::ThisPolicy => String::new(),
     };
     outcome(Reason::RepositoryOwnedByOther, message)
 }

@@ -22,19 +22,19 @@ pub async fn require(
     let last_size =
         |database: &Database| backups.iter().rev().find_map(|backup| backup.sizes.get(&database.name));
     let needed = chosen.iter().filter_map(last_size).copied().fold(0, u64::saturating_add);
-    if shortage(repository, needed)?.is_some() {
+    if shortage(repository, needed).await?.is_some() {
         run.log(
             "the store has no room for a new backup: backups that retention does not keep are removed first",
         );
         prune::make_room(run, config, repository, removals).await;
     }
-    match shortage(repository, needed)? {
+    match shortage(repository, needed).await? {
         Some(free) => Err(BackupError::NoSpace { free, needed }),
         None => Ok(()),
     }
 }
 
 /// The free bytes, if they are less than needed.
-fn shortage(repository: &Repository, needed: u64) -> Result<Option<u64>, StoreError> {
-    Ok(repository.free_bytes()?.filter(|free| *free < needed))
+async fn shortage(repository: &Repository, needed: u64) -> Result<Option<u64>, StoreError> {
+    Ok(repository.free_bytes().await?.filter(|free| *free < needed))
 }

@@ -1,53 +1,35 @@
-//! Where files are: on a volume or in an object store. Both do the same few things; what a repository makes of them is
-//! written once, above.
+//! The two kinds of stores behind one interface: a volume and an object store.
 
-use std::{collections::BTreeMap, fs::File, time::SystemTime};
+use std::fs::File;
 
 use bytes::Bytes;
 
 use super::{
+    entry::{Entry, Inventory},
     error::StoreError,
-    objects::{ObjectUpload, Objects, Uploads},
-    read::Reader,
+    objects::{Objects, upload::ObjectUpload, uploads::Uploads},
+    reader::Reader,
     volume::{PartialFile, Volume},
 };
 
-/// A file, and when it was written.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its name in its folder.
-    pub name: String,
-    /// When.
-    pub modified: SystemTime,
-}
-
-/// The folders of backups and what is in each; or why that cannot be known.
-pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;
-
-/// A policy's folder.
+/// A policy's repository in a store.
 #[derive(Clone, Debug)]
 pub enum Backend {
-    /// On a volume.
     Volume(Volume),
-    /// In an object store.
     Objects(Objects),
 }
 
-/// What is held while a backup is made: on a volume a lock that dies with the process, in an object store the uploads that
-/// are under way, to be aborted.
+/// What a run holds while its backup is unfinished.
 #[derive(Debug)]
-pub enum Making {
-    /// The lock's file.
-    Volume {
-        /// Held until it is dropped.
-        _lock: File,
-    },
-    /// The uploads.
+pub enum Unfinished {
+    /// On a volume: a lock, which ends with the process.
+    Volume { _lock: File },
+    /// In an object store: the uploads that must be aborted if the backup is abandoned.
     Objects(Uploads),
 }
 
-/// Calls the same method of both.
-macro_rules! both {
+/// Calls the same method of either kind.
+macro_rules! either {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match $self {
             Backend::Volume(volume) => volume.$method($($argument),*).await,
@@ -57,7 +39,7 @@ macro_rules! both {
 }
 
 impl Backend {
-    /// Makes the folder and those in it, where folders have to be made.
+    /// Creates the repository's folder and `folders` in it. An object store has no folders.
     pub async fn make(&self, folders: &'static [&str]) -> Result<(), StoreError> {
         match self {
             Self::Volume(volume) => volume.make(folders).await,
@@ -65,7 +47,7 @@ impl Backend {
         }
     }
 
-    /// How people find a file: below the volume's root, or by its URL.
+    /// A file's path below the volume's root, or its URL.
     pub fn location(&self, file: &str) -> String {
         match self {
             Self::Volume(volume) => volume.location(file),
@@ -73,16 +55,16 @@ impl Backend {
         }
     }
 
-    /// The bytes that can still be written, where there is an end.
-    pub fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+    /// The free space in bytes; `None` for an object store.
+    pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         match self {
-            Self::Volume(volume) => volume.free_bytes().map(Some),
+            Self::Volume(volume) => volume.free_bytes().await.map(Some),
             Self::Objects(_) => Ok(None),
         }
     }
 
-    /// Keeps other runs of the same policy from claiming the folder at once. An object store needs none: there, what
-    /// must be made once is made by a conditional request.
+    /// Keeps other runs from claiming the repository at the same time. An object store needs no lock: conditional
+    /// requests create what may be created only once.
     pub async fn lock(&self) -> Result<Option<File>, StoreError> {
         match self {
             Self::Volume(volume) => volume.lock().await.map(Some),
@@ -90,88 +72,91 @@ impl Backend {
         }
     }
 
-    /// The folders of backups.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
-        both!(self.inventory())
+        either!(self.inventory())
     }
 
-    /// The files of a folder.
+    /// The files in a folder of the repository.
     pub async fn entries(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
-        both!(self.entries(folder))
+        either!(self.entries(folder))
     }
 
-    /// A small file; `None` when it is not there.
+    /// The text of a small file; `None` if it does not exist.
     pub async fn read(&self, file: &str) -> Result<Option<String>, StoreError> {
-        both!(self.read(file))
+        either!(self.read(file))
     }
 
-    /// Writes a small file whole, over one that is there.
+    /// Writes a small file whole and replaces one of the same name.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
-        both!(self.write(file, text))
+        either!(self.write(file, text))
     }
 
-    /// Writes a small file whole if there is none. `false`: there is another one. A request that was repeated meets
-    /// what it has written itself, and that is no other one.
+    /// Writes a small file whole; `false` if there is one of that name with another content. The same content means that
+    /// a repeated request met its own file.
     pub async fn create(&self, file: &str, text: &str) -> Result<bool, StoreError> {
-        let created = both!(self.create(file, text))?;
+        let created = either!(self.create(file, text))?;
         Ok(created || self.read(file).await?.as_deref() == Some(text))
     }
 
-    /// Removes a file; one that is gone already is no error.
+    /// Removes a file; a missing one is no error.
     pub async fn remove(&self, file: &str) -> Result<(), StoreError> {
-        both!(self.remove(file))
+        either!(self.remove(file))
     }
 
-    /// Removes a backup: its manifest first, so that a half-removed set never looks complete.
+    /// Removes a backup, its manifest first: a half-removed backup never looks complete.
     pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
-        both!(self.remove_backup(id))
+        either!(self.remove_backup(id))
     }
 
-    /// Removes what a run left that died. `false`: it may be alive, or there is a manifest after all.
+    /// Removes the unfinished backup of a dead run; `false` if the run may be alive or the backup has a manifest.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
-        both!(self.remove_leftover(id))
+        either!(self.remove_leftover(id))
     }
 
-    /// Begins a backup.
-    pub async fn begin_backup(&self, id: &str) -> Result<Making, StoreError> {
+    pub async fn begin_backup(&self, id: &str) -> Result<Unfinished, StoreError> {
         match self {
-            Self::Volume(volume) => volume.begin_backup(id).await.map(|lock| Making::Volume { _lock: lock }),
-            Self::Objects(objects) => Ok(Making::Objects(objects.begin_backup(id).await?)),
+            Self::Volume(volume) => {
+                volume.begin_backup(id).await.map(|lock| Unfinished::Volume { _lock: lock })
+            }
+            Self::Objects(objects) => objects.begin_backup(id).await.map(Unfinished::Objects),
         }
     }
 
-    /// A new file of a backup in the making, which will have about `expected` bytes. It appears whole, with
-    /// [`Upload::finish`], or not at all. `secret`: on a volume only the owner reads it.
+    /// A new file of an unfinished backup. It appears whole, with [`Upload::finish`], or not at all. `secret`: on a
+    /// volume, only the owner reads it. `database_bytes`: the size of the database whose archive it is; 0 for any other
+    /// file.
     pub async fn upload(
         &self,
-        making: &Making,
+        unfinished: &Unfinished,
         file: &str,
         secret: bool,
-        expected: u64,
+        database_bytes: u64,
     ) -> Result<Upload, StoreError> {
-        match (self, making) {
-            (Self::Objects(objects), Making::Objects(uploads)) => {
-                Ok(Upload::Object(Box::new(objects.upload(uploads, file, expected)?)))
+        match (self, unfinished) {
+            (Self::Objects(objects), Unfinished::Objects(uploads)) => {
+                Ok(Upload::Object(Box::new(objects.upload(uploads, file, database_bytes)?)))
             }
             (Self::Volume(volume), _) => volume.upload(file, secret).await.map(Upload::File),
-            (Self::Objects(_), Making::Volume { .. }) => unreachable!("a backup is made where it was begun"),
+            (Self::Objects(_), Unfinished::Volume { .. }) => {
+                unreachable!("a backup should be stored where it was begun")
+            }
         }
     }
 
-    /// A set has its manifest: what was held for its making is given up.
+    /// Removes what only an unfinished backup needs.
     pub async fn end_backup(&self, id: &str) {
-        both!(self.end_backup(id));
+        either!(self.end_backup(id));
     }
 
-    /// Removes a backup in the making.
-    pub async fn abandon_backup(&self, id: &str, making: &Making) -> Result<(), StoreError> {
-        if let (Self::Objects(objects), Making::Objects(uploads)) = (self, making) {
+    /// Removes an unfinished backup.
+    pub async fn abandon_backup(&self, id: &str, unfinished: &Unfinished) -> Result<(), StoreError> {
+        if let (Self::Objects(objects), Unfinished::Objects(uploads)) = (self, unfinished) {
             objects.abort(uploads).await?;
         }
         self.remove_backup(id).await
     }
 
-    /// Reads a stored file back.
+    /// Reads a stored file piece by piece; on a volume from the device.
     pub async fn open_reader(&self, file: &str) -> Result<Reader, StoreError> {
         match self {
             Self::Volume(volume) => Ok(volume.open_reader(file)),
@@ -180,17 +165,14 @@ impl Backend {
     }
 }
 
-/// A file being written.
+/// A file that is being written.
 #[derive(Debug)]
 pub enum Upload {
-    /// On a volume.
     File(PartialFile),
-    /// In an object store.
     Object(Box<ObjectUpload>),
 }
 
 impl Upload {
-    /// Appends.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         match self {
             Self::File(file) => file.write(&bytes).await,
@@ -198,7 +180,7 @@ impl Upload {
         }
     }
 
-    /// Makes it durable and lets it appear.
+    /// Makes the file durable and gives it its name.
     pub async fn finish(self) -> Result<(), StoreError> {
         match self {
             Self::File(file) => file.finish().await,
@@ -206,10 +188,10 @@ impl Upload {
         }
     }
 
-    /// Takes it away again.
+    /// Removes the unfinished file.
     pub async fn discard(self) -> Result<(), StoreError> {
         match self {
-            Self::File(file) => file.discard(),
+            Self::File(file) => file.discard().await,
             Self::Object(object) => object.discard().await,
         }
     }

@@ -1,4 +1,4 @@
-//! What a store did not do, and why.
+//! Operations of a store that failed.
 
 use std::{
     error::Error,
@@ -7,80 +7,75 @@ use std::{
 };
 
 use domain::reason::Reason;
-use object_store::client::{HttpError, HttpErrorKind};
 
-/// Something that the store did not do.
+use super::client_error::{explain, is_missing_object, without_error_number};
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Of a volume.
-    #[error("{action} {}: {source}", path.display())]
+    /// On a volume.
+    #[error("cannot {action} \"{}\": {}", path.display(), without_error_number(&source.to_string()))]
     File {
-        /// What was done.
+        /// A verb: `read`, `write`, `sync`.
         action: &'static str,
-        /// To what.
         path: PathBuf,
-        /// What came of it.
         source: io::Error,
     },
-    /// Of an object store.
-    #[error("{action} {url}: {}", words(source))]
-    Object {
-        /// What was done.
-        action: &'static str,
-        /// To what.
-        url: String,
-        /// What came of it.
-        source: Box<object_store::Error>,
-    },
-    /// An object that the store keeps for now, whatever anybody asks for.
+    /// In an object store.
+    #[error("cannot {action} {url}: {}", explain(source, url).text)]
+    Object { action: &'static str, url: String, source: Box<object_store::Error> },
+    /// The store keeps the object, whoever asks to remove it.
     #[error("{url} is locked until {until}")]
     Locked {
-        /// Which.
         url: String,
-        /// As the store says it.
+        /// In the store's format.
         until: String,
     },
-    /// Something that is written once was there already.
-    #[error("{location} is there already: another run wrote it")]
-    AlreadyThere {
-        /// What.
-        location: String,
-    },
-    /// Bytes where a text was written: something has changed them.
-    #[error("{location} is no text any more")]
-    NotText {
-        /// What.
-        location: String,
-    },
-    /// Work that was done aside ended without a result.
-    #[error("the work was not done to its end: {0}")]
-    Ended(#[from] tokio::task::JoinError),
-    /// The store cannot be reached as it is configured.
-    #[error("the store's configuration cannot work: {0}")]
+    /// A file that may be written only once.
+    #[error("{location} exists already: another run wrote it")]
+    AlreadyThere { location: String },
+    /// The stored bytes are not the text that was written.
+    #[error("{location} is corrupted: it is not UTF-8 text")]
+    NotText { location: String },
+    #[error("a background task of the runner failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("invalid configuration of the object store: {0}")]
     Configuration(#[source] Box<dyn Error + Send + Sync>),
-    /// A file that stands for a Secret or a bundle of certificates is not there.
-    #[error("{}: {source}", path.display())]
-    Given {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("cannot read the CA bundle \"{}\": {}", path.display(), without_error_number(&source.to_string()))]
+    CaBundle { path: PathBuf, source: io::Error },
 }
 
 impl StoreError {
-    /// The reason word.
     pub fn reason(&self) -> Reason {
         match self {
             Self::File { source, .. } => reason_of_file(source),
-            Self::Object { source, .. } => reason_of_object(source),
+            Self::Object { source, url, .. } => explain(source, url).reason,
             Self::Locked { .. } | Self::AlreadyThere { .. } | Self::NotText { .. } => Reason::StoreFailed,
-            Self::Ended(_) => Reason::InternalError,
-            Self::Configuration(_) | Self::Given { .. } => Reason::InvalidConfiguration,
+            Self::Task(_) => Reason::InternalError,
+            Self::Configuration(_) | Self::CaBundle { .. } => Reason::InvalidConfiguration,
         }
     }
 
-    /// Whether the medium itself gave an error, or bytes that nobody wrote: what was there is lost.
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { action, path, source } => hint_of_file(action, path, source),
+            Self::Object { source, url, .. } => explain(source, url).hint,
+            Self::Locked { .. } => None,
+            Self::AlreadyThere { .. } => Some("Nothing: the next run stores a new backup.".to_owned()),
+            Self::NotText { .. } => {
+                Some("Check the storage: something changed the file after it was written.".to_owned())
+            }
+            Self::Task(_) => None,
+            Self::Configuration(_) => {
+                Some("Correct the policy's storage, or the value in the Secret.".to_owned())
+            }
+            Self::CaBundle { .. } => {
+                Some("Create the Secret of storage's caSecretRef, with the key that it names.".to_owned())
+            }
+        }
+    }
+
+    /// Whether the stored bytes are lost: the device reports an error, or they are not what was written.
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
@@ -89,11 +84,11 @@ impl StoreError {
         }
     }
 
-    /// Whether it would come of any file alike, so that to go on with the next one is of no use.
+    /// Whether every other file would fail in the same way, so that there is no use in trying it.
     pub fn is_of_the_whole_store(&self) -> bool {
         use Reason::{
             BucketNotFound, ClockSkew, InternalError, InvalidConfiguration, NoSpace, StoreAccessDenied,
-            StoreNotWritable, StoreUnreachable,
+            StoreNotWritable, StoreUnreachable, TlsFailed,
         };
         matches!(
             self.reason(),
@@ -105,10 +100,11 @@ impl StoreError {
                 | StoreAccessDenied
                 | StoreNotWritable
                 | StoreUnreachable
+                | TlsFailed
         )
     }
 
-    /// Whether what it was about is not there.
+    /// Whether the file does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
@@ -118,7 +114,7 @@ impl StoreError {
     }
 }
 
-/// Turns an I/O error into one that says what was done, and to what.
+/// Adds the action and the path to an I/O error.
 pub fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::File { action, path: path.to_owned(), source }
 }
@@ -132,122 +128,42 @@ fn reason_of_file(error: &io::Error) -> Reason {
     }
 }
 
-/// What the stores call a bucket or container that is not there: S3 and GCS, GCS's JSON, Azure.
-const NO_BUCKET: [&str; 3] =
-    ["<Code>NoSuchBucket<", "specified bucket does not exist", "<Code>ContainerNotFound<"];
+/// The actions that only read.
+const READING: [&str; 5] = ["list", "open", "read", "read the free space of", "stat"];
 
-/// What they call a clock that differs from theirs: S3; Azure, whose code is that of a wrong key; Google, where tokens
-/// come from.
-const SKEW: [&str; 3] =
-    ["<Code>RequestTimeTooSkewed<", "Request date header too old", "Token must be a short-lived token"];
-
-/// What they call a store that is full, `507 Insufficient Storage` apart: Ceph, Wasabi and versitygw; MinIO's quota; what
-/// stores on a file system let through. `EntityTooLarge` is of one object that is too large, however empty the store.
-const FULL: [&str; 4] = [
-    "status code: 507",
-    "<Code>QuotaExceeded<",
-    "<Code>XMinioAdminBucketQuotaExceeded<",
-    "no space left on device",
-];
-
-/// What they call an object that a lock or a retention policy protects: S3 and its kin, GCS, Azure (whose answer to many
-/// removals at once has words in the place of a code).
-const LOCKED: [&str; 7] = [
-    "WORM protected",
-    "<Code>ObjectLocked<",
-    "object protected by object lock",
-    "retentionPolicyNotMet",
-    "retention policy",
-    "BlobImmutableDueToPolicy",
-    "blob is immutable due to",
-];
-
-/// How an answer is told whose kind object_store does not know: that to a listing.
-const DENIED: [&str; 2] = ["status code: 403", "status code: 401"];
-
-fn says(error: &object_store::Error, words: &[&str]) -> bool {
-    let text = error.to_string();
-    words.iter().any(|words| text.contains(words))
-}
-
-fn reason_of_object(error: &object_store::Error) -> Reason {
-    use object_store::Error as Kind;
-    if says(error, &NO_BUCKET) {
-        return Reason::BucketNotFound;
-    }
-    if says(error, &SKEW) {
-        return Reason::ClockSkew;
-    }
-    if says(error, &FULL) {
-        return Reason::NoSpace;
-    }
-    match error {
-        Kind::PermissionDenied { .. } | Kind::Unauthenticated { .. } => Reason::StoreAccessDenied,
-        _ if says(error, &DENIED) => Reason::StoreAccessDenied,
-        _ if is_connection(error) => Reason::StoreUnreachable,
-        _ => Reason::StoreFailed,
+fn hint_of_file(action: &str, path: &Path, error: &io::Error) -> Option<String> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if READING.contains(&action) => Some(format!(
+            "Make \"{path}\" readable for user {user} and group {group}, as which the pod runs."
+        )),
+        io::ErrorKind::PermissionDenied => Some(format!(
+            "Make the folder of \"{path}\" writable for user {user} and group {group}, as which the pod runs; a hostPath volume keeps its directory's owner."
+        )),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("Mount the volume read-write, and check the node's log for errors of the disk.".to_owned())
+        }
+        _ => None,
     }
 }
 
-/// A bucket that is not there is no missing object.
-pub fn is_missing_object(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. }) && !says(error, &NO_BUCKET)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether the store keeps the object for now.
-pub fn is_locked(error: &object_store::Error) -> bool {
-    says(error, &LOCKED)
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
-}
-
-fn is_connection(error: &object_store::Error) -> bool {
-    causes(error).filter_map(|cause| cause.downcast_ref::<HttpError>()).any(|error| {
-        use HttpErrorKind as Kind;
-        matches!(error.kind(), Kind::Connect | Kind::Request | Kind::Timeout | Kind::Interrupted)
-    })
-}
-
-/// The store's own words, short: its answers are XML or JSON with the request's whole story, and of a refused signature
-/// with more of it than belongs into a log.
-fn words(error: &object_store::Error) -> String {
-    let text = error.to_string();
-    let tag = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner.trim())
-    };
-    if let Some(code) = tag("Code") {
-        // Azure puts the request's id and time on lines of their own.
-        let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
-        // Of a wrong clock it tells here only. Of a wrong key this has what was signed.
-        let message = tag("AuthenticationErrorDetail").filter(|_| says(error, &SKEW)).unwrap_or(message);
-        return if message.is_empty() { code.to_owned() } else { format!("{message} ({code})") };
+    fn denied(action: &'static str) -> StoreError {
+        failed(action, Path::new("/backup/shop"))(io::Error::from_raw_os_error(13))
     }
-    if let Some(message) = json_message(&text) {
-        return message;
-    }
-    // The first of them tells of retries and durations, the last one what happened.
-    let words = causes(error).last().map_or(text.clone(), ToString::to_string);
-    match server(&text).filter(|_| is_connection(error)) {
-        Some(server) => format!("{server}: {words}"),
-        None => words,
-    }
-}
 
-/// `http://host:port` of the first URL in a text.
-fn server(text: &str) -> Option<&str> {
-    let url = &text[text.find("http")?..];
-    let host = url.find("://")? + "://".len();
-    let end = url[host..].find(['/', '?', ' ']).map_or(url.len(), |end| host + end);
-    Some(&url[..end])
-}
-
-/// GCS: `{"error": {"code": 403, "message": "..."}}`. Where its tokens come from: `{"error_description": "..."}`.
-fn json_message(text: &str) -> Option<String> {
-    let json = text.get(text.find('{')?..=text.rfind('}')?)?;
-    let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    let message = value.pointer("/error/message").or_else(|| value.get("error_description"));
-    message?.as_str().map(str::to_owned)
+    #[test]
+    fn unreadable_volume_names_path_and_user() {
+        let user = rustix::process::geteuid().as_raw();
+        let error = denied("read");
+        assert_eq!(error.to_string(), "cannot read \"/backup/shop\": Permission denied");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with(&format!("Make \"/backup/shop\" readable for user {user} ")), "{hint}");
+        let hint = denied("create").hint().unwrap();
+        assert!(hint.contains("writable for user") && hint.contains("hostPath"), "{hint}");
+    }
 }

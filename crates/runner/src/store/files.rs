@@ -11,24 +11,30 @@ use domain::manifest;
 
 use super::error::{StoreError, failed};
 
-/// Nobody outside the group reads backups.
+/// Only the owner and the group have access to backups.
 pub const DIRECTORY_MODE: u32 = 0o750;
-/// The mode of files.
 pub const FILE_MODE: u32 = 0o640;
-/// The mode of files that only their owner reads.
+/// Only the owner reads the file.
 pub const SECRET_MODE: u32 = 0o600;
 
-/// Makes a folder and those above it; one that is there already is left as it is.
+/// Runs `work`, which may block for long on a slow disk, on a thread of its own. Meanwhile signals are handled.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Creates a folder and its missing parents. An existing one keeps its mode.
 pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(folder)
-        .map_err(failed("make", folder))?;
+        .map_err(failed("create", folder))?;
     sync_folder(folder.parent().unwrap_or(folder))
 }
 
-/// What is in a folder, by name; nothing where it does not exist. Names that are not UTF-8 are none of ours.
+/// The names in a folder, sorted; none if it does not exist. Names that are not UTF-8 are not ours.
 pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -44,7 +50,7 @@ pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// A file that is not there is `None`; one that cannot be read, or is not UTF-8, is an error.
+/// The text of a file; `None` if it does not exist.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
     match fs::read(path).map_err(failed("read", path)) {
         Ok(bytes) => match String::from_utf8(bytes) {
@@ -56,21 +62,19 @@ pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-/// Whether something is there. What cannot be known is an error, never "no".
+/// Whether a path exists. If that cannot be known, it is an error.
 pub fn exists(path: &Path) -> Result<bool, StoreError> {
-    path.try_exists().map_err(failed("look for", path))
+    path.try_exists().map_err(failed("stat", path))
 }
 
 /// Writes a file whole or not at all: under another name, synced, then renamed.
 pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let part = folder.join(format!("{file}.part"));
     write_synced(&part, bytes, mode)?;
-    let path = folder.join(file);
-    fs::rename(&part, &path).map_err(failed("rename", &part))?;
-    sync_folder(folder)
+    rename_synced(&part, &folder.join(file))
 }
 
-/// Writes a file and makes its bytes durable, its name not yet.
+/// Writes a file and syncs its content, but not its name.
 pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let mut file = File::options()
         .write(true)
@@ -78,23 +82,29 @@ pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreErr
         .truncate(true)
         .mode(mode)
         .open(path)
-        .map_err(failed("make", path))?;
+        .map_err(failed("create", path))?;
     file.write_all(bytes).map_err(failed("write", path))?;
     file.sync_all().map_err(failed("sync", path))
 }
 
-/// Some file systems cannot sync a folder and say EINVAL or EBADF; there the rename is as durable as it gets.
-/// PostgreSQL ignores the same two (`fsync_fname`).
+/// Renames a file within its folder and syncs the folder.
+pub fn rename_synced(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(failed("rename", from))?;
+    sync_folder(to.parent().unwrap_or(to))
+}
+
+/// Some file systems cannot sync a folder and answer EINVAL or EBADF: there a rename is as durable as it can be.
+/// PostgreSQL ignores the same two errors (`fsync_fname`).
 pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    let folder_cannot =
+    let unsupported =
         [rustix::io::Errno::INVAL, rustix::io::Errno::BADF].map(rustix::io::Errno::raw_os_error);
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.raw_os_error().is_some_and(|code| folder_cannot.contains(&code)) => Ok(()),
+        Err(error) if error.raw_os_error().is_some_and(|code| unsupported.contains(&code)) => Ok(()),
         done => done.map_err(failed("sync", folder)),
     }
 }
 
-/// Removes a file; one that is gone already is no error.
+/// Removes a file; a missing one is no error.
 pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
@@ -102,8 +112,8 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes `<parent>/<id>`, its manifest first. What is gone already is gone.
-pub fn remove_folder(parent: &Path, id: &str) -> Result<(), StoreError> {
+/// Removes the backup's folder `<parent>/<id>`, its manifest first. A missing folder is no error.
+pub fn remove_backup_folder(parent: &Path, id: &str) -> Result<(), StoreError> {
     let folder = parent.join(id);
     remove_file(&folder.join(manifest::FILE))?;
     if exists(&folder)? {

@@ -1,16 +1,22 @@
-use domain::manifest::{CheckResult, ClientFacts, Level, ServerFacts};
-use domain::report::{RunIdentity, Trigger};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use std::{fs, path::PathBuf};
+use domain::{
+    manifest::{self, Check, CheckResult, ClientFacts, Level, Manifest, PolicyIdentity, ServerFacts},
+    report::{RunIdentity, Trigger},
+};
+use jiff::Timestamp;
 
-use super::*;
+use super::{repository::RUNS, *};
 
 mod answers;
 mod contract;
 mod faults;
 mod s3;
 mod s3_options;
-mod server;
+pub mod server;
 pub mod wire;
 
 const OLD: &str = "20260501T020003Z-1a2b3c";
@@ -63,7 +69,7 @@ fn manifest(id: &str) -> Manifest {
     }
 }
 
-/// A folder with an old and a new set.
+/// A repository with an old and a new backup.
 async fn repository() -> (tempfile::TempDir, Repository) {
     let root = tempfile::tempdir().unwrap();
     let repository = repository_in(&root).await;
@@ -90,7 +96,7 @@ fn ids(backups: &[StoredBackup]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_not_text_is_unreadable() {
+async fn manifest_that_is_not_text_is_unreadable() {
     let (root, repository) = repository().await;
     fs::write(folder(&root).join(OLD).join(manifest::FILE), [b'{', 0xFF, b'}']).unwrap();
     let listing = repository.list().await.unwrap();
@@ -98,9 +104,9 @@ async fn a_manifest_that_is_not_text_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
+async fn unreadable_manifest_is_not_a_missing_one() {
     let (root, repository) = repository().await;
-    // Reading a folder fails even for root, as a broken disk would.
+    // Reading a folder as a file fails even for root, like reading from a broken disk.
     let path = folder(&root).join(OLD).join(manifest::FILE);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
@@ -112,28 +118,28 @@ async fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
 }
 
 #[tokio::test]
-async fn a_lock_tells_a_run_that_is_alive_from_a_dead_one() {
+async fn leftover_of_a_live_run_is_locked() {
     let (root, repository) = repository().await;
     let id = "20260503T020003Z-1a2b3c";
     let backup = repository.create_backup(id).await.unwrap();
     assert_eq!(repository.list().await.unwrap().leftovers, [id]);
-    assert!(!repository.remove_leftover(id).await.unwrap(), "its run is at work");
+    assert!(!repository.remove_leftover(id).await.unwrap(), "its run is alive");
     drop(backup);
     assert!(repository.remove_leftover(id).await.unwrap(), "its run is dead");
     assert!(!folder(&root).join(id).exists());
 }
 
 #[tokio::test]
-async fn an_owner_marker_that_is_not_text_makes_nobody_an_owner() {
+async fn owner_is_unknown_if_its_file_is_not_text() {
     let (root, repository) = repository().await;
     fs::write(folder(&root).join(owner::FILE), [0xFF]).unwrap();
     let (owner, _) =
-        owner::claim(&repository.place, "uid-1", None, time("2026-05-03T00:00:00Z")).await.unwrap();
+        owner::claim(&repository.backend, "uid-1", None, time("2026-05-03T00:00:00Z")).await.unwrap();
     assert!(matches!(owner, Owner::Unknown(_)), "{owner:?}");
 }
 
 #[tokio::test]
-async fn a_rotten_record_hides_no_other() {
+async fn corrupted_record_hides_no_other() {
     let (root, repository) = repository().await;
     for job in ["a", "b"] {
         repository.write_record(job, job).await.unwrap();
@@ -142,10 +148,10 @@ async fn a_rotten_record_hides_no_other() {
     assert_eq!(repository.newest_records(9).await.unwrap(), ["b\n"]);
 }
 
-/// File systems whose cached pages can be dropped: ext4, XFS, Btrfs.
+/// File systems that drop cached pages on request: ext4, XFS, Btrfs.
 const ON_DEVICES: [u64; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
 
-/// A new folder on such a one: where temporary files are, or where this is built.
+/// A new folder on such a file system: below TMPDIR, /var/tmp or the checkout.
 fn folder_on_a_device() -> tempfile::TempDir {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let is_on_device = |folder: &Path| {
@@ -159,7 +165,7 @@ fn folder_on_a_device() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn what_is_read_back_from_a_device_is_counted() {
+async fn read_back_counts_bytes_from_the_device() {
     let root = folder_on_a_device();
     let repository = repository_in(&root).await;
     let backup = repository.create_backup("20260503T020003Z-1a2b3c").await.unwrap();

@@ -9,9 +9,9 @@ use domain::{
 use tokio::sync::Mutex;
 
 use super::{
-    backend::{Backend, Making, Upload},
+    backend::{Backend, Unfinished, Upload},
     error::StoreError,
-    read::Reader,
+    reader::Reader,
 };
 
 /// A backup that is being written. Clones are handles of the same backup. A backup that never gets a manifest is a leftover,
@@ -19,8 +19,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct BackupWriter {
     id: String,
-    place: Backend,
-    pub(super) making: Arc<Making>,
+    backend: Backend,
+    pub(super) unfinished: Arc<Unfinished>,
     manifest: Arc<Mutex<ManifestState>>,
 }
 
@@ -41,13 +41,12 @@ pub struct CommittedBackup {
 }
 
 impl BackupWriter {
-    pub(super) async fn begin(place: Backend, id: &str) -> Result<Self, StoreError> {
-        let making = Arc::new(place.begin_backup(id).await?);
+    pub(super) async fn begin(backend: Backend, id: &str) -> Result<Self, StoreError> {
+        let unfinished = Arc::new(backend.begin_backup(id).await?);
         let manifest = Arc::new(Mutex::new(ManifestState::NotWritten));
-        Ok(Self { id: id.to_owned(), place, making, manifest })
+        Ok(Self { id: id.to_owned(), backend, unfinished, manifest })
     }
 
-    /// The backup's name.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -56,20 +55,20 @@ impl BackupWriter {
         format!("{}/{name}", self.id)
     }
 
-    /// Starts a file of about `expected` bytes. The file has its name only after [`Upload::finish`]. On a volume only the
-    /// owner can read a `secret` file.
-    pub async fn upload(&self, file: &str, secret: bool, expected: u64) -> Result<Upload, StoreError> {
-        self.place.upload(&self.making, &self.file(file), secret, expected).await
+    /// Starts a file. The file has its name only after [`Upload::finish`]. On a volume only the owner can read a `secret`
+    /// file. `database_bytes` is the size of the database whose archive it is, 0 for any other file.
+    pub async fn upload(&self, file: &str, secret: bool, database_bytes: u64) -> Result<Upload, StoreError> {
+        self.backend.upload(&self.unfinished, &self.file(file), secret, database_bytes).await
     }
 
     /// Writes a small file, completely or not at all.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
-        self.place.write(&self.file(file), text).await
+        self.backend.write(&self.file(file), text).await
     }
 
     /// Reads a file back.
     pub async fn read(&self, file: &str) -> Result<Reader, StoreError> {
-        self.place.open_reader(&self.file(file)).await
+        self.backend.open_reader(&self.file(file)).await
     }
 
     /// Writes the manifest: from here on the backup exists. If the caller is cancelled meanwhile, the manifest is still
@@ -77,11 +76,11 @@ impl BackupWriter {
     pub async fn commit(self, manifest: &Manifest) -> Result<CommittedBackup, StoreError> {
         let text = manifest.to_json();
         let manifest_sha256 = hash::sha256(&text);
-        let (place, file) = (self.place.clone(), self.file(manifest::FILE));
-        let location = place.location(&file);
+        let (backend, file) = (self.backend.clone(), self.file(manifest::FILE));
+        let location = backend.location(&file);
         let mut state = Arc::clone(&self.manifest).lock_owned().await;
         let writing = tokio::spawn(async move {
-            let is_new = place.create(&file, &text).await?;
+            let is_new = backend.create(&file, &text).await?;
             *state = if is_new { ManifestState::Written } else { ManifestState::OfAnotherRun };
             Ok::<_, StoreError>(is_new)
         });
@@ -96,11 +95,11 @@ impl BackupWriter {
     pub async fn abandon(self) -> Result<(), StoreError> {
         match *self.manifest.lock().await {
             ManifestState::OfAnotherRun => {
-                self.place.end_backup(&self.id).await;
+                self.backend.end_backup(&self.id).await;
                 Ok(())
             }
             ManifestState::NotWritten | ManifestState::Written => {
-                self.place.abandon_backup(&self.id, &self.making).await
+                self.backend.abandon_backup(&self.id, &self.unfinished).await
             }
         }
     }
@@ -109,6 +108,6 @@ impl BackupWriter {
 impl CommittedBackup {
     /// Removes what only the writing needed.
     pub async fn end(self) {
-        self.writer.place.end_backup(&self.writer.id).await;
+        self.writer.backend.end_backup(&self.writer.id).await;
     }
 }

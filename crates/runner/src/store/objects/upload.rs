@@ -1,4 +1,4 @@
-//! One object on its way into a store: in one request if it is small, else in parts.
+//! The upload of one object: in one request if it is small, else in parts.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -6,25 +6,28 @@ use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, PutMode, PutMultipartOptions, PutPayload, multipart::PartId};
 use tokio::task::JoinSet;
 
-use super::{Cloud, Objects, UPLOADS, Uploads};
-use crate::store::error::{StoreError, is_missing_object};
+use super::{
+    super::{bucket_client::Cloud, client_error::is_missing_object, error::StoreError},
+    folder::Folder,
+    uploads::{self, Uploads},
+};
 
-/// Parts under way at once. With one that fills it is what an upload costs of memory.
-pub const IN_FLIGHT: usize = 4;
+/// Parts that are sent at once. These and the one that is being filled are all that an upload keeps in memory.
+const IN_FLIGHT: usize = 4;
 
 /// An object being written.
 pub struct ObjectUpload {
-    objects: Objects,
-    /// It waits as long as a part may need.
+    folder: Folder,
+    /// Its timeouts suit the part size.
     store: Arc<dyn Cloud>,
     uploads: Uploads,
     file: String,
     part_size: usize,
-    /// The part that fills.
+    /// The part that is being filled.
     pending: Vec<Bytes>,
     pending_size: usize,
     size: u64,
-    /// None as long as all of it fits into one request.
+    /// `None` while everything fits into one request.
     multipart: Option<Multipart>,
 }
 
@@ -32,11 +35,11 @@ pub struct ObjectUpload {
 struct Multipart {
     id: String,
     next: usize,
-    under_way: JoinSet<(usize, object_store::Result<PartId>)>,
+    sending: JoinSet<(usize, object_store::Result<PartId>)>,
     stored: BTreeMap<usize, PartId>,
 }
 
-/// Clients hold credentials.
+/// Clients hold credentials, so they are not shown.
 impl fmt::Debug for ObjectUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectUpload({}, {} bytes)", self.file, self.size)
@@ -45,17 +48,17 @@ impl fmt::Debug for ObjectUpload {
 
 impl ObjectUpload {
     pub(super) fn new(
-        objects: Objects,
+        folder: Folder,
         store: Arc<dyn Cloud>,
         uploads: Uploads,
         file: &str,
         part_size: usize,
     ) -> Self {
         let (file, pending) = (file.to_owned(), Vec::new());
-        Self { objects, store, uploads, file, part_size, pending, pending_size: 0, size: 0, multipart: None }
+        Self { folder, store, uploads, file, part_size, pending, pending_size: 0, size: 0, multipart: None }
     }
 
-    /// Appends. It waits while as many parts are under way as may be.
+    /// Appends `bytes`. Waits while [`IN_FLIGHT`] parts are being sent.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
         self.size += bytes.len() as u64;
         while self.pending_size + bytes.len() >= self.part_size {
@@ -78,19 +81,19 @@ impl ObjectUpload {
 
     async fn send_part(&mut self) -> Result<(), StoreError> {
         let payload = self.take_pending();
-        let failed = self.objects.failed("write", &self.file);
+        let failed = self.folder.failed("write", &self.file);
         if self.multipart.is_none() {
-            self.multipart = Some(self.begin().await?);
+            self.multipart = Some(self.start().await?);
         }
-        let multipart = self.multipart.as_mut().expect("the upload should have begun");
-        if multipart.under_way.len() >= IN_FLIGHT {
+        let multipart = self.multipart.as_mut().expect("the upload should have started");
+        if multipart.sending.len() >= IN_FLIGHT {
             multipart.take_one().await.map_err(failed)?;
         }
         let store = Arc::clone(&self.store);
-        let (path, id, index) = (self.objects.path(&self.file), multipart.id.clone(), multipart.next);
+        let (path, id, index) = (self.folder.object(&self.file), multipart.id.clone(), multipart.next);
         multipart.next += 1;
-        let permit = Arc::clone(&self.uploads.parts).try_acquire_owned().ok();
-        multipart.under_way.spawn(async move {
+        let permit = self.uploads.permit();
+        multipart.sending.spawn(async move {
             let stored = store.put_part(&path, &id, index, payload).await;
             drop(permit);
             (index, stored)
@@ -98,57 +101,59 @@ impl ObjectUpload {
         Ok(())
     }
 
-    /// What the upload is called is stored before its first part: whoever finds it can abort it.
-    async fn begin(&self) -> Result<Multipart, StoreError> {
-        let attributes = self.objects.bucket.attributes.clone();
+    /// Stores the upload's id before its first part, so that a later run can abort it.
+    async fn start(&self) -> Result<Multipart, StoreError> {
+        let attributes = self.folder.bucket.attributes.clone();
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-        let path = self.objects.path(&self.file);
-        let id = self.objects.bucket.store.create_multipart_opts(&path, options).await;
-        let id = id.map_err(self.objects.failed("begin the upload of", &self.file))?;
+        let path = self.folder.object(&self.file);
+        let id = self.folder.bucket.store.create_multipart_opts(&path, options).await;
+        let id = id.map_err(self.folder.failed("start the upload of", &self.file))?;
         self.uploads.change(|ids| ids.insert(self.file.clone(), id.clone()));
-        self.objects.write(&format!("{}/{UPLOADS}", self.uploads.backup), &self.uploads.to_json()).await?;
-        Ok(Multipart { id, next: 0, under_way: JoinSet::new(), stored: BTreeMap::new() })
+        self.folder
+            .write(&format!("{}/{}", self.uploads.backup, uploads::FILE), &self.uploads.to_json())
+            .await?;
+        Ok(Multipart { id, next: 0, sending: JoinSet::new(), stored: BTreeMap::new() })
     }
 
-    /// Sends what is left and completes the upload: from here on the object is there.
+    /// Sends the rest and completes the upload. Only then the object exists.
     pub async fn finish(mut self) -> Result<(), StoreError> {
-        let path = self.objects.path(&self.file);
+        let path = self.folder.object(&self.file);
         if self.multipart.is_none() {
             let payload = self.take_pending();
-            let options = self.objects.put_options(PutMode::Overwrite);
+            let options = self.folder.put_options(PutMode::Overwrite);
             let put = self.store.put_opts(&path, payload, options).await;
-            return put.map(drop).map_err(self.objects.failed("write", &self.file));
+            return put.map(drop).map_err(self.folder.failed("write", &self.file));
         }
         if !self.pending.is_empty() {
             self.send_part().await?;
         }
-        let mut multipart = self.multipart.take().expect("the upload should have begun");
-        while !multipart.under_way.is_empty() {
-            multipart.take_one().await.map_err(self.objects.failed("write", &self.file))?;
+        let mut multipart = self.multipart.take().expect("the upload should have started");
+        while !multipart.sending.is_empty() {
+            multipart.take_one().await.map_err(self.folder.failed("write", &self.file))?;
         }
         let parts = multipart.stored.into_values().collect();
-        let store = &self.objects.bucket.store;
+        let store = &self.folder.bucket.store;
         match store.complete_multipart(&path, &multipart.id, parts).await {
             Ok(_) => {}
-            // A request that was repeated finds the upload completed, so gone.
+            // A repeated request does not find the upload that the first one completed.
             Err(error) if is_missing_object(&error) => match store.head(&path).await {
                 Ok(object) if object.size == self.size => {}
-                _ => return Err(self.objects.failed("complete the upload of", &self.file)(error)),
+                _ => return Err(self.folder.failed("complete the upload of", &self.file)(error)),
             },
-            Err(error) => return Err(self.objects.failed("complete the upload of", &self.file)(error)),
+            Err(error) => return Err(self.folder.failed("complete the upload of", &self.file)(error)),
         }
         self.uploads.change(|ids| ids.remove(&self.file));
         Ok(())
     }
 
-    /// Aborts the upload, once no part of it is on its way any more.
+    /// Aborts the upload once no part of it is being sent.
     pub async fn discard(mut self) -> Result<(), StoreError> {
         let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
-        while multipart.under_way.join_next().await.is_some() {}
-        let path = self.objects.path(&self.file);
-        match self.objects.bucket.store.abort_multipart(&path, &multipart.id).await {
+        while multipart.sending.join_next().await.is_some() {}
+        let path = self.folder.object(&self.file);
+        match self.folder.bucket.store.abort_multipart(&path, &multipart.id).await {
             Err(error) if !is_missing_object(&error) => {
-                Err(self.objects.failed("abort the upload of", &self.file)(error))
+                Err(self.folder.failed("abort the upload of", &self.file)(error))
             }
             _ => {
                 self.uploads.change(|ids| ids.remove(&self.file));
@@ -160,18 +165,19 @@ impl ObjectUpload {
 
 impl Multipart {
     async fn take_one(&mut self) -> object_store::Result<()> {
-        let Some(ended) = self.under_way.join_next().await else { return Ok(()) };
+        let Some(ended) = self.sending.join_next().await else { return Ok(()) };
         let (index, stored) = ended.map_err(|source| object_store::Error::JoinError { source })?;
         self.stored.insert(index, stored?);
         Ok(())
     }
 }
 
-/// A run that is told to stop drops its upload in the middle: what is on its way arrives, and is then aborted.
+/// A run that was told to stop drops its upload. Parts that are being sent go on, and [`Uploads::wait_for_parts`] waits
+/// for them before the abort.
 impl Drop for ObjectUpload {
     fn drop(&mut self) {
         if let Some(multipart) = &mut self.multipart {
-            multipart.under_way.detach_all();
+            multipart.sending.detach_all();
         }
     }
 }

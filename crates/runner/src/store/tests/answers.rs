@@ -1,23 +1,37 @@
-//! What stores answer, word for word: the real thing of those that no test can have, through the real clients.
+//! Error answers of real stores, word for word, passed through the real clients.
 
 use std::iter;
 
 use domain::reason::Reason;
 
 use super::{
-    contract::{azure, gcs, s3},
+    contract::{azure, gcs, s3, target},
     wire::{Answer, Wire},
     *,
 };
 
-/// A status and a body; the reason that it is, and what is kept of its words.
-type Said = (&'static str, &'static str, Reason, &'static str);
+/// A status and a body; the reason and a part of the text that they must lead to.
+type ErrorAnswer = (&'static str, &'static str, Reason, &'static str);
 
-/// A bucket at a URL.
+/// Makes the target of a bucket at a URL.
 type Bucket = fn(&str) -> Target;
 
-/// Answers of Amazon and of others that speak the same.
-const S3: [Said; 12] = [
+/// Answers of Amazon and of stores with the same API.
+const S3: [ErrorAnswer; 14] = [
+    (
+        "403 Forbidden",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>InvalidObjectState</Code><Message>The operation is not valid for the object's storage class</Message><StorageClass>GLACIER</StorageClass><RequestId>5E4A</RequestId></Error>"#,
+        Reason::StoreAccessDenied,
+        "the store has archived the object: The operation is not valid for the object's storage class (InvalidObjectState)",
+    ),
+    (
+        "400 Bad Request",
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'</Message><Region>eu-central-1</Region><RequestId>5E4A</RequestId></Error>"#,
+        Reason::StoreFailed,
+        "the region 'us-east-1' is wrong; expecting 'eu-central-1' (AuthorizationHeaderMalformed)",
+    ),
     (
         "403 Forbidden",
         r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -66,7 +80,7 @@ const S3: [Said; 12] = [
         Reason::NoSpace,
         "Bucket quota exceeded",
     ),
-    // Of one object, however empty the store is.
+    // One object is too large, however empty the store is.
     (
         "400 Bad Request",
         "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum allowed object size.</Message><ProposedSize>6442450944</ProposedSize><MaxSizeAllowed>5368709120</MaxSizeAllowed></Error>",
@@ -83,14 +97,20 @@ const S3: [Said; 12] = [
         "301 Moved Permanently",
         "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message></Error>",
         Reason::StoreFailed,
-        "incorrectly configured region",
+        "redirects the request, but does not name the address",
     ),
-    // No store at all.
+    // Not a store.
     ("404 Not Found", "<html><body>nginx</body></html>", Reason::StoreFailed, "nginx"),
     ("400 Bad Request", "} what begins after it ends {", Reason::StoreFailed, "what begins after it ends"),
 ];
 
-const AZURE: [Said; 4] = [
+const AZURE: [ErrorAnswer; 5] = [
+    (
+        "409 Conflict",
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>BlobArchived</Code><Message>This operation is not permitted on an archived blob.\nRequestId:1\nTime:2020-10-14T06:31:56.5670961Z</Message></Error>",
+        Reason::StoreAccessDenied,
+        "the store has archived the object: This operation is not permitted on an archived blob. (BlobArchived)",
+    ),
     (
         "403 Forbidden",
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.\nRequestId:a7c15331-501e-0094-6847-7d350f000000\nTime:2019-10-07T19:46:36.6469406Z</Message><AuthenticationErrorDetail>Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'</AuthenticationErrorDetail></Error>",
@@ -117,7 +137,7 @@ const AZURE: [Said; 4] = [
     ),
 ];
 
-const GCS: [Said; 5] = [
+const GCS: [ErrorAnswer; 5] = [
     (
         "403 Forbidden",
         "<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>backup@shop.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.</Details></Error>",
@@ -142,7 +162,7 @@ const GCS: [Said; 5] = [
         Reason::BucketNotFound,
         "The specified bucket does not exist.",
     ),
-    // Where its tokens come from.
+    // Google's token service.
     (
         "400 Bad Request",
         r#"{"error":"invalid_grant","error_description":"Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#,
@@ -151,38 +171,32 @@ const GCS: [Said; 5] = [
     ),
 ];
 
-/// What a client makes of an answer, whatever it is that it asked for.
-async fn becomes(target: Target, status: &str, reason: Reason, words: &str) {
-    let now = time("2026-05-03T00:00:00Z");
-    let opened = match Repository::open(&target, &identity(), None, now).await {
-        // A marker that is not there is made; one that cannot be read makes nobody an owner, and no run fail.
-        Ok(repository) => repository.write_record("job", "{}").await,
-        Err(error) => Err(error),
-    };
-    let error = opened.unwrap_err();
+/// Asserts the reason and the text of an answer to any request.
+async fn is_explained(target: Target, status: &str, reason: Reason, part: &str) {
+    let error = error_of(target).await;
     let text = error.to_string();
     assert_eq!(error.reason(), reason, "{status}: {text}");
-    assert!(text.contains(words), "{status}: {text}");
+    assert!(text.contains(part), "{status}: {text}");
     for secret in ["c2VjcmV0", "string to sign"] {
-        assert!(!text.contains(secret), "what was signed is nobody's business: {text}");
+        assert!(!text.contains(secret), "the text contains what was signed: {text}");
     }
 }
 
-/// At once: what a store may have said by mistake is asked again for half a minute.
+/// All answers at the same time: a request that may succeed later is repeated for half a minute.
 #[tokio::test]
-async fn every_answer_has_its_reason_and_keeps_its_words() {
-    let kinds: [(Bucket, &'static [Said]); 3] = [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
+async fn every_error_answer_has_its_reason_and_message() {
+    let kinds: [(Bucket, &'static [ErrorAnswer]); 3] = [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
     let all = kinds.into_iter().flat_map(|(target, answers)| iter::repeat(target).zip(answers));
-    let all = all.map(|(target, (status, body, reason, words))| async move {
+    let all = all.map(|(target, (status, body, reason, part))| async move {
         let wire = Wire::start(move |_| Answer::Is(status, vec![], (*body).to_owned()));
-        becomes(target(&wire.url()), status, *reason, words).await;
+        is_explained(target(&wire.url()), status, *reason, part).await;
     });
     futures::future::join_all(all).await;
 }
 
-/// How each store refuses to remove what is locked. Azure's answer is one to many removals, and has no code in it.
+/// Each store refuses to remove a locked object in its own way. Azure answers many removals at once, without a code.
 #[tokio::test]
-async fn what_is_locked_is_named_and_no_error_of_the_store() {
+async fn locked_object_is_recognized_in_every_stores_answer() {
     let azures = "--batchresponse_66925647\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 409 This operation is not permitted as the blob is immutable due to a policy.\r\nx-ms-error-code: BlobImmutableDueToPolicy\r\nx-ms-version: 2018-11-09\r\n\r\n\r\n--batchresponse_66925647--\r\n";
     let refusals: [(Bucket, &str, &str, &str); 5] = [
         (
@@ -225,4 +239,55 @@ async fn what_is_locked_is_named_and_no_error_of_the_store() {
         let error = repository.remove_backup(OLD).await.unwrap_err();
         assert!(matches!(error, StoreError::Locked { .. }), "{body}: {error}");
     }
+}
+
+/// The error of a store that refuses every request.
+async fn error_of(target: Target) -> StoreError {
+    let now = time("2026-05-03T00:00:00Z");
+    // A missing owner file is created; an unreadable one leaves the owner unknown and fails no run.
+    match Repository::open(&target, &identity(), None, now).await {
+        Ok(repository) => repository.write_record("job", "{}").await.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn wrong_region_hint_names_the_stores_region() {
+    let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message><Region>eu-central-1</Region></Error>";
+    for (status, header, body, wanted) in [
+        ("301 Moved Permanently", true, "", "not in \"us-east-1\""),
+        ("400 Bad Request", true, malformed, "not in \"us-east-1\""),
+        ("400 Bad Request", false, malformed, "the region is wrong (AuthorizationHeaderMalformed)"),
+    ] {
+        let wire = Wire::start(move |_| {
+            let region = ("x-amz-bucket-region", "eu-central-1".to_owned());
+            Answer::Is(status, if header { vec![region] } else { vec![] }, body.to_owned())
+        });
+        let error = error_of(s3(&wire.url())).await;
+        assert!(error.to_string().ends_with(wanted), "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("Set storage.s3.region to \"eu-central-1\""), "{hint}");
+    }
+}
+
+#[tokio::test]
+async fn missing_credentials_are_reported() {
+    let metadata = Wire::start(|_| Answer::Is("404 Not Found", vec![], String::new()));
+    let url = metadata.url();
+    let variables = [("AWS_METADATA_ENDPOINT", url.as_str()), ("AWS_ENDPOINT_URL", url.as_str())];
+    let error = error_of(target("s3://backups", true, variables.into())).await;
+    assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
+    let wanted = format!("no credentials were given for the bucket, and the platform offers none ({url}: ");
+    assert!(error.to_string().contains(&wanted), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("storage.s3.credentials") && hint.contains("job.serviceAccountName"), "{hint}");
+}
+
+#[tokio::test]
+async fn archived_object_hint_is_about_the_lifecycle_rule() {
+    let body = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    let wire = Wire::start(move |_| Answer::Is("403 Forbidden", vec![], body.to_owned()));
+    let error = error_of(s3(&wire.url())).await;
+    assert!(error.to_string().contains("the store has archived the object"), "{error}");
+    assert!(error.hint().unwrap().contains("lifecycle rule"), "{:?}", error.hint());
 }

@@ -1,17 +1,21 @@
-//! What every store keeps to, tried on each: on a real file system, and on real servers of each kind.
+//! Rules that every store keeps, tested on a real file system and on real servers of each kind.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::{
+    manifest::{FILE, Manifest, PolicyIdentity},
+    reason::Reason,
+};
 
 use super::{
-    super::{backend::Making, manifest::FILE, objects::LEAST_PART, *},
+    super::{backend::Unfinished, part_size, *},
     NEW, OLD, identity, ids, manifest,
     server::Server,
     time,
 };
 
-/// A store under test. Each rule has a namespace of its own in it.
+/// A store under test. Each rule uses a namespace of its own.
 struct Stand {
     target: Target,
     server: Option<Server>,
@@ -32,8 +36,8 @@ impl Stand {
         Repository::open(&self.target, &self.policy(uid), adopt_from, now).await.unwrap()
     }
 
-    /// Parts of uploads that were never completed are listed nowhere; versitygw keeps them in a folder of its own. The
-    /// others tell nobody: Azure drops them after a week.
+    /// Asserts that no parts of uncompleted uploads are left. versitygw keeps them in a folder; the other stores do not
+    /// show them, and Azure drops them after a week.
     fn has_no_parts(&self) {
         let Some(server) = &self.server else { return };
         let parts = std::process::Command::new("find")
@@ -43,7 +47,7 @@ impl Stand {
         assert_eq!(String::from_utf8(parts.stdout).unwrap(), "", "parts are left");
     }
 
-    /// The same store, in which nothing is too young to be a leftover.
+    /// Opens the store so that no leftover is too young to be removed.
     async fn open_later(&self) -> Repository {
         let mut target = self.target.clone();
         target.options.leftover_age = Duration::ZERO;
@@ -51,10 +55,10 @@ impl Stand {
     }
 }
 
-/// The account that `tests/stores/serve` makes.
+/// The account that `tests/stores/serve` creates.
 pub(super) const S3_USER: (&str, &str) = ("pgbackup", "pgbackup-secret");
 
-/// Azurite's, which everybody knows.
+/// Azurite's well-known account.
 const AZURE_ACCOUNT: (&str, &str) = (
     "devstoreaccount1",
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
@@ -69,7 +73,7 @@ pub(super) fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Var
     .into()
 }
 
-/// Bytes that repeat nowhere near (xorshift64).
+/// Pseudorandom bytes (xorshift64).
 pub(super) fn noise(size: u64) -> Vec<u8> {
     let next = |state: &u64| {
         let mut state = *state;
@@ -81,9 +85,9 @@ pub(super) fn noise(size: u64) -> Vec<u8> {
     words.flat_map(u64::to_le_bytes).take(usize::try_from(size).unwrap()).collect()
 }
 
-/// In pieces as pg_dump's pipe gives them.
-pub(super) async fn write(backup: &BackupWriter, file: &str, bytes: &[u8], expected: u64) -> Upload {
-    let mut upload = backup.upload(file, false, expected).await.unwrap();
+/// Writes in pieces of the size that pg_dump's pipe gives.
+pub(super) async fn write(backup: &BackupWriter, file: &str, bytes: &[u8], database_bytes: u64) -> Upload {
+    let mut upload = backup.upload(file, false, database_bytes).await.unwrap();
     for piece in bytes.chunks(131_072 - 7) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -107,19 +111,19 @@ pub(super) async fn commit(repository: &Repository, id: &str) {
 
 async fn files(repository: &Repository, folder: &str) -> Vec<String> {
     let mut names: Vec<_> =
-        repository.place.entries(folder).await.unwrap().into_iter().map(|entry| entry.name).collect();
+        repository.backend.entries(folder).await.unwrap().into_iter().map(|entry| entry.name).collect();
     names.sort_unstable();
     names
 }
 
-async fn a_backup_exists_when_its_manifest_does(stand: &Stand) {
+async fn backup_exists_when_its_manifest_does(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
     backup.write("SHA256SUMS", "sums\n").await.unwrap();
     let before = repository.list().await.unwrap();
     assert_eq!((ids(&before.backups), before.leftovers.as_slice()), (vec![], [OLD.to_owned()].as_slice()));
-    assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run is at work");
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run is alive");
 
     let committed = backup.commit(&manifest(OLD)).await.unwrap();
     let sha256 = committed.manifest_sha256.clone();
@@ -132,12 +136,12 @@ async fn a_backup_exists_when_its_manifest_does(stand: &Stand) {
     assert!(!repository.remove_leftover(OLD).await.unwrap(), "it has a manifest");
 }
 
-async fn what_is_stored_comes_back_whole(stand: &Stand) {
+async fn files_of_all_sizes_are_read_back_unchanged(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
-    // Below one part; a whole number of parts; and so many that some wait for others.
-    for (n, size) in [0, 1, 131_072, 2 * LEAST_PART, 7 * LEAST_PART + 1].into_iter().enumerate() {
-        // As the name of a database with a blank and a slash is written.
+    // Less than one part; a whole number of parts; so many that some wait for others.
+    for (n, size) in [0, 1, 131_072, 2 * part_size::MIN, 7 * part_size::MIN + 1].into_iter().enumerate() {
+        // The encoded name of a database with a blank and a slash.
         let (file, bytes) = (format!("a%20%2F{n}.dump"), noise(size));
         write(&backup, &file, &bytes, size).await.finish().await.unwrap();
         assert!(read(&backup, &file).await == bytes, "{file} of {size} bytes");
@@ -145,33 +149,33 @@ async fn what_is_stored_comes_back_whole(stand: &Stand) {
     backup.abandon().await.unwrap();
 }
 
-async fn parts_grow_with_what_is_expected(stand: &Stand) {
+async fn parts_grow_with_the_database(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     // 10,000 parts of 8 MiB hold less than three times this.
-    let expected = 10_000 * (LEAST_PART + 1) / 3 + 10_000;
-    let bytes = noise(2 * LEAST_PART);
-    write(&backup, "shop.dump", &bytes, expected).await.finish().await.unwrap();
+    let database_bytes = 10_000 * (part_size::MIN + 1) / 3 + 10_000;
+    let bytes = noise(2 * part_size::MIN);
+    write(&backup, "shop.dump", &bytes, database_bytes).await.finish().await.unwrap();
     assert!(read(&backup, "shop.dump").await == bytes);
     backup.abandon().await.unwrap();
 }
 
-async fn a_manifest_is_written_once(stand: &Stand) {
+async fn manifest_is_written_once(stand: &Stand) {
     let repository = stand.open().await;
     let one = repository.create_backup(OLD).await.unwrap();
     one.clone().commit(&manifest(OLD)).await.unwrap();
     let other = Manifest { warnings: vec!["another".into()], ..manifest(OLD) };
     let error = one.clone().commit(&other).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyThere { .. }), "{error}");
-    assert_eq!(repository.manifest(OLD).await.unwrap().0, manifest(OLD), "the first one stays");
-    // A request that is repeated after its answer was lost meets what it wrote itself.
+    assert_eq!(repository.manifest(OLD).await.unwrap().0, manifest(OLD), "the first one is kept");
+    // A request whose answer was lost is repeated and meets the object that it wrote itself.
     one.commit(&manifest(OLD)).await.unwrap();
 }
 
-async fn nothing_appears_before_it_is_finished(stand: &Stand) {
+async fn unfinished_file_does_not_appear(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
-    for size in [100, 3 * LEAST_PART] {
+    for size in [100, 3 * part_size::MIN] {
         let upload = write(&backup, "shop.dump", &noise(size), size).await;
         assert!(!files(&repository, OLD).await.contains(&"shop.dump".to_owned()), "{size} bytes");
         upload.discard().await.unwrap();
@@ -181,27 +185,27 @@ async fn nothing_appears_before_it_is_finished(stand: &Stand) {
     assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
 }
 
-async fn an_abandoned_backup_leaves_nothing(stand: &Stand) {
+async fn abandoned_backup_leaves_nothing(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
-    // Dropped as a run that is told to stop drops it.
-    drop(write(&backup, "two.dump", &noise(3 * LEAST_PART), 0).await);
+    // A run that is told to stop drops its upload.
+    drop(write(&backup, "two.dump", &noise(3 * part_size::MIN), 0).await);
     backup.abandon().await.unwrap();
     let listing = repository.list().await.unwrap();
     assert_eq!((listing.backups.len(), listing.leftovers.len()), (0, 0));
     stand.has_no_parts();
 }
 
-async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
+async fn leftover_is_removed_only_when_its_run_is_dead(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
-    drop(write(&backup, "two.dump", &noise(3 * LEAST_PART), 0).await);
-    assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
-    if let Making::Objects(uploads) = &*backup.making {
-        // A process that is dead sends nothing more.
-        uploads.settle().await;
+    drop(write(&backup, "two.dump", &noise(3 * part_size::MIN), 0).await);
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run may be alive");
+    if let Unfinished::Objects(uploads) = &*backup.unfinished {
+        // A dead process sends no more parts.
+        uploads.wait_for_parts().await;
     }
     drop(backup);
 
@@ -214,78 +218,82 @@ async fn what_a_killed_run_left_goes_when_it_is_surely_dead(stand: &Stand) {
     stand.has_no_parts();
 }
 
-async fn a_removed_backup_is_gone_and_no_other(stand: &Stand) {
+async fn removal_removes_one_backup_only(stand: &Stand) {
     let repository = stand.open().await;
     commit(&repository, OLD).await;
     commit(&repository, NEW).await;
     repository.remove_backup(OLD).await.unwrap();
     assert_eq!(ids(&repository.list().await.unwrap().backups), [NEW]);
     assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
-    repository.remove_backup(OLD).await.expect("what is gone is gone");
+    repository.remove_backup(OLD).await.expect("removing a missing backup should succeed");
 }
 
-async fn a_rotten_manifest_hides_no_other_backup_and_is_left_alone(stand: &Stand) {
+async fn corrupted_manifest_hides_no_other_and_is_kept(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
     }
-    repository.place.write(&format!("{OLD}/{FILE}"), "{").await.unwrap();
+    repository.backend.write(&format!("{OLD}/{FILE}"), "{").await.unwrap();
     let listing = repository.list().await.unwrap();
     assert_eq!((ids(&listing.backups), listing.leftovers.len()), (vec![NEW], 0));
     assert_eq!((listing.unreadable.len(), listing.unreadable[0].0.as_str()), (1, OLD));
-    assert!(!repository.remove_leftover(OLD).await.unwrap(), "what has a manifest is no leftover");
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "a backup with a manifest is no leftover");
     assert_eq!(files(&repository, OLD).await, ["manifest.json", "shop.dump"]);
 }
 
-async fn a_backup_with_an_unreadable_check_counts_for_nothing(stand: &Stand) {
+async fn backup_with_corrupted_check_is_unreadable(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
     }
-    repository.place.write(&format!("{NEW}/check-20260503T000000Z.json"), "{").await.unwrap();
+    repository.backend.write(&format!("{NEW}/check-20260503T000000Z.json"), "{").await.unwrap();
     let listing = repository.list().await.unwrap();
     assert_eq!((ids(&listing.backups), listing.unreadable[0].0.as_str()), (vec![OLD], NEW));
 }
 
-async fn the_first_policy_to_come_owns_the_folder(stand: &Stand) {
-    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Us);
-    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Us);
-    assert_eq!(stand.open_as("uid-2", None).await.owner, Owner::Other("uid-1".into()));
+async fn first_policy_owns_the_repository(stand: &Stand) {
+    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::ThisPolicy);
+    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::ThisPolicy);
+    assert_eq!(stand.open_as("uid-2", None).await.owner, Owner::OtherPolicy("uid-1".into()));
 }
 
-async fn of_two_policies_that_come_at_once_one_owns_the_folder(stand: &Stand) {
+async fn one_of_two_simultaneous_policies_is_the_owner(stand: &Stand) {
     let (one, two) = tokio::join!(stand.open_as("uid-1", None), stand.open_as("uid-2", None));
     let wanted = match (&one.owner, &two.owner) {
-        (Owner::Us, Owner::Other(uid)) => uid == "uid-1",
-        (Owner::Other(uid), Owner::Us) => uid == "uid-2",
+        (Owner::ThisPolicy, Owner::OtherPolicy(uid)) => uid == "uid-1",
+        (Owner::OtherPolicy(uid), Owner::ThisPolicy) => uid == "uid-2",
         _ => false,
     };
     assert!(wanted, "{:?} and {:?}", one.owner, two.owner);
 }
 
-async fn a_policy_that_names_the_owner_takes_the_folder_over(stand: &Stand) {
+async fn adopt_from_takes_the_repository_over(stand: &Stand) {
     stand.open_as("uid-1", None).await;
     let wrong = stand.open_as("uid-2", Some("uid-7")).await;
-    assert_eq!((wrong.owner, wrong.adopted), (Owner::Other("uid-1".into()), vec![]));
+    assert_eq!((wrong.owner, wrong.adopted), (Owner::OtherPolicy("uid-1".into()), vec![]));
     let right = stand.open_as("uid-2", Some("uid-1")).await;
-    assert_eq!((right.owner, right.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
-    // From then on it does not matter what the policy says.
+    assert_eq!((right.owner, right.adopted), (Owner::ThisPolicy, vec!["uid-1".to_owned()]));
+    // From then on adoptFrom makes no difference.
     for stale in [None, Some("uid-1"), Some("uid-2")] {
         let later = stand.open_as("uid-2", stale).await;
-        assert_eq!((later.owner, later.adopted), (Owner::Us, vec!["uid-1".to_owned()]));
+        assert_eq!((later.owner, later.adopted), (Owner::ThisPolicy, vec!["uid-1".to_owned()]));
     }
-    assert_eq!(stand.open_as("uid-1", None).await.owner, Owner::Other("uid-2".into()), "the old one lost it");
+    assert_eq!(
+        stand.open_as("uid-1", None).await.owner,
+        Owner::OtherPolicy("uid-2".into()),
+        "the old owner has lost it"
+    );
 }
 
-async fn a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail(stand: &Stand) {
+async fn corrupted_owner_file_fails_no_run(stand: &Stand) {
     let repository = stand.open().await;
-    for rotten in ["{", ""] {
-        repository.place.write(owner::FILE, rotten).await.unwrap();
+    for corrupted in ["{", ""] {
+        repository.backend.write(owner::FILE, corrupted).await.unwrap();
         assert!(matches!(stand.open().await.owner, Owner::Unknown(_)));
     }
 }
 
-async fn the_newest_records_are_kept(stand: &Stand) {
+async fn newest_records_are_kept(stand: &Stand) {
     let repository = stand.open().await;
     for job in ["a", "b", "c", "d"] {
         repository.write_record(job, job).await.unwrap();
@@ -296,7 +304,7 @@ async fn the_newest_records_are_kept(stand: &Stand) {
     assert_eq!(repository.newest_records(9).await.unwrap(), ["d\n", "c\n"]);
 }
 
-async fn two_runs_at_once_are_not_in_each_others_way(stand: &Stand) {
+async fn simultaneous_runs_do_not_disturb_each_other(stand: &Stand) {
     let (one, two) = (stand.open().await, stand.open().await);
     tokio::join!(commit(&one, OLD), commit(&two, NEW));
     assert_eq!(ids(&one.list().await.unwrap().backups), [OLD, NEW]);
@@ -317,27 +325,27 @@ macro_rules! rules {
 macro_rules! every_rule {
     ($stand:expr) => {
         rules!($stand;
-            a_backup_exists_when_its_manifest_does
-            what_is_stored_comes_back_whole
-            parts_grow_with_what_is_expected
-            a_manifest_is_written_once
-            nothing_appears_before_it_is_finished
-            an_abandoned_backup_leaves_nothing
-            what_a_killed_run_left_goes_when_it_is_surely_dead
-            a_removed_backup_is_gone_and_no_other
-            a_rotten_manifest_hides_no_other_backup_and_is_left_alone
-            a_backup_with_an_unreadable_check_counts_for_nothing
-            the_first_policy_to_come_owns_the_folder
-            of_two_policies_that_come_at_once_one_owns_the_folder
-            a_policy_that_names_the_owner_takes_the_folder_over
-            a_rotten_owner_marker_makes_nobody_an_owner_and_no_run_fail
-            the_newest_records_are_kept
-            two_runs_at_once_are_not_in_each_others_way
+            backup_exists_when_its_manifest_does
+            files_of_all_sizes_are_read_back_unchanged
+            parts_grow_with_the_database
+            manifest_is_written_once
+            unfinished_file_does_not_appear
+            abandoned_backup_leaves_nothing
+            leftover_is_removed_only_when_its_run_is_dead
+            removal_removes_one_backup_only
+            corrupted_manifest_hides_no_other_and_is_kept
+            backup_with_corrupted_check_is_unreadable
+            first_policy_owns_the_repository
+            one_of_two_simultaneous_policies_is_the_owner
+            adopt_from_takes_the_repository_over
+            corrupted_owner_file_fails_no_run
+            newest_records_are_kept
+            simultaneous_runs_do_not_disturb_each_other
         )
     };
 }
 
-/// A bucket of S3's kind at this URL.
+/// A bucket of a store with S3's API at this URL.
 pub(super) fn s3(url: &str) -> Target {
     let (user, secret) = S3_USER;
     let variables =
@@ -345,7 +353,7 @@ pub(super) fn s3(url: &str) -> Target {
     target("s3://backups/a/b", true, variables.into())
 }
 
-/// A bucket of Google's kind at this URL.
+/// A bucket of a store with GCS's API at this URL.
 pub(super) fn gcs(url: &str) -> Target {
     let key = serde_json::json!({
         "gcs_base_url": url, "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": "",
@@ -353,7 +361,7 @@ pub(super) fn gcs(url: &str) -> Target {
     target("gs://backups/a/b", false, [("GOOGLE_SERVICE_ACCOUNT_KEY", key.to_string().as_str())].into())
 }
 
-/// A container of Azure's kind at this URL.
+/// A container of a store with Azure's API at this URL.
 pub(super) fn azure(url: &str) -> Target {
     let endpoint = format!("{url}/{}", AZURE_ACCOUNT.0);
     let variables = [
@@ -371,8 +379,8 @@ pub(super) fn target(location: &str, path_style: bool, variables: Variables) -> 
     Target { location: location.parse().unwrap(), options, variables }
 }
 
-/// A bucket that is not there is called so.
-async fn is_missed(target: &Target) {
+/// Asserts that a missing bucket has the reason BucketNotFound.
+async fn missing_bucket_is_reported(target: &Target) {
     let mut elsewhere = target.clone();
     let Location::Bucket { name, .. } = &mut elsewhere.location else { unreachable!("it is a bucket") };
     *name = "elsewhere".to_owned();
@@ -382,7 +390,7 @@ async fn is_missed(target: &Target) {
 }
 
 #[tokio::test]
-async fn a_volume_keeps_every_rule() {
+async fn volume_keeps_every_rule() {
     let root = tempfile::tempdir().unwrap();
     let target = target(root.path().to_str().unwrap(), false, Variables::default());
     every_rule!(Stand { target, server: None, rule: "" });
@@ -399,7 +407,7 @@ async fn s3_keeps_every_rule() {
 async fn gcs_keeps_every_rule() {
     let server = Server::start("gcs", &[]);
     let target = gcs(&server.url());
-    is_missed(&target).await;
+    missing_bucket_is_reported(&target).await;
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
 
@@ -407,6 +415,6 @@ async fn gcs_keeps_every_rule() {
 async fn azure_keeps_every_rule() {
     let server = Server::start("azure", &[]);
     let target = azure(&server.url());
-    is_missed(&target).await;
+    missing_bucket_is_reported(&target).await;
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }

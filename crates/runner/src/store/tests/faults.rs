@@ -1,4 +1,4 @@
-//! Stores that fail in the middle, and runs that do. Whatever happens, nothing looks complete that is not.
+//! Stores and runs that fail in the middle. An incomplete backup never looks complete.
 
 use std::{
     env,
@@ -18,46 +18,46 @@ use rustix::{
 };
 
 use super::{
-    super::{objects::LEAST_PART, writer::CommittedBackup},
+    super::{part_size, writer::CommittedBackup},
     contract::{commit, noise, s3, write},
     server::Server,
     wire::{Answer, Wire},
     *,
 };
 
-/// The part at which it happens: one of the second wave, of which four are under way.
+/// The part at which the failure happens. Four parts are sent at once, so it is one of the second four.
 const PART: usize = 6;
 
 async fn open(target: &Target) -> Repository {
     Repository::open(target, &identity(), None, time("2026-05-03T00:00:00Z")).await.unwrap()
 }
 
-/// Where versitygw keeps the parts of uploads that are not completed.
+/// How many parts of uncompleted uploads versitygw keeps.
 fn parts(server: &Server) -> usize {
     let folder = server.folder.path().to_str().unwrap();
     let found = Command::new("find").args([folder, "-path", "*/.sgwtmp/multipart/*", "-type", "f"]).output();
     String::from_utf8(found.unwrap().stdout).unwrap().lines().count()
 }
 
-/// Nothing is complete, and a later run leaves nothing of it.
-async fn is_cleaned_up(server: &Server, parts_are_left: bool) {
+/// Asserts that there is only a leftover, and that a later run removes all of it.
+async fn leftover_is_cleaned_up(server: &Server, parts_are_left: bool) {
     let mut target = s3(&server.url());
     let repository = open(&target).await;
     let listing = repository.list().await.unwrap();
     assert_eq!((listing.backups.len(), listing.leftovers.as_slice()), (0, [OLD.to_owned()].as_slice()));
-    let files = repository.place.entries(OLD).await.unwrap();
+    let files = repository.backend.entries(OLD).await.unwrap();
     assert!(files.iter().all(|file| file.name != "shop.dump"), "{files:?}");
     assert_eq!(parts(server) > 0, parts_are_left);
-    assert!(!repository.remove_leftover(OLD).await.unwrap(), "it may be at work");
+    assert!(!repository.remove_leftover(OLD).await.unwrap(), "its run may be alive");
 
     target.options.leftover_age = Duration::ZERO;
     assert!(open(&target).await.remove_leftover(OLD).await.unwrap());
     assert_eq!(parts(server), 0, "parts are left");
-    assert_eq!(repository.place.entries(OLD).await.unwrap().len(), 0);
+    assert_eq!(repository.backend.entries(OLD).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_complete() {
+async fn store_lost_during_upload_leaves_only_a_leftover() {
     let server = Server::start("s3", &[]);
     let (address, sent) = (server.address, AtomicUsize::new(0));
     let gone = Arc::new(AtomicBool::new(false));
@@ -73,7 +73,7 @@ async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_comp
     let mut upload = backup.upload("shop.dump", false, 0).await.unwrap();
 
     let sending = async {
-        for piece in noise(12 * LEAST_PART).chunks(1 << 20) {
+        for piece in noise(12 * part_size::MIN).chunks(1 << 20) {
             upload.write(piece.to_vec().into()).await?;
         }
         upload.finish().await
@@ -83,21 +83,21 @@ async fn a_store_that_goes_away_between_parts_is_unreachable_and_nothing_is_comp
     assert!(is_gone.load(Ordering::Relaxed));
     assert_eq!(error.reason(), Reason::StoreUnreachable, "{error}");
     assert!(error.to_string().contains(&format!("{OLD}/shop.dump")), "{error}");
-    backup.abandon().await.expect_err("there is nobody to tell");
-    is_cleaned_up(&server, true).await;
+    backup.abandon().await.expect_err("the store should be unreachable");
+    leftover_is_cleaned_up(&server, true).await;
 }
 
-/// Tells the process below where the store is.
+/// The URL of the store, for the process of the next test.
 const UPLOAD_TO: &str = "PGBACKUP_TEST_UPLOAD_TO";
 
-/// This very test, in a process of its own that is killed.
+/// Runs itself in a process of its own, which is killed.
 #[tokio::test]
-async fn a_run_that_is_killed_between_parts_leaves_nothing_complete() {
-    const NAME: &str = "store::tests::faults::a_run_that_is_killed_between_parts_leaves_nothing_complete";
+async fn run_killed_during_upload_leaves_only_a_leftover() {
+    const NAME: &str = "store::tests::faults::run_killed_during_upload_leaves_only_a_leftover";
     if let Ok(url) = env::var(UPLOAD_TO) {
         let repository = open(&s3(&url)).await;
         let backup = repository.create_backup(OLD).await.unwrap();
-        write(&backup, "shop.dump", &noise(12 * LEAST_PART), 0).await.finish().await.unwrap();
+        write(&backup, "shop.dump", &noise(12 * part_size::MIN), 0).await.finish().await.unwrap();
         backup.commit(&manifest(OLD)).await.unwrap();
         return;
     }
@@ -120,15 +120,15 @@ async fn a_run_that_is_killed_between_parts_leaves_nothing_complete() {
     let ended = tokio::task::spawn_blocking(move || run.wait().unwrap()).await.unwrap();
 
     assert_eq!(ended.signal(), Some(9), "{ended}");
-    // What was on its way arrives.
+    // Waits for the requests that were sent.
     drop(wire);
-    is_cleaned_up(&server, true).await;
+    leftover_is_cleaned_up(&server, true).await;
 }
 
-/// Tells a process which folder is a small file system.
+/// The folder of a small file system, for the process of a test.
 const SMALL: &str = "PGBACKUP_TEST_SMALL";
 
-/// Runs a test of this file again, in a process that sees a file system of this size: also one of those who are not root.
+/// Runs a test of this file in a process of its own with a file system of `size`. That works without root too.
 fn again_on_a_small_file_system(test: &str, size: &str) {
     let root = tempfile::tempdir().unwrap();
     let script = format!("mount -t tmpfs -o size={size} none \"$TMPDIR\" && exec \"$@\"");
@@ -140,26 +140,23 @@ fn again_on_a_small_file_system(test: &str, size: &str) {
         .env("TMPDIR", root.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(said.contains("1 passed"), "{said}");
+    let stdout = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{stdout}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(stdout.contains("1 passed"), "{stdout}");
 }
 
 #[tokio::test]
-async fn a_volume_that_fills_up_at_any_step_is_named_and_leaves_nothing() {
+async fn volume_full_at_any_step_fails_with_no_space() {
     match env::var(SMALL) {
         Ok(folder) => fill_at_each_step(&folder).await,
-        Err(_) => again_on_a_small_file_system(
-            "a_volume_that_fills_up_at_any_step_is_named_and_leaves_nothing",
-            "1m",
-        ),
+        Err(_) => again_on_a_small_file_system("volume_full_at_any_step_fails_with_no_space", "1m"),
     }
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
+async fn full_bucket_fails_with_no_space() {
     if env::var(SMALL).is_err() {
-        let test = "a_bucket_that_is_full_is_named_and_nothing_is_complete";
+        let test = "full_bucket_fails_with_no_space";
         return again_on_a_small_file_system(test, "20m");
     }
     let server = Server::start("s3", &[]);
@@ -168,7 +165,7 @@ async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
     let backup = repository.create_backup(OLD).await.unwrap();
     let mut upload = backup.upload("shop.dump", false, 0).await.unwrap();
     let sending = async {
-        for piece in noise(4 * LEAST_PART).chunks(1 << 20) {
+        for piece in noise(4 * part_size::MIN).chunks(1 << 20) {
             upload.write(piece.to_vec().into()).await?;
         }
         upload.finish().await
@@ -178,12 +175,12 @@ async fn a_bucket_that_is_full_is_named_and_nothing_is_complete() {
     assert!(error.to_string().contains("No space left on device. (InsufficientStorage)"), "{error}");
     backup.abandon().await.unwrap();
     assert_eq!(parts(&server), 0, "parts are left");
-    // So there is room again.
+    // After the abort there is room again.
     commit(&repository, NEW).await;
     assert_eq!(ids(&repository.list().await.unwrap().backups), [NEW]);
 }
 
-/// Each time there is room for one page more, until all fits.
+/// Stores a backup again and again, each time with room for one page more, until it fits.
 async fn fill_at_each_step(folder: &str) {
     let target = Target {
         location: folder.parse().unwrap(),
@@ -194,7 +191,7 @@ async fn fill_at_each_step(folder: &str) {
     let filler = format!("{folder}/filler");
     let mut failed = std::collections::BTreeSet::new();
     for pages in 0.. {
-        let free = repository.free_bytes().unwrap().unwrap();
+        let free = repository.free_bytes().await.unwrap().unwrap();
         let fills = usize::try_from(free - pages * 4096).unwrap();
         fs::write(&filler, vec![1; fills]).unwrap();
 
@@ -236,7 +233,7 @@ async fn fill_at_each_step(folder: &str) {
     assert!(all.iter().all(|step| failed.contains(step)), "{failed:?}");
 }
 
-/// What a run stores, in its order.
+/// Stores the files of a backup in a run's order.
 async fn store(backup: &BackupWriter, step: &mut &str) -> Result<CommittedBackup, StoreError> {
     *step = "dump";
     let mut upload = backup.upload("shop.dump", false, 0).await?;
@@ -252,7 +249,7 @@ async fn store(backup: &BackupWriter, step: &mut &str) -> Result<CommittedBackup
     backup.clone().commit(&manifest(OLD)).await
 }
 
-/// The names of what goes from a folder, in order. The kernel tells.
+/// The names that the kernel reports as removed from a folder, in order.
 fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 16384];
     let mut events = inotify::Reader::new(watch, &mut buffer);
@@ -264,7 +261,7 @@ fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn of_a_backup_on_a_volume_the_manifest_goes_first() {
+async fn removal_on_a_volume_begins_with_the_manifest() {
     let (root, repository) = repository().await;
     let folder = folder(&root).join(OLD);
     for n in 0..50 {
@@ -280,7 +277,7 @@ async fn of_a_backup_on_a_volume_the_manifest_goes_first() {
 }
 
 #[tokio::test]
-async fn of_a_backup_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
+async fn removal_in_a_bucket_begins_with_the_manifest() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {
@@ -293,7 +290,7 @@ async fn of_a_backup_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
     let direct = open(&s3(&server.url())).await;
     commit(&direct, OLD).await;
     for n in 0..20 {
-        direct.place.write(&format!("{OLD}/{n}.dump"), "rows").await.unwrap();
+        direct.backend.write(&format!("{OLD}/{n}.dump"), "rows").await.unwrap();
     }
     let repository = open(&s3(&wire.url())).await;
 
@@ -307,7 +304,7 @@ async fn of_a_backup_in_a_bucket_the_manifest_goes_first_and_stays_gone() {
 }
 
 #[tokio::test]
-async fn a_backup_whose_manifest_stays_is_whole() {
+async fn backup_stays_complete_if_its_manifest_is_kept() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {
@@ -319,10 +316,10 @@ async fn a_backup_whose_manifest_stays_is_whole() {
     });
     let repository = open(&s3(&wire.url())).await;
     commit(&repository, OLD).await;
-    let files = repository.place.entries(OLD).await.unwrap().len();
+    let files = repository.backend.entries(OLD).await.unwrap().len();
 
     repository.remove_backup(OLD).await.unwrap_err();
 
-    assert_eq!(repository.place.entries(OLD).await.unwrap().len(), files);
+    assert_eq!(repository.backend.entries(OLD).await.unwrap().len(), files);
     assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD]);
 }

@@ -1,4 +1,4 @@
-//! What S3 has beside what every store has: rights, locks, checksums, TLS. Tried on a real server.
+//! Features of S3 that other stores lack, and its errors, tested on a real server: permissions, locks, checksums, TLS.
 
 use std::process::Command;
 
@@ -12,14 +12,14 @@ use super::{
 
 const WRITER: (&str, &str) = ("writer", "writer-secret");
 
-/// An authority, and a certificate from it for `localhost`.
+/// A certificate authority, and its certificates for `localhost`.
 struct Certificates(tempfile::TempDir);
 
 impl Certificates {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = "key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
-            openssl req -x509 $key -days 2 -subj '/CN=a CA' -keyout ca.key -out ca.crt
+            openssl req -x509 $key -days 2 -subj '/CN=a CA' -addext subjectAltName=DNS:localhost -keyout ca.key -out ca.crt
             openssl req $key -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout tls.key -out tls.csr
             openssl x509 -req -in tls.csr -copy_extensions copy -CA ca.crt -CAkey ca.key -days 2 -out tls.crt";
         let made = Command::new("sh").args(["-euc", script]).current_dir(folder.path()).output().unwrap();
@@ -41,7 +41,7 @@ fn s3(server: &Server, user: (&str, &str)) -> Target {
 }
 
 #[tokio::test]
-async fn removals_use_credentials_of_their_own() {
+async fn removals_use_their_own_credentials() {
     let server = Server::start("s3", &[]);
     let writer = s3(&server, WRITER);
     let repository = open(&writer).await.unwrap();
@@ -64,7 +64,7 @@ async fn removals_use_credentials_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_has_a_reason_and_its_own_words() {
+async fn refusals_have_a_reason_and_the_stores_message() {
     let server = Server::start("s3", &[]);
     let nowhere = format!("http://{}", free_address());
     let unreachable =
@@ -77,47 +77,77 @@ async fn what_the_server_refuses_has_a_reason_and_its_own_words() {
         ),
         (s3(&server, (S3_USER.0, "wrong")), Reason::StoreAccessDenied, "SignatureDoesNotMatch"),
         (s3(&server, ("nobody", "x")), Reason::StoreAccessDenied, "InvalidAccessKeyId"),
-        (target("s3://backups", true, unreachable.into()), Reason::StoreUnreachable, "Connection refused"),
+        (
+            target("s3://backups", true, unreachable.into()),
+            Reason::StoreUnreachable,
+            "cannot connect to http://127.0.0.1:",
+        ),
     ] {
         let error = open(&target).await.unwrap_err();
         let text = error.to_string();
         assert_eq!(error.reason(), reason, "{text}");
         assert!(text.contains(words), "{text}");
-        assert!(text.starts_with("read s3://") || text.starts_with("create s3://"), "{text}");
-        assert!(text.len() < 300, "an answer is not a message: {text}");
+        assert!(text.starts_with("cannot read s3://") || text.starts_with("cannot create s3://"), "{text}");
+        assert!(text.len() < 300, "the answer is not shortened: {text}");
     }
 }
 
-#[tokio::test]
-async fn a_server_behind_tls_is_trusted_by_its_authority_only() {
-    let certificates = Certificates::new();
-    let (cert, key) = (certificates.path("tls.crt"), certificates.path("tls.key"));
-    let server = Server::start("s3", &[("SERVE_TLS_CERT", &cert), ("SERVE_TLS_KEY", &key)]);
-    let url = format!("https://localhost:{}", server.address.port());
-    let variables = || {
-        let all = [
-            ("AWS_ACCESS_KEY_ID", S3_USER.0),
-            ("AWS_SECRET_ACCESS_KEY", S3_USER.1),
-            ("AWS_ENDPOINT_URL", url.as_str()),
-        ];
-        all.into()
-    };
-    let mut target = target("s3://backups", true, variables());
-    target.options.ca = Some(certificates.path("ca.crt"));
-    commit(&open(&target).await.unwrap(), OLD).await;
-
-    target.options.ca = None;
-    let error = open(&target).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::StoreUnreachable, "{error}");
-    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
-
-    target.options.ca = Some(certificates.path("missing.crt"));
-    let error = open(&target).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::InvalidConfiguration, "{error}");
-    assert!(error.to_string().contains("missing.crt"), "{error}");
+async fn open_tls(server: &Server, host: &str, ca: Option<PathBuf>) -> Result<Repository, StoreError> {
+    let url = format!("https://{host}:{}", server.address.port());
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", S3_USER.0),
+        ("AWS_SECRET_ACCESS_KEY", S3_USER.1),
+        ("AWS_ENDPOINT_URL", url.as_str()),
+    ];
+    let mut target = target("s3://backups", true, variables.into());
+    target.options.ca = ca;
+    open(&target).await
 }
 
-/// Locks an object as a person does. Amazon puts the bucket's default on each new object; versitygw does not.
+fn tls_server(certificates: &Certificates, name: &str) -> Server {
+    let (cert, key) = (certificates.path(&format!("{name}.crt")), certificates.path(&format!("{name}.key")));
+    Server::start("s3", &[("SERVE_TLS_CERT", &cert), ("SERVE_TLS_KEY", &key)])
+}
+
+#[tokio::test]
+async fn tls_server_is_trusted_by_its_authority_only() {
+    let certificates = Certificates::new();
+    let server = tls_server(&certificates, "tls");
+    let ca = certificates.path("ca.crt");
+    commit(&open_tls(&server, "localhost", Some(ca.clone())).await.unwrap(), OLD).await;
+
+    let port = server.address.port();
+    let error = open_tls(&server, "localhost", None).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TlsFailed, "{error}");
+    let wanted =
+        format!("https://localhost:{port}: an unknown certificate authority signed the server's certificate");
+    assert!(error.to_string().ends_with(&wanted), "{error}");
+    assert_eq!(error.hint().unwrap(), "Give the authority's certificate in storage.s3.caSecretRef.");
+
+    let error = open_tls(&server, "127.0.0.1", Some(ca)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TlsFailed, "{error}");
+    let wanted = "the server's certificate is not valid for \"127.0.0.1\"; it is valid for localhost";
+    assert!(error.to_string().ends_with(wanted), "{error}");
+
+    let error = open_tls(&server, "localhost", Some(certificates.path("missing.crt"))).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidConfiguration, "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("cannot read the CA bundle") && text.contains("missing.crt"), "{text}");
+}
+
+#[tokio::test]
+async fn authoritys_own_certificate_is_named() {
+    let certificates = Certificates::new();
+    let server = tls_server(&certificates, "ca");
+    let error = open_tls(&server, "localhost", Some(certificates.path("ca.crt"))).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TlsFailed, "{error}");
+    let wanted = "the server presents a certificate authority's own certificate (CA:TRUE)";
+    assert!(error.to_string().ends_with(wanted), "{error}");
+    let hint = "Give the server a certificate of its own with CA:FALSE, signed by that authority.";
+    assert_eq!(error.hint().as_deref(), Some(hint));
+}
+
+/// Locks an object. Amazon locks each new object by the bucket's default; versitygw does not.
 fn retain(server: &Server, object: &str, until: &str) {
     let body =
         format!("<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
@@ -132,10 +162,10 @@ fn retain(server: &Server, object: &str, until: &str) {
 }
 
 #[tokio::test]
-async fn a_backup_that_the_store_locks_stays_and_its_time_is_told() {
+async fn locked_backup_is_kept_until_its_lock_ends() {
     let server = Server::start("s3-locked", &[]);
     let mut target = s3(&server, S3_USER);
-    // As Amazon demands it in such a bucket.
+    // Amazon demands a checksum in such a bucket.
     target.options.checksum = Some("sha256".to_owned());
     let repository = open(&target).await.unwrap();
     commit(&repository, OLD).await;
@@ -146,7 +176,7 @@ async fn a_backup_that_the_store_locks_stays_and_its_time_is_told() {
 
     let StoreError::Locked { until, .. } = &error else { panic!("not locked: {error}") };
     assert_eq!(until, "2099-01-01T00:00:00Z");
-    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD, NEW], "it is whole");
+    assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD, NEW], "it is complete");
     repository.remove_backup(NEW).await.unwrap();
     assert_eq!(ids(&repository.list().await.unwrap().backups), [OLD], "the other one is not locked");
 }

@@ -1,14 +1,14 @@
-//! What a policy says of its bucket, as the store hears it.
+//! The requests that a policy's options for a bucket lead to.
 
 use super::{
-    super::objects::LEAST_PART,
+    super::part_size,
     contract::{noise, target, write},
     wire::{Answer, Request, Wire},
     *,
 };
 
-/// The least that a store of the S3 kind can say to be believed.
-fn accommodating(request: &Request) -> Answer {
+/// A minimal store with S3's API.
+fn minimal_store(request: &Request) -> Answer {
     let is = |query: &str| request.target.contains(query);
     let etag = vec![("etag", "\"1\"".to_owned())];
     let body = match request.method.as_str() {
@@ -28,9 +28,9 @@ fn accommodating(request: &Request) -> Answer {
     Answer::Is("200 OK", etag, body.to_owned())
 }
 
-/// The requests that store a small object, begin a large one, and send a part of it.
-async fn heard(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Request; 3] {
-    let wire = Wire::start(accommodating);
+/// The requests that store a small object, start the upload of a large one, and send a part of it.
+async fn requests(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Request; 3] {
+    let wire = Wire::start(minimal_store);
     let url = wire.url();
     let variables = [
         ("AWS_ACCESS_KEY_ID", "key"),
@@ -44,7 +44,7 @@ async fn heard(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Re
     let repository = Repository::open(&target, &identity(), None, now).await.unwrap();
     let backup = repository.create_backup(OLD).await.unwrap();
     backup.write("SHA256SUMS", "sums\n").await.unwrap();
-    write(&backup, "shop.dump", &noise(LEAST_PART + 1), 0).await.finish().await.unwrap();
+    write(&backup, "shop.dump", &noise(part_size::MIN + 1), 0).await.finish().await.unwrap();
     let one = |wanted: fn(&Request) -> bool| wire.requests(wanted).into_iter().next().unwrap();
     [
         one(|request| request.method == "PUT" && request.target.contains("SHA256SUMS")),
@@ -54,8 +54,8 @@ async fn heard(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Re
 }
 
 #[tokio::test]
-async fn encryption_by_the_store_is_asked_for_with_each_object() {
-    let [small, large, _] = heard(|options| options.encryption = Some("AES256".into()), true).await;
+async fn encryption_is_requested_for_each_object() {
+    let [small, large, _] = requests(|options| options.encryption = Some("AES256".into()), true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-server-side-encryption"), Some("AES256"), "{request:?}");
         assert_eq!(request.header("x-amz-server-side-encryption-aws-kms-key-id"), None);
@@ -64,35 +64,36 @@ async fn encryption_by_the_store_is_asked_for_with_each_object() {
         options.encryption = Some("aws:kms".into());
         options.kms_key = Some("arn:aws:kms:eu-central-1:1:key/2".into());
     };
-    let [small, large, _] = heard(kms, true).await;
+    let [small, large, _] = requests(kms, true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-server-side-encryption"), Some("aws:kms"), "{request:?}");
         let key = request.header("x-amz-server-side-encryption-aws-kms-key-id");
         assert_eq!(key, Some("arn:aws:kms:eu-central-1:1:key/2"), "{request:?}");
     }
-    let [small, large, _] = heard(|_| (), true).await;
+    let [small, large, _] = requests(|_| (), true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-server-side-encryption"), None, "{request:?}");
     }
 }
 
 #[tokio::test]
-async fn a_storage_class_is_asked_for_with_each_object() {
-    let [small, large, _] = heard(|options| options.storage_class = Some("STANDARD_IA".into()), true).await;
+async fn storage_class_is_requested_for_each_object() {
+    let [small, large, _] =
+        requests(|options| options.storage_class = Some("STANDARD_IA".into()), true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-storage-class"), Some("STANDARD_IA"), "{request:?}");
     }
 }
 
 #[tokio::test]
-async fn checksums_are_told_as_the_policy_says() {
+async fn checksums_are_sent_with_each_request() {
     for (checksum, header, length) in
         [("sha256", "x-amz-checksum-sha256", 44), ("crc64nvme", "x-amz-checksum-crc64nvme", 12)]
     {
-        let [small, large, part] = heard(|options| options.checksum = Some(checksum.into()), true).await;
+        let [small, large, part] = requests(|options| options.checksum = Some(checksum.into()), true).await;
         for request in [&small, &part] {
-            let told = request.header(header).map(str::len);
-            assert_eq!(told, Some(length), "in base64: {request:?}");
+            let sent = request.header(header).map(str::len);
+            assert_eq!(sent, Some(length), "in base64: {request:?}");
         }
         let algorithm = large.header("x-amz-checksum-algorithm").map(str::to_ascii_lowercase);
         assert_eq!(algorithm.as_deref(), Some(checksum), "{large:?}");
@@ -100,9 +101,9 @@ async fn checksums_are_told_as_the_policy_says() {
 }
 
 #[tokio::test]
-async fn the_region_is_signed_and_the_path_is_of_the_style_that_is_asked_for() {
+async fn region_and_path_style_are_those_of_the_policy() {
     for (path_style, path) in [(true, "/backups/shop/nightly/"), (false, "/shop/nightly/")] {
-        for request in heard(|_| (), path_style).await {
+        for request in requests(|_| (), path_style).await {
             let signature = request.header("authorization").unwrap();
             assert!(signature.contains("/eu-central-1/s3/aws4_request"), "{signature}");
             assert!(request.target.starts_with(path), "{}", request.target);

@@ -8,20 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The first start of a kind compiles or installs it.
+/// How long a start may take: the first one compiles or installs the server.
 const START: Duration = Duration::from_mins(10);
 
-/// A server that ends with the test.
+/// A server that is killed when it is dropped.
 pub struct Server {
     child: Child,
-    /// Where it listens.
     pub address: SocketAddr,
-    /// What it stores is in here.
+    /// The folder with the stored objects.
     pub folder: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts a server of this kind, as `tests/stores/serve` knows them.
+    /// Starts a server of a kind of `tests/stores/serve`.
     pub fn start(kind: &str, variables: &[(&str, &Path)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
@@ -37,14 +36,13 @@ impl Server {
             .unwrap();
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "{kind} ended at its start");
+            assert!(child.try_wait().unwrap().is_none(), "{kind} exited at once");
             assert!(started.elapsed() < START, "{kind} does not listen");
             thread::sleep(Duration::from_millis(20));
         }
         Self { child, address, folder }
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -57,7 +55,7 @@ impl Drop for Server {
     }
 }
 
-/// Nobody listens there.
+/// A loopback address where nothing listens.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -1,5 +1,5 @@
-//! A loopback HTTP server between a store's client and the store, or in the store's place: it writes down every request,
-//! and each is answered as the test says.
+//! A loopback HTTP server in front of a store, or in its place. It records every request, and the test decides about each
+//! answer.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -11,24 +11,22 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// Path and query.
+    /// The path and the query.
     pub target: String,
-    /// Names are in lower case.
+    /// With names in lower case.
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
 impl Request {
-    /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it is a part of an upload.
+    /// Whether it sends a part of an upload.
     pub fn is_part(&self) -> bool {
         self.method == "PUT" && self.target.contains("partNumber=")
     }
@@ -54,7 +52,7 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// Asks somebody else; gives the whole answer, as it comes.
+    /// Sends the request to `address` and returns the whole answer.
     fn pass_to(&self, address: SocketAddr) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         write!(stream, "{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target)?;
@@ -69,13 +67,13 @@ impl Request {
     }
 }
 
-/// What comes back.
+/// The answer to a request.
 pub enum Answer {
-    /// This: `404 Not Found`, headers, and a body.
+    /// A status such as `404 Not Found`, headers and a body.
     Is(&'static str, Vec<(&'static str, String)>, String),
-    /// What the store says that is at this address.
+    /// The answer of the store at this address.
     Of(SocketAddr),
-    /// Nothing: the connection ends.
+    /// None: the connection is closed.
     HangUp,
 }
 
@@ -97,7 +95,7 @@ impl Answer {
     }
 }
 
-/// The server. It ends with the test.
+/// The server, which stops when it is dropped.
 pub struct Wire {
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -106,7 +104,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Starts it. The connections are served at once, each request by `answer`.
+    /// Starts a server that answers each request by `answer`, several at once.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -120,7 +118,7 @@ impl Wire {
                         return;
                     }
                     let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
-                    // A client may end a connection whenever it likes.
+                    // A client may close a connection at any time.
                     connections.spawn(move || stream.and_then(|stream| serve(stream, &*answer, &requests)));
                 }
             });
@@ -128,19 +126,18 @@ impl Wire {
         Self { address, requests, ends, listening: Some(listening) }
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What came so far, of those requests that are wanted.
+    /// The requests so far for which `wanted` is true.
     pub fn requests(&self, wanted: impl Fn(&Request) -> bool) -> Vec<Request> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().filter(|request| wanted(request)).cloned().collect()
     }
 }
 
-/// One request for each connection.
+/// Serves one request of a connection.
 fn serve(
     stream: TcpStream,
     answer: &impl Fn(&Request) -> Answer,

@@ -1,4 +1,4 @@
-//! A stored file, read back piece by piece.
+//! A stored file that is read piece by piece.
 
 use std::sync::{
     Arc,
@@ -11,22 +11,20 @@ use tokio::sync::mpsc;
 
 use super::error::StoreError;
 
-/// A stored file on its way back.
 pub struct Reader {
     source: Source,
 }
 
 enum Source {
-    Volume { pieces: mpsc::Receiver<Result<Bytes, StoreError>>, from_device: FromDevice },
+    Volume { pieces: mpsc::Receiver<Result<Bytes, StoreError>>, from_device: BytesFromDevice },
     Objects(BoxStream<'static, Result<Bytes, StoreError>>),
 }
 
-/// How many bytes the device delivered so far.
+/// How many bytes the device has delivered so far.
 #[derive(Clone, Debug, Default)]
-pub struct FromDevice(Arc<AtomicU64>);
+pub struct BytesFromDevice(Arc<AtomicU64>);
 
-impl FromDevice {
-    /// Tells it.
+impl BytesFromDevice {
     pub fn set(&self, bytes: u64) {
         self.0.store(bytes, Ordering::Relaxed);
     }
@@ -35,7 +33,7 @@ impl FromDevice {
 impl Reader {
     pub(super) fn of_volume(
         pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
-        from_device: FromDevice,
+        from_device: BytesFromDevice,
     ) -> Self {
         Self { source: Source::Volume { pieces, from_device } }
     }
@@ -53,8 +51,8 @@ impl Reader {
         .transpose()
     }
 
-    /// How many bytes the device itself delivered so far, by the kernel's count for the thread that reads. `None`: the store is
-    /// a service, and what it reads from is its own.
+    /// How many bytes the device has delivered so far, by the kernel's count for the reading thread. `None` for an object
+    /// store, whose devices nobody else sees.
     pub fn bytes_from_device(&self) -> Option<u64> {
         match &self.source {
             Source::Volume { from_device, .. } => Some(from_device.0.load(Ordering::Relaxed)),

@@ -1,0 +1,16 @@
+//! Files as a store lists them.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use super::error::StoreError;
+
+/// A file in a folder.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    /// When the file was last written, by the store's clock.
+    pub modified: SystemTime,
+}
+
+/// The files of each backup's folder, or why the folder cannot be listed.
+pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;
