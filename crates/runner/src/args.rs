@@ -115,6 +115,16 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The values of the environment, where the arguments cannot be parsed.
+    pub fn from_environment() -> Self {
+        #[derive(Parser)]
+        struct Environment {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        Environment::parse_from(["pgbackup-runner"]).run
+    }
+
     /// Which run it is. `token` is a text that no other run has.
     pub fn identity(&self, operation: Operation, policy: &str, token: &str) -> RunIdentity {
         let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
@@ -158,7 +168,7 @@ pub struct BackupArgs {
     namespace: String,
     /// The policy's name: the second folder in the store.
     #[arg(long)]
-    policy: String,
+    pub policy: String,
     /// The policy's UID: the owner of that folder. Nothing of another owner is ever removed.
     #[arg(long)]
     policy_uid: String,
@@ -214,7 +224,7 @@ pub struct BackupArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_wait: u64,
     #[command(flatten)]
-    run: RunArgs,
+    pub run: RunArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -269,8 +279,6 @@ pub struct Config {
     pub dry_run: bool,
     /// Whose folder is taken over.
     pub adopt_from: Option<String>,
-    /// The file that the kubelet reads.
-    pub termination_log: PathBuf,
 }
 
 /// How databases are dumped.
@@ -289,10 +297,10 @@ pub struct DumpConfig {
 }
 
 impl BackupArgs {
-    /// Checks what clap cannot. `token` is a text that no other run has.
-    pub fn config(self, token: &str) -> Result<Config, ScheduleError> {
+    /// Checks what clap cannot.
+    pub fn config(self, run: RunIdentity) -> Result<Config, ScheduleError> {
         Ok(Config {
-            run: self.run.identity(Operation::Backup, &self.policy, token),
+            run,
             policy: PolicyIdentity { namespace: self.namespace, name: self.policy, uid: self.policy_uid },
             store: self.store.target(),
             zone: schedule::time_zone(&self.retention.time_zone)?,
@@ -318,9 +326,16 @@ impl BackupArgs {
             rules: self.retention.rules(),
             dry_run: self.dry_run,
             adopt_from: self.adopt_from,
-            termination_log: self.run.termination_log,
         })
     }
+}
+
+/// What is wrong with the arguments, on one line and without the usage.
+pub fn first_paragraph(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|end| text.find(end)).min();
+    let lines = text[..end.unwrap_or(text.len())].lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -338,7 +353,8 @@ mod tests {
     fn a_pattern_may_begin_with_a_dash() {
         let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
         let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
-        let config = args.config("token").unwrap();
+        let identity = args.run.identity(Operation::Backup, "p", "token");
+        let config = args.config(identity).unwrap();
         assert_eq!((config.include, config.exclude), (vec!["-x".to_owned()], vec!["--y".to_owned()]));
     }
 }

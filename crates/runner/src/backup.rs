@@ -181,7 +181,7 @@ async fn store_databases(
         match database::store(run, config, server, &database, &destination).await {
             Ok((database, writer)) => {
                 stored.push(database);
-                destination = Destination::Begun(writer);
+                destination = Destination::Begun(Box::new(writer));
             }
             Err(_)
                 if !literals(config).contains(&database.name.as_str())
@@ -198,7 +198,7 @@ async fn store_databases(
         }
     }
     match destination {
-        Destination::Begun(writer) => Ok((writer, stored)),
+        Destination::Begun(writer) => Ok((*writer, stored)),
         Destination::New(_) => Err(SelectionError::AllDropped.into()),
     }
 }

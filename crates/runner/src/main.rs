@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use domain::{operation::Operation, reason::Reason, report::ScrubDetails, size};
 use pgbackup_runner::{
-    args::{BackupArgs, Cli, Command, ScrubArgs},
+    args::{self, BackupArgs, Cli, Command, RunArgs, ScrubArgs},
     backup, install, list, plan,
     run::Run,
     scrub,
@@ -31,11 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            error.print()?;
-            let reason = if error.use_stderr() { Reason::InvalidConfiguration } else { Reason::Verified };
-            return Ok(exit_code(reason));
-        }
+        Err(error) => return invalid_arguments(&error),
     };
     match cli.command {
         Command::Install { folder } => {
@@ -69,6 +65,24 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Reports wrong arguments; prints the help if that was asked for. A run reports its failure to the kubelet too.
+fn invalid_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let operation = words.get(1).and_then(|word| word.parse::<Operation>().ok());
+    match operation {
+        Some(operation) if error.use_stderr() => {
+            let policy = words.iter().find_map(|word| word.strip_prefix("--policy=")).unwrap_or_default();
+            let run = start(&RunArgs::from_environment(), operation, policy, &random_token());
+            let message = format!("invalid arguments: {}", args::first_paragraph(error));
+            Ok(exit_code(in_runtime(run.finish(Reason::InvalidConfiguration, message))?))
+        }
+        _ => {
+            error.print()?;
+            Ok(exit_code(if error.use_stderr() { Reason::InvalidConfiguration } else { Reason::Verified }))
+        }
+    }
+}
+
 fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
     eprintln!("pgbackup-runner {command}: {error} ({reason})");
     exit_code(reason)
@@ -95,19 +109,24 @@ fn random_token() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
+/// Starts a run, whose panics are reported from now on. `token` is a text that no other run has.
+fn start(args: &RunArgs, operation: Operation, policy: &str, token: &str) -> Run {
+    let termination = TerminationMessage::new(args.termination_log.clone());
+    termination.clone().report_panics();
+    Run::new(args.identity(operation, policy, token), termination, operation)
+}
+
 /// Runs a backup and reports its outcome.
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     let token = random_token();
-    let config = match args.config(&token) {
+    let mut run = start(&args.run, Operation::Backup, &args.policy, &token);
+    let config = match args.config(run.report.run.clone()) {
         Ok(config) => config,
         Err(error) => {
-            tracing::error!("--time-zone: {error}");
-            return Ok(Reason::InvalidConfiguration);
+            let message = format!("invalid arguments: --time-zone: {error}");
+            return Ok(run.finish(Reason::InvalidConfiguration, message).await);
         }
     };
-    let termination = TerminationMessage::new(config.termination_log.clone());
-    termination.clone().report_panics();
-    let mut run = Run::new(config.run.clone(), termination, Operation::Backup);
     let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
     let (reason, message) = match ended {
         Ok(Ok((verification, message))) => (verification.reason(), message),
@@ -124,10 +143,7 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
 
 /// Runs a scrub and reports its outcome.
 async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
-    let identity = args.run.identity(Operation::Scrub, &args.stored.policy, &random_token());
-    let termination = TerminationMessage::new(args.run.termination_log.clone());
-    termination.clone().report_panics();
-    let mut run = Run::new(identity, termination, Operation::Scrub);
+    let mut run = start(&args.run, Operation::Scrub, &args.stored.policy, &random_token());
     let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
     let outcome = run.report.details.as_scrub().cloned().unwrap_or_default();
     let (reason, message) = match ended {

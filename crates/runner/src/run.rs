@@ -125,9 +125,10 @@ impl Run {
         self.write_record().await;
         self.termination.write(&self.report);
         let (stage, message) = (self.report.details.stage().as_str(), &self.report.message);
-        match outcome {
-            Outcome::Failed => tracing::error!(%reason, stage, "{message}"),
-            _ => tracing::info!(%reason, "{message}"),
+        if outcome == Outcome::Failed {
+            tracing::error!(%reason, stage, "{message}");
+        } else {
+            tracing::info!(%reason, "{message}");
         }
         reason
     }

@@ -36,7 +36,7 @@ pub enum Destination<'a> {
     /// A new backup in this repository, named after the database's snapshot. Each round begins another one.
     New(&'a Repository),
     /// The backup that the first database began.
-    Begun(BackupWriter),
+    Begun(Box<BackupWriter>),
 }
 
 impl Destination<'_> {
@@ -48,7 +48,7 @@ impl Destination<'_> {
     ) -> Result<BackupWriter, StoreError> {
         match self {
             Self::New(repository) => run.begin(repository, &name::backup_id(snapshot, token)).await,
-            Self::Begun(writer) => Ok(writer.clone()),
+            Self::Begun(writer) => Ok(BackupWriter::clone(writer)),
         }
     }
 }

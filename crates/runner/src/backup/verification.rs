@@ -1,5 +1,7 @@
 //! Reads everything that a run uploaded back, and compares it with what was written and with the databases.
 
+use std::collections::BTreeMap;
+
 use archive::rows::Contents;
 use domain::{
     manifest::{Artifact, Check, CheckResult, Content, Level},
@@ -69,7 +71,7 @@ async fn verify_database(
     let (read, contents, objects, emptied) = if level == Level::Checksum {
         let read = read_back::file(reader, &file, &sum).await?;
         failpoint::reach(BackupStage::Verify).await;
-        (read, Contents::default(), Default::default(), Vec::new())
+        (read, Contents::default(), BTreeMap::new(), Vec::new())
     } else {
         let parsed = std::mem::replace(&mut database.archive.contents, Ok(Contents::default()));
         if let Err(error) = &parsed {
