@@ -45,9 +45,9 @@ impl Default for ApiMetrics {
 
 impl ApiMetrics {
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Number of requests to the API server, by operation and status code class";
+        let help = "Number of requests to the API server, by operation and class of the status code";
         registry.register("pgbackup_api_requests", help, self.ended.clone());
-        let help = "Seconds from sending a request to the API server to the headers of its answer";
+        let help = "Duration of requests to the API server until the headers of the answer, in seconds";
         registry.register_with_unit(
             "pgbackup_api_request_duration",
             help,

@@ -100,13 +100,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let endpoint = args.ops();
     let reconciles = ReconcileMetrics::default();
-    let shown = ops::Shown {
+    let sources = ops::Sources {
         policies: store,
-        reconciles: reconciles.clone(),
-        requests,
+        reconcile_metrics: reconciles.clone(),
+        api_metrics: requests,
         readiness: readiness.clone(),
     };
-    tasks.spawn(ops::serve(endpoint, client.clone(), shown, stop.clone()));
+    tasks.spawn(ops::serve(endpoint, client.clone(), sources, stop.clone()));
     tasks.spawn(operate(args, client, writer, reconciles, readiness, stop.clone()));
 
     let ended = tokio::select! {

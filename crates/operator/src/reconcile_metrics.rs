@@ -40,7 +40,7 @@ impl ReconcileMetrics {
         );
         registry.register_with_unit(
             "pgbackup_reconcile_duration",
-            "Seconds that a reconcile of a policy took",
+            "Duration of reconciles of policies, in seconds",
             Unit::Seconds,
             self.duration.clone(),
         );

@@ -61,9 +61,9 @@ pub struct Overview {
     /// The complete backups in the store; absent until a run has reported them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<BackupCounts>,
-    /// Whether retention removes old backups; absent until the operator has written the condition RetentionHealthy.
+    /// Whether retention removes old backups by the rules, from the condition RetentionHealthy. It is Healthy without rules.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Retention>,
+    pub retention: Option<Check>,
     /// Whether scrubs run and find the stored backups intact; absent without spec.verification.scrub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrub: Option<Scrub>,
@@ -71,28 +71,25 @@ pub struct Overview {
     pub runs: Vec<Run>,
 }
 
-/// Whether retention removes old backups, from the condition RetentionHealthy.
+/// What a condition reports besides the policy's newest backup.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Retention {
-    /// Healthy if old backups are removed by the rules, or if the policy has no rules.
+pub struct Check {
+    /// The condition's status: Healthy is True, Unhealthy is False.
     pub state: ConditionState,
-    /// Why retention is in this state: a reason from docs/reference/reasons.md.
+    /// Why the condition is in this state: a reason from docs/reference/reasons.md.
     pub reason: String,
     /// The reason in a sentence.
     pub message: String,
 }
 
-/// Whether scrubs run and find the stored backups intact, from the condition ScrubHealthy.
+/// Whether scrubs run in time and find the stored backups intact, from the condition ScrubHealthy.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
-    /// Healthy if the newest scrub passed and none is overdue.
-    pub state: ConditionState,
-    /// Why scrubs are in this state: a reason from docs/reference/reasons.md.
-    pub reason: String,
-    /// The reason in a sentence.
-    pub message: String,
+    /// The condition ScrubHealthy.
+    #[serde(flatten)]
+    pub check: Check,
     /// The newest scrub that ended, successful or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<ScrubRun>,
@@ -136,6 +133,28 @@ pub struct Backup {
     pub verification: Option<Verification>,
 }
 
+/// What a check of a policy is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The removal of old backups.
+    Retention,
+    /// The reading back of stored backups.
+    Scrub,
+}
+
+impl Subject {
+    /// All subjects, in the order in which people read them.
+    pub const ALL: [Self; 2] = [Self::Retention, Self::Scrub];
+
+    /// As the API spells it: `retention`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Scrub => "scrub",
+        }
+    }
+}
+
 /// The complete backups in a policy's repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -172,6 +191,22 @@ pub struct Run {
     pub size_bytes: Option<u64>,
 }
 
+impl Overview {
+    /// The check of a subject; `None` if the policy has none.
+    pub fn check(&self, subject: Subject) -> Option<&Check> {
+        match subject {
+            Subject::Retention => self.retention.as_ref(),
+            Subject::Scrub => self.scrub.as_ref().map(|scrub| &scrub.check),
+        }
+    }
+
+    /// The checks that failed. The policy's state does not include them.
+    pub fn failed_checks(&self) -> impl Iterator<Item = (Subject, &Check)> {
+        let checks = Subject::ALL.into_iter().filter_map(|subject| Some((subject, self.check(subject)?)));
+        checks.filter(|(_, check)| check.state == ConditionState::Unhealthy)
+    }
+}
+
 /// The overview of a policy at `now`.
 pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
     let empty = BackupPolicyStatus::default();
@@ -201,19 +236,20 @@ pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
             suspicious: retained.suspicious,
             size_bytes: retained.size_bytes,
         }),
-        retention: status.condition(ConditionType::RetentionHealthy).map(|condition| Retention {
-            state: condition.into(),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-        }),
-        scrub: status.condition(ConditionType::ScrubHealthy).map(|condition| Scrub {
-            state: condition.into(),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-            last: status.last_scrub.as_ref().and_then(scrub_run),
-        }),
+        retention: check(status, ConditionType::RetentionHealthy),
+        scrub: check(status, ConditionType::ScrubHealthy)
+            .map(|check| Scrub { check, last: status.last_scrub.as_ref().and_then(scrub_run) }),
         runs: runs(status),
     }
+}
+
+fn check(status: &BackupPolicyStatus, kind: ConditionType) -> Option<Check> {
+    let condition = status.condition(kind)?;
+    Some(Check {
+        state: condition.into(),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+    })
 }
 
 fn runs(status: &BackupPolicyStatus) -> Vec<Run> {

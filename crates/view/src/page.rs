@@ -10,10 +10,7 @@ use domain::time::minute;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::{
-    overview::Overview,
-    state::{ConditionState, State},
-};
+use crate::{overview::Overview, state::State};
 
 const STYLE: &str = include_str!("page/page.css");
 
@@ -24,7 +21,7 @@ const COLUMNS: [&str; 7] =
 /// moves the reader, or the screen reader, back to the start.
 pub fn page(mut policies: Vec<Overview>, now: Timestamp, live: bool) -> String {
     policies.sort_by(|a, b| {
-        let key = |policy: &Overview| (policy.state, !needs_attention(policy));
+        let key = |policy: &Overview| (policy.state, policy.failed_checks().next().is_none());
         (key(a), &a.namespace, &a.name).cmp(&(key(b), &b.namespace, &b.name))
     });
     let title = title(&policies);
@@ -78,13 +75,6 @@ fn title(policies: &[Overview]) -> String {
 
 fn in_state(policies: &[Overview], state: State) -> impl Iterator<Item = &Overview> {
     policies.iter().filter(move |policy| policy.state == state)
-}
-
-/// Whether retention or scrubs of the policy are unhealthy. The policy's state does not include them.
-fn needs_attention(policy: &Overview) -> bool {
-    let retention = policy.retention.as_ref().map(|retention| retention.state);
-    let scrub = policy.scrub.as_ref().map(|scrub| scrub.state);
-    [retention, scrub].contains(&Some(ConditionState::Unhealthy))
 }
 
 /// The number of policies in each state, linked to their rows.

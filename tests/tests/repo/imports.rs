@@ -35,7 +35,6 @@ const KNOWN: &[&[&str]] = &[
         "crates/desired/src/validate/retention.rs",
         "crates/desired/src/validate/storage.rs",
     ],
-    &["crates/kubectl/src/main.rs", "crates/kubectl/src/next.rs"],
     &["crates/domain/src/manifest.rs", "crates/domain/src/suspicion.rs"],
     &[
         "crates/domain/src/retention.rs",
@@ -48,7 +47,6 @@ const KNOWN: &[&[&str]] = &[
         "crates/domain/src/schedule/hashed.rs",
         "crates/domain/src/schedule/search.rs",
     ],
-    &["crates/operator/src/ops.rs", "crates/operator/src/ops/openapi.rs"],
     &[
         "crates/runner/src/backup.rs",
         "crates/runner/src/backup/database.rs",

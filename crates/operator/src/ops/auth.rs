@@ -1,10 +1,13 @@
-//! Who may see what: the API server decides. A bearer token is shown to it (TokenReview), and what its owner may `get` is
-//! asked of it (SubjectAccessReview), so there is one place where rights are given.
+//! Authentication and authorization of callers. The API server decides both: a TokenReview gives the owner of a bearer token,
+//! and a SubjectAccessReview whether that owner may `get` a policy.
 
 use std::{sync::Arc, time::Duration};
 
 use api::BackupPolicy;
-use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use axum::http::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::ValueEnum;
 use k8s_openapi::api::{
@@ -19,104 +22,113 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::ttl_cache::TtlCache;
 use crate::client::call;
 
-/// How long an answer of the API server is good: a right that was taken away is gone after this. Longer than the page takes
-/// to load itself anew, or nothing would ever be remembered for it.
-const REMEMBERED: Duration = Duration::from_secs(90);
+/// How long the API server's answers are cached: a revoked permission ends after this. It is longer than the 60 seconds in
+/// which a live page refreshes, so that the page benefits from the cache.
+const ANSWER_TTL: Duration = Duration::from_secs(90);
 
-/// How long a token that the cluster does not know need not be shown to it again: one that is new is known by then.
-const REFUSED: Duration = Duration::from_secs(10);
+/// How long an unknown token is cached. It is short, because the token may have been created just now.
+const UNKNOWN_TOKEN_TTL: Duration = Duration::from_secs(10);
 
-/// How many questions of rights to the API server are under way at a time, of all callers.
-pub const AT_ONCE: usize = 16;
+/// SubjectAccessReviews at a time, for all callers together.
+pub const CONCURRENT_REVIEWS: usize = 16;
 
-/// The same for tokens. They wait apart and are fewer: anybody can send tokens, and nonsense must not keep those waiting who
-/// are known already.
-const TOKENS_AT_ONCE: usize = 4;
+/// TokenReviews at a time. They have a limit of their own, so that a flood of invalid tokens does not delay known callers.
+const CONCURRENT_TOKEN_REVIEWS: usize = 4;
 
-/// How long a token waits for its turn.
-const TURN: Duration = Duration::from_secs(5);
+/// How long a caller waits for a TokenReview to start.
+const TOKEN_REVIEW_WAIT: Duration = Duration::from_secs(5);
 
-/// Callers that are remembered at most; the one that came first is asked for again.
-const MOST_CALLERS: usize = 50;
+/// Known callers in the cache.
+const CALLERS_MAX: usize = 50;
 
-/// Tokens that are remembered as refused at most.
-const MOST_REFUSED: usize = 1000;
+/// Unknown tokens in the cache.
+const UNKNOWN_TOKENS_MAX: usize = 1000;
 
-/// Rights that are remembered at most of each caller: who may see nothing of a thousand policies in as many namespaces is asked
-/// about two thousand. If all callers have so many, they take some 40 MiB.
-const MOST_RIGHTS: usize = 3000;
+/// Permissions in the cache, per caller. A caller without permission for any of a thousand policies in a thousand namespaces
+/// needs two thousand. At the limit, all callers together take about 40 MiB.
+const PERMISSIONS_MAX: usize = 3000;
 
-/// How callers prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OpsAuth {
-    /// By a bearer token of the cluster.
+    /// A bearer token of the cluster
     Token,
-    /// Not at all: for those who put the endpoint behind something else.
+    /// No authentication, for an endpoint behind a proxy that authenticates
     None,
 }
 
-/// What a caller wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    #[error("the request has more than one Authorization header. Send exactly one.")]
+    SeveralHeaders,
+    #[error(
+        "the request has no valid token of this cluster. Create one with `kubectl create token <service account>` and send it \
+         as `Authorization: Bearer <token>`; in a browser, enter it as the password of any user name."
+    )]
+    Unauthenticated,
+    #[error("the API server cannot be asked for the caller's permissions. Retry in a few seconds.")]
+    Unavailable,
+}
+
+/// What a caller wants to get.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// All policies of all namespaces.
     All,
-    /// All policies of one.
+    /// All policies of a namespace.
     Namespace(String),
-    /// One policy.
+    /// The policy of this namespace and name.
     Policy(String, String),
-    /// The metrics, which have all policies in them.
+    /// The metrics, which cover all policies.
     Metrics,
 }
 
-/// A caller who is known; `None` where nobody is asked who they are.
+/// An authenticated caller; `None` with [`OpsAuth::None`].
 #[derive(Clone)]
 pub struct Caller(Option<Arc<Known>>);
 
 struct Known {
     user: UserInfo,
-    rights: TtlCache<Arc<Target>, bool>,
+    permissions: TtlCache<Arc<Target>, bool>,
 }
 
-/// Asks the API server, and remembers for a while. What is remembered holds no token, but its digest.
+/// Asks the API server, and caches its answers. The cache has digests of tokens, never the tokens.
 pub struct Gate {
     client: Client,
     auth: OpsAuth,
     callers: TtlCache<String, Arc<Known>>,
-    refused: TtlCache<String, ()>,
-    /// Callers wait here, all of them together: nobody makes the operator flood the API server.
-    tokens: Semaphore,
-    questions: Semaphore,
-    turn: Duration,
+    unknown_tokens: TtlCache<String, ()>,
+    token_reviews: Semaphore,
+    reviews: Semaphore,
+    token_review_wait: Duration,
 }
 
 impl Gate {
-    /// A gate.
     pub fn new(client: Client, auth: OpsAuth) -> Self {
         Self {
             client,
             auth,
-            callers: TtlCache::new(MOST_CALLERS, REMEMBERED),
-            refused: TtlCache::new(MOST_REFUSED, REFUSED),
-            tokens: Semaphore::new(TOKENS_AT_ONCE),
-            questions: Semaphore::new(AT_ONCE),
-            turn: TURN,
+            callers: TtlCache::new(CALLERS_MAX, ANSWER_TTL),
+            unknown_tokens: TtlCache::new(UNKNOWN_TOKENS_MAX, UNKNOWN_TOKEN_TTL),
+            token_reviews: Semaphore::new(CONCURRENT_TOKEN_REVIEWS),
+            reviews: Semaphore::new(CONCURRENT_REVIEWS),
+            token_review_wait: TOKEN_REVIEW_WAIT,
         }
     }
 
-    /// Who calls. 401: nobody that the cluster knows; 503: the API server cannot say.
-    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, StatusCode> {
+    /// The caller that the request's token belongs to.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         if self.auth == OpsAuth::None {
             return Ok(Caller(None));
         }
-        let token = token(headers).ok_or(StatusCode::UNAUTHORIZED)?;
+        let token = token(headers)?;
         let key = domain::hash::sha256(&token);
-        if let Some(known) = self.remembered(&key) {
-            return known;
+        if let Some(cached) = self.cached(&key) {
+            return cached;
         }
-        let _turn = self.turn().await?;
-        // Who waited with the same token may have been answered.
-        if let Some(known) = self.remembered(&key) {
-            return known;
+        let _permit = self.token_review().await?;
+        // Another request with the same token may have been answered meanwhile.
+        if let Some(cached) = self.cached(&key) {
+            return cached;
         }
         let review =
             TokenReview { spec: TokenReviewSpec { token, audiences: None }, ..TokenReview::default() };
@@ -124,31 +136,31 @@ impl Gate {
         let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
         let status = answer.status.filter(|status| status.authenticated == Some(true));
         let Some(user) = status.and_then(|status| status.user) else {
-            self.refused.put(key, ());
-            return Err(StatusCode::UNAUTHORIZED);
+            self.unknown_tokens.put(key, ());
+            return Err(AuthError::Unauthenticated);
         };
-        let known = Arc::new(Known { user, rights: TtlCache::new(MOST_RIGHTS, REMEMBERED) });
+        let known = Arc::new(Known { user, permissions: TtlCache::new(PERMISSIONS_MAX, ANSWER_TTL) });
         self.callers.put(key, known.clone());
         Ok(Caller(Some(known)))
     }
 
-    fn remembered(&self, key: &String) -> Option<Result<Caller, StatusCode>> {
+    fn cached(&self, key: &String) -> Option<Result<Caller, AuthError>> {
         if let Some(known) = self.callers.get(key) {
             return Some(Ok(Caller(Some(known))));
         }
-        self.refused.get(key).map(|()| Err(StatusCode::UNAUTHORIZED))
+        self.unknown_tokens.get(key).map(|()| Err(AuthError::Unauthenticated))
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, StatusCode> {
-        let turn = tokio::time::timeout(self.turn, self.tokens.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+    async fn token_review(&self) -> Result<SemaphorePermit<'_>, AuthError> {
+        let permit = tokio::time::timeout(self.token_review_wait, self.token_reviews.acquire()).await;
+        permit.ok().and_then(Result::ok).ok_or(AuthError::Unavailable)
     }
 
-    /// Whether the caller may see it.
-    pub async fn may(&self, caller: &Caller, target: Target) -> Result<bool, StatusCode> {
+    /// Whether the caller may get it.
+    pub async fn may(&self, caller: &Caller, target: Target) -> Result<bool, AuthError> {
         let Some(known) = &caller.0 else { return Ok(true) };
         let target = Arc::new(target);
-        if let Some(may) = known.rights.get(&target) {
+        if let Some(may) = known.permissions.get(&target) {
             return Ok(may);
         }
         let UserInfo { username, groups, uid, extra } = known.user.clone();
@@ -165,21 +177,32 @@ impl Gate {
             ..SubjectAccessReview::default()
         };
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let _turn = self.questions.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        let _permit = self.reviews.acquire().await.map_err(|_| AuthError::Unavailable)?;
         let answer = call(reviews.create(&PostParams::default(), &review)).await.map_err(unavailable)?;
         let may = answer.status.is_some_and(|status| status.allowed);
-        known.rights.put(target, may);
+        known.permissions.put(target, may);
         Ok(may)
     }
 }
 
-/// The token that a request shows: as a bearer, or as the password of any name, since that is what a browser asks for.
-fn token(headers: &HeaderMap) -> Option<String> {
-    let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+/// The token of the request's only Authorization header.
+fn token(headers: &HeaderMap) -> Result<String, AuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(AuthError::Unauthenticated)?;
+    // Two programs may each read another one of two tokens: a proxy in front of the endpoint, and the endpoint.
+    if values.next().is_some() {
+        return Err(AuthError::SeveralHeaders);
+    }
+    parse(value).ok_or(AuthError::Unauthenticated)
+}
+
+/// A bearer token, or the password of any user name, because browsers send a token that way.
+fn parse(value: &HeaderValue) -> Option<String> {
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
     let token = match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => shown.trim().to_owned(),
+        "bearer" => credentials.trim().to_owned(),
         "basic" => {
-            let pair = String::from_utf8(BASE64_STANDARD.decode(shown.trim()).ok()?).ok()?;
+            let pair = String::from_utf8(BASE64_STANDARD.decode(credentials.trim()).ok()?).ok()?;
             pair.split_once(':')?.1.trim().to_owned()
         }
         _ => return None,
@@ -212,9 +235,9 @@ fn attributes(target: &Target) -> (Option<ResourceAttributes>, Option<NonResourc
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err has")]
-fn unavailable(error: crate::client::CallError) -> StatusCode {
-    tracing::warn!("a caller cannot be checked: {error}");
-    StatusCode::SERVICE_UNAVAILABLE
+fn unavailable(error: crate::client::CallError) -> AuthError {
+    tracing::warn!("the permissions of a caller of the ops endpoint cannot be checked: {error}");
+    AuthError::Unavailable
 }
 
 #[cfg(test)]

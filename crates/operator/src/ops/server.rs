@@ -1,5 +1,5 @@
-//! The connections of the ops endpoint: how many there may be, and how long each may take. Whoever reaches the port can open
-//! some, and must neither fill the memory with them nor keep the kubelet's probes out for long.
+//! The connections of the ops endpoint, limited in number and time. Anybody who reaches the port can open connections. They
+//! must not exhaust the memory, nor block the kubelet's probes for long.
 
 use std::{pin::pin, time::Duration};
 
@@ -15,41 +15,40 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A token of an identity provider that lists many groups has some 10 KiB.
-const LARGEST_HEAD: usize = 32 * 1024;
+/// Bytes of a request's head. A token of an identity provider with many groups has about 10 KiB.
+const HEAD_MAX: usize = 32 * 1024;
 
-/// What connections may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many there are at a time; others wait in the kernel's queue.
-    pub at_once: usize,
-    /// How long a client may take to ask.
+    /// Connections at a time; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Time for a client to send its request.
     pub head: Duration,
-    /// How long all of it may take, with the answer.
-    pub whole: Duration,
-    /// How long an answer may take that is under way when the process is told to stop.
-    pub last: Duration,
+    /// Time for the request and its answer together.
+    pub total: Duration,
+    /// Time for an answer to finish during shutdown.
+    pub shutdown: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Each takes some 10 KiB, or twice `LARGEST_HEAD` at worst.
-            at_once: 256,
-            // Sooner than the kubelet gives up a probe (5 s), as with handshakes.
+            // Each takes about 10 KiB, or twice `HEAD_MAX` at worst.
+            connections: 256,
+            // Shorter than the kubelet's timeout of a probe (5 s), like handshakes.
             head: Duration::from_secs(3),
-            // The API server may take 30 s to say who asks.
-            whole: Duration::from_mins(1),
-            last: Duration::from_secs(10),
+            // The API server may take 30 s to review a token.
+            total: Duration::from_mins(1),
+            shutdown: Duration::from_secs(10),
         }
     }
 }
 
-/// Serves until told to stop, and then until what is under way has ended.
+/// Serves until `stop` is cancelled and all open connections have ended.
 pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
-        let has_room = connections.len() < limits.at_once;
+        let has_room = connections.len() < limits.connections;
         tokio::select! {
             (io, _) = listener.accept(), if has_room => {
                 connections.spawn(connection(io, router.clone(), limits, stop.clone()));
@@ -62,7 +61,7 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits,
     while connections.join_next().await.is_some() {}
 }
 
-/// One request and its answer: a connection that is kept for more takes the place of another one.
+/// Serves one request and closes the connection: an idle connection would take the place of another.
 async fn connection<I>(io: I, router: Router, limits: Limits, stop: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -71,19 +70,19 @@ where
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_buf_size(LARGEST_HEAD)
+        .max_buf_size(HEAD_MAX)
         .keep_alive(false);
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)));
-    // What goes wrong is the client's matter.
+    // An error on the connection is the client's to report.
     let until_stopped = async {
         tokio::select! {
             _ = connection.as_mut() => true,
             () = stop.cancelled() => false,
         }
     };
-    if tokio::time::timeout(limits.whole, until_stopped).await == Ok(false) {
+    if tokio::time::timeout(limits.total, until_stopped).await == Ok(false) {
         connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(limits.last, connection).await;
+        let _ = tokio::time::timeout(limits.shutdown, connection).await;
     }
 }
 
@@ -111,9 +110,9 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
     const SHORT: Duration = Duration::from_millis(100);
 
-    const LIMITS: Limits = Limits { at_once: 16, head: LONG, whole: LONG, last: LONG };
+    const LIMITS: Limits = Limits { connections: 16, head: LONG, total: LONG, shutdown: LONG };
 
-    const ASKS: &[u8] = b"GET / HTTP/1.1\r\nHost: ops\r\n\r\n";
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: ops\r\n\r\n";
 
     struct Served {
         address: SocketAddr,
@@ -137,7 +136,7 @@ mod tests {
         stream
     }
 
-    /// All that is answered until the connection ends.
+    /// The answer, up to the end of the connection.
     async fn rest(mut stream: TcpStream) -> io::Result<String> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -145,11 +144,11 @@ mod tests {
     }
 
     async fn ask(address: SocketAddr) -> String {
-        rest(send(address, ASKS).await).await.unwrap()
+        rest(send(address, REQUEST).await).await.unwrap()
     }
 
     #[tokio::test]
-    async fn who_does_not_finish_asking_is_cut_off_and_keeps_nobody_waiting() {
+    async fn unfinished_request_times_out_and_delays_no_other() {
         let Served { address, task, .. } = served(Limits { head: SHORT, ..LIMITS }, greeting()).await;
         let slow = [send(address, b"").await, send(address, b"GET / HTTP/1.1\r\nHost: o").await];
         assert!(ask(address).await.ends_with("hello"));
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_ends_with_its_answer() {
+    async fn connection_closes_after_its_answer() {
         let Served { address, task, .. } = served(LIMITS, greeting()).await;
         let answer = ask(address).await;
         assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
@@ -169,23 +168,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_beyond_the_limit_wait_for_a_place() {
-        let inside: Arc<[AtomicUsize; 2]> = Arc::default();
-        let seen = inside.clone();
+    async fn connections_above_the_limit_wait() {
+        let concurrent: Arc<[AtomicUsize; 2]> = Arc::default();
+        let counts = concurrent.clone();
         let slow = get(async move || {
-            let [now, most] = &*seen;
-            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let [now, max] = &*counts;
+            max.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::time::sleep(SHORT).await;
             now.fetch_sub(1, Ordering::SeqCst);
             "hello"
         });
-        let limits = Limits { at_once: 2, ..LIMITS };
+        let limits = Limits { connections: 2, ..LIMITS };
         let Served { address, task, .. } = served(limits, Router::new().route("/", slow)).await;
         let answers = join_all((0..6).map(|_| ask(address))).await;
         assert!(answers.iter().all(|answer| answer.ends_with("hello")), "{answers:?}");
-        assert_eq!(inside[1].load(Ordering::SeqCst), 2);
-        // Nor does one that says nothing keep its place.
-        let limits = Limits { at_once: 1, head: SHORT, ..LIMITS };
+        assert_eq!(concurrent[1].load(Ordering::SeqCst), 2);
+        // A silent connection loses its place.
+        let limits = Limits { connections: 1, head: SHORT, ..LIMITS };
         let one = served(limits, greeting()).await;
         let _silent = TcpStream::connect(one.address).await.unwrap();
         assert!(ask(one.address).await.ends_with("hello"));
@@ -193,26 +192,26 @@ mod tests {
         one.task.abort();
     }
 
-    /// A router that says when it was asked, and never answers.
+    /// A router that never answers, and a notification of its first request.
     fn hanging() -> (Router, Arc<tokio::sync::Notify>) {
         let asked = Arc::new(tokio::sync::Notify::new());
-        let told = asked.clone();
+        let notify = asked.clone();
         let hangs = get(async move || {
-            told.notify_one();
+            notify.notify_one();
             std::future::pending::<&str>().await
         });
         (Router::new().route("/", hangs), asked)
     }
 
     #[tokio::test]
-    async fn an_answer_that_does_not_come_ends_too() {
-        let Served { address, task, .. } = served(Limits { whole: SHORT, ..LIMITS }, hanging().0).await;
+    async fn unanswered_request_times_out() {
+        let Served { address, task, .. } = served(Limits { total: SHORT, ..LIMITS }, hanging().0).await;
         assert_eq!(ask(address).await, "");
         task.abort();
     }
 
     #[tokio::test]
-    async fn a_stop_lets_answers_end_and_waits_for_nobody_for_long() {
+    async fn shutdown_waits_for_answers_up_to_a_limit() {
         let Served { address, stop, task } = served(LIMITS, greeting()).await;
         let idle = TcpStream::connect(address).await.unwrap();
         assert!(ask(address).await.ends_with("hello"));
@@ -221,12 +220,12 @@ mod tests {
         drop(idle);
 
         let (router, asked) = hanging();
-        let Served { address, stop, task } = served(Limits { last: SHORT, ..LIMITS }, router).await;
-        let stream = send(address, ASKS).await;
+        let Served { address, stop, task } = served(Limits { shutdown: SHORT, ..LIMITS }, router).await;
+        let stream = send(address, REQUEST).await;
         asked.notified().await;
         stop.cancel();
         task.await.unwrap();
         assert_eq!(rest(stream).await.unwrap_or_default(), "");
-        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
     }
 }

@@ -1,4 +1,4 @@
-//! Answers to real requests, of policies in every state that the golden files of `desired` have.
+//! Answers to real requests. The policies are those of the golden files of `desired`, in every state.
 
 #[cfg(feature = "browser")]
 mod browser;
@@ -16,16 +16,16 @@ use axum::{
     http::Request,
 };
 use jsonschema::Validator;
-use kube::{Config, runtime::watcher::Event};
+use kube::{Config, ResourceExt as _, runtime::watcher::Event};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
 
-/// More than any answer has.
+/// More bytes than any answer has.
 const LIMIT: usize = 1 << 20;
 
-/// An endpoint that shows these policies, or has not listed any yet.
+/// An endpoint that serves these policies, or has not listed them yet.
 fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
     endpoint_with(auth, policies, ApiMetrics::default(), Arc::default())
 }
@@ -33,10 +33,10 @@ fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
 fn endpoint_with(
     auth: OpsAuth,
     policies: Option<Vec<BackupPolicy>>,
-    requests: ApiMetrics,
+    api_metrics: ApiMetrics,
     readiness: Arc<Readiness>,
 ) -> Router {
-    // Another test may have been first.
+    // It fails if another test installed the provider before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let (store, mut writer) = kube::runtime::reflector::store();
@@ -47,11 +47,10 @@ fn endpoint_with(
         }
         writer.apply_watcher_event(&Event::InitDone);
     }
-    let reconciles = ReconcileMetrics::default();
-    reconciles.record(true, Duration::from_millis(2));
-    reconciles.record(false, Duration::from_secs(2));
-    let shown = Shown { policies: store, reconciles, requests, readiness };
-    router(auth, client, shown)
+    let reconcile_metrics = ReconcileMetrics::default();
+    reconcile_metrics.record(true, Duration::from_millis(2));
+    reconcile_metrics.record(false, Duration::from_secs(2));
+    router(auth, client, Sources { policies: store, reconcile_metrics, api_metrics, readiness })
 }
 
 /// The policy of every golden case, called `<topic>-<case>`, with the status that it gets there. All are overdue by now.
@@ -83,8 +82,8 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
     below.collect()
 }
 
-/// The same, overdue only where a condition says so.
-fn policies_as_they_were() -> Vec<BackupPolicy> {
+/// The same policies, overdue only if a condition says so.
+fn policies_in_time() -> Vec<BackupPolicy> {
     let mut policies = policies();
     for policy in &mut policies {
         policy.status.as_mut().unwrap().overdue_time = None;
@@ -103,7 +102,7 @@ async fn get(endpoint: &Router, path: &str) -> (u16, String) {
     (status, String::from_utf8(to_bytes(answer.into_body(), LIMIT).await.unwrap().to_vec()).unwrap())
 }
 
-/// No object may have a field that is not documented.
+/// Forbids fields that are not documented, in every object.
 fn strict(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -117,7 +116,7 @@ fn strict(schema: &mut Value) {
     }
 }
 
-/// What the document says of an answer.
+/// The documented schema of an answer.
 fn documented(path: &str, status: u16) -> Validator {
     let mut document = openapi::document();
     let answer = &document["paths"][path]["get"]["responses"][status.to_string()];
@@ -129,7 +128,8 @@ fn documented(path: &str, status: u16) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-async fn is_as_documented(endpoint: &Router, template: &str, path: &str, wanted: u16) -> Value {
+/// The answer's body, after it was checked against the document.
+async fn documented_answer(endpoint: &Router, template: &str, path: &str, wanted: u16) -> Value {
     let (status, body) = get(endpoint, path).await;
     assert_eq!(status, wanted, "{path}: {body}");
     let body: Value = serde_json::from_str(&body).unwrap();
@@ -143,30 +143,30 @@ const ONE: &str = "/api/v1/policies/{namespace}/{name}";
 const HEALTH: &str = "/api/v1/policies/{namespace}/{name}/health";
 
 #[tokio::test]
-async fn every_answer_is_as_the_document_says() {
-    let all = policies_as_they_were();
-    let shown = endpoint(OpsAuth::None, Some(all.clone()));
-    let list = is_as_documented(&shown, ALL, ALL, 200).await;
+async fn answers_match_the_openapi_document() {
+    let all = policies_in_time();
+    let listed = endpoint(OpsAuth::None, Some(all.clone()));
+    let list = documented_answer(&listed, ALL, ALL, 200).await;
     assert_eq!(list["policies"].as_array().unwrap().len(), all.len());
-    let mut answered = [0; 2];
+    let mut counts = [0; 2];
     for policy in &all {
         let one = format!("{ALL}/shop/{}", policy.name_any());
-        let seen = is_as_documented(&shown, ONE, &one, 200).await;
-        let wanted = if seen["state"] == "Unhealthy" { 503 } else { 200 };
-        is_as_documented(&shown, HEALTH, &format!("{one}/health"), wanted).await;
-        answered[usize::from(wanted == 503)] += 1;
+        let one_policy = documented_answer(&listed, ONE, &one, 200).await;
+        let wanted = if one_policy["state"] == "Unhealthy" { 503 } else { 200 };
+        documented_answer(&listed, HEALTH, &format!("{one}/health"), wanted).await;
+        counts[usize::from(wanted == 503)] += 1;
     }
-    assert!(answered.iter().all(|count| *count > 10), "{answered:?}");
+    assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
 
     let missing = format!("{ALL}/shop/nobody");
-    is_as_documented(&shown, ONE, &missing, 404).await;
-    is_as_documented(&shown, HEALTH, &format!("{missing}/health"), 404).await;
+    documented_answer(&listed, ONE, &missing, 404).await;
+    documented_answer(&listed, HEALTH, &format!("{missing}/health"), 404).await;
     let none = endpoint(OpsAuth::None, Some(Vec::new()));
-    is_as_documented(&none, ALL, ALL, 200).await;
+    documented_answer(&none, ALL, ALL, 200).await;
     for (case, wanted) in [(endpoint(OpsAuth::Token, None), 401), (endpoint(OpsAuth::None, None), 503)] {
-        is_as_documented(&case, ALL, ALL, wanted).await;
-        is_as_documented(&case, ONE, &missing, wanted).await;
-        is_as_documented(&case, HEALTH, &format!("{missing}/health"), wanted).await;
+        documented_answer(&case, ALL, ALL, wanted).await;
+        documented_answer(&case, ONE, &missing, wanted).await;
+        documented_answer(&case, HEALTH, &format!("{missing}/health"), wanted).await;
     }
     assert_eq!(get(&none, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(&none, "/readyz").await.0, 503);
@@ -174,30 +174,30 @@ async fn every_answer_is_as_the_document_says() {
 }
 
 #[test]
-fn a_field_that_is_not_documented_would_be_found() {
-    let answers = documented(HEALTH, 200);
-    let good = json!({"state": "Healthy", "reason": "Verified", "message": "m"});
-    assert!(answers.is_valid(&good));
+fn undocumented_field_fails_the_schema() {
+    let schema = documented(HEALTH, 200);
+    let valid = json!({"state": "Healthy", "reason": "Verified", "message": "m"});
+    assert!(schema.is_valid(&valid));
     for (field, value) in [("more", json!(1)), ("state", json!("Fine")), ("reason", Value::Null)] {
-        let mut bad = good.clone();
-        bad[field] = value;
-        assert!(!answers.is_valid(&bad), "{bad}");
+        let mut invalid = valid.clone();
+        invalid[field] = value;
+        assert!(!schema.is_valid(&invalid), "{invalid}");
     }
 }
 
 #[tokio::test]
-async fn a_probe_is_told_of_what_is_overdue_though_nobody_wrote_that_down() {
+async fn health_is_503_from_the_overdue_time_on() {
     let path = format!("{ALL}/shop/healthy-verified/health");
-    let then = endpoint(OpsAuth::None, Some(policies_as_they_were()));
-    assert_eq!(is_as_documented(&then, HEALTH, &path, 200).await["reason"], "Verified");
+    let then = endpoint(OpsAuth::None, Some(policies_in_time()));
+    assert_eq!(documented_answer(&then, HEALTH, &path, 200).await["reason"], "Verified");
     let now = endpoint(OpsAuth::None, Some(policies()));
-    assert_eq!(is_as_documented(&now, HEALTH, &path, 503).await["reason"], "Overdue");
-    let resting = format!("{ALL}/shop/conditions-suspended/health");
-    assert_eq!(is_as_documented(&now, HEALTH, &resting, 200).await["reason"], "Suspended");
+    assert_eq!(documented_answer(&now, HEALTH, &path, 503).await["reason"], "Overdue");
+    let suspended = format!("{ALL}/shop/conditions-suspended/health");
+    assert_eq!(documented_answer(&now, HEALTH, &suspended, 200).await["reason"], "Suspended");
 }
 
 #[tokio::test]
-async fn every_answer_stays_out_of_caches_and_frames() {
+async fn every_answer_forbids_caching_and_framing() {
     let closed = endpoint(OpsAuth::Token, None);
     let open = endpoint(OpsAuth::None, Some(policies()));
     let waiting = endpoint(OpsAuth::None, None);
@@ -228,7 +228,27 @@ async fn every_answer_stays_out_of_caches_and_frames() {
 }
 
 #[tokio::test]
-async fn only_the_page_makes_a_browser_ask_for_a_password() {
+async fn several_authorization_headers_answer_400() {
+    let endpoint = endpoint(OpsAuth::Token, Some(Vec::new()));
+    let one = format!("{ALL}/shop/verified");
+    for (template, path) in
+        [(ALL, ALL), (ONE, &one), (HEALTH, &format!("{one}/health")), (ALL, "/metrics"), (ALL, "/")]
+    {
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, "Bearer one")
+            .header(header::AUTHORIZATION, "Bearer other");
+        let answer = endpoint.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 400, "{path}");
+        let body: Value =
+            serde_json::from_slice(&to_bytes(answer.into_body(), LIMIT).await.unwrap()).unwrap();
+        assert!(documented(template, 400).is_valid(&body), "{path}: {body}");
+        let error = "the request has more than one Authorization header. Send exactly one.";
+        assert_eq!(body["error"], error, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_page_offers_basic_authentication() {
     let closed = endpoint(OpsAuth::Token, Some(Vec::new()));
     for (path, wanted) in [("/", &["Bearer", "Basic realm=\"pgbackup\""][..]), (ALL, &["Bearer"][..])] {
         let answer = respond(&closed, path).await;
@@ -238,7 +258,7 @@ async fn only_the_page_makes_a_browser_ask_for_a_password() {
     }
 }
 
-/// Whoever calls is known, and may see nothing.
+/// An API server that knows every token and denies every permission.
 async fn denying(
     request: Request<kube::client::Body>,
 ) -> Result<http::Response<kube::client::Body>, Infallible> {
@@ -249,27 +269,27 @@ async fn denying(
 }
 
 #[tokio::test]
-async fn names_that_no_policy_can_have_are_neither_asked_about_nor_remembered() {
-    let shown = Shown {
+async fn overlong_names_are_rejected_without_a_review() {
+    let sources = Sources {
         policies: kube::runtime::reflector::store().0,
-        reconciles: ReconcileMetrics::default(),
-        requests: ApiMetrics::default(),
+        reconcile_metrics: ReconcileMetrics::default(),
+        api_metrics: ApiMetrics::default(),
         readiness: Arc::default(),
     };
-    let shown = router(OpsAuth::Token, Client::new(tower::service_fn(denying), "n"), shown);
+    let router = router(OpsAuth::Token, Client::new(tower::service_fn(denying), "n"), sources);
     let ask = async |namespace: usize, name: usize| {
         let path = format!("{ALL}/{}/{}", "n".repeat(namespace), "n".repeat(name));
         let request =
             Request::get(path).header(header::AUTHORIZATION, "Bearer t").body(Body::empty()).unwrap();
-        shown.clone().oneshot(request).await.unwrap().status().as_u16()
+        router.clone().oneshot(request).await.unwrap().status().as_u16()
     };
     assert_eq!([ask(63, 253).await, ask(64, 1).await, ask(1, 254).await], [403, 404, 404]);
 }
 
 #[tokio::test]
-async fn the_page_tells_verified_backups_from_those_that_are_not() {
+async fn page_distinguishes_verified_from_unverified_backups() {
     let page = async |case: &str| {
-        let only = policies_as_they_were().into_iter().filter(|policy| policy.name_any() == case);
+        let only = policies_in_time().into_iter().filter(|policy| policy.name_any() == case);
         get(&endpoint(OpsAuth::None, Some(only.collect())), "/").await.1
     };
     let stored = page("healthy-stored").await;
@@ -283,8 +303,8 @@ async fn the_page_tells_verified_backups_from_those_that_are_not() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_and_not_what_comes_of_it() {
-    let shown = endpoint(OpsAuth::None, Some(policies()));
-    let (_, body) = get(&shown, &format!("{ALL}/shop/first-run-invalid-spec/health")).await;
+async fn health_reports_why_a_policy_is_invalid() {
+    let endpoint = endpoint(OpsAuth::None, Some(policies()));
+    let (_, body) = get(&endpoint, &format!("{ALL}/shop/first-run-invalid-spec/health")).await;
     assert!(body.contains("write either version (17) or image"), "{body}");
 }

@@ -1,5 +1,5 @@
-//! TLS for the ops endpoint, with a certificate that is read again when its files change: Kubernetes puts a renewed
-//! Secret into the pod's files, and nobody restarts the pod for it.
+//! TLS for the ops endpoint. The certificate is loaded again when its files change, because Kubernetes updates the files of a
+//! mounted Secret without a restart of the pod.
 
 use std::{
     fs, io,
@@ -21,49 +21,34 @@ use rustls::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// How often the files are looked at, at most. The kubelet itself takes up to a minute and more to bring new ones.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Minimum time between two reads of the files. The kubelet takes a minute or more to update them anyway.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A client that has not finished its handshake by then is given up. Sooner than the kubelet gives up a probe (5 s): who
-/// connects and says nothing, over and over, must not have the operator restarted.
-const HANDSHAKE: Duration = Duration::from_secs(3);
+/// Time for a client to finish its handshake. It is shorter than the kubelet's timeout of a probe (5 s): silent clients must
+/// not make the kubelet restart the operator.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Handshakes under way at a time; others wait in the kernel's queue. Each takes some 20 KiB.
-const AT_ONCE: usize = 256;
+/// Handshakes at a time; further clients wait in the kernel's queue. Each takes about 20 KiB.
+const CONCURRENT_HANDSHAKES: usize = 256;
 
 /// The files of a Secret of the type kubernetes.io/tls.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate and those between it and its authority, in PEM.
+    /// The certificate chain, in PEM.
     pub certificate: PathBuf,
-    /// Its key, in PEM.
+    /// The private key, in PEM.
     pub key: PathBuf,
 }
 
-/// Why files are of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file is not what it should be.
-    #[error("{}: {source}", path.display())]
-    Pem {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// Certificate and key are not of each other.
-    #[error("certificate and key do not work together: {0}")]
+    #[error("{} cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is not valid PEM: {source}", path.display())]
+    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("the certificate and the private key do not match: {0}")]
     Pair(#[from] rustls::Error),
-    /// The program has no provider of cryptography.
-    #[error("no provider of cryptography is installed")]
+    #[error("no cryptography provider is installed")]
     Provider,
 }
 
@@ -85,7 +70,7 @@ impl Files {
     }
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 struct Bytes {
     certificate: Vec<u8>,
@@ -95,45 +80,47 @@ struct Bytes {
 /// The certificate in use.
 struct InUse {
     pair: Arc<CertifiedKey>,
-    /// What was read last, good or not.
+    /// The contents that were read last, valid or not.
     read: Option<Bytes>,
-    looked: Instant,
+    read_at: Instant,
 }
 
-/// Gives each client the certificate as it is by then.
-struct Renewed {
+/// Loads the certificate again when its files have changed.
+struct Reloading {
     files: Files,
-    look_every: Duration,
+    interval: Duration,
     in_use: Mutex<InUse>,
 }
 
-// Nothing of a key may be printed.
-impl std::fmt::Debug for Renewed {
+// Without the key.
+impl std::fmt::Debug for Reloading {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renewed").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Reloading").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
-impl ResolvesServerCert for Renewed {
+impl ResolvesServerCert for Reloading {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_use.looked.elapsed() >= self.look_every {
-            in_use.looked = Instant::now();
-            self.look(&mut in_use);
+        if in_use.read_at.elapsed() >= self.interval {
+            in_use.read_at = Instant::now();
+            self.reload(&mut in_use);
         }
         Some(in_use.pair.clone())
     }
 }
 
-impl Renewed {
-    /// A pair that does not work is told once, and the one before it stays: an endpoint with an old certificate can be
-    /// looked at, one without any cannot.
-    fn look(&self, in_use: &mut InUse) {
+impl Reloading {
+    /// Keeps the certificate in use if the new one is invalid, and warns once: an endpoint with an old certificate is better
+    /// than none.
+    fn reload(&self, in_use: &mut InUse) {
         let read = match self.files.read() {
             Ok(read) => read,
             Err(error) => {
                 if in_use.read.take().is_some() {
-                    tracing::warn!("the certificate of the ops endpoint stays as it was: {error}");
+                    tracing::warn!(
+                        "the ops endpoint keeps its certificate, because the new one cannot be loaded: {error}"
+                    );
                 }
                 return;
             }
@@ -144,18 +131,22 @@ impl Renewed {
         match self.files.pair(&read) {
             Ok(pair) => {
                 in_use.pair = pair;
-                tracing::info!("the ops endpoint has a new certificate");
+                tracing::info!("the ops endpoint uses a renewed certificate");
             }
-            Err(error) => tracing::warn!("the certificate of the ops endpoint stays as it was: {error}"),
+            Err(error) => {
+                tracing::warn!(
+                    "the ops endpoint keeps its certificate, because the new one is invalid: {error}"
+                );
+            }
         }
         in_use.read = Some(read);
     }
 }
 
-/// A handshake under way, that may come to nothing.
+/// `None` if the handshake failed.
 type Handshake = BoxFuture<'static, Option<(TlsStream<TcpStream>, SocketAddr)>>;
 
-/// Accepts connections and speaks TLS on them.
+/// Accepts TLS connections.
 pub struct TlsListener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
@@ -163,24 +154,24 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Fails where the files are of no use at the start: then somebody is there to look.
+    /// Fails if the files are invalid, so that a mistake shows when the operator starts.
     pub fn new(tcp: TcpListener, files: Files) -> Result<Self, TlsError> {
-        Self::looking_every(LOOK_EVERY, tcp, files)
+        Self::reloading_every(RELOAD_INTERVAL, tcp, files)
     }
 
-    fn looking_every(look_every: Duration, tcp: TcpListener, files: Files) -> Result<Self, TlsError> {
+    fn reloading_every(interval: Duration, tcp: TcpListener, files: Files) -> Result<Self, TlsError> {
         let read = files.read()?;
         let pair = files.pair(&read)?;
-        let in_use = Mutex::new(InUse { pair, read: Some(read), looked: Instant::now() });
-        let renewed = Arc::new(Renewed { files, look_every, in_use });
-        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(renewed);
+        let in_use = Mutex::new(InUse { pair, read: Some(read), read_at: Instant::now() });
+        let certificate = Arc::new(Reloading { files, interval, in_use });
+        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { tcp, acceptor: Arc::new(config).into(), handshakes: FuturesUnordered::new() })
     }
 
-    fn shake_hands(&self, (stream, address): (TcpStream, SocketAddr)) {
-        let accept = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
-        // One that fails is the client's matter: it may not trust us.
+    fn start_handshake(&self, (stream, address): (TcpStream, SocketAddr)) {
+        let accept = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream));
+        // A failed handshake is the client's to report, for example because it does not trust the certificate.
         self.handshakes.push(Box::pin(async move { Some((accept.await.ok()?.ok()?, address)) }));
     }
 }
@@ -189,14 +180,14 @@ impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
-    /// A client that is slow to shake hands keeps no other waiting.
+    /// A slow handshake does not delay other clients.
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let has_room = self.handshakes.len() < AT_ONCE;
+            let has_room = self.handshakes.len() < CONCURRENT_HANDSHAKES;
             tokio::select! {
-                accepted = Listener::accept(&mut self.tcp), if has_room => self.shake_hands(accepted),
+                accepted = Listener::accept(&mut self.tcp), if has_room => self.start_handshake(accepted),
                 ended = self.handshakes.next(), if !self.handshakes.is_empty() => {
-                    // What came to nothing makes room, and must not end the wait for the others.
+                    // A failed handshake makes room, and the wait for the others goes on.
                     if let Some(Some(ready)) = ended {
                         return ready;
                     }
@@ -239,14 +230,14 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let files = Files { certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
-        let listener = TlsListener::looking_every(Duration::ZERO, tcp, files).unwrap();
+        let listener = TlsListener::reloading_every(Duration::ZERO, tcp, files).unwrap();
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
         let served = server::serve(listener, router, Limits::default(), CancellationToken::new());
         (address, tokio::spawn(served))
     }
 
-    /// What a client gets that trusts this certificate only.
+    /// The answer to a client that trusts this certificate only.
     async fn ask(address: SocketAddr, trusted: &CertificateDer<'static>) -> io::Result<String> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
@@ -261,17 +252,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
+    async fn renewed_certificate_is_used_and_invalid_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let first = put(folder.path());
         let (address, endpoint) = endpoint(folder.path()).await;
-        // Somebody who connects and says nothing is in nobody's way.
+        // A silent client delays no other.
         let _silent = TcpStream::connect(address).await.unwrap();
         assert!(ask(address, &first).await.unwrap().ends_with("ok\n"));
 
         let second = put(folder.path());
         assert!(ask(address, &second).await.unwrap().ends_with("ok\n"));
-        assert!(ask(address, &first).await.is_err(), "the first one is no longer shown");
+        assert!(ask(address, &first).await.is_err(), "the first certificate is not used any more");
 
         let other = tempfile::tempdir().unwrap();
         put(other.path());
@@ -283,7 +274,7 @@ mod tests {
             |folder: &Path, _: &Path| fs::remove_file(folder.join("tls.crt")).unwrap(),
         ] {
             spoil(folder.path(), other.path());
-            assert!(ask(address, &second).await.unwrap().ends_with("ok\n"), "the last good one stays");
+            assert!(ask(address, &second).await.unwrap().ends_with("ok\n"), "the last valid one is kept");
         }
         let third = put(folder.path());
         assert!(ask(address, &third).await.unwrap().ends_with("ok\n"));
@@ -291,16 +282,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_are_of_no_use_end_the_start() {
+    async fn invalid_certificate_files_fail_the_start() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let files = Files { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
         let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let missing = TlsListener::new(listen().await, files.clone()).err().unwrap();
-        assert!(missing.to_string().contains("tls.crt: No such file"), "{missing}");
+        assert!(missing.to_string().contains("tls.crt cannot be read: No such file"), "{missing}");
         put(folder.path());
         fs::write(&files.key, "nonsense").unwrap();
         let wrong = TlsListener::new(listen().await, files).err().unwrap();
-        assert!(wrong.to_string().contains("tls.key: no items found"), "{wrong}");
+        assert!(wrong.to_string().contains("tls.key is not valid PEM: no items found"), "{wrong}");
     }
 }

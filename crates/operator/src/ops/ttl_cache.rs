@@ -1,4 +1,4 @@
-//! Answers that are remembered for a while, and no more of them than there is room for.
+//! A cache with a limited number of values, each valid for the same time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,43 +7,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A memory of `most` answers at a time: a newer one drives out the oldest.
+/// At the limit, a new value removes the oldest.
 pub struct TtlCache<K, V> {
-    most: usize,
-    lasts: Duration,
-    answers: Mutex<Answers<K, V>>,
+    max: usize,
+    ttl: Duration,
+    values: Mutex<Values<K, V>>,
 }
 
-struct Answers<K, V> {
+struct Values<K, V> {
     by_key: HashMap<K, (Instant, V)>,
-    /// The oldest first. One that was given anew is there twice.
+    /// Oldest first. A key that was put twice is here twice.
     order: VecDeque<(Instant, K)>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> TtlCache<K, V> {
-    /// An empty one, in which an answer is good for as long as `lasts`.
-    pub fn new(most: usize, lasts: Duration) -> Self {
-        Self { most, lasts, answers: Mutex::new(Answers { by_key: HashMap::new(), order: VecDeque::new() }) }
+    pub fn new(max: usize, ttl: Duration) -> Self {
+        Self { max, ttl, values: Mutex::new(Values { by_key: HashMap::new(), order: VecDeque::new() }) }
     }
 
-    /// An answer that is still good.
+    /// The value, unless it has expired.
     pub fn get(&self, key: &K) -> Option<V> {
-        let answers = self.lock();
-        let (at, value) = answers.by_key.get(key)?;
-        (at.elapsed() < self.lasts).then(|| value.clone())
+        let values = self.lock();
+        let (at, value) = values.by_key.get(key)?;
+        (at.elapsed() < self.ttl).then(|| value.clone())
     }
 
-    /// Remembers an answer, and forgets those that are old or too many.
+    /// Adds a value, and removes expired values and those above the limit.
     pub fn put(&self, key: K, value: V) {
         let now = Instant::now();
-        let Answers { by_key, order } = &mut *self.lock();
+        let Values { by_key, order } = &mut *self.lock();
         order.push_back((now, key.clone()));
         by_key.insert(key, (now, value));
-        let is_over = |order: &VecDeque<(Instant, K)>| {
-            let oldest = order.front().is_some_and(|(at, _)| now.duration_since(*at) >= self.lasts);
-            oldest || order.len() > self.most
+        let must_shrink = |order: &VecDeque<(Instant, K)>| {
+            let has_expired = order.front().is_some_and(|(at, _)| now.duration_since(*at) >= self.ttl);
+            has_expired || order.len() > self.max
         };
-        while is_over(order) {
+        while must_shrink(order) {
             let Some((at, key)) = order.pop_front() else { break };
             if by_key.get(&key).is_some_and(|(newest, _)| *newest == at) {
                 by_key.remove(&key);
@@ -51,8 +50,8 @@ impl<K: Clone + Eq + Hash, V: Clone> TtlCache<K, V> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Answers<K, V>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Values<K, V>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,35 +62,35 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
 
     #[test]
-    fn a_memory_that_is_full_forgets_the_oldest() {
-        let memory = TtlCache::new(3, LONG);
+    fn full_cache_drops_the_oldest_value() {
+        let cache = TtlCache::new(3, LONG);
         for number in 0..100 {
-            memory.put(number, number * 2);
-            assert!(memory.lock().by_key.len() <= 3 && memory.lock().order.len() <= 3);
+            cache.put(number, number * 2);
+            assert!(cache.lock().by_key.len() <= 3 && cache.lock().order.len() <= 3);
         }
         assert_eq!(
-            [96, 97, 98, 99].map(|number| memory.get(&number)),
+            [96, 97, 98, 99].map(|number| cache.get(&number)),
             [None, Some(194), Some(196), Some(198)]
         );
     }
 
     #[test]
-    fn an_answer_given_anew_is_the_one_that_counts() {
-        let memory = TtlCache::new(3, LONG);
+    fn newer_value_replaces_an_older_one_of_its_key() {
+        let cache = TtlCache::new(3, LONG);
         for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
-            memory.put(key, value);
+            cache.put(key, value);
         }
-        assert_eq!(["a", "b", "c"].map(|key| memory.get(&key)), [Some(3), Some(2), Some(4)]);
-        memory.put("d", 5);
-        assert_eq!((memory.get(&"a"), memory.get(&"b")), (Some(3), None));
+        assert_eq!(["a", "b", "c"].map(|key| cache.get(&key)), [Some(3), Some(2), Some(4)]);
+        cache.put("d", 5);
+        assert_eq!((cache.get(&"a"), cache.get(&"b")), (Some(3), None));
     }
 
     #[test]
-    fn an_answer_that_is_old_is_neither_given_nor_kept() {
-        let memory = TtlCache::new(100, Duration::ZERO);
-        memory.put("a", 1);
-        memory.put("b", 2);
-        assert_eq!(memory.get(&"a"), None);
-        assert!(memory.lock().by_key.is_empty() && memory.lock().order.is_empty());
+    fn expired_value_is_removed() {
+        let cache = TtlCache::new(100, Duration::ZERO);
+        cache.put("a", 1);
+        cache.put("b", 2);
+        assert_eq!(cache.get(&"a"), None);
+        assert!(cache.lock().by_key.is_empty() && cache.lock().order.is_empty());
     }
 }

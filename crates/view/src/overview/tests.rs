@@ -73,7 +73,11 @@ fn unknown_condition_is_not_healthy() {
             ("ScrubHealthy", status, "AwaitingFirstScrub"),
         ];
         let seen = at("2026-11-23T05:00:00Z", &policy(false, &conditions));
-        assert_eq!((seen.retention.unwrap().state, seen.scrub.unwrap().state), (state, state), "{status}");
+        assert_eq!(
+            (seen.retention.unwrap().state, seen.scrub.unwrap().check.state),
+            (state, state),
+            "{status}"
+        );
     }
     let seen = at("2026-11-23T05:00:00Z", &policy(false, &[]));
     assert_eq!((seen.retention, seen.scrub), (None, None));

@@ -8,27 +8,28 @@ use maud::{Markup, html};
 use super::drawing;
 use crate::{
     duration,
-    overview::{Backup, Overview, Run},
-    state::{ConditionState, State},
+    overview::{Backup, Overview, Run, Subject},
+    state::State,
 };
 
 /// The state and its reason; for a policy that is not healthy, the message too.
 pub fn standing(policy: &Overview) -> Markup {
-    let retention =
-        policy.retention.as_ref().filter(|retention| retention.state == ConditionState::Unhealthy);
-    let scrub = policy.scrub.as_ref().filter(|scrub| scrub.state == ConditionState::Unhealthy);
     html! {
         strong.state { (policy.state.as_str()) }
         @if policy.reason != policy.state.as_str() {
             " " span.reason { (policy.reason) }
         }
         @if policy.state != State::Healthy { p.message { (policy.message) } }
-        @if let Some(retention) = retention {
-            p.message { strong.waiting { "Retention: " (retention.reason) } " " (retention.message) }
+        @for (subject, check) in policy.failed_checks() {
+            p.message { strong.waiting { (title(subject)) ": " (check.reason) } " " (check.message) }
         }
-        @if let Some(scrub) = scrub {
-            p.message { strong.waiting { "Scrub: " (scrub.reason) } " " (scrub.message) }
-        }
+    }
+}
+
+const fn title(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Retention => "Retention",
+        Subject::Scrub => "Scrub",
     }
 }
 

@@ -4,7 +4,10 @@ use api::status::{RunResult, Verification};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::overview::{Backup, BackupCounts, Retention, Run, Scrub};
+use crate::{
+    overview::{Backup, BackupCounts, Check, Run, Scrub},
+    state::ConditionState,
+};
 
 fn now() -> Timestamp {
     "2026-11-23T06:30:00Z".parse().unwrap()
@@ -104,7 +107,7 @@ fn healthy_policy_with_failing_retention_comes_first() {
     let failing = |state| {
         let (reason, message) = ("PruneFailed".to_owned(), "Permission denied".to_owned());
         let mut policy = policy("zzz", State::Healthy, "Verified");
-        policy.retention = Some(Retention { state, reason, message });
+        policy.retention = Some(Check { state, reason, message });
         page_with(policy)
     };
     let unhealthy = failing(ConditionState::Unhealthy);
@@ -121,14 +124,13 @@ fn healthy_policy_with_failing_retention_comes_first() {
 fn healthy_policy_with_corrupted_backup_comes_first() {
     let mut corrupted = policy("zzz", State::Healthy, "Verified");
     let message = "20261122T021505Z-2b3c4d is corrupted".to_owned();
-    corrupted.scrub = Some(Scrub {
-        state: ConditionState::Unhealthy,
-        reason: "BackupCorrupted".to_owned(),
-        message: message.clone(),
-        last: None,
-    });
+    let scrub = |state| {
+        let check = Check { state, reason: "BackupCorrupted".to_owned(), message: message.clone() };
+        Some(Scrub { check, last: None })
+    };
+    corrupted.scrub = scrub(ConditionState::Unhealthy);
     let mut intact = policy("fine", State::Healthy, "Verified");
-    intact.scrub = corrupted.scrub.clone().map(|scrub| Scrub { state: ConditionState::Healthy, ..scrub });
+    intact.scrub = scrub(ConditionState::Healthy);
     intact.backups = Some(BackupCounts { all: 15, verified: 14, suspicious: 1, size_bytes: 20 });
     let page = page(vec![intact, corrupted], now(), false);
     assert!(position(&page, "zzz") < position(&page, "fine"), "{page}");

@@ -1,47 +1,47 @@
-//! Callers of a gate whose API server knows the token `good` and those that begin with it, and never answers to one that begins
-//! with `slow`. Everybody may see the namespace `shop`.
+//! Callers of a gate whose API server knows the token `good` and those that begin with it, never answers to one that begins
+//! with `slow`, and allows everybody to get the policies of the namespace `shop`.
 
 use std::{
     convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::{Request, Response};
 use futures::{FutureExt as _, future::join_all};
 use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
 
-/// How often the API server was asked, by tokens and by rights.
-type Asked = Arc<[AtomicUsize; 2]>;
+/// The number of TokenReviews and of SubjectAccessReviews.
+type Reviews = Arc<[AtomicUsize; 2]>;
 
-async fn answer(request: Request<Body>, asked: Asked) -> Result<Response<Body>, Infallible> {
+async fn answer(request: Request<Body>, reviews: Reviews) -> Result<Response<Body>, Infallible> {
     let sent = request.into_body().collect_bytes().await.unwrap();
     let mut sent: Value = serde_json::from_slice(&sent).unwrap();
     let token = sent["spec"]["token"].as_str().unwrap_or_default().to_owned();
     sent["status"] = if sent["kind"] == "TokenReview" {
-        asked[0].fetch_add(1, Ordering::SeqCst);
+        reviews[0].fetch_add(1, Ordering::SeqCst);
         if token.starts_with("slow") {
             std::future::pending::<()>().await;
         }
         json!({"authenticated": token.starts_with("good"), "user": {"username": token}})
     } else {
-        asked[1].fetch_add(1, Ordering::SeqCst);
+        reviews[1].fetch_add(1, Ordering::SeqCst);
         json!({"allowed": sent["spec"]["resourceAttributes"]["namespace"] == "shop"})
     };
     Ok(Response::new(Body::from(sent.to_string().into_bytes())))
 }
 
-fn gate() -> (Gate, Asked) {
-    let asked = Asked::default();
-    let counted = asked.clone();
+fn gate() -> (Gate, Reviews) {
+    let reviews = Reviews::default();
+    let counted = reviews.clone();
     let client = Client::new(tower::service_fn(move |request| answer(request, counted.clone())), "n");
-    (Gate::new(client, OpsAuth::Token), asked)
+    (Gate::new(client, OpsAuth::Token), reviews)
 }
 
-fn counts(asked: &Asked) -> [usize; 2] {
-    [0, 1].map(|at| asked[at].load(Ordering::SeqCst))
+fn counts(reviews: &Reviews) -> [usize; 2] {
+    [0, 1].map(|at| reviews[at].load(Ordering::SeqCst))
 }
 
 fn with(authorization: &str) -> HeaderMap {
@@ -61,7 +61,7 @@ fn shop(name: &str) -> Target {
 }
 
 #[test]
-fn a_token_is_shown_as_a_bearer_or_as_a_password() {
+fn token_is_read_from_bearer_and_basic_authorization() {
     for (headers, wanted) in [
         (bearer("t.o-k_en"), Some("t.o-k_en")),
         (with("bearer t"), Some("t")),
@@ -77,77 +77,90 @@ fn a_token_is_shown_as_a_bearer_or_as_a_password() {
         (with("Digest t"), None),
         (with("t"), None),
     ] {
-        assert_eq!(token(&headers).as_deref(), wanted, "{headers:?}");
+        let wanted = wanted.map(str::to_owned).ok_or(AuthError::Unauthenticated);
+        assert_eq!(token(&headers), wanted, "{headers:?}");
     }
 }
 
 #[tokio::test]
-async fn a_caller_with_a_password_is_the_one_with_that_token() {
-    let (gate, asked) = gate();
+async fn several_authorization_headers_are_rejected() {
+    let (gate, reviews) = gate();
+    for second in ["Bearer other", "Bearer good", "Basic Zm9v"] {
+        let mut headers = bearer("good");
+        headers.append(AUTHORIZATION, HeaderValue::from_str(second).unwrap());
+        assert_eq!(gate.caller(&headers).await.err(), Some(AuthError::SeveralHeaders), "{second}");
+    }
+    assert_eq!(counts(&reviews), [0, 0]);
+}
+
+#[tokio::test]
+async fn same_token_is_one_caller_for_bearer_and_basic() {
+    let (gate, reviews) = gate();
     let caller = gate.caller(&basic("anything:good")).await.unwrap();
     assert_eq!(caller.0.unwrap().user.username.as_deref(), Some("good"));
     assert!(gate.caller(&bearer("good")).await.is_ok());
-    assert_eq!(counts(&asked), [1, 0], "asked for once, however it is shown");
-    let wrong = gate.caller(&basic("anything:wrong")).await.map(|_| ());
-    assert_eq!(wrong, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(counts(&reviews), [1, 0]);
+    let unknown = gate.caller(&basic("anything:wrong")).await;
+    assert_eq!(unknown.err(), Some(AuthError::Unauthenticated));
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_not_shown_again_at_once() {
-    let (gate, asked) = gate();
+async fn unknown_tokens_are_cached_up_to_a_limit() {
+    let (gate, reviews) = gate();
     for _ in 0..5 {
-        assert_eq!(gate.caller(&bearer("wrong")).await.map(|_| ()), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(gate.caller(&bearer("wrong")).await.err(), Some(AuthError::Unauthenticated));
     }
-    assert_eq!(counts(&asked), [1, 0]);
-    for number in 0..MOST_REFUSED {
+    assert_eq!(counts(&reviews), [1, 0]);
+    for number in 0..UNKNOWN_TOKENS_MAX {
         let _ = gate.caller(&bearer(&format!("wrong{number}"))).await;
     }
     assert!(gate.caller(&bearer("wrong")).await.is_err());
-    assert_eq!(counts(&asked), [MOST_REFUSED + 2, 0], "no more are remembered than there is room for");
+    assert_eq!(counts(&reviews), [UNKNOWN_TOKENS_MAX + 2, 0], "the oldest left the cache");
 }
 
 #[tokio::test]
-async fn a_flood_of_tokens_keeps_nobody_waiting_who_is_known() {
+async fn known_caller_does_not_wait_during_a_flood_of_tokens() {
     let (mut gate, _) = gate();
     let known = gate.caller(&bearer("good")).await.unwrap();
-    gate.turn = Duration::from_millis(50);
-    let headers: Vec<HeaderMap> = (0..AT_ONCE * 2).map(|number| bearer(&format!("slow{number}"))).collect();
+    gate.token_review_wait = Duration::from_millis(50);
+    let headers: Vec<HeaderMap> =
+        (0..CONCURRENT_REVIEWS * 2).map(|number| bearer(&format!("slow{number}"))).collect();
     let flood = join_all(headers.iter().map(|headers| gate.caller(headers)));
     let others = async {
         assert!(gate.caller(&bearer("good")).await.is_ok());
         assert!(gate.may(&known, shop("a")).await.unwrap());
-        // Who is new is not kept waiting for ever, either.
-        gate.caller(&bearer("good-too")).await.map(|_| ())
+        // A new caller does not wait for ever either.
+        gate.caller(&bearer("good-too")).await.err()
     };
     tokio::select! {
         biased;
         _ = flood => panic!("the API server answers none of them"),
-        new = others => assert_eq!(new, Err(StatusCode::SERVICE_UNAVAILABLE)),
+        new = others => assert_eq!(new, Some(AuthError::Unavailable)),
     }
 }
 
 #[tokio::test]
-async fn a_caller_who_asks_for_invented_names_takes_nobody_elses_room() {
-    let (gate, asked) = gate();
+async fn permission_cache_of_a_caller_is_limited_and_its_own() {
+    let (gate, reviews) = gate();
     let caller = async |token: &str| gate.caller(&bearer(token)).await.unwrap();
     let (greedy, modest) = (caller("good-greedy").await, caller("good-modest").await);
     assert!(gate.may(&modest, shop("a")).await.unwrap());
-    for number in 0..=MOST_RIGHTS {
+    for number in 0..=PERMISSIONS_MAX {
         assert!(gate.may(&greedy, shop(&number.to_string())).await.unwrap());
     }
-    let before = counts(&asked);
+    let before = counts(&reviews);
     assert!(gate.may(&modest, shop("a")).await.unwrap());
-    assert!(gate.may(&greedy, shop(&MOST_RIGHTS.to_string())).await.unwrap());
-    assert_eq!(counts(&asked), before, "both are remembered");
+    assert!(gate.may(&greedy, shop(&PERMISSIONS_MAX.to_string())).await.unwrap());
+    assert_eq!(counts(&reviews), before, "both are cached");
     assert!(gate.may(&greedy, shop("0")).await.unwrap());
-    assert_eq!(counts(&asked)[1], before[1] + 1, "its oldest one is not");
+    assert_eq!(counts(&reviews)[1], before[1] + 1, "the oldest left the cache");
 }
 
 #[tokio::test]
-async fn nobody_is_asked_for_a_token_where_none_is_wanted() {
-    let (gate, asked) = gate();
+async fn no_review_is_made_without_authentication() {
+    let (gate, reviews) = gate();
     let gate = Gate { auth: OpsAuth::None, ..gate };
     let caller = gate.caller(&HeaderMap::new()).now_or_never().unwrap().unwrap();
     assert!(gate.may(&caller, Target::All).await.unwrap());
-    assert_eq!(counts(&asked), [0, 0]);
+    assert_eq!(counts(&reviews), [0, 0]);
 }

@@ -1,4 +1,4 @@
-//! The series of policies.
+//! The metrics of policies.
 
 use std::fmt;
 
@@ -10,78 +10,78 @@ use prometheus_client::{
     registry::Unit,
 };
 use view::{
-    overview::Overview,
+    overview::{Overview, Subject},
     state::{ConditionState, State},
 };
 
-/// A gauge of each policy that has a value.
+/// A gauge with at most one value per policy. The unit becomes the end of its name.
 struct Gauge {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
-    of: fn(&Overview) -> Option<f64>,
+    value: fn(&Overview) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 16] = [
+const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
-        help: "Recovery point of the newest backup that counts, as a Unix time",
+        help: "Unix timestamp of the recovery point of the policy's newest successful backup.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.last_success.as_ref().map(|copy| unix(copy.snapshot_time)),
+        value: |policy| policy.last_success.as_ref().map(|backup| unix(backup.snapshot_time)),
     },
     Gauge {
         name: "pgbackup_policy_last_verified_timestamp",
-        help: "Recovery point of the newest backup that was read back and found good, as a Unix time",
+        help: "Unix timestamp of the recovery point of the policy's newest verified or acknowledged backup.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.last_verified_time.map(unix),
+        value: |policy| policy.last_verified_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_success_size",
-        help: "Stored bytes of the newest backup that counts",
+        help: "Stored size of the policy's newest successful backup, in bytes.",
         unit: Some(Unit::Bytes),
-        of: |policy| policy.last_success.as_ref()?.size_bytes.map(real),
+        value: |policy| policy.last_success.as_ref()?.size_bytes.map(real),
     },
     Gauge {
         name: "pgbackup_policy_last_success_duration",
-        help: "How long the run of the newest backup that counts took",
+        help: "Duration of the run that stored the policy's newest successful backup, in seconds.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.last_success.as_ref()?.duration_seconds,
+        value: |policy| policy.last_success.as_ref()?.duration_seconds,
     },
     Gauge {
         name: "pgbackup_policy_next_schedule_timestamp",
-        help: "When the next backup starts, as a Unix time; absent while the policy is suspended or not accepted",
+        help: "Unix timestamp of the start of the policy's next scheduled backup; absent if the policy is suspended or invalid.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.next_schedule_time.map(unix),
+        value: |policy| policy.next_schedule_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_expected_interval",
-        help: "How far apart the next two scheduled backups are",
+        help: "Time between the policy's next two scheduled backups, in seconds.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.expected_interval_seconds.map(|seconds| real(seconds.unsigned_abs())),
+        value: |policy| policy.expected_interval_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
     Gauge {
         name: "pgbackup_policy_max_age",
-        help: "How old the newest backup may get (objectives.maxAge); absent where nothing is said",
+        help: "Maximum age of the policy's newest backup (objectives.maxAge), in seconds; absent if it is not set.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.max_age_seconds.map(|seconds| real(seconds.unsigned_abs())),
+        value: |policy| policy.max_age_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
     Gauge {
         name: "pgbackup_policy_overdue",
-        help: "1 if a backup that was due is missing, whatever else is wrong",
+        help: "1 if the policy's backup is overdue, else 0.",
         unit: None,
-        of: |policy| Some(f64::from(policy.overdue)),
+        value: |policy| Some(f64::from(policy.overdue)),
     },
     Gauge {
         name: "pgbackup_policy_overdue_timestamp",
-        help: "When the policy becomes, or became, overdue unless a backup that counts comes, as a Unix time; absent while it is suspended",
+        help: "Unix timestamp at which the policy becomes or became overdue without a new successful backup; absent if the policy is suspended.",
         unit: Some(Unit::Seconds),
-        of: |policy| policy.overdue_time.map(unix),
+        value: |policy| policy.overdue_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the newest run that ended has failed; a suspicious backup is counted among the backups instead",
+        help: "1 if the policy's newest completed backup run failed, else 0. A run that stored a suspicious backup has 0.",
         unit: None,
-        of: |policy| {
+        value: |policy| {
             let newest = policy.runs.last()?;
             let failed = newest.result == api::status::RunResult::Failed;
             Some(f64::from(failed && newest.reason != Reason::Suspicious))
@@ -89,76 +89,56 @@ const GAUGES: [Gauge; 16] = [
     },
     Gauge {
         name: "pgbackup_policy_suspended",
-        help: "1 if no backups are taken",
+        help: "1 if the policy is suspended and takes no backups, else 0.",
         unit: None,
-        of: |policy| Some(f64::from(policy.state == State::Suspended)),
+        value: |policy| Some(f64::from(policy.state == State::Suspended)),
     },
     Gauge {
         name: "pgbackup_policy_retained_size",
-        help: "Stored bytes of all complete backups",
+        help: "Stored size of all complete backups of the policy, in bytes.",
         unit: Some(Unit::Bytes),
-        of: |policy| policy.backups.map(|backups| real(backups.size_bytes)),
-    },
-    Gauge {
-        name: "pgbackup_policy_retention_healthy",
-        help: "0 if old backups are not removed as the rules say",
-        unit: None,
-        of: |policy| healthy(policy.retention.as_ref()?.state),
+        value: |policy| policy.backups.map(|backups| real(backups.size_bytes)),
     },
     Gauge {
         name: "pgbackup_policy_repository_owned",
-        help: "0 if the store's folder belongs to another policy, so that nothing is removed",
+        help: "0 if the policy's repository belongs to another policy, so that retention removes nothing; else 1.",
         unit: None,
-        of: |policy| {
+        value: |policy| {
             Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.as_str()))
         },
     },
     Gauge {
         name: "pgbackup_policy_last_scrub_timestamp",
-        help: "When the newest scrub that ended started, as a Unix time",
+        help: "Unix timestamp of the start of the policy's newest completed scrub.",
         unit: Some(Unit::Seconds),
-        of: |policy| Some(unix(policy.scrub.as_ref()?.last?.start_time)),
-    },
-    Gauge {
-        name: "pgbackup_policy_scrub_healthy",
-        help: "0 if stored backups are not read again as they should be, or are not as they were written",
-        unit: None,
-        of: |policy| healthy(policy.scrub.as_ref()?.state),
+        value: |policy| Some(unix(policy.scrub.as_ref()?.last?.start_time)),
     },
 ];
 
-/// Gauges of each policy, told apart by a label with words of a closed list.
-struct Split {
+/// A gauge with a value per policy and value of a label.
+struct LabelledGauge {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
     label: &'static str,
-    of: fn(&Overview) -> Vec<(&'static str, f64)>,
+    values: fn(&Overview) -> Vec<(&'static str, f64)>,
 }
 
-const SPLIT: [Split; 4] = [
-    // One series of four is 1, so that a state which nobody is in has a series too.
-    Split {
+const LABELLED_GAUGES: [LabelledGauge; 4] = [
+    // Each state has a series, so that a query for a state without policies gives 0 instead of nothing.
+    LabelledGauge {
         name: "pgbackup_policy_state",
-        help: "1 for the state that the policy is in, 0 for the others",
+        help: "1 for the policy's state, 0 for every other state.",
         unit: None,
         label: "state",
-        of: |policy| {
-            let states = [
-                (State::Healthy, "Healthy"),
-                (State::Unhealthy, "Unhealthy"),
-                (State::Unknown, "Unknown"),
-                (State::Suspended, "Suspended"),
-            ];
-            states.map(|(state, word)| (word, f64::from(policy.state == state))).into()
-        },
+        values: |policy| State::ALL.map(|state| (state.as_str(), f64::from(policy.state == state))).into(),
     },
-    Split {
+    LabelledGauge {
         name: "pgbackup_policy_backups",
-        help: "Complete backups in the store, by what their newest check gave",
+        help: "Number of complete backups in the policy's repository, by state.",
         unit: None,
         label: "state",
-        of: |policy| {
+        values: |policy| {
             let Some(backups) = policy.backups else { return Vec::new() };
             vec![
                 ("verified", f64::from(backups.verified)),
@@ -167,23 +147,23 @@ const SPLIT: [Split; 4] = [
             ]
         },
     },
-    Split {
+    LabelledGauge {
         name: "pgbackup_policy_last_success_stage_duration",
-        help: "How long each stage of the run of the newest backup that counts took",
+        help: "Duration of each stage of the run that stored the policy's newest successful backup, in seconds.",
         unit: Some(Unit::Seconds),
         label: "stage",
-        of: |policy| {
-            let Some(copy) = &policy.last_success else { return Vec::new() };
-            let took = |stage: BackupStage| Some((stage.as_str(), *copy.stages.get(stage.as_str())?));
-            BackupStage::all().filter_map(took).collect()
+        values: |policy| {
+            let Some(backup) = &policy.last_success else { return Vec::new() };
+            let duration = |stage: BackupStage| Some((stage.as_str(), *backup.stages.get(stage.as_str())?));
+            BackupStage::all().filter_map(duration).collect()
         },
     },
-    Split {
+    LabelledGauge {
         name: "pgbackup_policy_last_scrub_backups",
-        help: "Backups that the newest scrub looked at, by what it found",
+        help: "Number of backups that the policy's newest completed scrub checked, by result. The value 20 for corrupted means 20 or more.",
         unit: None,
         label: "result",
-        of: |policy| {
+        values: |policy| {
             let Some(scrub) = policy.scrub.as_ref().and_then(|scrub| scrub.last) else { return Vec::new() };
             vec![
                 ("passed", f64::from(scrub.passed)),
@@ -194,24 +174,51 @@ const SPLIT: [Split; 4] = [
     },
 ];
 
-/// All series of these policies.
-pub fn encode(encoder: &mut DescriptorEncoder<'_>, policies: &[Overview]) -> fmt::Result {
-    for Gauge { name, help, unit, of } in GAUGES {
-        let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-        for policy in policies {
-            if let Some(value) = of(policy) {
-                ConstGauge::new(value).encode(metric.encode_family(&labels(policy))?)?;
-            }
+/// The help of `pgbackup_policy_<subject>_healthy`.
+const fn check_help(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Retention => {
+            "1 if retention removes the policy's old backups by its rules, 0 if it fails; absent while unknown."
+        }
+        Subject::Scrub => {
+            "1 if the policy's scrubs run in time and find its backups intact, 0 if not; absent while unknown and without verification.scrub."
         }
     }
-    for Split { name, help, unit, label, of } in SPLIT {
+}
+
+/// Encodes all series of these policies.
+pub fn encode(encoder: &mut DescriptorEncoder<'_>, policies: &[Overview]) -> fmt::Result {
+    for Gauge { name, help, unit, value } in GAUGES {
+        gauge(encoder, policies, (name, help, unit), value)?;
+    }
+    for subject in Subject::ALL {
+        let name = format!("pgbackup_policy_{}_healthy", subject.as_str());
+        let healthy = |policy: &Overview| is_healthy(policy.check(subject)?.state).map(f64::from);
+        gauge(encoder, policies, (&name, check_help(subject), None), healthy)?;
+    }
+    for LabelledGauge { name, help, unit, label, values } in LABELLED_GAUGES {
         let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
         for policy in policies {
             let [namespace, name] = labels(policy);
-            for (word, value) in of(policy) {
-                let labels = [namespace, name, (label, word)];
+            for (label_value, value) in values(policy) {
+                let labels = [namespace, name, (label, label_value)];
                 ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    policies: &[Overview],
+    (name, help, unit): (&str, &str, Option<Unit>),
+    value: impl Fn(&Overview) -> Option<f64>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+    for policy in policies {
+        if let Some(value) = value(policy) {
+            ConstGauge::new(value).encode(metric.encode_family(&labels(policy))?)?;
         }
     }
     Ok(())
@@ -221,9 +228,12 @@ fn labels(policy: &Overview) -> [(&str, &str); 2] {
     [("namespace", &policy.namespace), ("policy", &policy.name)]
 }
 
-/// Nothing while the condition is Unknown.
-fn healthy(state: ConditionState) -> Option<f64> {
-    (state != ConditionState::Unknown).then(|| f64::from(state == ConditionState::Healthy))
+const fn is_healthy(state: ConditionState) -> Option<bool> {
+    match state {
+        ConditionState::Healthy => Some(true),
+        ConditionState::Unhealthy => Some(false),
+        ConditionState::Unknown => None,
+    }
 }
 
 fn unix(time: Timestamp) -> f64 {

@@ -1,5 +1,5 @@
-//! The page in a real browser: none, three and 300 policies, served over HTTP as the operator serves them.
-//! `tests/page/run` brings the browser and starts this.
+//! The page in a real browser, with 0, 3 and 300 policies, served over HTTP as the operator does. `tests/page/run`
+//! installs the browser and starts this test.
 
 use std::{env, process::Command};
 
@@ -7,14 +7,14 @@ use jiff::SignedDuration;
 
 use super::*;
 
-/// Three that a morning may have: a failure, one that rests, one that is well.
+/// The names, namespaces and golden cases of three policies: unhealthy, healthy and suspended.
 const THREE: [(&str, &str, &str); 3] = [
     ("billing", "finance", "max-age-exceeded"),
     ("shop", "shop", "healthy-verified"),
     ("old-shop", "shop", "conditions-suspended"),
 ];
 
-/// What people call databases and namespaces, up to the longest names that there may be.
+/// Realistic names of policies and namespaces, up to the longest that are allowed.
 const NAMES: [&str; 10] = [
     "orders",
     "billing",
@@ -37,17 +37,17 @@ const NAMESPACES: [&str; 7] = [
     "production-eu-central-1",
 ];
 
-/// The day of the golden files: what they hold is moved by whole days, so that it is of today and times of day stay.
+/// A time on the day of the golden files. Their times are moved by whole days to today, and keep the time of day.
 const GOLDEN: &str = "2026-11-23T02:30:00Z";
 
-/// A policy of the golden files under another name, as if it were of today.
-fn as_of_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timestamp) -> BackupPolicy {
+/// A policy of the golden files with another name and its times moved to today.
+fn moved_to_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timestamp) -> BackupPolicy {
     let golden: Timestamp = GOLDEN.parse().unwrap();
     let days = now.duration_since(golden).as_secs().div_euclid(86_400);
     let mut text = serde_json::to_string(case).unwrap().replace("shop-backup-", &format!("{name}-backup-"));
     for day in (-40..=10).rev() {
         let from = golden + SignedDuration::from_hours(24 * day);
-        // Written with a mark, so that no day is moved twice.
+        // The mark keeps a day from being moved twice.
         let to = from + SignedDuration::from_hours(24 * days);
         for form in ["%Y-%m-%d", "%Y%m%dT"] {
             let to = to.strftime(form).to_string().replacen("20", "\u{1}", 1);
@@ -60,8 +60,8 @@ fn as_of_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timestamp)
     policy
 }
 
-/// Ten runs, the golden file's own the newest, with sizes that grow, shrink, swing or stay as `kind` says.
-fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
+/// Extends the history to ten runs with sizes that grow, shrink, swing, drop or stay the same, by `kind`.
+fn with_history(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
     let status = policy.status.as_mut().unwrap();
     let Some(oldest) = status.history.last().cloned().filter(|run| run.size_bytes.is_some()) else {
         return policy;
@@ -75,7 +75,7 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
         status.history.push(run);
     }
     let unit = 3_u64.pow(u32::try_from(kind % 17).unwrap()) * 100_000;
-    let size = |age: usize| {
+    let size_of_run = |age: usize| {
         let age = u64::try_from(age).unwrap();
         let percent = match kind % 5 {
             0 => 130 - 4 * age,
@@ -87,12 +87,12 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
         unit * percent / 100
     };
     for (age, run) in status.history.iter_mut().enumerate() {
-        run.size_bytes = run.size_bytes.map(|_| size(age));
+        run.size_bytes = run.size_bytes.map(|_| size_of_run(age));
     }
     let newest = status.history.iter().find_map(|run| run.size_bytes);
-    let words = domain::size::human(newest.unwrap_or_default());
+    let size = domain::size::human(newest.unwrap_or_default());
     for condition in &mut status.conditions {
-        condition.message = condition.message.replace("1.21 GiB", &words);
+        condition.message = condition.message.replace("1.21 GiB", &size);
     }
     if let Some(success) = &mut status.last_success {
         success.size_bytes = newest;
@@ -104,34 +104,35 @@ fn with_a_past(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
 }
 
 fn three(now: Timestamp) -> Vec<BackupPolicy> {
-    let cases = policies_as_they_were();
+    let cases = policies_in_time();
     let case = |wanted: &str| cases.iter().find(|case| case.name_any() == wanted).unwrap();
-    let objective = |(at, (name, namespace, wanted)): (usize, &(&str, &str, &str))| {
-        let mut policy = with_a_past(as_of_today(case(wanted), namespace, name, now), 9 + at);
+    let policy = |(at, (name, namespace, wanted)): (usize, &(&str, &str, &str))| {
+        let mut policy = with_history(moved_to_today(case(wanted), namespace, name, now), 9 + at);
         if *wanted == "healthy-verified" {
             policy.spec.objectives.max_age = Some("26h".to_owned());
         }
         policy
     };
-    THREE.iter().enumerate().map(objective).collect()
+    THREE.iter().enumerate().map(policy).collect()
 }
 
-/// Four of five are well, and the fifth is each of the golden files in turn.
+/// Four of five policies are healthy, and the fifth is each of the golden cases in turn.
 fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
-    let cases = policies_as_they_were();
-    let is_well = |case: &&BackupPolicy| {
+    let cases = policies_in_time();
+    let is_healthy = |case: &&BackupPolicy| {
         ["healthy-verified", "healthy-stored", "scrub-passed"].contains(&case.name_any().as_str())
     };
-    let well: Vec<_> = cases.iter().filter(is_well).collect();
+    let healthy: Vec<_> = cases.iter().filter(is_healthy).collect();
     let made = |at: usize| {
-        let case = if at.is_multiple_of(5) { &cases[at / 5 % cases.len()] } else { well[at % well.len()] };
-        // So that the fifths have all names and all pasts, too.
+        let case =
+            if at.is_multiple_of(5) { &cases[at / 5 % cases.len()] } else { healthy[at % healthy.len()] };
+        // Every fifth policy gets all names and all histories, too.
         let turn = at + at / 5;
         let base = NAMES[turn % NAMES.len()];
-        // Each once, and the longest as long as a name may be.
+        // Unique names, some as long as a name may be.
         let name = if base.len() > 40 { format!("{}-{at:03}", &base[..41]) } else { format!("{base}-{at}") };
         let mut policy =
-            with_a_past(as_of_today(case, NAMESPACES[turn % NAMESPACES.len()], &name, now), turn);
+            with_history(moved_to_today(case, NAMESPACES[turn % NAMESPACES.len()], &name, now), turn);
         if at.is_multiple_of(3) {
             policy.spec.objectives.max_age = Some("26h".to_owned());
         }
@@ -141,21 +142,21 @@ fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
 }
 
 #[tokio::test]
-async fn the_page_is_good_in_a_real_browser() {
+async fn page_passes_the_browser_checks() {
     let now = Timestamp::now();
     let (three, many) = (three(now), three_hundred(now));
     assert!(many.iter().any(|policy| policy.name_any().len() == 45));
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
     for policies in [Vec::new(), three, many] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        places.push(format!("{}=http://{}/", policies.len(), listener.local_addr().unwrap()));
+        addresses.push(format!("{}=http://{}/", policies.len(), listener.local_addr().unwrap()));
         let router = endpoint(OpsAuth::None, Some(policies));
         tokio::spawn(server::serve(listener, router, Limits::default(), CancellationToken::new()));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    assert!(env::var_os("PAGE_TOOLS").is_some(), "tests/page/run installs what this needs, and starts it");
+    assert!(env::var_os("PAGE_TOOLS").is_some(), "PAGE_TOOLS is not set; start this test by tests/page/run");
     let mut check = Command::new("node");
-    check.arg("tests/page/check.mjs").args(places).current_dir(root);
+    check.arg("tests/page/check.mjs").args(addresses).current_dir(root);
     let ended = tokio::task::spawn_blocking(move || check.status()).await.unwrap().unwrap();
-    assert!(ended.success(), "what is wrong with the page is above");
+    assert!(ended.success(), "the page has faults, printed above");
 }

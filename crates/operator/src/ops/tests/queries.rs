@@ -1,4 +1,4 @@
-//! Alerts, the dashboard and the documentation ask for what a scrape really gives: names, labels and their values.
+//! Alerts, the dashboard and the documentation use only metrics, labels and values that a scrape has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,51 +9,51 @@ use tower::{ServiceBuilder, service_fn};
 
 use super::*;
 
-/// The series of each name, by the labels that they have.
+/// The labels of each series, by the name of its metric.
 type Series = BTreeMap<String, Vec<BTreeMap<String, String>>>;
 
-/// Labels that whoever scrapes adds.
+/// Labels that Prometheus adds.
 const SCRAPER: [&str; 2] = ["instance", "pod"];
 
-/// Labels with the names of people's things.
+/// Labels whose values are names of objects.
 const NAMES: [&str; 2] = ["namespace", "policy"];
 
-/// Words that no metric is called.
+/// PromQL's words, which are not names of metrics.
 const KEYWORDS: [&str; 14] = [
     "and", "or", "unless", "bool", "offset", "sum", "min", "max", "avg", "count", "group", "topk", "bottomk",
     "inf",
 ];
 
-/// Words before a list of labels.
+/// PromQL's words before a list of labels.
 const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
 }
 
-/// What Prometheus gets of an operator that has seen everything: policies in every state, requests with every end.
-async fn scrape() -> Series {
-    let requests = ApiMetrics::default();
+/// A scrape of a leader with policies in every state and API requests with every result.
+async fn scrape() -> String {
+    let api_metrics = ApiMetrics::default();
     let server = service_fn(|request: Request<u16>| {
         future::ready(match *request.body() {
             0 => Err(()),
             status => Ok(http::Response::builder().status(status).body(()).unwrap()),
         })
     });
-    let client = ServiceBuilder::new().layer(requests.clone()).service(server);
+    let client = ServiceBuilder::new().layer(api_metrics.clone()).service(server);
     for status in [0, 200, 404, 503] {
         let _ = client.clone().oneshot(Request::new(status)).await;
     }
-    let (status, text) = get(&leading(requests), "/metrics").await;
+    let (status, text) = get(&leader(api_metrics), "/metrics").await;
     assert_eq!(status, 200, "{text}");
-    series(&text)
+    text
 }
 
-/// An endpoint of the replica that does the work.
-fn leading(requests: ApiMetrics) -> Router {
+/// The endpoint of a replica that leads.
+fn leader(api_metrics: ApiMetrics) -> Router {
     let readiness = Arc::new(Readiness::default());
     readiness.syncing();
-    endpoint_with(OpsAuth::None, Some(policies()), requests, readiness)
+    endpoint_with(OpsAuth::None, Some(policies()), api_metrics, readiness)
 }
 
 fn series(text: &str) -> Series {
@@ -72,7 +72,7 @@ fn series(text: &str) -> Series {
     all
 }
 
-/// A piece of a query.
+/// A token of a query. Numbers and durations are left out.
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(String),
@@ -86,14 +86,13 @@ fn tokens(query: &str) -> Vec<Token> {
     while let Some(first) = rest.chars().next() {
         let end = match first {
             '"' => {
-                let end = rest[1..].find('"').expect("a text should have an end") + 2;
+                let end = rest[1..].find('"').expect("a string should be terminated") + 2;
                 tokens.push(Token::Text(rest[1..end - 1].to_owned()));
                 end
             }
             _ if first.is_ascii_alphanumeric() || "_$".contains(first) => {
                 let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_:$.".contains(c)));
                 let end = end.unwrap_or(rest.len());
-                // Numbers and lengths of time are no words.
                 if !first.is_ascii_digit() {
                     tokens.push(Token::Word(rest[..end].to_owned()));
                 }
@@ -109,17 +108,17 @@ fn tokens(query: &str) -> Vec<Token> {
     tokens
 }
 
-/// What is between the bracket at `open` and the next `close`.
-fn until(tokens: &[Token], open: usize, close: char) -> &[Token] {
-    let inside = &tokens[open + 1..];
-    let end = inside.iter().position(|token| *token == Token::Sign(close)).expect("a bracket should close");
-    &inside[..end]
+/// The tokens between the bracket at `open` and the next `close`.
+fn inside(tokens: &[Token], open: usize, close: char) -> &[Token] {
+    let rest = &tokens[open + 1..];
+    let end = rest.iter().position(|token| *token == Token::Sign(close)).expect("a bracket should close");
+    &rest[..end]
 }
 
-/// What is wrong with a query, and which labels what it asks for has.
-fn judge(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
+/// The mistakes in a query, and the labels of the metrics in it.
+fn check(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
     let tokens = tokens(query);
-    let (mut wrong, mut grouped, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut mistakes, mut grouped, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut inside_labels = 0;
     for (at, token) in tokens.iter().enumerate() {
         let Token::Word(word) = token else { continue };
@@ -128,7 +127,7 @@ fn judge(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
             continue;
         }
         if LISTS.contains(&word.as_str()) {
-            let list = until(&tokens, at + 1, ')');
+            let list = inside(&tokens, at + 1, ')');
             inside_labels = at + 2 + list.len();
             grouped.extend(list.iter().filter_map(|token| match token {
                 Token::Word(label) => Some(label.clone()),
@@ -140,64 +139,64 @@ fn judge(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
             continue;
         }
         let Some(found) = series.get(word) else {
-            wrong.push(format!("{word} is not exposed"));
+            mistakes.push(format!("{word} is not exposed"));
             continue;
         };
         known.extend(found.iter().flat_map(BTreeMap::keys).cloned());
         if next == Some(&Token::Sign('{')) {
-            let matchers = until(&tokens, at + 1, '}');
+            let matchers = inside(&tokens, at + 1, '}');
             inside_labels = at + 2 + matchers.len();
-            wrong.extend(wrong_matchers(word, matchers, found));
+            mistakes.extend(matcher_mistakes(word, matchers, found));
         }
     }
     let is_known = |label: &&String| !known.contains(*label) && !SCRAPER.contains(&label.as_str());
-    wrong.extend(grouped.iter().filter(is_known).map(|label| format!("nothing has the label {label}")));
-    (wrong, known)
+    mistakes.extend(grouped.iter().filter(is_known).map(|label| format!("no metric has the label {label}")));
+    (mistakes, known)
 }
 
-fn wrong_matchers(metric: &str, matchers: &[Token], found: &[BTreeMap<String, String>]) -> Vec<String> {
-    let mut wrong = Vec::new();
+fn matcher_mistakes(metric: &str, matchers: &[Token], found: &[BTreeMap<String, String>]) -> Vec<String> {
+    let mut mistakes = Vec::new();
     for matcher in matchers.split(|token| *token == Token::Sign(',')) {
         let [Token::Word(label), .., Token::Text(text)] = matcher else {
-            wrong.push(format!("{metric}: {matcher:?} is no matcher"));
+            mistakes.push(format!("{metric}: {matcher:?} is not a matcher"));
             continue;
         };
         let values: BTreeSet<&String> = found.iter().filter_map(|labels| labels.get(label)).collect();
         if values.is_empty() {
-            wrong.push(format!("{metric} has no label {label}"));
+            mistakes.push(format!("{metric} has no label {label}"));
         } else if !NAMES.contains(&label.as_str()) && !text.contains('$') {
             let missing = text.split('|').filter(|word| !values.iter().any(|value| value == word));
-            wrong.extend(missing.map(|word| format!("{metric} never has {label}={word}")));
+            mistakes.extend(missing.map(|word| format!("{metric} never has {label}={word}")));
         }
     }
-    wrong
+    mistakes
 }
 
-/// The labels that a text for people shows: `{{ $labels.policy }}`, `{{policy}}`.
-fn shown_labels(text: &str) -> impl Iterator<Item = &str> {
+/// The labels in a template: `{{ $labels.policy }}`, `{{policy}}`.
+fn template_labels(text: &str) -> impl Iterator<Item = &str> {
     let between = text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
     between.filter_map(|word| word.strip_prefix("$labels.").or((!word.starts_with('$')).then_some(word)))
 }
 
-/// A query, and the texts that show labels of what it gives.
-struct Asked {
-    place: String,
-    query: String,
-    texts: Vec<String>,
+/// A query of an alert or a panel, and the templates that show labels of its result.
+struct Query {
+    origin: String,
+    promql: String,
+    templates: Vec<String>,
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn alerts() -> Vec<Asked> {
+fn alerts() -> Vec<Query> {
     let alerts: Value = serde_saphyr::from_str(&file("charts/pgbackup/files/alerts.yaml")).unwrap();
     let groups = alerts["groups"].as_array().unwrap();
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
-    let query = |rule: &Value| Asked {
-        place: text(&rule["alert"]),
-        query: text(&rule["expr"]),
-        texts: rule["annotations"].as_object().unwrap().values().map(text).collect(),
+    let query = |rule: &Value| Query {
+        origin: text(&rule["alert"]),
+        promql: text(&rule["expr"]),
+        templates: rule["annotations"].as_object().unwrap().values().map(text).collect(),
     };
     rules.map(query).collect()
 }
@@ -210,14 +209,14 @@ fn panels() -> Vec<Value> {
     dashboard()["panels"].as_array().unwrap().clone()
 }
 
-fn panel_queries() -> Vec<Asked> {
+fn panel_queries() -> Vec<Query> {
     let mut queries = Vec::new();
     for panel in panels() {
         for target in panel["targets"].as_array().into_iter().flatten() {
-            queries.push(Asked {
-                place: format!("panel {}", panel["title"]),
-                query: text(&target["expr"]),
-                texts: vec![text(&target["legendFormat"])],
+            queries.push(Query {
+                origin: format!("panel {}", panel["title"]),
+                promql: text(&target["expr"]),
+                templates: vec![text(&target["legendFormat"])],
             });
         }
     }
@@ -228,35 +227,38 @@ fn panel_queries() -> Vec<Asked> {
             .strip_prefix("label_values(")
             .and_then(|rest| rest.strip_suffix(')')?.rsplit_once(", "))
         {
-            let query = format!("sum by ({label}) ({selector})");
-            queries.push(Asked { place: format!("variable {}", variable["name"]), query, texts: Vec::new() });
+            queries.push(Query {
+                origin: format!("variable {}", variable["name"]),
+                promql: format!("sum by ({label}) ({selector})"),
+                templates: Vec::new(),
+            });
         }
     }
     queries
 }
 
 #[tokio::test]
-async fn every_alert_and_panel_asks_for_series_that_exist() {
-    let series = scrape().await;
+async fn alerts_and_panels_query_existing_series() {
+    let series = series(&scrape().await);
     let (alerts, panels) = (alerts(), panel_queries());
     assert!(alerts.len() >= 10 && panels.len() >= 15, "{} alerts, {} queries", alerts.len(), panels.len());
-    let mut wrong = Vec::new();
-    for Asked { place, query, texts } in alerts.iter().chain(&panels) {
-        let (found, labels) = judge(query, &series);
-        wrong.extend(found.into_iter().map(|words| format!("{place}: {words}: {query}")));
-        let shown = texts.iter().flat_map(|text| shown_labels(text));
-        let shown = shown.filter(|label| !labels.contains(*label));
-        wrong.extend(shown.map(|label| format!("{place}: there is no {label} to show: {query}")));
+    let mut mistakes = Vec::new();
+    for Query { origin, promql, templates } in alerts.iter().chain(&panels) {
+        let (found, labels) = check(promql, &series);
+        mistakes.extend(found.into_iter().map(|mistake| format!("{origin}: {mistake}: {promql}")));
+        let missing = templates.iter().flat_map(|template| template_labels(template));
+        let missing = missing.filter(|label| !labels.contains(*label));
+        mistakes.extend(missing.map(|label| format!("{origin}: no metric has the label {label}: {promql}")));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
 #[tokio::test]
-async fn a_query_for_what_does_not_exist_would_be_found() {
-    let series = scrape().await;
-    let good = r#"sum by (state) (pgbackup_policy_state{namespace=~"$namespace",state=~"Unknown|Healthy"}) and on (policy)
+async fn query_of_unknown_series_is_a_mistake() {
+    let series = series(&scrape().await);
+    let valid = r#"sum by (state) (pgbackup_policy_state{namespace=~"$namespace",state=~"Unknown|Healthy"}) and on (policy)
         rate(pgbackup_reconciles_total{result="error"}[$__rate_interval]) > 0.5 unless max without (pod) (pgbackup_leader offset 5m)"#;
-    assert_eq!(judge(good, &series).0, Vec::<String>::new());
+    assert_eq!(check(valid, &series).0, Vec::<String>::new());
     for (query, wanted) in [
         ("pgbackup_policy_status == 1", "pgbackup_policy_status is not exposed"),
         ("rate(pgbackup_reconciles[5m])", "pgbackup_reconciles is not exposed"),
@@ -267,38 +269,44 @@ async fn a_query_for_what_does_not_exist_would_be_found() {
             r#"pgbackup_policy_backups{state=~"corrupted|rotten"}"#,
             "pgbackup_policy_backups never has state=rotten",
         ),
-        ("sum by (state) (pgbackup_policy_overdue)", "nothing has the label state"),
+        ("sum by (state) (pgbackup_policy_overdue)", "no metric has the label state"),
     ] {
-        assert_eq!(judge(query, &series).0, [wanted], "{query}");
+        assert_eq!(check(query, &series).0, [wanted], "{query}");
     }
-    assert_eq!(shown_labels("{{ $labels.a }}/{{b}} {{ $value }}").collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(template_labels("{{ $labels.a }}/{{b}} {{ $value }}").collect::<Vec<_>>(), ["a", "b"]);
 }
 
-/// The table of docs/reference/metrics.md has each metric once, by the name that a query asks for; a histogram by its own.
+/// The table of docs/reference/metrics.md has each metric by the name that a query uses (a histogram by its own name), and
+/// its help.
 #[tokio::test]
-async fn the_documented_metrics_are_those_that_are_exposed() {
-    let series = scrape().await;
-    let histogram = |name: &str| {
-        let name = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end))?;
-        series.contains_key(&format!("{name}_bucket")).then(|| name.to_owned())
-    };
-    let exposed: BTreeSet<String> =
-        series.keys().map(|name| histogram(name).unwrap_or_else(|| name.clone())).collect();
+async fn documented_metrics_match_exposed_metrics() {
+    let text = scrape().await;
+    let is_counter = |name: &str| text.contains(&format!("# TYPE {name} counter\n"));
+    let help = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+    let exposed: BTreeMap<String, String> = help
+        .map(|(name, help)| {
+            (format!("{name}{}", if is_counter(name) { "_total" } else { "" }), help.to_owned())
+        })
+        .collect();
     let metrics = file("docs/reference/metrics.md");
-    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `pgbackup_")?.split_once('`'));
-    let documented: Vec<String> = rows.map(|(name, _)| format!("pgbackup_{name}")).collect();
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `pgbackup_")?.strip_suffix(" |"));
+    let documented: Vec<(String, String)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            (format!("pgbackup_{}", cells[0].trim_end_matches('`')), cells[2].replace('`', ""))
+        })
+        .collect();
     assert_eq!(documented.len(), exposed.len());
-    assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), exposed);
+    assert_eq!(documented.into_iter().collect::<BTreeMap<_, _>>(), exposed);
 }
 
 #[tokio::test]
-async fn a_scrape_tells_of_each_policy_what_its_status_has() {
-    let series = scrape().await;
+async fn metrics_match_the_status_of_each_policy() {
+    let text = scrape().await;
+    let series = series(&text);
     for name in ["pgbackup_policy_overdue", "pgbackup_policy_suspended"] {
         assert_eq!(series[name].len(), policies().len(), "{name}");
     }
-    let (status, text) = get(&leading(ApiMetrics::default()), "/metrics").await;
-    assert_eq!(status, 200);
     let value = |name: &str, policy: &str, more: &str| -> Option<f64> {
         let series = format!("{name}{{namespace=\"shop\",policy=\"{policy}\"{more}}} ");
         Some(text.lines().find_map(|line| line.strip_prefix(&series))?.parse().unwrap())
@@ -328,6 +336,10 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
         ("pgbackup_policy_scrub_healthy", "scrub-passed", "", Some(1.0)),
         ("pgbackup_policy_scrub_healthy", "scrub-overdue", "", Some(0.0)),
         ("pgbackup_policy_scrub_healthy", "healthy-verified", "", None),
+        ("pgbackup_policy_scrub_healthy", "scrub-within-grace", "", None),
+        ("pgbackup_policy_retention_healthy", "conditions-retention-failed", "", Some(0.0)),
+        ("pgbackup_policy_retention_healthy", "healthy-verified", "", Some(1.0)),
+        ("pgbackup_policy_retention_healthy", "new-reconciling", "", None),
         (
             "pgbackup_policy_last_scrub_backups",
             "scrub-older-backup-corrupted",
@@ -340,37 +352,37 @@ async fn a_scrape_tells_of_each_policy_what_its_status_has() {
 }
 
 #[tokio::test]
-async fn a_replica_that_waits_says_so_and_doubles_no_series_of_policies() {
+async fn waiting_replica_exposes_no_policy_series() {
     let waiting = endpoint(OpsAuth::None, Some(policies()));
-    assert_eq!(get(&waiting, ALL).await.0, 200, "it knows them, and tells of them elsewhere");
+    assert_eq!(get(&waiting, ALL).await.0, 200, "its API serves them");
     let (status, text) = get(&waiting, "/metrics").await;
-    let waiting = series(&text);
+    let exposed = series(&text);
     assert_eq!(status, 200);
     assert!(text.contains("\npgbackup_leader 0") && text.ends_with("# EOF\n"), "{text}");
-    assert!(!waiting.keys().any(|name| name.starts_with("pgbackup_polic")), "{text}");
-    let all = scrape().await;
+    assert!(!exposed.keys().any(|name| name.starts_with("pgbackup_polic")), "{text}");
+    let all = series(&scrape().await);
     assert!(all.contains_key("pgbackup_policies") && all.contains_key("pgbackup_leader"));
 }
 
-/// Nobody here has a Grafana to look at it with.
+/// Grafana does not run in tests, so the layout is checked as data.
 #[test]
-fn the_dashboard_is_laid_out_and_explained() {
+fn dashboard_panels_are_described_and_do_not_overlap() {
     let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
     for panel in panels() {
         let title = text(&panel["title"]);
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is another panel's too");
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its id is not unique");
         let [x, y, w, h] = ["x", "y", "w", "h"].map(|field| panel["gridPos"][field].as_u64().unwrap());
         assert!(x + w <= 24, "{title} is too wide");
         for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
-            assert!(taken.insert(cell), "{title} lies over another panel");
+            assert!(taken.insert(cell), "{title} overlaps another panel");
         }
         if panel["type"] == "row" {
             continue;
         }
-        assert!(!text(&panel["description"]).is_empty(), "{title} says nothing of itself");
+        assert!(!text(&panel["description"]).is_empty(), "{title} has no description");
         let targets = panel["targets"].as_array().unwrap();
         let names: BTreeSet<String> = targets.iter().map(|target| text(&target["refId"])).collect();
-        assert_eq!(names.len(), targets.len(), "{title}: two queries of one name");
+        assert_eq!(names.len(), targets.len(), "{title}: two queries have the same refId");
         for source in targets.iter().chain([&panel]).map(|part| &part["datasource"]) {
             assert_eq!(source, &json!({"type": "prometheus", "uid": "${datasource}"}), "{title}");
         }
