@@ -30,11 +30,11 @@ use self::{
     run::{AssessedRun, judge},
 };
 use crate::{
-    objects,
     observed::{
         JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem, START_GRACE,
         UnexplainedWait,
     },
+    request::open_request,
     validate::{Invalid, ValidPolicy},
 };
 
@@ -104,7 +104,7 @@ pub fn status(
         }
         status.overdue_time = health::overdue_time(valid, &status, now).map(time);
         let obstacle = observed.refused_request.as_ref();
-        let request = objects::open_request(policy).map(|token| Request { token, obstacle });
+        let request = open_request(policy).map(|token| Request { token, obstacle });
         let health = health::health(valid, in_place.backup, &status, &runs, request, now);
         conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
         status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);

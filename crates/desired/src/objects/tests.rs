@@ -1,5 +1,5 @@
-use api::BackupPolicy;
-use serde_json::json;
+use api::{BackupPolicy, meta};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::validate::validate;
@@ -35,7 +35,7 @@ fn wanted() -> CronJob {
 
 /// The CronJob as the cluster has it, with `change` made to it.
 fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
-    let mut value = json(&wanted());
+    let mut value = json!(wanted());
     // What the server adds.
     value["metadata"]["uid"] = json!("c-1");
     value["metadata"]["generation"] = json!(1);
@@ -56,12 +56,12 @@ fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
 }
 
 #[test]
-fn what_the_server_adds_is_no_difference() {
+fn fields_that_the_server_adds_are_no_drift() {
     assert!(up_to_date(&wanted(), &observed(|_| ()).metadata));
 }
 
 #[test]
-fn a_field_that_others_add_to_the_spec_is_told_by_the_generation() {
+fn field_added_to_the_spec_is_drift() {
     let added = observed(|it| {
         it["spec"]["startingDeadlineSeconds"] = json!(1);
     });
@@ -69,7 +69,7 @@ fn a_field_that_others_add_to_the_spec_is_told_by_the_generation() {
 }
 
 #[test]
-fn what_admission_made_of_our_spec_is_left_alone() {
+fn spec_changed_by_admission_is_no_drift() {
     let mut mirrored = observed(|it| {
         it["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] =
             json!("mirror/postgres:17");
@@ -80,7 +80,7 @@ fn what_admission_made_of_our_spec_is_left_alone() {
 }
 
 #[test]
-fn what_others_add_to_labels_and_annotations_is_theirs() {
+fn added_labels_and_annotations_are_no_drift() {
     let labelled = observed(|it| {
         it["metadata"]["labels"]["team"] = json!("shop");
         it["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!("shop");
@@ -91,7 +91,7 @@ fn what_others_add_to_labels_and_annotations_is_theirs() {
 type Change = Box<dyn FnOnce(&mut Value)>;
 
 #[test]
-fn a_difference_in_anything_that_is_ours_is_seen() {
+fn change_of_any_field_that_we_set_is_drift() {
     let pod = "/spec/jobTemplate/spec/template/spec";
     let at = move |place: &str| format!("{pod}{place}");
     let set = |place: String, value: Value| -> Change {
@@ -145,7 +145,7 @@ fn a_difference_in_anything_that_is_ours_is_seen() {
 }
 
 #[test]
-fn a_requested_job_is_the_cron_jobs_and_named_by_its_token() {
+fn requested_job_is_derived_from_cron_job_and_token() {
     let job = requested_job(&valid(), &observed(|_| ()), "before the upgrade");
     let again = requested_job(&valid(), &observed(|_| ()), "before the upgrade");
     assert_eq!(job, again);
@@ -158,18 +158,4 @@ fn a_requested_job_is_the_cron_jobs_and_named_by_its_token() {
     );
     assert_eq!(job.spec, observed(|_| ()).spec.job_template.spec);
     assert_eq!(job.metadata.labels, wanted().metadata.labels);
-}
-
-#[test]
-fn a_request_is_open_until_its_token_was_handled() {
-    let mut policy = policy();
-    assert_eq!(open_request(&policy), None);
-    let mut annotate = |token: &str, handled: &str| {
-        policy.metadata.annotations = Some([(meta::REQUESTED_AT.to_owned(), token.to_owned())].into());
-        policy.status = serde_json::from_value(json!({ "lastHandledRequest": handled })).unwrap();
-        open_request(&policy).map(str::to_owned)
-    };
-    assert_eq!(annotate("", "first"), None);
-    assert_eq!(annotate("first", "first"), None);
-    assert_eq!(annotate("second", "first").as_deref(), Some("second"));
 }

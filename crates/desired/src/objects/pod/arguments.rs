@@ -1,13 +1,23 @@
-//! The runner's command line, as `kubectl describe` shows it. Patterns go as `--include=...`: they may begin with a dash.
+//! The command line of the runner. Every option has the form `--name=value`, since a pattern may begin with a dash.
 
 use api::policy::{Compression, CompressionMethod, Globals, VerificationLevel};
-use domain::retention::Rules;
+use domain::{operation::Operation, retention::Rules};
 
-use super::{environment::literal, store};
-use crate::validate::{ValidDump, ValidPolicy};
+use super::{env_var::literal, lifetime, store};
+use crate::validate::{ValidDump, ValidPolicy, ValidStorage};
 
-/// Those of a backup.
-pub fn backup(policy: &ValidPolicy) -> Vec<String> {
+/// The age from which on the runner takes files without a manifest for leftovers, unless an option sets another.
+const LEFTOVER_SECONDS: i64 = 86_400;
+
+/// The arguments of an operation's run.
+pub fn arguments(policy: &ValidPolicy, operation: Operation) -> Vec<String> {
+    match operation {
+        Operation::Backup => backup(policy),
+        Operation::Scrub => scrub(policy),
+    }
+}
+
+fn backup(policy: &ValidPolicy) -> Vec<String> {
     let ValidPolicy {
         time_zone,
         include,
@@ -32,7 +42,7 @@ pub fn backup(policy: &ValidPolicy) -> Vec<String> {
         VerificationLevel::Archive => "archive",
         VerificationLevel::Counts => "counts",
     };
-    let mut arguments = command("backup", policy);
+    let mut arguments = command(Operation::Backup, policy);
     let mut option = |name: &str, value: &str| arguments.push(option(name, value));
     option("time-zone", time_zone);
     for pattern in include {
@@ -87,9 +97,8 @@ pub fn backup(policy: &ValidPolicy) -> Vec<String> {
     arguments
 }
 
-/// Those of a scrub.
-pub fn scrub(policy: &ValidPolicy) -> Vec<String> {
-    let mut arguments = command("scrub", policy);
+fn scrub(policy: &ValidPolicy) -> Vec<String> {
+    let mut arguments = command(Operation::Scrub, policy);
     if let Some(scrub) = &policy.scrub {
         arguments.push(option("share", &scrub.share.to_string()));
     }
@@ -97,24 +106,33 @@ pub fn scrub(policy: &ValidPolicy) -> Vec<String> {
     arguments
 }
 
-/// The command, whose backups it is about, and where they are.
-fn command(name: &str, policy: &ValidPolicy) -> Vec<String> {
+/// The command, the policy and the store.
+fn command(operation: Operation, policy: &ValidPolicy) -> Vec<String> {
     let identity = &policy.identity;
-    let whose = [
+    let mut arguments = vec![
+        operation.as_str().to_owned(),
         option("namespace", &identity.namespace),
         option("policy", &identity.name),
         option("policy-uid", &identity.uid),
     ];
-    let store = store::options(policy);
-    let place = store.iter().map(|(name, value)| option(name, value));
-    [name.to_owned()].into_iter().chain(whose).chain(place).collect()
+    arguments.extend(store::options(policy).iter().map(|(name, value)| option(name, value)));
+    arguments.extend(leftover_age(policy).map(|age| option("leftover-age", &age.to_string())));
+    arguments
+}
+
+/// The age of leftovers where the runner's default is shorter than a run may last. On a volume locks show which runs are
+/// active, so the age does not matter.
+fn leftover_age(policy: &ValidPolicy) -> Option<i64> {
+    let longest = lifetime::longest_seconds(policy);
+    let has_locks = matches!(policy.storage, ValidStorage::Volume(_));
+    (longest > LEFTOVER_SECONDS && !has_locks).then_some(longest)
 }
 
 fn option(name: &str, value: &str) -> String {
     format!("--{name}={}", literal(value))
 }
 
-/// pg_dump's own way of saying it: `zstd:1`.
+/// The compression in pg_dump's form: `zstd:1`.
 fn compress(Compression { method, level }: &Compression) -> String {
     let method = match method {
         CompressionMethod::Zstd => "zstd",

@@ -1,17 +1,18 @@
 //! The runner's environment.
 
-use api::{
-    meta,
-    policy::{SecretKeyRef, SslMode},
-};
+use api::{meta, policy::SslMode};
 use domain::operation::Operation;
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
+use k8s_openapi::api::core::v1::EnvVar;
 
-use super::{CA_FILE, SCRATCH_PATH, TLS_CERT_KEY, TLS_PATH, TLS_PRIVATE_KEY_KEY, store};
+use super::{
+    env_var::{from_label, from_secret, plain},
+    store, tls,
+    volumes::SCRATCH_PATH,
+};
 use crate::validate::{Server, User, ValidPolicy};
 
-/// How the server and the store are reached, and which run this is. A scrub has nothing to do with the server, and removes
-/// nothing.
+/// How the runner reaches the server and the store, and which run it is. A scrub gets neither the server nor the
+/// credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     let mut variables = match operation {
         Operation::Backup => server(policy),
@@ -27,7 +28,7 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     variables
 }
 
-/// libpq's usual variables.
+/// The variables of libpq.
 fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
     let connection = &policy.connection;
     let ssl_mode = match connection.ssl_mode {
@@ -50,34 +51,10 @@ fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
         }
     };
     variables.push(plain("PGSSLMODE", ssl_mode));
-    let file = |name: &str, file: &str| plain(name, &format!("{TLS_PATH}/{file}"));
-    variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", CA_FILE)));
+    let file = |name: &str, file: &str| plain(name, &tls::path(file));
+    variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", tls::CA_FILE)));
     if connection.client_certificate.is_some() {
-        variables.extend([file("PGSSLCERT", TLS_CERT_KEY), file("PGSSLKEY", TLS_PRIVATE_KEY_KEY)]);
+        variables.extend([file("PGSSLCERT", tls::CERT_FILE), file("PGSSLKEY", tls::PRIVATE_KEY_FILE)]);
     }
     variables
-}
-
-/// Kubernetes expands `$(NAME)` in arguments and values; a doubled dollar sign is one that stays.
-pub fn literal(text: &str) -> String {
-    text.replace('$', "$$")
-}
-
-pub fn plain(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(literal(value)), value_from: None }
-}
-
-pub fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
-    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
-}
-
-fn from_label(name: &str, label: &str) -> EnvVar {
-    let field = ObjectFieldSelector {
-        api_version: Some("v1".to_owned()),
-        field_path: format!("metadata.labels['{label}']"),
-    };
-    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }

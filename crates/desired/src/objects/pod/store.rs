@@ -1,50 +1,44 @@
-//! What a pod has of its store: a volume, or a bucket's URL, settings and credentials.
+//! The store, as a pod sees it: a volume, or a bucket's URL, settings and credentials.
 
 use api::policy::{
     AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
-    S3EncryptionAlgorithm, S3Storage, SecretKeyRef,
+    S3EncryptionAlgorithm, S3Storage,
 };
 use domain::operation::Operation;
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
 
 use super::{
-    TLS_PATH,
-    environment::{from_secret, plain},
+    env_var::{from_secret, plain},
+    tls,
 };
 use crate::validate::{ValidPolicy, ValidStorage};
-
-/// The certificates of the store's authority, among the others.
-pub const CA_FILE: &str = "store-ca.crt";
 
 const VOLUME: &str = "backups";
 const PATH: &str = "/backup";
 
-/// After a day the runner takes what has no manifest for a leftover, if it is not told otherwise.
-const LEFTOVER_SECONDS: i64 = 86_400;
-
-/// Before the names of the clouds' variables: those of removals.
+/// The prefix of the variables that hold the credentials for removals.
 const PRUNE: &str = "PGBACKUP_PRUNE_";
 
-/// The claim's volume.
+/// The volume of the claim, if the store is one.
 pub fn volume(policy: &ValidPolicy) -> Option<Volume> {
     let ValidStorage::Volume(volume) = &policy.storage else { return None };
     let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim_name.clone(), read_only: None };
     Some(Volume { name: VOLUME.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() })
 }
 
-/// Where it is mounted.
+/// The mount of the claim's volume.
 pub fn mount(policy: &ValidPolicy) -> Option<VolumeMount> {
     let ValidStorage::Volume(volume) = &policy.storage else { return None };
-    Some(VolumeMount { sub_path: volume.sub_path.clone(), ..super::mount(VOLUME, PATH) })
+    Some(VolumeMount {
+        name: VOLUME.to_owned(),
+        mount_path: PATH.to_owned(),
+        sub_path: volume.sub_path.clone(),
+        ..VolumeMount::default()
+    })
 }
 
-/// The Secret with the certificates of the store's authority.
-pub fn authority(policy: &ValidPolicy) -> Option<&SecretKeyRef> {
-    let ValidStorage::S3(s3) = &policy.storage else { return None };
-    s3.ca_secret_ref.as_ref()
-}
-
-/// Stores with an address of their own mostly have no host name for each bucket.
+/// Whether S3 requests name the bucket in their path. Stores with an endpoint of their own mostly have no host name for
+/// each bucket.
 pub fn path_style(policy: &ValidPolicy) -> bool {
     match &policy.storage {
         ValidStorage::S3(s3) => s3.path_style.unwrap_or(s3.endpoint.is_some()),
@@ -52,18 +46,8 @@ pub fn path_style(policy: &ValidPolicy) -> bool {
     }
 }
 
-/// The runner's options.
+/// The options that locate the store and say how to write to it.
 pub fn options(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
-    let mut options = location(policy);
-    let longest = policy.job.active_deadline_seconds + super::GRACE_SECONDS;
-    // Nobody may take a run at work for one that died. A volume has locks for that.
-    if longest > LEFTOVER_SECONDS && !matches!(policy.storage, ValidStorage::Volume(_)) {
-        options.push(("leftover-age", longest.to_string()));
-    }
-    options
-}
-
-fn location(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
     let url = |scheme: &str, bucket: &str, prefix: Option<&str>| {
         let parts = [Some(bucket), prefix].into_iter().flatten().collect::<Vec<_>>();
         ("store", format!("{scheme}://{}", parts.join("/")))
@@ -73,7 +57,7 @@ fn location(policy: &ValidPolicy) -> Vec<(&'static str, String)> {
         ValidStorage::S3(s3) => {
             let S3Storage { bucket, prefix, ca_secret_ref, server_side_encryption, .. } = &**s3;
             let mut options = vec![url("s3", bucket, prefix.as_deref())];
-            options.extend(ca_secret_ref.as_ref().map(|_| ("store-ca", format!("{TLS_PATH}/{CA_FILE}"))));
+            options.extend(ca_secret_ref.as_ref().map(|_| ("store-ca", tls::path(tls::STORE_CA_FILE))));
             options.extend(s3.storage_class.clone().map(|class| ("storage-class", class)));
             options.extend(s3.checksum_algorithm.map(|checksum| ("s3-checksum", checksum_word(checksum))));
             if let Some(S3Encryption { algorithm, kms_key_id }) = server_side_encryption {
@@ -109,7 +93,7 @@ fn encryption_word(algorithm: S3EncryptionAlgorithm) -> String {
     .to_owned()
 }
 
-/// The variables that the clouds' own tools read. The credentials for removals go to those who remove.
+/// The variables that the clouds' own tools read. Only backup runs get the credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     let removes = operation == Operation::Backup;
     match &policy.storage {
@@ -152,7 +136,7 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     }
 }
 
-/// The credentials of a store with what their variables begin with.
+/// The credentials of a store, each with the prefix of its variables.
 fn both<'a, T>(
     credentials: Option<&'a T>,
     prune_credentials: Option<&'a T>,
