@@ -18,7 +18,7 @@ mod verification;
 use domain::{
     catalog::BackupState,
     hash,
-    manifest::Level,
+    manifest::{Level, PolicyIdentity},
     pattern::is_pattern,
     reason::Reason,
     report::{BackupStage, Verification},
@@ -72,7 +72,8 @@ pub async fn backup(
     let Stored { id, verification, suspicions, message } = stored;
     if verification == Verification::Suspicious {
         let what = suspicions.iter().map(ToString::to_string).collect();
-        return Err(BackupError::Suspicious { id, what });
+        let PolicyIdentity { namespace, name: policy, .. } = config.policy.clone();
+        return Err(BackupError::Suspicious { namespace, policy, id, what });
     }
     Ok((verification, message))
 }

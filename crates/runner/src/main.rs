@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use domain::{operation::Operation, reason::Reason, report::ScrubDetails, size};
+use domain::{message::Message, operation::Operation, reason::Reason, report::ScrubDetails, size};
 use pgbackup_runner::{
     args::{self, BackupArgs, Cli, Command, RunArgs, ScrubArgs},
     backup, install, list, plan,
@@ -44,15 +44,12 @@ fn main() -> anyhow::Result<ExitCode> {
                 std::io::stdout().write_all(text.as_bytes()).context("print the plan")?;
                 ExitCode::SUCCESS
             }
-            Err(error) => {
-                eprintln!("pgbackup-runner plan: {error}");
-                exit_code(Reason::InvalidConfiguration)
-            }
+            Err(error) => failed("plan", Reason::InvalidConfiguration, error.message()),
         }),
         Command::Backup(args) => Ok(exit_code(in_runtime(backup(*args))??)),
         Command::Verify { stored, backups } => Ok(match in_runtime(verify::verify(&stored, &backups))? {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed("verify", &error, error.reason()),
+            Err(error) => failed("verify", error.reason(), error.message()),
         }),
         Command::Scrub(args) => Ok(exit_code(in_runtime(scrub(args))??)),
         Command::List { stored, output } => Ok(match in_runtime(list::list(&stored, output))? {
@@ -60,7 +57,10 @@ fn main() -> anyhow::Result<ExitCode> {
                 print!("{text}");
                 ExitCode::SUCCESS
             }
-            Err(error) => failed("list", &error, error.reason()),
+            Err(error) => {
+                let message = Message::new(error.to_string()).or_hint(error.hint().as_deref());
+                failed("list", error.reason(), message)
+            }
         }),
     }
 }
@@ -73,7 +73,7 @@ fn invalid_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
         Some(operation) if error.use_stderr() => {
             let policy = words.iter().find_map(|word| word.strip_prefix("--policy=")).unwrap_or_default();
             let run = start(&RunArgs::from_environment(), operation, policy, &random_token());
-            let message = format!("invalid arguments: {}", args::first_paragraph(error));
+            let message = invalid(&args::first_paragraph(error));
             Ok(exit_code(in_runtime(run.finish(Reason::InvalidConfiguration, message))?))
         }
         _ => {
@@ -83,8 +83,14 @@ fn invalid_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn failed(command: &str, error: &dyn std::error::Error, reason: Reason) -> ExitCode {
-    eprintln!("pgbackup-runner {command}: {error} ({reason})");
+fn invalid(detail: &str) -> Message {
+    Message::new("invalid arguments").detail(detail).hint(
+        "Correct the argument (`--help` lists all). If the operator wrote it, use the same version of operator and runner.",
+    )
+}
+
+fn failed(command: &str, reason: Reason, message: Message) -> ExitCode {
+    eprintln!("pgbackup-runner {command}: {reason}: {}", message.or_hint(reason.hint()));
     exit_code(reason)
 }
 
@@ -123,19 +129,22 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     let config = match args.config(run.report.run.clone()) {
         Ok(config) => config,
         Err(error) => {
-            let message = format!("invalid arguments: --time-zone: {error}");
+            let message = invalid(&format!("--time-zone: {error}"));
             return Ok(run.finish(Reason::InvalidConfiguration, message).await);
         }
     };
     let ended = unless_stopped(Box::pin(backup::backup(&mut run, &config, &token))).await?;
     let (reason, message) = match ended {
-        Ok(Ok((verification, message))) => (verification.reason(), message),
-        Ok(Err(error)) => (error.reason(), error.to_string()),
+        Ok(Ok((verification, message))) => (verification.reason(), Message::new(message)),
+        Ok(Err(error)) => (error.reason(), error.message()),
         Err(signal) => {
             let stage = run.report.details.stage().as_str();
             let backup = run.report.backup().map(|backup| format!("backup {} is stored", backup.id));
-            let backup = backup.unwrap_or_else(|| "no backup is stored".to_owned());
-            (Reason::Interrupted, format!("stopped by {signal} in stage {stage}; {backup}"))
+            let backup = backup.unwrap_or_else(|| "no backup was stored".to_owned());
+            (
+                Reason::Interrupted,
+                format!("the run was stopped by {signal} in stage {stage}: {backup}").into(),
+            )
         }
     };
     Ok(run.finish(reason, message).await)
@@ -147,10 +156,13 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
     let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
     let outcome = run.report.details.as_scrub().cloned().unwrap_or_default();
     let (reason, message) = match ended {
-        Ok(Ok(())) if outcome.passed == 0 => (Reason::Verified, "no backups to scrub yet".to_owned()),
-        Ok(Ok(())) => (Reason::Verified, format!("{} read back and intact", backups(&outcome))),
-        Ok(Err(error)) => (error.reason(), error.to_string()),
-        Err(signal) => (Reason::Interrupted, format!("stopped by {signal} after {}", backups(&outcome))),
+        Ok(Ok(())) if outcome.passed == 0 => (Reason::Verified, "no backups to scrub yet".into()),
+        Ok(Ok(())) => (Reason::Verified, format!("{} read back and intact", backups(&outcome)).into()),
+        Ok(Err(error)) => (error.reason(), error.message()),
+        Err(signal) => {
+            let message = format!("the scrub was stopped by {signal} after {}", backups(&outcome));
+            (Reason::Interrupted, message.into())
+        }
     };
     Ok(run.finish(reason, message).await)
 }

@@ -1,4 +1,4 @@
-//! What pruning would do with given backups: the function that backups use, for people and scripts.
+//! `plan`: prints what retention would do with given backups. Runs prune by the same function.
 
 use std::{
     collections::BTreeSet,
@@ -8,6 +8,7 @@ use std::{
 
 use domain::{
     catalog::{BackupState, Catalog, CatalogBackup},
+    message::Message,
     retention::{self, PrunePlan},
     schedule::{self, ScheduleError},
 };
@@ -16,58 +17,58 @@ use serde::Deserialize;
 
 use crate::args::{Output, PlanArgs};
 
-/// Whose backups they are does not matter here: one owner has them all.
+/// All backups have the same owner.
 const OWNER: &str = "";
 
-/// A plan that cannot be made.
+/// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The backups could not be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// From where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// They are not what is wanted.
-    #[error(
-        "the backups are not as expected, [{{\"id\": \"...\", \"time\": \"RFC 3339\", \"verified\": true}}, ...]: {0}"
-    )]
+    #[error("cannot read the backups from {:?}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("invalid list of backups: {0}")]
     Parse(#[from] serde_json::Error),
-    /// Two of them have one name.
     #[error("two backups have the id {id:?}")]
-    Twice {
-        /// The name.
-        id: String,
-    },
-    /// The time zone is none.
+    Twice { id: String },
     #[error("--time-zone: {0}")]
     TimeZone(#[from] ScheduleError),
 }
 
-/// A backup, as it is written for a plan.
+impl PlanError {
+    pub fn message(&self) -> Message {
+        let hint = match self {
+            Self::Read { .. } => "Name a readable file with --backups, or - for the standard input.",
+            Self::Parse(_) => {
+                r#"Write the backups as [{"id": "...", "time": "2026-05-01T02:00:00Z", "verified": true}, ...]."#
+            }
+            Self::Twice { .. } => "Give each backup an id of its own.",
+            Self::TimeZone(_) => "Name a time zone of the IANA database, for example Europe/Berlin.",
+        };
+        Message::new(self.to_string()).hint(hint)
+    }
+}
+
+/// A backup, as the input of `plan` describes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Copy {
+struct Given {
     id: String,
     time: Timestamp,
     verified: bool,
-    /// What it holds; the floors are counted for each database.
+    /// The databases that it holds. `--minimum-verified` applies to each database.
     #[serde(default)]
     databases: BTreeSet<String>,
 }
 
-/// Reads the backups and plans; gives the text to print.
+/// Reads the backups, and returns the plan as text.
 pub fn plan(args: &PlanArgs) -> Result<String, PlanError> {
     let text =
         read(&args.backups).map_err(|source| PlanError::Read { path: args.backups.clone(), source })?;
     planned(&text, args)
 }
 
-/// The same for backups that were read already.
+/// The plan for the backups in `text`.
 pub fn planned(text: &str, args: &PlanArgs) -> Result<String, PlanError> {
-    let backups: Vec<Copy> = serde_json::from_str(text)?;
+    let backups: Vec<Given> = serde_json::from_str(text)?;
     let zone = schedule::time_zone(&args.retention.time_zone)?;
     let plan = retention::plan(&catalog(backups)?, &args.retention.rules(), &zone, None);
     Ok(match args.output {
@@ -85,12 +86,12 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn catalog(backups: Vec<Copy>) -> Result<Catalog, PlanError> {
+fn catalog(backups: Vec<Given>) -> Result<Catalog, PlanError> {
     let mut seen = BTreeSet::new();
-    if let Some(twice) = backups.iter().find(|copy| !seen.insert(copy.id.as_str())) {
+    if let Some(twice) = backups.iter().find(|backup| !seen.insert(backup.id.as_str())) {
         return Err(PlanError::Twice { id: twice.id.clone() });
     }
-    let backup = |Copy { id, time, verified, databases }| CatalogBackup {
+    let backup = |Given { id, time, verified, databases }| CatalogBackup {
         id,
         policy_uid: OWNER.to_owned(),
         snapshot_time: time,
@@ -139,7 +140,7 @@ mod tests {
     ]"#;
 
     #[test]
-    fn a_plan_is_printed_as_json() {
+    fn plan_is_printed_as_json() {
         let text = planned_of(BACKUPS, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
         let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_printed_for_people() {
+    fn plan_is_printed_as_a_table() {
         let text = planned_of(BACKUPS, "--keep-last 2 --minimum-verified 1").unwrap();
         assert_eq!(
             text,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_backups_is_refused() {
+    fn invalid_list_of_backups_is_rejected() {
         for (backups, named) in [
             ("", "EOF"),
             ("{}", "expected"),

@@ -32,6 +32,14 @@ impl ReadBackError {
         }
     }
 
+    /// What to do in this case; `None` where the advice of the reason is enough.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::ChecksumMismatch { .. } | Self::Archive { .. } => None,
+        }
+    }
+
     /// Whether pg_restore could not even be started. That says nothing about the archive.
     pub const fn is_missing_program(&self) -> bool {
         matches!(self, Self::Archive { source: ArchiveError::Start(_), .. })

@@ -39,6 +39,14 @@ impl TransferError {
             Self::Store(error) => error.reason(),
         }
     }
+
+    /// What to do in this case; `None` where the advice of the reason is enough.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Dump(_) | Self::Archive(_) => None,
+        }
+    }
 }
 
 /// The size and the SHA-256 of what passed.

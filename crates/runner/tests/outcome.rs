@@ -112,5 +112,5 @@ fn sigterm_is_reported_while_the_store_blocks() {
     assert_eq!(status.code(), Reason::Interrupted.exit_code().map(i32::from));
     let report = report(&folder);
     assert_eq!(report.reason, Some(Reason::Interrupted));
-    assert!(report.message.to_string().starts_with("stopped by SIGTERM"), "{report:?}");
+    assert!(report.message.to_string().starts_with("the scrub was stopped by SIGTERM"), "{report:?}");
 }

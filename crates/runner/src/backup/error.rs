@@ -1,6 +1,6 @@
 //! Why a backup run stored no verified backup.
 
-use domain::{reason::Reason, size, uri::UriError};
+use domain::{message::Message, reason::Reason, size, uri::UriError};
 
 use crate::{
     pg::{
@@ -52,6 +52,8 @@ pub enum BackupError {
     },
     #[error("backup {id} is stored and intact, but it differs from earlier backups: it {}", what.join("; it "))]
     Suspicious {
+        namespace: String,
+        policy: String,
         id: String,
         /// The differences.
         what: Vec<String>,
@@ -76,5 +78,26 @@ impl BackupError {
             Self::Suspicious { .. } => Reason::Suspicious,
             Self::Database { source, .. } => source.reason(),
         }
+    }
+
+    /// What to do in this case; `None` where the advice of the reason is enough.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Uri(_) => {
+                Some("Correct the URI in the Secret of postgres.connection.uriSecretRef.".to_owned())
+            }
+            Self::Transfer(error) => error.hint(),
+            Self::ReadBack(error) => error.hint(),
+            Self::Suspicious { namespace, policy, id, .. } => Some(format!(
+                "Find out what happened before older backups expire. To accept the backup: kubectl annotate --namespace {namespace} backuppolicy {policy} pgbackup.dev/acknowledged={id} --overwrite."
+            )),
+            Self::Database { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+
+    pub fn message(&self) -> Message {
+        Message::new(self.to_string()).or_hint(self.hint().as_deref())
     }
 }

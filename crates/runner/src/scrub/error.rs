@@ -1,6 +1,6 @@
 //! Why a scrub or a verification failed.
 
-use domain::reason::Reason;
+use domain::{message::Message, reason::Reason};
 
 use super::finding::Finding;
 use crate::store::StoreError;
@@ -47,5 +47,18 @@ impl ScrubError {
             Self::Corrupted { .. } => Reason::BackupCorrupted,
             Self::Unchecked { first, .. } => first.reason(),
         }
+    }
+
+    /// What to do in this case; `None` where the advice of the reason is enough.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::NoBackup { .. } => Some("Run `pgbackup-runner list` to see the stored backups.".to_owned()),
+            Self::Corrupted { first, .. } | Self::Unchecked { first, .. } => first.hint(),
+        }
+    }
+
+    pub fn message(&self) -> Message {
+        Message::new(self.to_string()).or_hint(self.hint().as_deref())
     }
 }

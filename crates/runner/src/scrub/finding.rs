@@ -35,6 +35,19 @@ impl Finding {
         }
     }
 
+    /// What to do in this case; `None` where the advice of the reason is enough.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::ReadBack(error) => error.hint(),
+            Self::Missing { .. } => None,
+            Self::ContentDiffers { .. } => Some(
+                "Compare the version of pg_restore with the client version in the backup's manifest."
+                    .to_owned(),
+            ),
+            Self::Unreadable(error) => error.hint(),
+        }
+    }
+
     /// Whether the stored bytes are not those that were written. An error of pg_restore or of an unreachable store says
     /// nothing about them, and must not condemn a backup.
     pub fn is_corruption(&self) -> bool {
