@@ -1,4 +1,4 @@
-//! What the benchmark itself makes in the cluster and takes away again.
+//! The objects that the benchmark itself creates and deletes in the cluster.
 
 use std::time::{Duration, Instant};
 
@@ -23,13 +23,12 @@ use serde_json::json;
 
 use crate::{operator, policies, wait};
 
-/// Calls in flight, as many as the operator makes at most.
+/// Calls in flight: as many as the operator makes at most.
 pub const AT_ONCE: usize = 16;
 
-/// The cluster, and the namespace that all is done in.
+/// The cluster, with the rights of an administrator.
 #[derive(Clone)]
 pub struct Cluster {
-    /// The connection, as an administrator.
     pub client: Client,
 }
 
@@ -43,7 +42,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), operator::NAMESPACE)
     }
 
-    /// Makes the namespace, and in it a claim that pods can mount and not write: their runs end at once, with a report.
+    /// Creates the namespace, and a volume claim that pods can mount but not write, so that their runs end at once with a report.
     pub async fn prepare(&self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"name": operator::NAMESPACE}}))?;
@@ -67,14 +66,13 @@ impl Cluster {
             }
         }))?;
         self.api::<PersistentVolumeClaim>().create(&PostParams::default(), &claim).await?;
-        let secret =
-            json!({"metadata": {"name": "shop-db"}, "stringData": {"password": "nobody asks for it"}});
+        let secret = json!({"metadata": {"name": "shop-db"}, "stringData": {"password": "unused"}});
         let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_value(secret)?;
         self.api().create(&PostParams::default(), &secret).await?;
         Ok(())
     }
 
-    /// Creates objects, so many at a time.
+    /// Creates objects with `at_once` calls in flight.
     pub async fn create<K>(&self, objects: Vec<K>, at_once: usize) -> Result<()>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
@@ -87,19 +85,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// The policies as they are now.
     pub async fn policies(&self) -> Result<Vec<BackupPolicy>> {
         Ok(self.api().list(&ListParams::default()).await?.items)
     }
 
-    /// Gives each policy without a full history one, as if it had run for ten days.
+    /// Gives each policy without a history the status of ten daily runs.
     pub async fn fill_statuses(&self) -> Result<()> {
         let (api, now) = (self.api::<BackupPolicy>(), Timestamp::now());
         let parameters = PatchParams::default();
-        let of_today =
+        let has_no_history =
             |policy: &BackupPolicy| policy.status.as_ref().is_none_or(|status| status.history.is_empty());
         let policies = self.policies().await?;
-        let patches = policies.iter().filter(|policy| of_today(policy)).map(|policy| {
+        let patches = policies.iter().filter(|policy| has_no_history(policy)).map(|policy| {
             let patch = Patch::Merge(json!({"status": policies::full_status(policy, now)?}));
             anyhow::Ok((policy.name_any(), patch))
         });
@@ -109,7 +106,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes all policies, CronJobs and Jobs, and waits until they are gone.
+    /// Deletes all policies, CronJobs and Jobs, and waits until they are gone.
     pub async fn clear(&self) -> Result<()> {
         self.clear_kind::<BackupPolicy>().await?;
         self.clear_kind::<CronJob>().await?;
@@ -123,15 +120,14 @@ impl Cluster {
     {
         let api = self.api::<K>();
         api.delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
-        wait::until("everything is removed", Duration::from_mins(5), async || {
+        wait::until("all objects are deleted", Duration::from_mins(5), async || {
             Ok(api.list_metadata(&ListParams::default().limit(1)).await?.items.is_empty())
         })
         .await
     }
 
-    /// Lets time pass while nothing changes; counts how often the Lease was renewed meanwhile. What is measured is a length
-    /// of time in which nothing happens, so there is nothing else to wait for.
-    pub async fn rest(&self, long: Duration) -> Result<u32> {
+    /// Waits, and returns how often the operator renewed its Lease meanwhile.
+    pub async fn count_renewals(&self, long: Duration) -> Result<u32> {
         let leases = self.api::<Lease>();
         let renewed = async || -> Result<_> {
             let lease = leases.get(operator::LEASE).await?;

@@ -1,15 +1,14 @@
-//! `make bench-scale`: what the operator costs, on a real control plane, with a thousand policies and with ten thousand.
+//! `make bench-scale`: measures the operator with 1,000 and with 10,000 policies on a real control plane.
 //!
-//! The operator is the binary that ships, run as a process of this machine so that its CPU and memory are read from the
-//! kernel; the API server, etcd and the controllers are real, and so are the pods whose ends are told. What the API server
-//! was asked is read from its own counters.
+//! The operator is the binary that ships, run as a process of this machine, so that the kernel reports its CPU and memory. API
+//! server, etcd, controllers and pods are real. The API server's own metrics count the requests.
 
+mod api_requests;
 mod cluster;
 mod figures;
+mod observer;
 mod operator;
 mod policies;
-mod requests;
-mod seen;
 mod wait;
 
 use std::{
@@ -31,50 +30,50 @@ use kube::{
 use serde_json::json;
 
 use crate::{
+    api_requests::ApiRequests,
     cluster::Cluster,
-    figures::{Figures, Rest, Restart, Round},
+    figures::{Figures, Restart, Round, SteadyState},
+    observer::Observer,
     operator::{Operator, Program},
-    requests::Requests,
-    seen::Seen,
 };
 
-/// Pods that end at a time, when the time until their status is measured.
-const PODS_AT_ONCE: usize = 4;
+/// Runs at the same time, while the delay of their reports is measured.
+const RUNS_AT_ONCE: usize = 4;
 
-/// No writes for so long: the operator has nothing more to do.
-const CALM: Duration = Duration::from_secs(3);
+/// After this long without a write, the operator has nothing more to do.
+const QUIET: Duration = Duration::from_secs(3);
 
-/// Measures the operator, and writes what it found into a document.
+/// Measure the operator, and write the figures into a document
 #[derive(Debug, Parser)]
 struct Args {
-    /// The operator's binary.
+    /// Binary of the operator
     #[arg(long)]
     operator: PathBuf,
-    /// The image that brings the runner.
+    /// Image of the runner
     #[arg(long, env = "PGBACKUP_RUNNER_IMAGE")]
     runner_image: String,
-    /// The repository of PostgreSQL's images.
+    /// Repository of PostgreSQL images
     #[arg(long, env = "PGBACKUP_POSTGRES_IMAGE", default_value = "localhost/postgres")]
     postgres_repository: String,
-    /// How many policies there are at first.
+    /// Number of policies in the first part
     #[arg(long, env = "SCALE_POLICIES", default_value_t = 1000)]
     policies: usize,
-    /// How many there are in the end.
+    /// Number of policies in the second part
     #[arg(long, env = "SCALE_MANY", default_value_t = 10_000)]
     many: usize,
-    /// How often the creation of the first ones is measured.
+    /// Number of times to measure the creation of the policies of the first part
     #[arg(long, env = "SCALE_ROUNDS", default_value_t = 3)]
     rounds: usize,
-    /// How long nothing changes, in seconds.
+    /// Seconds of steady state to measure
     #[arg(long, env = "SCALE_REST", default_value_t = 120)]
     rest: u64,
-    /// How many pods end.
+    /// Number of runs whose reports are measured
     #[arg(long, env = "SCALE_PODS", default_value_t = 200)]
     pods: usize,
-    /// Where the operator's log goes.
+    /// File for the operator's log
     #[arg(long)]
     log: PathBuf,
-    /// The document that has the lines between which the figures go.
+    /// Document to write the figures into
     #[arg(long)]
     document: PathBuf,
 }
@@ -85,7 +84,7 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let cluster = Cluster { client: Client::try_from(Config::infer().await?)? };
     cluster.prepare().await?;
-    // What it leaves goes with the cluster, which was started for it.
+    // The objects stay: the cluster was started for this benchmark and is deleted after it.
     let figures = Box::pin(measure(&args, &cluster)).await?;
     let text = figures.text()?;
     bench::insert(&args.document, figures::MARKS, &text)?;
@@ -110,36 +109,45 @@ async fn measure(args: &Args, cluster: &Cluster) -> Result<Figures> {
             cluster.clear().await?;
         }
     }
-    let few = settle(&program, cluster, args.policies).await?;
-    eprintln!("scale: {} policies, after a restart: {few:?}", args.policies);
+    let restart = restart(&program, cluster, args.policies).await?;
+    eprintln!("scale: restart with {} policies: {restart:?}", args.policies);
     let operator = program.start_and_sync(count(args.policies)).await?;
-    let rest = rest(cluster, &operator, Duration::from_secs(args.rest)).await?;
-    eprintln!("scale: at rest: {rest:?}");
-    let told = Box::pin(tell(cluster, args.policies, args.pods)).await?;
+    let steady_state = steady_state(cluster, &operator, Duration::from_secs(args.rest)).await?;
+    eprintln!("scale: steady state: {steady_state:?}");
+    let report_delays = Box::pin(report_delays(cluster, args.policies, args.pods)).await?;
     operator.stop()?;
 
     let more = (args.policies..args.many).map(|number| policies::policy(operator::NAMESPACE, number));
     let operator = program.start_and_sync(count(args.policies)).await?;
-    let seen = Seen::watch(&cluster.client, operator::NAMESPACE);
+    let observer = Observer::start(&cluster.client, operator::NAMESPACE);
     cluster.create(more.collect::<Result<Vec<_>>>()?, cluster::AT_ONCE).await?;
-    all_ready(&seen, args.many).await?;
+    wait_until_ready(&observer, args.many).await?;
     operator.stop()?;
-    drop(seen);
-    let many = settle(&program, cluster, args.many).await?;
-    eprintln!("scale: {} policies, after a restart: {many:?}", args.many);
-    Ok(Figures { policies: args.policies, many: args.many, idle, rounds, few, rest, told, after_many: many })
+    drop(observer);
+    let restart_with_many = self::restart(&program, cluster, args.many).await?;
+    eprintln!("scale: restart with {} policies: {restart_with_many:?}", args.many);
+    Ok(Figures {
+        policies: args.policies,
+        many: args.many,
+        idle,
+        rounds,
+        restart,
+        steady_state,
+        report_delays,
+        restart_with_many,
+    })
 }
 
-/// The memory of an operator that has nothing to do.
+/// The resident memory of an operator without policies, in MiB.
 async fn idle(program: &Program, cluster: &Cluster) -> Result<f64> {
     let operator = program.start_and_sync(0).await?;
-    cluster.rest(Duration::from_secs(15)).await?;
-    let taken = operator.taken()?;
+    cluster.count_renewals(Duration::from_secs(15)).await?;
+    let usage = operator.usage()?;
     operator.stop()?;
-    Ok(taken.resident)
+    Ok(usage.resident)
 }
 
-/// The bare creation of CronJobs by one client, then the same for as many policies by the operator.
+/// Creates CronJobs without an operator, then as many policies with one.
 async fn round(program: &Program, cluster: &Cluster, policies: usize) -> Result<Round> {
     let wanted: Vec<BackupPolicy> =
         (0..policies).map(|number| policies::policy(operator::NAMESPACE, number)).collect::<Result<_>>()?;
@@ -159,17 +167,17 @@ async fn round(program: &Program, cluster: &Cluster, policies: usize) -> Result<
     let [bare, bare_at_once] = bare;
 
     let operator = program.start_and_sync(0).await?;
-    cluster.rest(Duration::from_secs(2)).await?;
-    let seen = Seen::watch(&cluster.client, operator::NAMESPACE);
-    let (before, taken) = (Requests::now(&cluster.client).await?, operator.taken()?);
+    cluster.count_renewals(Duration::from_secs(2)).await?;
+    let observer = Observer::start(&cluster.client, operator::NAMESPACE);
+    let (before, usage) = (ApiRequests::now(&cluster.client).await?, operator.usage()?);
     let started = Instant::now();
     cluster.create(wanted, cluster::AT_ONCE).await?;
     let created = started.elapsed().as_secs_f64();
-    all_ready(&seen, policies).await?;
+    wait_until_ready(&observer, policies).await?;
     let ready = started.elapsed().as_secs_f64();
-    calm(cluster).await?;
-    let asked = &Requests::now(&cluster.client).await? - &before;
-    let cpu = operator.taken()?.cpu - taken.cpu;
+    wait_until_quiet(cluster).await?;
+    let requests = &ApiRequests::now(&cluster.client).await? - &before;
+    let cpu = operator.usage()?.cpu - usage.cpu;
     operator.stop()?;
     Ok(Round {
         bare,
@@ -177,15 +185,15 @@ async fn round(program: &Program, cluster: &Cluster, policies: usize) -> Result<
         created,
         ready,
         cpu,
-        // The benchmark's own: one creation for each.
-        writes: asked.writes() - count(policies),
-        events: asked.writes_of("events"),
-        reads: asked.reads(),
-        refused: asked.refused_writes(),
+        // The benchmark itself created each policy.
+        writes: requests.writes() - count(policies),
+        events: requests.writes_of("events"),
+        reads: requests.reads(),
+        rejected: requests.rejected_writes(),
     })
 }
 
-/// The CronJob of a policy as the operator makes it, but for the owner, who does not exist.
+/// The CronJob that the operator creates for a policy, without the owner, which does not exist.
 fn bare_cron_job(policy: &BackupPolicy, images: &Images) -> Result<CronJob> {
     let mut policy = policy.clone();
     policy.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
@@ -197,80 +205,86 @@ fn bare_cron_job(policy: &BackupPolicy, images: &Images) -> Result<CronJob> {
     Ok(cron_job)
 }
 
-async fn all_ready(seen: &Seen, policies: usize) -> Result<()> {
-    wait::until("all policies are ready", Duration::from_mins(10), async || Ok(seen.ready() >= policies))
+async fn wait_until_ready(observer: &Observer, policies: usize) -> Result<()> {
+    wait::until("all policies are ready", Duration::from_mins(10), async || Ok(observer.ready() >= policies))
         .await
 }
 
-/// Waits until nobody writes any more.
-async fn calm(cluster: &Cluster) -> Result<()> {
-    let mut last = (Requests::now(&cluster.client).await?.writes(), Instant::now());
-    wait::until("nobody writes any more", Duration::from_mins(5), async || {
-        let writes = Requests::now(&cluster.client).await?.writes();
+/// Waits until nothing was written for [`QUIET`].
+async fn wait_until_quiet(cluster: &Cluster) -> Result<()> {
+    let mut last = (ApiRequests::now(&cluster.client).await?.writes(), Instant::now());
+    wait::until("all writes have ended", Duration::from_mins(5), async || {
+        let writes = ApiRequests::now(&cluster.client).await?.writes();
         if writes != last.0 {
             last = (writes, Instant::now());
         }
-        Ok(last.1.elapsed() > CALM)
+        Ok(last.1.elapsed() > QUIET)
     })
     .await
 }
 
-/// Gives all policies a full status, lets an operator have its say, and measures a second one that finds all done.
-async fn settle(program: &Program, cluster: &Cluster, policies: usize) -> Result<Restart> {
+/// Gives all policies a full status, lets one operator write what it finds to change, and measures a second one.
+async fn restart(program: &Program, cluster: &Cluster, policies: usize) -> Result<Restart> {
     cluster.fill_statuses().await?;
     let first = program.start_and_sync(count(policies)).await?;
-    calm(cluster).await?;
+    wait_until_quiet(cluster).await?;
     first.stop()?;
 
-    let before = Requests::now(&cluster.client).await?;
+    let before = ApiRequests::now(&cluster.client).await?;
     let started = Instant::now();
     let operator = program.start_and_sync(count(policies)).await?;
     let synced = started.elapsed().as_secs_f64();
-    calm(cluster).await?;
-    cluster.rest(Duration::from_secs(10)).await?;
-    let asked = &Requests::now(&cluster.client).await? - &before;
-    let taken = operator.taken()?;
+    wait_until_quiet(cluster).await?;
+    cluster.count_renewals(Duration::from_secs(10)).await?;
+    let requests = &ApiRequests::now(&cluster.client).await? - &before;
+    let usage = operator.usage()?;
     operator.stop()?;
-    Ok(Restart { synced, writes: asked.writes(), resident: taken.resident, peak: taken.peak, cpu: taken.cpu })
-}
-
-/// Nothing changes.
-async fn rest(cluster: &Cluster, operator: &Operator, long: Duration) -> Result<Rest> {
-    calm(cluster).await?;
-    let (before, taken) = (Requests::now(&cluster.client).await?, operator.taken()?);
-    let renewals = cluster.rest(long).await?;
-    let asked = &Requests::now(&cluster.client).await? - &before;
-    let minutes = long.as_secs_f64() / 60.0;
-    Ok(Rest {
-        writes: asked.writes(),
-        reads: asked.reads(),
-        cpu_a_minute: (operator.taken()?.cpu - taken.cpu) / minutes,
-        renewals_a_minute: f64::from(renewals) / minutes,
+    Ok(Restart {
+        synced,
+        writes: requests.writes(),
+        resident: usage.resident,
+        peak: usage.peak,
+        cpu: usage.cpu,
     })
 }
 
-/// Lets real pods end, and measures how long after that the run is in its policy's history; sorted, in seconds.
-async fn tell(cluster: &Cluster, policies: usize, pods: usize) -> Result<Vec<f64>> {
-    let seen = Seen::watch(&cluster.client, operator::NAMESPACE);
-    all_ready(&seen, policies).await?;
+/// Measures an operator while nothing changes.
+async fn steady_state(cluster: &Cluster, operator: &Operator, length: Duration) -> Result<SteadyState> {
+    wait_until_quiet(cluster).await?;
+    let (before, usage) = (ApiRequests::now(&cluster.client).await?, operator.usage()?);
+    let renewals = cluster.count_renewals(length).await?;
+    let requests = &ApiRequests::now(&cluster.client).await? - &before;
+    let minutes = length.as_secs_f64() / 60.0;
+    Ok(SteadyState {
+        writes: requests.writes(),
+        reads: requests.reads(),
+        cpu_per_minute: (operator.usage()?.cpu - usage.cpu) / minutes,
+        renewals_per_minute: f64::from(renewals) / minutes,
+    })
+}
+
+/// Starts real runs, and measures the seconds from the end of each pod until its result is in the status. Sorted.
+async fn report_delays(cluster: &Cluster, policies: usize, runs: usize) -> Result<Vec<f64>> {
+    let observer = Observer::start(&cluster.client, operator::NAMESPACE);
+    wait_until_ready(&observer, policies).await?;
     let api = cluster.api::<BackupPolicy>();
     let parameters = PatchParams::default();
     let names: Vec<String> =
-        cluster.policies().await?.iter().take(pods.min(policies)).map(ResourceExt::name_any).collect();
-    let told = stream::iter(names).map(async |policy| {
+        cluster.policies().await?.iter().take(runs.min(policies)).map(ResourceExt::name_any).collect();
+    let delays = stream::iter(names).map(async |policy| {
         let token = "now";
         let patch = Patch::Merge(json!({"metadata": {"annotations": {meta::REQUESTED_AT: token}}}));
         api.patch(&policy, &parameters, &patch).await?;
         let job = name::requested_job(&policy, token);
-        wait::until(&format!("the run {job} is told"), Duration::from_mins(2), async || {
-            Ok(seen.told_after(&job).is_some())
+        wait::until(&format!("the status has the run {job}"), Duration::from_mins(2), async || {
+            Ok(observer.report_delay(&job).is_some())
         })
         .await?;
-        seen.told_after(&job).context("it was told")
+        observer.report_delay(&job).context("the delay should be known")
     });
-    let mut told: Vec<f64> = told.buffer_unordered(PODS_AT_ONCE).try_collect().await?;
-    told.sort_by(f64::total_cmp);
-    Ok(told)
+    let mut delays: Vec<f64> = delays.buffer_unordered(RUNS_AT_ONCE).try_collect().await?;
+    delays.sort_by(f64::total_cmp);
+    Ok(delays)
 }
 
 fn count(number: usize) -> u64 {

@@ -1,4 +1,4 @@
-//! The policies that are made, and a status as ten runs leave it.
+//! The policies of the benchmark, and the status that ten runs leave.
 
 use anyhow::{Context as _, Result};
 use api::{BackupPolicy, BackupPolicyStatus};
@@ -12,16 +12,16 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-/// Never due while a benchmark runs.
+/// Not due while a benchmark runs.
 const SCHEDULE: &str = "0 4 1 1 *";
 
-/// Runs before this moment; with the schedule above, none is overdue until the next new year.
+/// Daily runs in a full status. With the schedule above, no backup is overdue until the next new year.
 const RUNS: i64 = 10;
 
-/// The claim that the policies store to.
+/// The volume claim of all policies.
 pub const CLAIM: &str = "backups";
 
-/// A policy like many: a server, a volume, retention by days, weeks and months.
+/// A typical policy: one server, one volume, retention by days, weeks and months.
 pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
     let policy = json!({
         "apiVersion": "pgbackup.dev/v1alpha1",
@@ -44,30 +44,30 @@ pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
             "job": {"backoffLimit": 0}
         }
     });
-    serde_json::from_value(policy).context("a policy should be one")
+    serde_json::from_value(policy).context("parse the policy")
 }
 
-/// The status that the operator itself gives a policy of which it has seen ten verified runs, the Jobs of which are gone
-/// since: it leaves nothing to be written.
+/// The status that the operator writes after ten verified runs whose Jobs are deleted since. The operator finds nothing to
+/// change in it.
 pub fn full_status(policy: &BackupPolicy, now: Timestamp) -> Result<BackupPolicyStatus> {
     let runs = (1..=RUNS).map(|back| run(policy, now - SignedDuration::from_hours(24 * back)));
-    let observed = seen(runs.collect::<Result<_>>()?);
-    // Jobs of before the policy was made are not its own.
+    let with_jobs = observed(runs.collect::<Result<_>>()?);
+    // A policy ignores Jobs that are older than itself.
     let mut policy = policy.clone();
     let uid = policy.uid();
     policy.metadata.creation_timestamp =
         Some(api::status::time(now - SignedDuration::from_hours(24 * (RUNS + 1))));
     policy.status = None;
     let valid = desired::validate(&policy);
-    let mut status = desired::status(&policy, valid.as_ref(), &observed, now).status;
+    let mut status = desired::status(&policy, valid.as_ref(), &with_jobs, now).status;
     anyhow::ensure!(status.history.len() == 10, "a status should have a full history: {uid:?}");
     policy.status = Some(status.clone());
-    let settled = seen(Vec::new());
-    status = desired::status(&policy, valid.as_ref(), &settled, now).status;
+    let without_jobs = observed(Vec::new());
+    status = desired::status(&policy, valid.as_ref(), &without_jobs, now).status;
     Ok(status)
 }
 
-fn seen(runs: Vec<ObservedRun>) -> Observed {
+fn observed(runs: Vec<ObservedRun>) -> Observed {
     let backup = ObservedOperation { cron_job: ObservedCronJob::Ours, runs };
     Observed { operations: PerOperation { backup, ..PerOperation::default() }, ..Observed::default() }
 }
@@ -76,7 +76,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     let policy = policy.name_any();
     let cron_job = Operation::Backup.cron_job(&policy);
     let job = format!("{cron_job}-{}", start.as_second() / 60);
-    let scheduled = name::slot(&cron_job, &job).context("a Job's name should tell its slot")?;
+    let scheduled = name::slot(&cron_job, &job).context("a Job's name should contain its slot")?;
     let backup = name::backup_id(start, &job);
     let artifact = |database: &str| {
         json!({"database": database, "file": format!("{database}.dump"), "sizeBytes": 1_234_567_890_u64,
@@ -100,8 +100,8 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
         "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the backup"],
         "artifacts": databases,
     });
-    // As it comes out of a termination message: what does not fit is cut.
-    let text = RunReport::parse(&report.to_string()).context("a report should be one")?.to_message(2048);
+    // As it is read from a termination message, which cuts it to 2048 bytes.
+    let text = RunReport::parse(&report.to_string()).context("parse the report")?.to_message(2048);
     Ok(ObservedRun {
         job: job.clone(),
         job_uid: job,

@@ -1,13 +1,13 @@
-//! Waiting for a condition.
+//! Waits for conditions.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a condition is looked at: often enough for what takes seconds.
-const LOOK: Duration = Duration::from_millis(20);
+/// The pause between two checks of a condition. Short enough for conditions that take seconds.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits until it holds; a condition that never does ends the benchmark.
+/// Waits until the condition `what` holds; fails after `longest`.
 pub async fn until(
     what: &str,
     longest: Duration,
@@ -16,9 +16,9 @@ pub async fn until(
     let end = Instant::now() + longest;
     while !holds().await? {
         if Instant::now() > end {
-            bail!("waited {longest:?} in vain until {what}");
+            bail!("timed out after {longest:?} waiting until {what}");
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }

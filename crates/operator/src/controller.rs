@@ -155,7 +155,7 @@ async fn contained_reconcile(
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
     let started = Instant::now();
-    let outcome = AssertUnwindSafe(Box::pin(reconcile(&policy, &context))).catch_unwind().await;
+    let outcome = AssertUnwindSafe(reconcile(&policy, &context)).catch_unwind().await;
     let result = outcome.unwrap_or(Err(ReconcileError::Panic));
     context.metrics.record(result.is_ok(), started.elapsed());
     if result.is_ok() {
@@ -169,7 +169,7 @@ async fn reconcile(policy: &BackupPolicy, context: &Context) -> Result<Action, R
         return Ok(Action::await_change());
     }
     context.wait_until_listed().await;
-    let pause = context.reconciler.reconcile(policy).await?;
+    let pause = Box::pin(context.reconciler.reconcile(policy)).await?;
     Ok(pause.map_or_else(Action::await_change, Action::requeue))
 }
 

@@ -77,7 +77,7 @@ impl Lease {
                     return Err(LeaseError::Forbidden(kube::Error::Api(status).into()));
                 }
                 Err(error) => {
-                    tracing::warn!("acquiring the Lease failed, retrying in {} s: {error}", RENEW.as_secs())
+                    tracing::warn!("acquiring the Lease failed, retrying in {} s: {error}", RENEW.as_secs());
                 }
             }
             tokio::time::sleep(RENEW).await;

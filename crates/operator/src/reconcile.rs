@@ -99,7 +99,7 @@ impl Reconciler {
         for (operation, wanted) in desired::objects(valid, &self.images).cron_jobs {
             let cron_job = cron_jobs.get_mut(operation);
             *cron_job = match wanted {
-                Some(wanted) => apply::cron_job(&self.client, policy, &wanted, cron_job).await?,
+                Some(wanted) => Box::pin(apply::cron_job(&self.client, policy, &wanted, cron_job)).await?,
                 None => apply::remove_cron_job(&self.client, policy, cron_job).await?,
             };
             if let Some(metadata) = &cron_job.metadata {
@@ -108,7 +108,7 @@ impl Reconciler {
         }
         match &cron_jobs.backup {
             FoundCronJob { state: ObservedCronJob::Ours, metadata: Some(cron_job) } => {
-                requested_at::start(&self.client, policy, valid, cron_job).await
+                Box::pin(requested_at::start(&self.client, policy, valid, cron_job)).await
             }
             _ => Ok(Request::None),
         }

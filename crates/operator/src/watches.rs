@@ -96,7 +96,7 @@ impl Scope {
                 future::ready(
                     event
                         .inspect_err(|error| {
-                            tracing::warn!("watching {}s failed, retrying: {error}", K::kind(&()))
+                            tracing::warn!("watching {}s failed, retrying: {error}", K::kind(&()));
                         })
                         .ok(),
                 )

@@ -1,13 +1,13 @@
-//! What the API server was asked, by its own count (`apiserver_request_total`): nobody else writes to policies, CronJobs
-//! and Jobs while the benchmark does not.
+//! Requests to the API server, by its own metric `apiserver_request_total`. While the benchmark writes nothing, only the
+//! operator writes policies, CronJobs and Jobs.
 
 use std::{collections::BTreeMap, ops::Sub};
 
 use anyhow::Result;
 use kube::Client;
 
-/// The resources that the operator has to do with, in the groups in which only it writes them here. The scheduler's events
-/// are in the same group, and so are not counted where pods run.
+/// Groups and resources that only the operator writes here. The scheduler writes events in the same group, so events are not
+/// measured while pods run.
 const RESOURCES: [(&str, &str); 4] = [
     ("pgbackup.dev", "backuppolicies"),
     ("batch", "cronjobs"),
@@ -15,9 +15,9 @@ const RESOURCES: [(&str, &str); 4] = [
     ("events.k8s.io", "events"),
 ];
 
-/// Requests since the API server started.
+/// Requests since the API server started, or the difference of two such counts.
 #[derive(Clone, Debug, Default)]
-pub struct Requests(BTreeMap<Key, u64>);
+pub struct ApiRequests(BTreeMap<Key, u64>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -27,8 +27,7 @@ struct Key {
     code: String,
 }
 
-impl Requests {
-    /// Asks for them.
+impl ApiRequests {
     pub async fn now(client: &Client) -> Result<Self> {
         let text = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
         let counts = text.lines().filter_map(|line| {
@@ -53,27 +52,25 @@ impl Requests {
         Ok(requests)
     }
 
-    /// How many of these verbs there were, whatever came of them.
     fn count(&self, wanted: impl Fn(&Key) -> bool) -> u64 {
         self.0.iter().filter(|(key, _)| wanted(key)).map(|(_, count)| count).sum()
     }
 
-    /// Objects that were created, changed or deleted, or were to be.
+    /// All writes, rejected ones included.
     pub fn writes(&self) -> u64 {
         self.count(|key| is_write(&key.verb))
     }
 
-    /// Writes of one resource.
     pub fn writes_of(&self, resource: &str) -> u64 {
         self.count(|key| is_write(&key.verb) && key.resource == resource)
     }
 
-    /// Writes that the API server refused, for conflicts above all.
-    pub fn refused_writes(&self) -> u64 {
+    /// Writes that the API server rejected, mostly for conflicts.
+    pub fn rejected_writes(&self) -> u64 {
         self.count(|key| is_write(&key.verb) && !key.code.starts_with('2'))
     }
 
-    /// Single objects that were read, and lists.
+    /// Reads of single objects, and lists.
     pub fn reads(&self) -> u64 {
         self.count(|key| matches!(key.verb.as_str(), "GET" | "LIST"))
     }
@@ -83,13 +80,13 @@ fn is_write(verb: &str) -> bool {
     matches!(verb, "POST" | "PUT" | "PATCH" | "APPLY" | "DELETE" | "DELETECOLLECTION")
 }
 
-impl Sub for &Requests {
-    type Output = Requests;
+impl Sub for &ApiRequests {
+    type Output = ApiRequests;
 
-    fn sub(self, before: Self) -> Requests {
+    fn sub(self, before: Self) -> ApiRequests {
         let counts = self.0.iter().map(|(key, count)| {
             (key.clone(), count - before.0.get(key).copied().unwrap_or_default().min(*count))
         });
-        Requests(counts.collect())
+        ApiRequests(counts.collect())
     }
 }
