@@ -1,4 +1,4 @@
-//! The command line. `kubectl describe` shows it, and a person can run it.
+//! The command line, which `kubectl describe` shows and a person can run.
 
 mod retention;
 mod store;
@@ -20,9 +20,9 @@ use jiff::tz::TimeZone;
 use self::{retention::RetentionArgs, store::StoreArgs};
 use crate::{pg::compression::Compression, store::Target};
 
-/// Takes verified backups of PostgreSQL. Runs in the pods that the pgbackup operator's CronJobs make, and anywhere
-/// else where psql, `pg_dump`, `pg_dumpall` and `pg_restore` are. The connection comes from libpq's usual variables:
-/// PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE; or from a URI in `PGBACKUP_URI`.
+/// Takes verified backups of PostgreSQL. Runs in the pods of the pgbackup operator, and anywhere else with psql, pg_dump,
+/// pg_dumpall and pg_restore. The connection is set by libpq's variables PGHOST, PGPORT, PGUSER, PGPASSWORD and PGSSLMODE,
+/// or by a URI in PGBACKUP_URI.
 #[derive(Debug, Parser)]
 #[command(name = "pgbackup-runner", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -30,48 +30,47 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 a verified backup is stored; 10-39 failed, worth a retry; 64-95 failed, not \
-worth one before something is changed. docs/reference/reasons.md lists them.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 10-39 failure that a retry may solve; 64-95 failure that needs a \
+change first; 101 panic. docs/reference/reasons.md lists them.";
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Backups this program into a folder, for a container that has another image.
+    /// Copy this program into a folder, for a container with another image
     Install {
-        /// The folder.
+        /// Folder to copy to.
         folder: PathBuf,
     },
-    /// Takes one backup: hold, dump, store, read back, write the manifest, prune.
+    /// Take a backup: dump, upload, read back, write the manifest, prune
     Backup(Box<BackupArgs>),
-    /// Reads stored backups again, and writes beside each how it went: the newest check decides whether it counts.
+    /// Read stored backups back, compare them with their manifests, and record the outcome beside each
     Verify {
         #[command(flatten)]
         stored: StoredArgs,
-        /// The set; may be given many times. Default: the newest one.
-        #[arg(long = "backup", value_name = "SET")]
+        /// Backup to verify; repeatable. Default: the newest one.
+        #[arg(long = "backup", value_name = "BACKUP")]
         backups: Vec<String>,
     },
-    /// The same for those that were not looked at for longest, up to a share of what is stored.
+    /// Verify the backups that were not checked for longest, up to a share of the stored bytes
     Scrub(ScrubArgs),
-    /// Lists the stored backups, newest first.
+    /// List the stored backups, newest first
     List {
         #[command(flatten)]
         stored: StoredArgs,
-        /// What to print.
+        /// Format of the output.
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
     },
-    /// Says which of given backups the rules would keep and which they would delete, and why. Touches nothing.
+    /// Print which of given backups retention would keep or delete, and why; changes nothing
     Plan(Box<PlanArgs>),
 }
 
-/// Which folder is looked into.
+/// The repository of a policy.
 #[derive(Debug, Args)]
 pub struct StoredArgs {
-    /// The policy's namespace: the first folder in the store.
+    /// Namespace of the policy: the first folder in the store.
     #[arg(long)]
     pub namespace: String,
-    /// The policy's name: the second folder in the store.
+    /// Name of the policy: the second folder in the store.
     #[arg(long)]
     pub policy: String,
     #[command(flatten)]
@@ -79,37 +78,36 @@ pub struct StoredArgs {
 }
 
 impl StoredArgs {
-    /// The store.
     pub fn target(&self) -> Target {
         self.store.clone().target()
     }
 }
 
-/// What a scrub is told.
+/// Arguments of `scrub`.
 #[derive(Debug, Args)]
 pub struct ScrubArgs {
     #[command(flatten)]
     pub stored: StoredArgs,
-    /// The policy's UID: then the report says what is left of its backups.
+    /// UID of the policy, which makes the report include the number and size of its backups.
     #[arg(long)]
     pub policy_uid: Option<String>,
-    /// How much of the stored bytes to read, in percent; one backup at least.
+    /// Share of the stored bytes to read, in percent; at least one backup is read.
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: u8,
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// Which run it is, and where it says how it went.
+/// Identity and report of a run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The name of this run.
+    /// Name of this run.
     #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand")]
     job: String,
-    /// What tells this run from others of the same name.
+    /// Identifier that distinguishes this run from others of the same name.
     #[arg(long, env = "PGBACKUP_JOB_UID", default_value = "")]
     job_uid: String,
-    /// Where the report goes, for the kubelet to pick up; nowhere if the file does not exist.
+    /// File for the report, which the kubelet reads; no report is written if the file does not exist.
     #[arg(long, env = "PGBACKUP_TERMINATION_LOG", default_value = "/dev/termination-log")]
     pub termination_log: PathBuf,
 }
@@ -125,7 +123,7 @@ impl RunArgs {
         Environment::parse_from(["pgbackup-runner"]).run
     }
 
-    /// Which run it is. `token` is a text that no other run has.
+    /// `token` is a text that no other run has; it stands for a missing UID.
     pub fn identity(&self, operation: Operation, policy: &str, token: &str) -> RunIdentity {
         let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
         RunIdentity {
@@ -137,90 +135,87 @@ impl RunArgs {
     }
 }
 
-/// What a plan is told.
+/// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// A file with the backups, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...];
-    /// each may have "databases": [...] too.
+    /// File with the backups, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...].
+    /// Each backup may have "databases": [...].
     #[arg(long, value_name = "FILE")]
     pub backups: PathBuf,
-    /// What to print.
+    /// Format of the output.
     #[arg(long, short, value_enum, default_value = "table")]
     pub output: Output,
     #[command(flatten)]
     pub retention: RetentionArgs,
 }
 
-/// How a plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// A line for each.
+    /// One line for each backup.
     Table,
-    /// For programs; a plan is `{"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}`.
+    /// For programs; a plan is {"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}.
     Json,
 }
 
-/// What a backup is told.
+/// Arguments of `backup`.
 #[derive(Debug, Args)]
 pub struct BackupArgs {
-    /// The policy's namespace: the first folder in the store.
+    /// Namespace of the policy: the first folder in the store.
     #[arg(long)]
     namespace: String,
-    /// The policy's name: the second folder in the store.
+    /// Name of the policy: the second folder in the store.
     #[arg(long)]
     pub policy: String,
-    /// The policy's UID: the owner of that folder. Nothing of another owner is ever removed.
+    /// UID of the policy, which owns the repository. Backups of another owner are never removed.
     #[arg(long)]
     policy_uid: String,
     #[command(flatten)]
     store: StoreArgs,
-    /// A database, or a pattern with * and ?; may be given many times. Default: all databases.
+    /// Database to back up, or a pattern with * and ?; repeatable. Default: all databases.
     #[arg(long, default_value = "*", allow_hyphen_values = true)]
     include: Vec<String>,
-    /// A database or pattern to leave out; may be given many times.
+    /// Database to exclude, or a pattern; repeatable.
     #[arg(long, allow_hyphen_values = true)]
     exclude: Vec<String>,
-    /// Whether roles and tablespaces are stored too.
+    /// Whether to store roles and tablespaces.
     #[arg(long, value_enum, default_value = "without-passwords")]
     globals: Globals,
     #[command(flatten)]
     retention: RetentionArgs,
-    /// Removes no backup, and logs which ones the rules would remove.
+    /// Remove no backup, but log those that retention would remove.
     #[arg(long)]
     dry_run: bool,
-    /// The UID of the policy that owns the folder by now, to take it over with its backups.
+    /// UID of the policy that owns the repository now: takes the repository over, with its backups.
     #[arg(long, value_name = "UID")]
     adopt_from: Option<String>,
-    /// How archives are compressed, as pg_dump takes it: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 where
-    /// the client has nothing else.
+    /// Compression of archives: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 where pg_dump has only gzip.
     #[arg(long, value_name = "METHOD:LEVEL")]
     compress: Option<Compression>,
-    /// Tables whose rows are left out: <schema>.<table>, with * and ?; may be given many times.
+    /// Tables whose rows are excluded: <schema>.<table>, with * and ?; repeatable.
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     exclude_table_data: Vec<String>,
-    /// Allows client tools of a newer major version than the server's.
+    /// Allow client tools with a newer major version than the server.
     #[arg(long)]
     allow_newer_client: bool,
-    /// Fails where a table of an extension holds rows that `pg_dump` leaves out.
+    /// Fail if a table of an extension has rows that pg_dump does not dump.
     #[arg(long)]
     strict_extensions: bool,
-    /// How far a standby may be behind its primary, in seconds.
+    /// Longest lag of a standby behind its primary, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     max_replica_lag: u64,
-    /// How deep the backup is checked.
+    /// Level of verification.
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
-    /// How much less than before a database may hold, in percent, before its copy is suspicious; 100 never is.
+    /// Shrinkage of a database that makes a backup suspicious, in percent; 100 turns this check off.
     #[arg(long, value_name = "PERCENT", default_value_t = suspicion::MAX_SHRINK, value_parser = clap::value_parser!(u8).range(1..=100))]
     max_shrink: u8,
-    /// A suspicious backup that is as it should be; may be given many times.
-    #[arg(long, value_name = "SET")]
+    /// Suspicious backup that a person acknowledged; repeatable.
+    #[arg(long, value_name = "BACKUP")]
     acknowledged: Vec<String>,
-    /// How long to wait for a table's lock, in seconds. Behind a waiting ALTER TABLE every reader of the table waits
-    /// for the same time.
+    /// Longest wait for the locks of tables, in seconds. Queries behind a queued ALTER TABLE wait as long.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=240))]
     lock_timeout: u64,
-    /// How long to pause after that before the next of five tries, in seconds; up to a third more by chance.
+    /// Pause before the next of five rounds after a lock timeout, in seconds, randomly up to a third longer.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_wait: u64,
     #[command(flatten)]
@@ -229,11 +224,11 @@ pub struct BackupArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Globals {
-    /// Without password hashes.
+    /// Roles and tablespaces without password hashes.
     WithoutPasswords,
-    /// With them.
+    /// Roles with password hashes, and tablespaces.
     WithPasswords,
-    /// Not at all.
+    /// Neither roles nor tablespaces.
     None,
 }
 
@@ -244,55 +239,42 @@ enum Verify {
     Counts,
 }
 
-/// What a backup is told, in types that cannot be wrong.
+/// The validated arguments of `backup`.
 #[derive(Debug)]
 pub struct Config {
-    /// Whose backup it is; its UID owns the folder.
     pub policy: PolicyIdentity,
-    /// Which run this is.
     pub run: RunIdentity,
-    /// Where backups go.
     pub store: Target,
-    /// Of the retention rules' days, weeks and months.
+    /// The time zone of the retention rules.
     pub zone: TimeZone,
     /// Names and patterns of databases.
     pub include: Vec<String>,
-    /// Those of databases to leave out.
+    /// Names and patterns of databases.
     pub exclude: Vec<String>,
-    /// Whether roles and tablespaces are stored, and how.
     pub globals: Globals,
-    /// How databases are dumped.
     pub dump: DumpConfig,
-    /// Client tools may be newer than the server.
     pub allow_newer_client: bool,
-    /// How far a standby may be behind.
     pub max_replica_lag: Duration,
-    /// How deep backups are checked.
     pub level: Level,
-    /// How much less than before a database may hold, in percent.
+    /// In percent.
     pub max_shrink: u8,
-    /// Suspicious backups that are as they should be.
+    /// Suspicious backups that the policy acknowledges.
     pub acknowledged: Vec<String>,
-    /// What stays.
     pub rules: Rules,
-    /// Whether what does not is only named.
     pub dry_run: bool,
-    /// Whose folder is taken over.
+    /// The UID of the policy whose repository is taken over.
     pub adopt_from: Option<String>,
 }
 
-/// How databases are dumped.
 #[derive(Debug)]
 pub struct DumpConfig {
-    /// How archives are compressed, if not as is best.
+    /// `None`: the best method that pg_dump has.
     pub compression: Option<Compression>,
-    /// Patterns of tables whose rows are left out.
+    /// Patterns of tables.
     pub exclude_table_data: Vec<String>,
-    /// Rows in tables of extensions that are left out are a failure.
     pub strict_extensions: bool,
-    /// How long to wait for a lock.
     pub lock_timeout: Duration,
-    /// How long to pause, at least, before the next try.
+    /// The shortest pause before the next round.
     pub retry_wait: Duration,
 }
 
@@ -345,12 +327,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_pattern_may_begin_with_a_dash() {
+    fn pattern_starts_with_a_dash() {
         let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
         let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
         let identity = args.run.identity(Operation::Backup, "p", "token");

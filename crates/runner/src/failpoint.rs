@@ -1,8 +1,8 @@
-//! Stops a run at a stage, for the tests that kill it there. Compiled in by the feature `failpoints` only.
+//! Stops a run at a stage, for tests that kill it there. Only the feature `failpoints` compiles this in.
 
 use domain::report::BackupStage;
 
-/// Waits for ever when the environment says `PGBACKUP_FAILPOINT=<stage>`.
+/// Waits forever if `PGBACKUP_FAILPOINT` names this stage.
 #[cfg(feature = "failpoints")]
 pub async fn reach(stage: BackupStage) {
     if std::env::var("PGBACKUP_FAILPOINT").is_ok_and(|at| at == stage.as_str()) {
@@ -11,7 +11,7 @@ pub async fn reach(stage: BackupStage) {
     }
 }
 
-/// Nothing, in what ships.
+/// Returns at once: released images have no failpoints.
 #[cfg(not(feature = "failpoints"))]
 pub fn reach(_: BackupStage) -> std::future::Ready<()> {
     std::future::ready(())

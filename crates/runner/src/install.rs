@@ -1,8 +1,8 @@
-//! Brings the runner into a container that has another image: a backup in a shared folder.
+//! `install`: copies the runner into a folder that a container with another image mounts.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
-/// Backups this program to `<folder>/pgbackup-runner`.
+/// Copies this program to `<folder>/pgbackup-runner`.
 pub fn install(folder: &Path) -> io::Result<()> {
     let target = folder.join("pgbackup-runner");
     fs::copy(std::env::current_exe()?, &target)?;

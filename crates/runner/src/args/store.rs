@@ -1,4 +1,4 @@
-//! Where backups go, on the command line. Credentials are never there: they come from the environment.
+//! The arguments that name the store. Credentials come from the environment only.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,37 +6,35 @@ use clap::{Args, ValueEnum};
 
 use crate::store::{BucketOptions, Location, Target, Variables};
 
-/// Where backups go. What the clouds' own tools read from the environment is read here too: AWS_ACCESS_KEY_ID,
-/// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY;
-/// AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY; and the identity that a cluster gives to a pod. Removals use
-/// credentials of their own if the same variables are there with PGBACKUP_PRUNE_ before their names.
+/// The store. Credentials come from the variables of the clouds' own tools: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+/// AWS_REGION, AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY; AZURE_STORAGE_ACCOUNT_NAME,
+/// AZURE_STORAGE_ACCOUNT_KEY; or from the workload identity of the pod. Removals use the same variables with the prefix
+/// PGBACKUP_PRUNE_, if they are set.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// A folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
+    /// Folder of a volume, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix.
     #[arg(long, value_name = "FOLDER|URL")]
     store: Location,
-    /// A file with the certificates of the authorities that the store's certificate may come from, in PEM. Default:
-    /// Mozilla's, whatever the image has.
+    /// PEM file with the certificates of the authorities to trust. Default: Mozilla's, whatever the image has.
     #[arg(long, value_name = "FILE")]
     store_ca: Option<PathBuf>,
-    /// The class of the stored objects, as the store calls it: STANDARD_IA, NEARLINE, Cool.
+    /// Storage class of the objects, by the store's name: STANDARD_IA, NEARLINE, Cool.
     #[arg(long, value_name = "CLASS")]
     storage_class: Option<String>,
-    /// Puts the bucket into the path of S3's URLs, not into the host name: most stores other than Amazon's want it.
+    /// Put the bucket into the path of S3 URLs, not into the host name. Most stores other than Amazon's need it.
     #[arg(long)]
     s3_path_style: bool,
-    /// How S3 encrypts what it stores.
+    /// Server-side encryption of S3.
     #[arg(long, value_enum)]
     s3_encryption: Option<Encryption>,
-    /// The id of the key of --s3-encryption=aws:kms. Default: the account's own.
+    /// Identifier of the key of --s3-encryption=aws:kms. Default: the account's own key.
     #[arg(long, value_name = "ID")]
     s3_kms_key_id: Option<String>,
-    /// A checksum of each request that S3 compares. Buckets with object lock want one.
+    /// Checksum that S3 verifies for each request. Buckets with object lock need one.
     #[arg(long, value_enum)]
     s3_checksum: Option<Checksum>,
-    /// How old a backup without a manifest gets in a bucket before a run removes it, in seconds: older than any run that may
-    /// still be making it. Default: a day.
+    /// Age at which a run removes an unfinished backup from a bucket, in seconds: longer than any run takes. Default: a day.
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     leftover_age: u64,
 }
@@ -56,7 +54,7 @@ enum Checksum {
 }
 
 impl StoreArgs {
-    /// Where, and how; with the variables of this process.
+    /// The store, with the credentials in the environment of this process.
     pub fn target(self) -> Target {
         let options = BucketOptions {
             ca: self.store_ca,
