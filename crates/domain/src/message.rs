@@ -45,7 +45,7 @@ impl Message {
 
     /// Sets the hint if there is none.
     #[must_use]
-    pub fn or_hint(self, hint: Option<&str>) -> Self {
+    pub fn or_hint(self, hint: Option<impl Into<String>>) -> Self {
         match hint {
             Some(hint) if self.hint.is_empty() => self.hint(hint),
             _ => self,
@@ -142,7 +142,7 @@ mod tests {
         let message = Message::new("refused").or_hint(Some("Generic."));
         assert_eq!(message.what_to_do(), Some("Generic."));
         assert_eq!(Message::new("refused").hint("Own.").or_hint(Some("Generic.")).what_to_do(), Some("Own."));
-        assert_eq!(Message::new("refused").or_hint(None).what_to_do(), None);
+        assert_eq!(Message::new("refused").or_hint(None::<&str>).what_to_do(), None);
     }
 
     #[test]

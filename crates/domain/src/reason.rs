@@ -1,15 +1,16 @@
-//! Why a run ended as it did: a closed set of words, used alike in reports, conditions, events and metrics.
+//! Why a run ended as it did: a closed set, used in reports, conditions, events and metrics.
 //!
-//! A word says what happened; whether a retry is worth it follows from the word and decides the exit code.
-//! `docs/reference/reasons.md` is written from this file (a test holds the two together).
+//! A reason says what happened. It decides whether a retry can help, and so the exit code. Messages add the names of the
+//! case, and a hint that fits it; the advice here is for documents and for cases without a better hint.
+//! `docs/reference/reasons.md` is generated from this file.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 macro_rules! reasons {
     ($($(#[doc = $meaning:literal])+ $name:ident = $code:expr, $advice:literal;)+) => {
-        /// The reason words. The number is the runner's exit code; reasons that only the operator can see
-        /// (the runner never ran, or could not speak) have none.
+        /// Why a run ended as it did. The number is the runner's exit code; reasons that only the operator finds (the
+        /// runner did not start or left no report) have none.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumIter,
             EnumString, IntoStaticStr,
@@ -17,17 +18,17 @@ macro_rules! reasons {
         pub enum Reason { $($(#[doc = $meaning])+ $name,)+ }
 
         impl Reason {
-            /// The runner's exit code: 0 success; 10 to 39 worth a retry; 64 to 95 not.
+            /// The runner's exit code: 0 for success, 10 to 39 if a retry may help, 64 to 95 if not.
             pub const fn exit_code(self) -> Option<u8> {
                 match self { $(Self::$name => $code,)+ }
             }
 
-            /// What it means, in a sentence or two.
+            /// What happened, in one or two sentences.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($meaning),+).trim_ascii(),)+ }
             }
 
-            /// What a person should do about it.
+            /// What to do, in one or two sentences, with `code` in backticks.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice,)+ }
             }
@@ -36,139 +37,153 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The backup was read back from the store and found whole.
+    /// The backup was read back from the store and passed every check.
     Verified = Some(0), "Nothing.";
 
-    /// The stored bytes are those that were written; the policy asks for no more (`verification.level: Checksum`).
-    Stored = Some(0), "Nothing; or backup `verification.level: Archive` to know that the backup can be read.";
+    /// The stored bytes match those that were written. The policy asks for no more (`verification.level: Checksum`).
+    Stored = Some(0), "Nothing. To check that archives can be read, set `verification.level: Archive`.";
 
-    /// The server did not answer on that host and port.
-    Unreachable = Some(10), "Check host, port, that the server runs, and network policies between the backup pod and the server.";
-    /// The host's name has no address.
-    NameNotResolved = Some(11), "Check `postgres.connection.host`: a Service in another namespace needs `<service>.<namespace>.svc`.";
-    /// The server answers but takes no new session now: starting, shutting down, or out of connections.
-    ServerNotReady = Some(12), "Wait, or raise `max_connections`.";
-    /// A table's lock was held by another session longer than the lock timeout, at every try.
-    LockTimeout = Some(13), "End or move the session that the message names; backups need ACCESS SHARE, which only ACCESS EXCLUSIVE blocks.";
-    /// The standby is further behind its primary than the policy allows.
-    ReplicaStale = Some(18), "Look at the standby's replication; grant `pg_read_all_stats` where the message asks for it; or raise `dump.maxReplicaLag`, or back up another server.";
-    /// Tables were created or dropped at every try to hold them.
-    SchemaChanging = Some(14), "Move the schedule away from migrations or jobs that create and drop tables.";
-    /// The session that holds the tables ended before pg_dump had its snapshot and its own locks, at every try.
-    HoldLost = Some(15), "Look in the server's log for why the session was ended (failover, an administrator, an idle-session killer).";
-    /// pg_dump or pg_dumpall ended with an error.
-    DumpFailed = Some(16), "Act on the tool's own words in the message.";
+    /// The server does not answer on its host and port.
+    Unreachable = Some(10), "Check host and port, that the server runs, and that network policies allow connections from backup pods to it.";
+    /// The server's host name has no address.
+    NameNotResolved = Some(11), "Correct `postgres.connection.host`. A Service in another namespace needs `<service>.<namespace>.svc`.";
+    /// The server accepts no new session now: it is starting, shutting down or out of connections.
+    ServerNotReady = Some(12), "Wait until the server has started. If it is out of connections, raise `max_connections`.";
+    /// Another session held a lock on a table for longer than `dump.lockTimeout`, in every round.
+    LockTimeout = Some(13), "End the other session, or move the schedule. A backup needs ACCESS SHARE, which only ACCESS EXCLUSIVE blocks (for example ALTER TABLE).";
+    /// The standby is further behind its primary than `dump.maxReplicaLag` allows, or its lag cannot be read.
+    ReplicaStale = Some(18), "Check the standby's replication. Raise `dump.maxReplicaLag`, or back up another server.";
+    /// Tables were created or dropped in every round while they were being locked.
+    SchemaChanging = Some(14), "Move the schedule away from migrations and from jobs that create and drop tables.";
+    /// The session that holds the tables ended before pg_dump had its own snapshot and locks, in every round.
+    HoldLost = Some(15), "Read in the server's log why the session ended: a failover, an administrator, or a limit on idle sessions.";
+    /// pg_dump or pg_dumpall failed.
+    DumpFailed = Some(16), "Read the tool's error and the server's log of the same time.";
     /// The store failed while it was read or written.
-    StoreFailed = Some(17), "Check the volume (its server, its disk, its mount options) or the object store; the words are its own.";
-    /// The object store does not answer, or its host has no address.
-    StoreUnreachable = Some(19), "Check `endpoint`, that the store runs, and network policies between the backup pod and the store.";
-    /// The store's clock and the node's differ too much for signed requests.
-    ClockSkew = Some(23), "Set the node's clock right: it needs a time service (NTP).";
-    /// The stored bytes are not those that were written.
-    ChecksumMismatch = Some(20), "Suspect the storage: check the disk, its controller and the memory of the node. The bad backup was removed.";
-    /// The archive cannot be read to its end.
-    ArchiveUnreadable = Some(21), "If it comes again, suspect storage or memory; the words are pg_restore's.";
-    /// The archive is sound but lacks something that the database has.
-    ContentMismatch = Some(22), "The message names what is missing; please report it, since pg_dump should not leave it out.";
-    /// The run was told to stop (a drained node, a deleted Job) or was killed.
-    Interrupted = Some(30), "Nothing, if the node was drained.";
-    /// Something that should never happen.
-    InternalError = Some(39), "Please report it with the pod's log.";
+    StoreFailed = Some(17), "Check the volume (its server, disk and mount options) or the object store.";
+    /// The object store does not answer, or its host name has no address.
+    StoreUnreachable = Some(19), "Check the store's `endpoint`, that the store runs, and that network policies allow connections from backup pods to it.";
+    /// The HTTP proxy between the pod and the object store refuses the connection or does not answer.
+    ProxyFailed = Some(24), "Check the proxy's address and its rules, or exclude the store's host with `NO_PROXY`.";
+    /// The clocks of the store and of the node differ too much for signed requests.
+    ClockSkew = Some(23), "Correct the node's clock. The node needs a time service (NTP).";
+    /// The stored bytes differ from those that were written. The run removed the new backup.
+    ChecksumMismatch = Some(20), "Check the storage: its disk, its controller and the memory of the node.";
+    /// The new archive cannot be read to its end.
+    ArchiveUnreadable = Some(21), "If it happens again, check the storage and the memory of the node.";
+    /// The new archive can be read but lacks an object or rows that the database has.
+    ContentMismatch = Some(22), "Report it as a bug with the pod's log. `pg_dump` should not leave anything out.";
+    /// The run was told to stop (its node was drained, or its Job deleted) or was killed.
+    Interrupted = Some(30), "If the node was not drained, read the events of the pod and its node.";
+    /// The pod ran out of memory.
+    OutOfMemory = Some(31), "Raise the memory limit: `job.resources`, or a LimitRange of the namespace. Without a limit, free memory on the node.";
+    /// The runner has a bug, or its environment is one that it does not expect.
+    InternalError = Some(39), "Report it as a bug with the pod's log.";
 
-    /// The runner was started with arguments it cannot work with.
-    InvalidConfiguration = Some(64), "Correct what the message names.";
-    /// The server refused the user or the password.
-    AuthenticationFailed = Some(65), "Check `userSecretRef` and `passwordSecretRef`, the server's pg_hba.conf, and `sslMode` where the server says \"no encryption\".";
-    /// An encrypted connection could not be made as asked.
-    TlsFailed = Some(66), "Check `sslMode` against what the server offers, the host against its certificate, and the CA in `caSecretRef`.";
-    /// A connection pooler answered instead of a PostgreSQL server.
-    PoolerNotSupported = Some(67), "Give the server's own address: through a pooler pg_dump can break the application's sessions.";
+    /// An argument or an environment variable of the runner is invalid.
+    InvalidConfiguration = Some(64), "Correct the argument. If the operator wrote it, use the same version of operator and runner.";
+    /// The server refuses the user or the password.
+    AuthenticationFailed = Some(65), "Check `userSecretRef`, `passwordSecretRef` and the server's pg_hba.conf. If the server reports \"no encryption\", set `sslMode: require`.";
+    /// A TLS connection to the server or to the store fails.
+    TlsFailed = Some(66), "Check `sslMode`, the host name in the certificate, and the certificate authority in `caSecretRef`.";
+    /// A connection pooler answers instead of a PostgreSQL server.
+    PoolerNotSupported = Some(67), "Set the server's own address. Through a pooler pg_dump can break the application's sessions.";
     /// The client tools are older than the server.
-    ClientTooOld = Some(68), "Set `postgres.version` (or the image) to the server's major version.";
-    /// The client tools are newer than the server: their archives may not restore into it.
-    ClientTooNew = Some(69), "Set `postgres.version` (or the image) to the server's major version; `dump.allowNewerClient: true` takes the risk.";
-    /// No database matches.
-    NoDatabases = Some(70), "Check `databases.include` and `databases.exclude`, and that the user may CONNECT.";
-    /// A database that `include` names does not exist or cannot be dumped.
-    DatabaseUnavailable = Some(71), "Correct its name, take it out of `databases.exclude`, or grant CONNECT; the message says which and why.";
-    /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
-    EncodingNotSupported = Some(75), "Rename what the message names, or give the database the encoding that its names are in.";
-    /// A table that belongs to an extension holds rows that pg_dump leaves out, and the policy is strict about it.
-    ExtensionDataLeftOut = Some(77), "Take the table out of the extension, or let its author mark it by `pg_extension_config_dump`; or backup `dump.strictExtensions: false`.";
-    /// The server's table of locks has no room for a lock on each table.
-    LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server; it needs a restart.";
-    /// The user may not read something that the backup needs.
-    MissingPrivilege = Some(72), "Grant what the message names, for example `GRANT pg_read_all_data TO <user>` (PostgreSQL 14 and later).";
-    /// The store refuses to be written.
-    StoreNotWritable = Some(73), "Make the volume writable for user and group 65532 (hostPath volumes keep the directory's owner).";
-    /// The object store refuses the credentials, or what they ask for.
-    StoreAccessDenied = Some(78), "Check the Secrets of the store's credentials, and that they may list, read and write below the prefix.";
-    /// The bucket or container does not exist.
-    BucketNotFound = Some(79), "Create it, or correct its name, its region and the endpoint: pgbackup makes no buckets.";
+    ClientTooOld = Some(68), "Set `postgres.version` or `postgres.image` to the server's major version.";
+    /// The client tools are newer than the server, so their archives may not restore into it.
+    ClientTooNew = Some(69), "Set `postgres.version` or `postgres.image` to the server's major version. To accept the risk, set `dump.allowNewerClient: true`.";
+    /// No database matches the policy's patterns.
+    NoDatabases = Some(70), "Correct `databases.include` and `databases.exclude`, and grant CONNECT to the user.";
+    /// A database that `databases.include` lists does not exist or cannot be dumped.
+    DatabaseUnavailable = Some(71), "Correct the name in `databases.include`, remove it from `databases.exclude`, or grant CONNECT.";
+    /// The user has no permission to read something that the backup needs.
+    MissingPrivilege = Some(72), "Grant the permission to the user. `GRANT pg_read_all_data` (PostgreSQL 14 and later) covers tables, schemas and sequences.";
+    /// The store cannot be written.
+    StoreNotWritable = Some(73), "Make the volume writable for user and group 65532. A hostPath volume keeps the owner of its directory.";
     /// The store is full.
-    NoSpace = Some(74), "Enlarge the volume (or the bucket's quota), or keep fewer backups.";
+    NoSpace = Some(74), "Enlarge the volume or the bucket's quota, or keep fewer backups.";
+    /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
+    EncodingNotSupported = Some(75), "Rename the table, or give the database the encoding of its names.";
+    /// The server's lock table has too few entries for a lock on each table.
+    LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server and restart it.";
+    /// A table of an extension has rows that pg_dump leaves out, and the policy sets `dump.strictExtensions`.
+    ExtensionDataLeftOut = Some(77), "Remove the table from the extension, have the extension mark it with `pg_extension_config_dump`, or set `dump.strictExtensions: false`.";
+    /// The object store refuses the credentials or the request.
+    StoreAccessDenied = Some(78), "Check the credentials in the policy's Secrets. They need permission to list, read and write below the prefix.";
+    /// The bucket or container does not exist.
+    BucketNotFound = Some(79), "Create the bucket, or correct its name, `region` and `endpoint`. pgbackup creates no buckets.";
+    /// The object store has the bucket in another region.
+    RegionMismatch = Some(82), "Set `storage.s3.region` to the bucket's region.";
+    /// The object store moved an object to an archive class, where it cannot be read.
+    ObjectArchived = Some(83), "Restore the object in the store, and exclude the repository from the lifecycle rule that archives objects.";
+    /// The policy gives no credentials for the bucket, and the platform offers none.
+    CredentialsMissing = Some(84), "Set the store's `credentials`, or a `job.serviceAccountName` with workload identity.";
 
-    /// The backup is stored and whole, but not like those before it: far fewer rows, an empty table, another server, a
-    /// missing database. It counts for nothing until that is settled.
-    Suspicious = Some(80), "Find out what happened before older backups expire. If all is as it should be: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
+    /// The backup is stored and intact, but it differs too much from earlier ones: far fewer rows, an empty table, another
+    /// server, or a missing database. Retention ignores it until it is acknowledged.
+    Suspicious = Some(80), "Find out what happened before older backups expire. To accept the backup: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
 
-    /// A backup that was whole when it was stored is not what was written any more: a scrub found it.
-    BackupCorrupted = Some(81), "Suspect the storage (its disk, its controller, who else may write there); ask for a new backup now if the backup was the newest, since a corrupted one counts for nothing.";
+    /// The files of a stored backup no longer match its manifest.
+    BackupCorrupted = Some(81), "Check the storage: its disk, its controller, and who else can write there. If no newer backup is verified, request a new one.";
+    /// The manifest of a stored backup cannot be read or parsed. Its archives may be intact.
+    ManifestCorrupted = Some(85), "Check the archives with `sha256sum -c SHA256SUMS` in the backup's folder. Check the storage, and request a new backup.";
+    /// A file that the manifest of a stored backup lists does not exist.
+    FileMissing = Some(86), "Find out who deletes files of the repository (a lifecycle rule, a person), and request a new backup.";
+    /// The record of a later check beside a stored backup cannot be parsed. The archives are intact.
+    CheckFileCorrupted = Some(87), "Delete the check file. The next scrub checks the backup again.";
 
     /// The image cannot be pulled.
     ImagePullFailed = None, "Correct the image's name, or give the node access to its registry.";
     /// A Secret, or a key in it, does not exist.
-    SecretNotFound = None, "Create the Secret that the message names, in the policy's namespace.";
-    /// No node has taken the pod for half a minute.
-    Unschedulable = None, "Act on the scheduler's words: most often a volume claim does not exist or is not bound.";
-    /// The pod could not be made, or its container not be created or started: a quota, an admission policy, a volume that
-    /// cannot be mounted.
-    PodCannotStart = None, "Act on the words of the kubelet or the API server.";
-    /// The pod ran out of memory.
-    OutOfMemory = Some(31), "Raise the limit that a LimitRange of the namespace backups, or free memory on the node.";
+    SecretNotFound = None, "Create the Secret with the key in the policy's namespace.";
+    /// No node accepted the pod within half a minute.
+    Unschedulable = None, "Read the scheduler's text: it names what each node lacks.";
+    /// The pod could not be created, or its container not started: a quota, an admission policy, or a volume that cannot be
+    /// mounted.
+    PodCannotStart = None, "Read the text of the kubelet or the API server, and correct the quota, the admission policy or the volume.";
     /// The run took longer than the Job's deadline.
-    DeadlineExceeded = None, "Find out what made it slow; the message names the stage it was in.";
-    /// The pod was evicted: by its node, by somebody who drained it, or for a pod of higher priority.
-    Evicted = None, "Nothing, if the node was drained; else act on the words: most often the node ran short of memory or disk.";
-    /// The pod's node is gone, does not answer, or was given a taint that drives pods away.
-    NodeLost = None, "Look at the node; if it does not come back, delete its Node object: only then is the run tried on another one.";
-    /// The pod failed and said nothing of use.
-    PodFailed = None, "Look at the pod, if it is still there, and at the events of its namespace.";
-    /// The Job ended or vanished and left no report: what it did is not known.
-    ReportLost = None, "Nothing by hand: the next run's report repairs the status. The image needs a writable /dev/termination-log.";
+    DeadlineExceeded = None, "Find out what made the run slow, or raise `job.activeDeadlineSeconds`.";
+    /// The pod was evicted: its node ran short of a resource, somebody drained it, or a pod of higher priority needed the room.
+    Evicted = None, "If the node was not drained, check its memory and its disk.";
+    /// The pod's node is gone, does not answer, or has a taint that evicts pods.
+    NodeLost = None, "Check the node. If it does not come back, delete its Node object: only then does the run start on another node.";
+    /// The pod failed without a report.
+    PodFailed = None, "Read the pod's log and the events of its namespace.";
+    /// The Job ended or vanished without a report, so its outcome is unknown.
+    ReportLost = None, "Wait for the next run: its report corrects the status. If it happens again, check that the image has a writable /dev/termination-log.";
 
-    /// No run was due yet.
-    AwaitingFirstBackup = None, "Nothing; or ask for one now with the annotation `pgbackup.dev/requested-at`.";
-    /// A run was due, and no verified backup came of it in time.
-    Overdue = None, "Look at the policy's Jobs and events: the CronJob controller did not start one, or it hangs.";
+    /// No backup run was due yet.
+    AwaitingFirstBackup = None, "Nothing. To start a run now, set the annotation `pgbackup.dev/requested-at`.";
+    /// A backup run was due, and no verified backup was stored in time.
+    Overdue = None, "Check the policy's Jobs and events: the CronJob controller started no Job, or the Job hangs.";
     /// No scrub was due yet.
     AwaitingFirstScrub = None, "Nothing.";
-    /// The policy is suspended: no backups are taken.
-    Suspended = None, "Set `suspend: false` to go on.";
+    /// The policy is suspended and starts no runs.
+    Suspended = None, "To resume, set `suspend: false`.";
 
-    /// The policy is accepted and its objects are in place.
+    /// The policy is accepted and its objects exist.
     Accepted = None, "Nothing.";
-    /// The policy was not looked at yet.
+    /// The operator has not processed the policy yet.
     Reconciling = None, "Nothing.";
-    /// The schedule or the time zone cannot work.
-    InvalidSchedule = None, "Correct it as the message says.";
-    /// Another field of the policy cannot work.
-    InvalidSpec = None, "Correct it as the message says.";
-    /// The API server refuses an object that the policy needs.
-    Refused = None, "Read its words in the message: most often a quota, an admission policy, or a right that the operator lacks. It is tried again every minute.";
-    /// An object of the name that the policy needs belongs to somebody else.
-    NameTaken = None, "Rename the policy, or delete the object that the message names.";
+    /// The schedule or the time zone is invalid.
+    InvalidSchedule = None, "Correct the schedule or the time zone.";
+    /// Another field of the policy is invalid.
+    InvalidSpec = None, "Correct the field.";
+    /// The API server rejects an object that the policy needs. The operator retries every minute.
+    Refused = None, "Read the API server's text, and correct the quota, the admission policy or the operator's permissions.";
+    /// An object with a name that the policy needs has another owner.
+    NameTaken = None, "Rename the policy, or delete the other object.";
 
-    /// Old backups are removed as the rules say.
+    /// Retention works: backups that no rule keeps are removed.
     Pruned = None, "Nothing.";
-    /// The policy has no rules: nothing is removed.
-    NoRules = None, "Nothing; or backup `retention`.";
-    /// The policy's retention is a dry run: nothing is removed.
-    DryRun = None, "Read in the message what the rules would remove; backup `retention.dryRun: false` to let them.";
+    /// The policy has no retention rules, so nothing is removed.
+    NoRules = None, "Nothing. To remove old backups, set rules in `retention`.";
+    /// Retention is a dry run, so nothing is removed.
+    DryRun = None, "Check which backups the rules would remove. To remove them, set `retention.dryRun: false`.";
     /// Old backups could not be removed.
-    PruneFailed = None, "Read the message; the backup itself is not touched by it.";
-    /// The store's folder belongs to another policy: backups are taken, nothing is removed.
-    RepositoryOwnedByOther = None, "Give the policy another volume or path; or, if no other policy uses the folder any more, take it over with the line in the message.";
+    PruneFailed = None, "Check the store and the credentials for removals. The new backup is not affected.";
+    /// The repository belongs to another policy: backups are stored there, but nothing is removed.
+    RepositoryOwnedByOther = None, "Give the policy another volume or path. If no other policy uses the repository, take it over with `storage.adoptFrom`.";
 }
 
 impl Reason {
@@ -191,9 +206,10 @@ impl Reason {
         }
     }
 
-    /// The advice as a message's hint; `None` where there is nothing to do.
-    pub fn hint(self) -> Option<&'static str> {
-        Some(self.advice()).filter(|advice| !advice.starts_with("Nothing"))
+    /// The advice as the hint of a message; `None` where there is nothing to do.
+    pub fn hint(self) -> Option<String> {
+        let advice = self.advice();
+        (!advice.starts_with("Nothing")).then(|| advice.replace('`', ""))
     }
 
     /// Whether the same run may succeed a little later.
@@ -209,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_in_the_ranges_that_the_jobs_failure_policy_knows() {
+    fn exit_codes_are_in_the_ranges_of_the_failure_policy() {
         let codes: Vec<u8> = Reason::all().filter_map(Reason::exit_code).collect();
         assert!(codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)), "{codes:?}");
         let failures: Vec<_> = codes.iter().filter(|code| **code != 0).collect();
@@ -235,6 +251,23 @@ mod tests {
         assert_eq!(Reason::from_exit_code(101), Some(Reason::InternalError), "a panic");
         for code in [1, 2, 137, 256 + 30, -1] {
             assert_eq!(Reason::from_exit_code(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn advice_becomes_a_hint_unless_there_is_nothing_to_do() {
+        assert_eq!(Reason::Verified.hint(), None);
+        assert_eq!(Reason::Suspended.hint().as_deref(), Some("To resume, set suspend: false."));
+        for reason in Reason::all().filter(|reason| reason.exit_code().is_some_and(|code| code > 0)) {
+            assert!(reason.hint().is_some(), "{reason}: a failure needs a hint");
+        }
+    }
+
+    #[test]
+    fn texts_of_reasons_refer_to_no_other_text() {
+        for reason in Reason::all() {
+            let text = format!("{} {}", reason.meaning(), reason.advice());
+            assert!(!text.contains("message"), "{reason}: {text}");
         }
     }
 }

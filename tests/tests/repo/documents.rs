@@ -129,7 +129,19 @@ fn every_end_to_end_test_has_a_promise() -> Result<()> {
 fn every_runner_reason_has_an_end_to_end_test() -> Result<()> {
     // InternalError is a bug. ClockSkew needs a clock of its own for one container, which one machine cannot give; the
     // answer of a real store is in crates/runner/src/store/tests/answers.rs.
-    const WITHOUT_TEST: [Reason; 2] = [Reason::InternalError, Reason::ClockSkew];
+    // The test bucket has one region, no archive class and no identity of a platform, and there is no proxy: answers of
+    // other stores are in the same file. Files that are damaged beside an archive are in crates/runner/src/scrub/tests.rs.
+    const WITHOUT_TEST: [Reason; 9] = [
+        Reason::InternalError,
+        Reason::ClockSkew,
+        Reason::RegionMismatch,
+        Reason::ObjectArchived,
+        Reason::CredentialsMissing,
+        Reason::ProxyFailed,
+        Reason::ManifestCorrupted,
+        Reason::FileMissing,
+        Reason::CheckFileCorrupted,
+    ];
     let mut tests = String::new();
     for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {
         tests.push_str(&read(&file)?);
