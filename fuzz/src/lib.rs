@@ -11,7 +11,7 @@ use std::{
     str,
 };
 
-pub use runner::{answers, copies, marker, query, scrub, words};
+pub use runner::{answers, marker, plan, query, scrub, stderr};
 
 use archive::{
     rows::{Contents, CopyParser},
@@ -36,20 +36,20 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: [(&str, Check); 16] = [
     ("answers", answers),
     ("catalog", catalog),
-    ("copies", copies),
     ("manifest", manifest),
     ("marker", marker),
     ("names", names),
+    ("plan", plan),
     ("query", query),
     ("report", report),
     ("retention", retention),
     ("rows", rows),
     ("schedule", schedule),
     ("scrub", scrub),
+    ("stderr", stderr),
     ("suspicion", suspicion),
     ("toc", toc),
     ("uri", uri),
-    ("words", words),
 ];
 
 /// 2026-11-23 00:00 UTC: any moment will do, but always the same.

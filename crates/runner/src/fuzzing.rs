@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets: each takes bytes that come from outside, and gives what becomes of them.
+//! Functions for the fuzz targets: each takes bytes from outside and returns what the runner makes of them.
 
 use std::path::Path;
 
@@ -14,19 +14,19 @@ use crate::{
     store::{self, Repository, StoreError, Target},
 };
 
-/// What an object store answers that does not do what it was asked for.
+/// The reason and the message of a failed answer of an object store.
 pub fn store_answer(status: u16, body: &str) -> (Reason, String) {
     let error = refusal(status, body);
     (error.reason(), error.to_string())
 }
 
-/// What the clients make of an answer.
+/// The error of a failed answer of an object store.
 pub fn refusal(status: u16, body: &str) -> StoreError {
     use object_store::Error as Kind;
     let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
-    let told =
+    let text =
         format!("Error performing PUT {url} in 1ms - Server returned non-2xx status code: {status}: {body}");
-    let (path, source) = ("repository.json".to_owned(), told.into());
+    let (path, source) = ("repository.json".to_owned(), text.into());
     let source = match status {
         401 => Kind::Unauthenticated { path, source },
         403 => Kind::PermissionDenied { path, source },
@@ -38,32 +38,32 @@ pub fn refusal(status: u16, body: &str) -> StoreError {
     StoreError::Object { action: "write", url, source: Box::new(source) }
 }
 
-/// What a client program writes to its standard error when it fails.
-pub fn tool_words(stderr: &str) -> (Reason, String) {
+/// The reason and the message of a client program that failed with this standard error.
+pub fn tool_error(stderr: &str) -> (Reason, String) {
     let error = ToolError::new("pg_dump", stderr);
     (error.reason(Reason::DumpFailed), error.to_string())
 }
 
-/// The query of a session that is in the way, as it is shown.
+/// The message about a blocking session with this query.
 pub fn query(query: &str) -> Option<String> {
     let blocker = json!({"who": "", "table": "", "seconds": 0, "query": query});
     serde_json::from_value::<Blocker>(blocker).ok().map(|blocker| blocker.to_string())
 }
 
-/// `repository.json`, as it would be written again.
+/// `repository.json`, parsed and written again; `None` if it is invalid.
 pub fn owner_marker(text: &str) -> Option<String> {
     store::rewritten(text)
 }
 
-/// What `plan --backups` prints for these backups.
+/// The output of `plan --backups` for these backups; `None` if they are invalid.
 pub fn planned(backups: &str, arguments: &[&str]) -> Option<String> {
     let line = ["pgbackup-runner", "plan", "--backups=-", "--output=json"].iter().chain(arguments);
     let Ok(Command::Plan(args)) = Cli::try_parse_from(line).map(|cli| cli.command) else { return None };
     plan::planned(backups, &args).ok()
 }
 
-/// How many backups of the folder `shop/nightly` below this one are as they were written, how many are corrupted, and how many
-/// cannot be checked; `None` when the folder itself cannot be read.
+/// How many backups of the repository `shop/nightly` in this folder are intact, corrupted, and unchecked; `None` if the
+/// repository cannot be read.
 pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
     let target = Target::folder(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

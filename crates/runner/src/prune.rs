@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     catalog::Catalog,
-    message,
+    message::Message,
     reason::Reason,
     report::{self, PruneOutcome},
     retention::{self, PrunePlan},
@@ -84,7 +84,8 @@ pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, remo
         Owner::ThisPolicy => remove(run, repository, config, removals).await,
         other => Ok(not_ours(repository, other)),
     };
-    run.backup_details().prune = Some(outcome.unwrap_or_else(|error| failure(&error.to_string())));
+    run.backup_details().prune =
+        Some(outcome.unwrap_or_else(|error| failure(&error.to_string(), error.hint())));
     match catalog(repository, config).await {
         Ok(catalog) => run.report.retained = Some(catalog.retained()),
         Err(error) => run.log(format_args!("cannot list the repository after pruning: {error}")),
@@ -114,9 +115,9 @@ async fn remove(
         run.log(format_args!("cannot remove a backup: {error}"));
     }
     let verdict = if !failed.is_empty() {
-        failure(&summary(&failed, tried))
+        failure(&summary(&failed, tried), failed.iter().find_map(StoreError::hint))
     } else if config.rules.is_empty() {
-        outcome(Reason::NoRules, String::new())
+        outcome(Reason::NoRules, Message::default())
     } else {
         outcome(Reason::Pruned, locks(locked))
     };
@@ -185,25 +186,31 @@ fn dry_run(plan: &PrunePlan) -> PruneOutcome {
     outcome(Reason::DryRun, message)
 }
 
-fn failure(why: &str) -> PruneOutcome {
-    outcome(Reason::PruneFailed, format!("expired backups were not removed: {why}"))
+fn failure(why: &str, hint: Option<String>) -> PruneOutcome {
+    let message = Message::new("expired backups were not removed").detail(why);
+    outcome(Reason::PruneFailed, message.or_hint(hint.as_deref()))
 }
 
 fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
     let message = match owner {
-        Owner::OtherPolicy(uid) => format!(
-            "the repository belongs to another policy, so nothing is removed. If that policy no longer exists, take the repository over with storage.adoptFrom: {uid}"
-        ),
-        Owner::Unknown(why) => format!(
-            "the owner of the repository is unknown, so nothing is removed: {}: {why}. If no other policy uses the repository, delete this file",
-            repository.location("repository.json"),
-        ),
-        Owner::ThisPolicy => String::new(),
+        Owner::OtherPolicy(uid) => {
+            Message::new("the repository belongs to another policy, so nothing is removed").hint(format!(
+                "If that policy no longer exists, take the repository over with storage.adoptFrom: {uid}."
+            ))
+        }
+        Owner::Unknown(why) => {
+            let file = repository.location("repository.json");
+            Message::new("the owner of the repository is unknown, so nothing is removed")
+                .detail(format_args!("\"{file}\": {why}"))
+                .hint(format!("If no other policy uses the repository, delete {file}."))
+        }
+        Owner::ThisPolicy => Message::default(),
     };
     outcome(Reason::RepositoryOwnedByOther, message)
 }
 
-fn outcome(reason: Reason, mut message: String) -> PruneOutcome {
-    message::cut(&mut message, report::TEXT_LIMIT);
-    PruneOutcome { reason, message: message.into(), kept: BTreeMap::new(), removed: 0, leftovers: 0 }
+fn outcome(reason: Reason, message: impl Into<Message>) -> PruneOutcome {
+    let mut message = message.into();
+    message.cut(report::TEXT_LIMIT, report::HINT_LIMIT);
+    PruneOutcome { reason, message, kept: BTreeMap::new(), removed: 0, leftovers: 0 }
 }
