@@ -1,4 +1,4 @@
-// What is asked inside the page. It is sent as text, so that it works where the page's own scripts do not.
+// Functions that run inside the page. They are sent as text, so they work although JavaScript of the page is off.
 
 export const inPage = `globalThis.inPage = (${body})();`;
 
@@ -6,7 +6,7 @@ function body() {
   const squeeze = (text) => text.replace(/\s+/g, ' ').trim();
   const name = (element) => `<${element.localName} class="${element.getAttribute('class') ?? ''}"> ${squeeze(element.textContent).slice(0, 60)}`;
 
-  // [red, green, blue, alpha], each of 0 to 1, as the browser itself would paint it.
+  // [red, green, blue, alpha], each from 0 to 1, as the browser paints it.
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const known = new Map();
   const colour = (text) => {
@@ -27,7 +27,7 @@ function body() {
     const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y);
     return (light + 0.05) / (dark + 0.05);
   };
-  // What is behind an element, down to what a browser paints under everything.
+  // The colour behind an element, down to the browser's own background.
   const behind = (element) => {
     const own = colour(getComputedStyle(element).backgroundColor);
     if (own[3] === 1) return own;
@@ -35,15 +35,15 @@ function body() {
     const below = element.parentElement ? behind(element.parentElement) : dark ? [0.07, 0.07, 0.07] : [1, 1, 1];
     return over(own, below);
   };
-  // Only for those who listen.
+  // Hidden from sight, for screen readers only.
   const clipped = (element) => element !== null
     && (getComputedStyle(element).clipPath !== 'none' || clipped(element.parentElement));
   const seen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
     && !clipped(element);
 
   return {
-    // What is wider than the window, and text that is cut off.
-    sticksOut() {
+    // Elements that are wider than the window, and text that is cut off.
+    overflows() {
       const width = document.documentElement.clientWidth;
       const faults = [];
       if (document.documentElement.scrollWidth > width) {
@@ -52,7 +52,7 @@ function body() {
       for (const element of document.querySelectorAll('body *')) {
         if (!seen(element) || element.closest('svg')) continue;
         const { left, right, width: wide } = element.getBoundingClientRect();
-        if (wide && (left < -0.5 || right > width + 0.5)) faults.push(`sticks out: ${name(element)}`);
+        if (wide && (left < -0.5 || right > width + 0.5)) faults.push(`overflows: ${name(element)}`);
         if (getComputedStyle(element).overflow !== 'visible' && element.scrollWidth > element.clientWidth) {
           faults.push(`is cut off: ${name(element)}`);
         }
