@@ -68,7 +68,7 @@ pub async fn cron_job(
 }
 
 /// Deletes the CronJob of an operation that the policy does not ask for, and with it its Jobs. A foreign CronJob of its name
-/// stays and does no harm.
+/// does no harm and is kept.
 pub async fn remove_cron_job(
     client: &Client,
     policy: &BackupPolicy,
@@ -147,7 +147,7 @@ fn rejected(
 }
 
 /// The merge patch that makes `found` what is wanted. It keeps labels and annotations of others, and nothing of others in the
-/// spec. It contains no spec if that is up to date, so that the generation stays.
+/// spec. It contains no spec if that is up to date, so that the generation does not change.
 fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     let mut patch = json!(wanted);
     let mut generation = found.metadata.generation;

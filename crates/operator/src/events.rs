@@ -72,7 +72,7 @@ mod tests {
             warning: true,
             reason: "LockTimeout".to_owned(),
             action: "Backup",
-            note: "words".to_owned(),
+            note: "a table is locked".to_owned(),
             job: job.map(str::to_owned),
         }
     }
@@ -91,8 +91,8 @@ mod tests {
         let [first, second] = ["shop-backup-1", "shop-backup-2"].map(|job| event(&policy, draft(Some(job))));
         assert_ne!(first.secondary, second.secondary);
         let related = first.secondary.unwrap();
-        let words = [related.api_version, related.kind, related.namespace, related.name].map(Option::unwrap);
-        assert_eq!(words, ["batch/v1", "Job", "n", "shop-backup-1"]);
+        let names = [related.api_version, related.kind, related.namespace, related.name].map(Option::unwrap);
+        assert_eq!(names, ["batch/v1", "Job", "n", "shop-backup-1"]);
         assert_eq!(event(&policy, draft(None)).secondary, None);
     }
 }

@@ -93,7 +93,7 @@ impl Children {
         }
     }
 
-    /// A deleted pod stays known with its last result.
+    /// The last result of a deleted pod is kept.
     pub fn note_pod(&self, event: Event<Pod>, listed: &mut Relisting) -> Vec<ObjectRef<BackupPolicy>> {
         listed.note(&event);
         match event {
@@ -114,7 +114,7 @@ impl Children {
     }
 
     /// Removes the deleted Jobs whose result is in `found`, after a status with it was written. A result that arrived since
-    /// then stays for the next reconcile.
+    /// then is kept for the next reconcile.
     pub fn remove_deleted(&self, policy: &BackupPolicy, found: &PerOperation<FoundOperation>) {
         let policy_created = created(policy);
         if let Some(children) = self.lock().get_mut(&key_of(policy)) {

@@ -33,7 +33,7 @@ const GENERIC_TIMEOUT: &str = "timed out waiting for the condition";
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
-/// What events say about runs that do not start.
+/// The problems that events report of runs that do not start.
 #[derive(Debug, Default)]
 pub struct Explanations {
     /// By the Job's UID.

@@ -74,8 +74,8 @@ fn creator(metadata: &ObjectMeta) -> Option<String> {
 }
 
 /// Whether the CronJob is older than the policy, so that the earlier policy of the same name that owned it is gone. The
-/// garbage collector deletes such a CronJob, except if it missed the end of that policy: seen where the API server stopped
-/// while the CRD changed. A younger one may belong to the next policy of this name, which has not been observed yet.
+/// garbage collector deletes such a CronJob, except if it missed the end of that policy, which happens if the API server stops
+/// while the CRD changes. A younger one may belong to the next policy of this name, which has not been observed yet.
 pub fn is_older_than_policy(policy: &BackupPolicy, cron_job: &ObjectMeta) -> bool {
     let [policy, cron_job] = [policy.creation_timestamp(), cron_job.creation_timestamp.clone()];
     cron_job.zip(policy).is_some_and(|(cron_job, policy)| cron_job.0 < policy.0)

@@ -107,8 +107,8 @@ fn end_time_of_a_job_is_kept_after_its_deletion() {
     let running = json!({"conditions": [{"type": "Failed", "status": "False", "lastTransitionTime": "2026-11-23T02:15:01Z"}]});
     children.note_job(Event::Apply(job(&running)));
     assert_eq!(children.observe().backup.runs[0].ended, None);
-    for word in ["Complete", "Failed"] {
-        let end = json!({"type": word, "status": "True", "lastTransitionTime": "2026-11-23T02:16:00Z"});
+    for condition in ["Complete", "Failed"] {
+        let end = json!({"type": condition, "status": "True", "lastTransitionTime": "2026-11-23T02:16:00Z"});
         let ended = job(&json!({"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}, end]}));
         children.note_job(Event::Apply(ended.clone()));
         assert_eq!(children.observe().backup.runs[0].ended, Some("2026-11-23T02:16:00Z".parse().unwrap()));

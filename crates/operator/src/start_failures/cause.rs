@@ -16,25 +16,26 @@ pub fn of_kubelet(message: &str) -> Option<Cause> {
     Some(Cause::SecretKeyNotFound { secret: name.to_owned(), key: key.to_owned() })
 }
 
-/// The cause in a message of the scheduler. It counts the nodes that each filter excludes: what excludes the nodes that
-/// all others accept comes first here.
+/// The cause in a message of the scheduler, which counts the nodes that each filter excludes. Filters are checked here in the
+/// reverse order of the scheduler's: a node that lacks memory has passed the node selector.
 pub fn of_scheduler(message: &str) -> Option<Cause> {
     if let Some(claim) = between(message, "persistentvolumeclaim \"", "\" not found") {
         return Some(Cause::ClaimNotFound { claim: claim.to_owned() });
     }
     let claims =
         ["unbound immediate PersistentVolumeClaims", "didn't find available persistent volumes to bind"];
-    if claims.iter().any(|words| message.contains(words)) {
+    if claims.iter().any(|phrase| message.contains(phrase)) {
         return Some(Cause::ClaimNotBound { claim: None });
     }
     if let Some(rest) = after(message, "Insufficient ") {
         let resource = rest.split([',', '.', ' ']).next()?;
         return Some(Cause::InsufficientResource { resource: resource.to_owned() });
     }
-    if let Some(taint) = between(message, "untolerated taint {", "}") {
-        return Some(Cause::UntoleratedTaint { taint: taint.trim_end_matches([' ', ':']).to_owned() });
+    if message.contains("didn't match Pod's node affinity/selector") {
+        return Some(Cause::NodeSelector);
     }
-    message.contains("didn't match Pod's node affinity/selector").then_some(Cause::NodeSelector)
+    let taint = between(message, "untolerated taint {", "}")?;
+    Some(Cause::UntoleratedTaint { taint: taint.trim_end_matches([' ', ':']).to_owned() })
 }
 
 /// The cause in a message by which the API server rejects an object.
@@ -123,6 +124,12 @@ mod tests {
         );
         assert_eq!(
             cause("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
+            Some(Cause::NodeSelector)
+        );
+        assert_eq!(
+            cause(
+                "0/3 nodes are available: 1 node(s) had untolerated taint {control-plane: }, 2 node(s) didn't match Pod's node affinity/selector."
+            ),
             Some(Cause::NodeSelector)
         );
         assert_eq!(cause("0/1 nodes are available: 1 Too many pods."), None);

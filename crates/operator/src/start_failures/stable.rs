@@ -1,5 +1,5 @@
-//! Messages of Kubernetes without what changes at each attempt. A status that repeated those parts would be written anew
-//! at every attempt.
+//! Messages of Kubernetes without the parts that differ between attempts. A status with those parts would be written at each
+//! attempt.
 
 /// The longest prefix that the API server keeps of a generated name, and the length of the random part that it appends.
 const GENERATED_PREFIX: usize = 58;

@@ -48,7 +48,7 @@ fn newest_warning_with_a_reason_is_the_problem() {
 }
 
 #[test]
-fn stale_failed_scheduling_is_no_problem_after_the_claim_is_bound() {
+fn stale_failed_scheduling_of_a_bound_claim_is_no_problem() {
     let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
     assert_eq!(newest(&[event("2026-11-23T02:15:01Z", "FailedScheduling", message)], None), None);
 }
