@@ -96,7 +96,8 @@ fn archive_compression_follows_the_policy() -> Result<()> {
                     .await?;
                 let failure = policy.failure("too new", Reason::InvalidConfiguration).await?;
                 assert!(
-                    failure.message.contains("15") && failure.message.contains("use gzip"),
+                    failure.message.contains("15")
+                        && failure.message.contains("Set dump.compression to gzip"),
                     "{failure:?}"
                 );
             }

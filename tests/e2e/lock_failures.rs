@@ -86,7 +86,10 @@ fn too_small_lock_table_is_reported() -> Result<()> {
             .await?;
         let policy = env.policy("shop", |_| ()).await?;
         let failure = policy.failure("now", Reason::LockTableTooSmall).await?;
-        assert!(failure.message.contains("max_locks_per_transaction"), "{failure:?}");
+        assert!(
+            failure.message.contains("max_locks_per_transaction is 10 for 12 connections"),
+            "{failure:?}"
+        );
         Ok(())
     })
 }

@@ -44,7 +44,8 @@ impl TransferError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
-            Self::Dump(_) | Self::Archive(_) => None,
+            Self::Dump(error) => error.hint(),
+            Self::Archive(_) => None,
         }
     }
 }

@@ -87,6 +87,11 @@ impl BackupError {
             Self::Uri(_) => {
                 Some("Correct the URI in the Secret of postgres.connection.uriSecretRef.".to_owned())
             }
+            Self::Preflight(error) => error.hint(),
+            Self::Selection(error) => error.hint(),
+            Self::Inspect(error) => error.hint(),
+            Self::Compression(error) => error.hint(),
+            Self::Hold(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::ReadBack(error) => error.hint(),
             Self::Suspicious { namespace, policy, id, .. } => Some(format!(

@@ -1,7 +1,7 @@
-//! pg_restore beside the dump: the same bytes that go into the store are read to their end and counted.
+//! Reads archives with pg_restore: the stream of a dump while it is uploaded, or a stored file.
 //!
-//! One reader of archives, fed by the dump's stream or by a stored file. A reader that stops reading must not
-//! stop the dump: after [`STALLED`] it is given up, and the stored copy is parsed later instead.
+//! A pg_restore that stops reading must not stop the dump: after [`STALL_TIMEOUT`] it is stopped, and the stored archive is
+//! parsed later instead.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -31,37 +31,33 @@ use super::{
     stderr, tools,
 };
 
-/// Pieces under way between the stream and pg_restore.
+/// Pieces that wait for pg_restore.
 const QUEUE: usize = 8;
 
-/// How long a reader may take nothing before it is given up.
-const STALLED: Duration = Duration::from_mins(1);
+/// How long pg_restore may read and write nothing.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often it is looked at within that time.
-const LOOKS: u32 = 6;
+/// How often its progress is checked within that time.
+const CHECKS: u32 = 6;
 
 /// An archive that cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// pg_restore could not be started.
-    #[error("pg_restore could not be started: {0}")]
+    #[error("cannot start pg_restore: {0}")]
     Start(#[source] std::io::Error),
-    /// The kernel, short of memory, ended pg_restore: nobody else uses signal 9 on it.
+    /// Only the kernel, short of memory, sends signal 9 to pg_restore.
     #[error("pg_restore was killed by signal 9: the pod ran out of memory")]
     Killed,
-    /// pg_restore refused the archive.
-    #[error("the archive cannot be read to its end: {0}")]
+    #[error("pg_restore cannot read the archive to its end: {0}")]
     Unreadable(#[from] ToolError),
-    /// pg_restore was content, but its text ended in the middle of something.
-    #[error("the archive's text ends in the middle of a table's rows")]
+    /// pg_restore exited with status 0.
+    #[error("the output of pg_restore ends within the rows of a table")]
     Incomplete,
-    /// pg_restore took nothing more.
-    #[error("pg_restore stopped reading the archive for {} s", STALLED.as_secs())]
+    #[error("pg_restore stopped reading the archive for {} s", STALL_TIMEOUT.as_secs())]
     Stalled,
 }
 
 impl ArchiveError {
-    /// The reason word.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Start(_) => Reason::InvalidConfiguration,
@@ -71,26 +67,25 @@ impl ArchiveError {
     }
 }
 
-/// A reader that takes an archive piece by piece.
+/// pg_restore, which reads an archive piece by piece and whose output is parsed.
 #[derive(Debug)]
 pub struct ArchiveReader {
     pieces: Option<mpsc::Sender<Bytes>>,
     outcome: JoinHandle<Result<Contents, ArchiveError>>,
-    /// The bytes that pg_restore took and gave: as long as they grow, it is at work.
+    /// The bytes that pg_restore has read and written. As long as they grow, it works.
     progress: Arc<AtomicU64>,
-    patience: Duration,
+    timeout: Duration,
     stalled: bool,
 }
 
 impl ArchiveReader {
-    /// Starts pg_restore.
     pub fn start() -> Result<Self, ArchiveError> {
         let mut command = tools::pg_restore();
         command.args(["--data-only", "--verbose", "--file=-"]);
-        Self::reading(command, STALLED)
+        Self::reading(command, STALL_TIMEOUT)
     }
 
-    fn reading(mut command: Command, patience: Duration) -> Result<Self, ArchiveError> {
+    fn reading(mut command: Command, timeout: Duration) -> Result<Self, ArchiveError> {
         let mut child = command.stdin(Stdio::piped()).spawn().map_err(ArchiveError::Start)?;
         let mut stdin = child.stdin.take().expect("stdin should be piped");
         pipe::enlarge_input(&stdin);
@@ -101,7 +96,7 @@ impl ArchiveReader {
         let (taken, given) = (progress.clone(), progress.clone());
         let feed = async move {
             while let Some(piece) = queue.recv().await {
-                // pg_restore that ended early says why by its exit status; the rest is of no use to it.
+                // The exit status says why pg_restore ended early.
                 if stdin.write_all(&piece).await.is_err() {
                     break;
                 }
@@ -116,19 +111,20 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let words = stderr::read(stderr, is_error);
+        let stderr = stderr::read(stderr, is_error);
         let outcome = tokio::spawn(async move {
-            let ((), contents, words, status) = tokio::join!(feed, parse, words, child.wait());
-            refuse(status.ok(), &words)?;
+            let ((), contents, stderr, status) = tokio::join!(feed, parse, stderr, child.wait());
+            refuse(status.ok(), &stderr)?;
             contents.ok_or(ArchiveError::Incomplete)
         });
-        Ok(Self { pieces: Some(pieces), outcome, progress, patience, stalled: false })
+        Ok(Self { pieces: Some(pieces), outcome, progress, timeout, stalled: false })
     }
 
-    /// Gives the next piece. A reader that has ended or stalled takes nothing, silently: [`Self::finish`] says so.
+    /// Passes the next piece on. If pg_restore has ended or stalled, the piece is dropped, and [`Self::finish`] returns
+    /// the error.
     pub async fn push(&mut self, piece: Bytes) {
         let Some(pieces) = &self.pieces else { return };
-        match tokio::time::timeout(self.patience, pieces.send(piece)).await {
+        match tokio::time::timeout(self.timeout, pieces.send(piece)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => self.pieces = None,
             Err(_) => {
@@ -139,16 +135,16 @@ impl ArchiveReader {
         }
     }
 
-    /// The end of the archive; what was in it.
+    /// Ends the archive and returns its contents.
     pub async fn finish(mut self) -> Result<Contents, ArchiveError> {
         self.pieces = None;
         if self.stalled {
             return Err(ArchiveError::Stalled);
         }
-        // What fits into the queue and the pipe is taken from a reader that has stopped, too: it is here that it shows.
+        // A small archive fits into the queue and the pipe. Then a stall is noticed only here.
         let (mut before, mut idle) = (self.progress.load(Ordering::Relaxed), 0);
-        while idle < LOOKS {
-            if let Ok(outcome) = tokio::time::timeout(self.patience / LOOKS, &mut self.outcome).await {
+        while idle < CHECKS {
+            if let Ok(outcome) = tokio::time::timeout(self.timeout / CHECKS, &mut self.outcome).await {
                 return outcome.unwrap_or(Err(ArchiveError::Stalled));
             }
             let now = self.progress.load(Ordering::Relaxed);
@@ -159,24 +155,22 @@ impl ArchiveReader {
     }
 }
 
-/// pg_restore that lists what an archive holds. The table of contents is at its front: it ends long before the archive
-/// does.
+/// pg_restore, which lists an archive. The table of contents comes first, so it ends long before the archive does.
 #[derive(Debug)]
 pub struct TocReader {
     stdin: Option<ChildStdin>,
     outcome: JoinHandle<Result<Toc, ArchiveError>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl TocReader {
-    /// Starts pg_restore.
     pub fn start() -> Result<Self, ArchiveError> {
         let mut command = tools::pg_restore();
         command.arg("--list");
-        Self::reading(command, STALLED)
+        Self::reading(command, STALL_TIMEOUT)
     }
 
-    fn reading(mut command: Command, patience: Duration) -> Result<Self, ArchiveError> {
+    fn reading(mut command: Command, timeout: Duration) -> Result<Self, ArchiveError> {
         let mut child = command.stdin(Stdio::piped()).spawn().map_err(ArchiveError::Start)?;
         let stdin = child.stdin.take();
         let mut listing = BufReader::new(child.stdout.take().expect("stdout should be piped"));
@@ -190,17 +184,17 @@ impl TocReader {
             toc
         };
         let outcome = tokio::spawn(async move {
-            let (toc, words, status) = tokio::join!(parse, stderr::read(stderr, stderr::ALL), child.wait());
-            refuse(status.ok(), &words)?;
+            let (toc, stderr, status) = tokio::join!(parse, stderr::read(stderr, stderr::ALL), child.wait());
+            refuse(status.ok(), &stderr)?;
             Ok(toc)
         });
-        Ok(Self { stdin, outcome, patience })
+        Ok(Self { stdin, outcome, timeout })
     }
 
-    /// Gives the next piece. Once it has what it wants it takes nothing more.
+    /// Passes the next piece on, until pg_restore has read the table of contents.
     pub async fn push(&mut self, piece: &[u8]) {
         let Some(stdin) = &mut self.stdin else { return };
-        if !matches!(tokio::time::timeout(self.patience, stdin.write_all(piece)).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(self.timeout, stdin.write_all(piece)).await, Ok(Ok(()))) {
             self.stdin = None;
         }
     }
@@ -208,36 +202,35 @@ impl TocReader {
     /// The table of contents.
     pub async fn finish(mut self) -> Result<Toc, ArchiveError> {
         self.stdin = None;
-        // All that it reads is in memory by now.
-        let outcome = tokio::time::timeout(self.patience, &mut self.outcome).await;
+        let outcome = tokio::time::timeout(self.timeout, &mut self.outcome).await;
         outcome.ok().and_then(Result::ok).unwrap_or(Err(ArchiveError::Stalled))
     }
 }
 
 impl Drop for TocReader {
     fn drop(&mut self) {
-        // pg_restore goes with its task.
+        // Aborting the task kills pg_restore.
         self.outcome.abort();
     }
 }
 
-/// Why pg_restore ended, if not well. No status: it is not known, so not well.
-fn refuse(status: Option<ExitStatus>, words: &str) -> Result<(), ArchiveError> {
+/// An error unless pg_restore exited with status 0. An unknown status is an error.
+fn refuse(status: Option<ExitStatus>, stderr: &str) -> Result<(), ArchiveError> {
     match status {
         Some(status) if status.success() => Ok(()),
         Some(status) if tools::was_killed(status) => Err(ArchiveError::Killed),
-        _ => Err(ToolError::new("pg_restore", words).into()),
+        _ => Err(ToolError::new("pg_restore", stderr).into()),
     }
 }
 
 impl Drop for ArchiveReader {
     fn drop(&mut self) {
-        // pg_restore goes with its task.
+        // Aborting the task kills pg_restore.
         self.outcome.abort();
     }
 }
 
-/// `--verbose` says much on the standard error; only errors are worth keeping.
+/// `--verbose` writes many lines to the standard error; only errors are kept.
 fn is_error(line: &str) -> bool {
     line.contains("error:") || line.contains("detail:")
 }
@@ -253,33 +246,34 @@ mod tests {
         command
     }
 
-    async fn read(script: &str, patience: Duration) -> Result<Contents, ArchiveError> {
-        let mut reader = ArchiveReader::reading(program(script), patience)?;
+    async fn read(script: &str, timeout: Duration) -> Result<Contents, ArchiveError> {
+        let mut reader = ArchiveReader::reading(program(script), timeout)?;
         reader.push(Bytes::from_static(b"an archive")).await;
         reader.finish().await
     }
 
     #[tokio::test]
-    async fn a_reader_that_stops_is_given_up_though_all_was_taken_from_the_queue() {
-        let patience = Duration::from_millis(200);
-        let stopped = read("exec sleep 1000", patience).await;
+    async fn stalled_reader_is_stopped_after_the_last_piece() {
+        let timeout = Duration::from_millis(200);
+        let stopped = read("exec sleep 1000", timeout).await;
         assert!(matches!(stopped, Err(ArchiveError::Stalled)), "{stopped:?}");
-        let mut reader = TocReader::reading(program("exec sleep 1000"), patience).unwrap();
+        let mut reader = TocReader::reading(program("exec sleep 1000"), timeout).unwrap();
         reader.push(b"an archive").await;
         let stopped = reader.finish().await;
         assert!(matches!(stopped, Err(ArchiveError::Stalled)), "{stopped:?}");
     }
 
     #[tokio::test]
-    async fn a_reader_that_is_slow_and_goes_on_is_waited_for() {
+    async fn slow_reader_is_waited_for() {
         let slow = "cat > /dev/null; for n in 1 2 3 4 5 6; do seq --format='-- %.0f' 100000; sleep 0.5; done";
         let contents = read(slow, Duration::from_secs(2)).await.unwrap();
         assert!(contents.tables.is_empty());
     }
 
     #[tokio::test]
-    async fn a_reader_that_fails_is_told_by_its_words() {
-        let failed = read("cat > /dev/null; echo 'pg_restore: error: oh no' >&2; exit 1", STALLED).await;
+    async fn failed_reader_returns_its_message() {
+        let failed =
+            read("cat > /dev/null; echo 'pg_restore: error: oh no' >&2; exit 1", STALL_TIMEOUT).await;
         let Err(error @ ArchiveError::Unreadable(_)) = failed else { panic!("{failed:?}") };
         assert!(error.to_string().contains("oh no"), "{error}");
     }

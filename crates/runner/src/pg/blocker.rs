@@ -1,5 +1,5 @@
-//! The session in the way of a lock: who it is, what it does and for how long. Its query goes into the report
-//! without its values, which are the application's data.
+//! The session that blocks a lock: its name, its query and the age of its transaction. Values in the query are replaced,
+//! because they are the application's data.
 
 use std::{fmt, time::Duration};
 
@@ -10,13 +10,13 @@ use super::{
     tools::Tools,
 };
 
-/// How much of a query goes into a message, in characters.
+/// How much of a query a message shows, in characters.
 const QUERY_MAX: usize = 120;
 
-/// How long the session that holds the tables may be asked while others wait behind it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the session that holds the tables may take to find the blocker: others wait behind it.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A session that holds or awaits an ACCESS EXCLUSIVE lock, the only one that keeps ACCESS SHARE out.
+/// A session that holds or waits for an ACCESS EXCLUSIVE lock, the only one that conflicts with ACCESS SHARE.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Blocker {
     who: String,
@@ -28,16 +28,36 @@ pub struct Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { who, table, seconds, query } = self;
-        write!(f, "{table} is locked or awaited by {who}, whose transaction is {seconds} s old: ")?;
+        write!(
+            f,
+            "{who} holds or waits for an exclusive lock on {table} in a transaction that is {seconds} s old"
+        )?;
         match query {
-            Some(query) => f.write_str(&without_values(query)),
-            None => f.write_str("COMMIT PREPARED or ROLLBACK PREPARED ends it"),
+            Some(query) => write!(f, ": {}", without_values(query)),
+            None => Ok(()),
         }
     }
 }
 
-/// A prepared transaction holds locks and has no process; its lock on its own number tells which one it is. The one
-/// that has its lock comes before those that wait for theirs.
+impl Blocker {
+    /// What ends the blocking transaction.
+    pub fn hint(&self) -> String {
+        let Self { who, .. } = self;
+        if self.query.is_none() {
+            return format!("End the {who} with COMMIT PREPARED or ROLLBACK PREPARED.");
+        }
+        let pid = who.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        match pid {
+            Some(pid) => format!(
+                "Wait for the end of that transaction, end it with pg_terminate_backend({pid}), or move the schedule."
+            ),
+            None => "Wait for the end of that transaction, or move the schedule.".to_owned(),
+        }
+    }
+}
+
+/// A prepared transaction holds locks without a process; its lock on its own transaction id identifies it. A session
+/// that holds its lock comes before those that wait.
 const BLOCKERS: &str = r"
 SELECT CASE WHEN a.pid IS NULL THEN 'prepared transaction ' || coalesce(p.gid, '?')
             ELSE 'process ' || a.pid || coalesce(' (' || nullif(a.application_name, '') || ')', '') END AS who,
@@ -53,7 +73,7 @@ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DI
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY l.granted DESC, coalesce(a.xact_start, p.prepared) LIMIT 1";
 
-/// Who is in the way, as far as can be seen just after; nobody, if it cannot be asked.
+/// The blocker, asked in a new session after the lock timed out; `None` if it cannot be found.
 pub async fn seen_afterwards(tools: &Tools, database: &str) -> Option<Blocker> {
     let mut session = Session::open(tools, database).ok()?;
     let blocker = ask(&mut session).await;
@@ -61,23 +81,23 @@ pub async fn seen_afterwards(tools: &Tools, database: &str) -> Option<Blocker> {
     blocker.ok().flatten()
 }
 
-/// The same from the session that holds the tables, while it still does: whoever waits behind it is gone the moment
-/// it ends, so the answer may not take long.
+/// The blocker, asked in the session that still holds the tables: a session that waits behind it would stop waiting as
+/// soon as it ended.
 pub async fn seen_by(session: &mut Session) -> Option<Blocker> {
-    tokio::time::timeout(PATIENCE, ask(session)).await.ok()?.ok().flatten()
+    tokio::time::timeout(QUERY_TIMEOUT, ask(session)).await.ok()?.ok().flatten()
 }
 
 async fn ask(session: &mut Session) -> Result<Option<Blocker>, SessionError> {
     Ok(session.rows(BLOCKERS).await?.pop())
 }
 
-/// A query's text on one line with `?` for each text and number in it, cut to what a message can hold.
+/// A query on one line, with `?` for each text and number, cut to [`QUERY_MAX`].
 fn without_values(query: &str) -> String {
     let mut shown = String::new();
     let mut rest = query;
     while let Some(first) = rest.chars().next() {
         let in_word = shown.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
-        // Comments are left out and names shown as they are: an apostrophe in one begins no value.
+        // Comments are dropped and quoted names kept: an apostrophe in them begins no value.
         if let Some(length) = comment_length(rest) {
             rest = &rest[length..];
             continue;
@@ -118,8 +138,8 @@ fn without_values(query: &str) -> String {
     }
 }
 
-/// The bytes of the text literal that `rest` begins with, its quotes included; all, if it does not end. A doubled
-/// quote is no end, as two literals in a row are none either.
+/// The length of the text literal at the beginning of `rest`, with its quotes; all of `rest` if it does not end. A
+/// doubled quote does not end it, nor does a literal that follows at once.
 fn text_length(rest: &str, escapes: bool) -> usize {
     let mut bytes = rest.bytes().enumerate().skip(1);
     while let Some((at, byte)) = bytes.next() {
@@ -133,7 +153,8 @@ fn text_length(rest: &str, escapes: bool) -> usize {
     rest.len()
 }
 
-/// The bytes of the comment that `rest` begins with, `-- ...` or `/* ... */` with others in it; all, if it does not end.
+/// The length of the comment at the beginning of `rest`, `-- ...` or a nested `/* ... */`; all of `rest` if it does not
+/// end.
 fn comment_length(rest: &str) -> Option<usize> {
     if rest.starts_with("--") {
         return Some(rest.find('\n').unwrap_or(rest.len()));
@@ -154,12 +175,12 @@ fn comment_length(rest: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// The bytes of the quoted name that `rest` begins with, its quotes included; a doubled one begins another at once.
+/// The length of the quoted name at the beginning of `rest`, with its quotes. A doubled quote starts another name.
 fn name_length(rest: &str) -> usize {
     rest[1..].find('"').map_or(rest.len(), |end| end + 2)
 }
 
-/// The bytes of the dollar-quoted text that `rest` begins with; `None` if it is a parameter such as `$1`.
+/// The length of the dollar-quoted text at the beginning of `rest`; `None` for a parameter such as `$1`.
 fn dollar_length(rest: &str) -> Option<usize> {
     let tag_end = rest[1..].find('$')? + 2;
     let tag = &rest[..tag_end];
@@ -177,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_shown_without_its_values() {
+    fn query_is_shown_without_its_values() {
         for (query, wanted) in [
             ("ALTER TABLE goods\n  ADD c int", "ALTER TABLE goods ADD c int"),
             (
@@ -203,12 +224,23 @@ mod tests {
     }
 
     #[test]
-    fn a_prepared_transaction_is_told_with_what_ends_it() {
+    fn blocking_transaction_is_shown_with_what_ends_it() {
         let blocker =
             Blocker { who: "prepared transaction x".into(), table: "t".into(), seconds: 9, query: None };
         assert_eq!(
             blocker.to_string(),
-            "t is locked or awaited by prepared transaction x, whose transaction is 9 s old: COMMIT PREPARED or ROLLBACK PREPARED ends it"
+            "prepared transaction x holds or waits for an exclusive lock on t in a transaction that is 9 s old"
         );
+        assert_eq!(
+            blocker.hint(),
+            "End the prepared transaction x with COMMIT PREPARED or ROLLBACK PREPARED."
+        );
+        let query = Some("ALTER TABLE t ADD c int".to_owned());
+        let blocker = Blocker { who: "process 7 (app 2)".into(), query, ..blocker };
+        assert_eq!(
+            blocker.to_string(),
+            "process 7 (app 2) holds or waits for an exclusive lock on t in a transaction that is 9 s old: ALTER TABLE t ADD c int"
+        );
+        assert!(blocker.hint().contains("pg_terminate_backend(7)"), "{}", blocker.hint());
     }
 }

@@ -1,13 +1,13 @@
-//! How archives are compressed, and what a client can do.
+//! The compression of archives, and what each version of pg_dump supports.
 
 use std::{fmt, str::FromStr};
 
-/// Since when pg_dump has zstd and lz4: of all that were measured zstd at level 1 made the smallest files and took no
-/// longer than no compression, where gzip at its default took 4.7 times as long. Clients before this version have gzip
-/// only.
+/// The first major version of pg_dump with zstd and lz4; older ones have gzip only. Of all methods that were measured, zstd
+/// at level 1 made the smallest files and took no longer than no compression; gzip at its default level took 4.7 times
+/// as long.
 const METHODS_SINCE: u32 = 16;
 
-/// A compression, as pg_dump's `--compress` takes it.
+/// A value of pg_dump's `--compress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     method: Method,
@@ -22,38 +22,38 @@ enum Method {
     None,
 }
 
-/// A compression that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompressionError {
-    /// Not one that is known.
     #[error(
-        "{text:?} is no compression: write zstd:1 to zstd:22, gzip:1 to gzip:9, lz4:1 to lz4:12, or none"
+        "{text:?} is not a compression: write zstd:1 to zstd:22, gzip:1 to gzip:9, lz4:1 to lz4:12, or none"
     )]
-    Unknown {
-        /// What was written.
-        text: String,
-    },
-    /// The client has not got it.
-    #[error("the client tools are of PostgreSQL {client}, and {wanted} came with {METHODS_SINCE}; use gzip")]
+    Unknown { text: String },
+    #[error("pg_dump {client} does not support {wanted}, which needs version {METHODS_SINCE}")]
     TooNew {
         /// The client's major version.
         client: u32,
-        /// What was asked for.
         wanted: Compression,
     },
 }
 
+impl CompressionError {
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        matches!(self, Self::TooNew { .. }).then(|| "Set dump.compression to gzip.".to_owned())
+    }
+}
+
 impl Compression {
-    /// What every client has.
+    /// What every client supports.
     pub const GZIP: Self = Self { method: Method::Gzip, level: 1 };
 
-    /// The best that a client of this major version has.
+    /// The best compression that a client of this major version supports.
     pub const fn best(client_major: u32) -> Self {
         let method = if client_major >= METHODS_SINCE { Method::Zstd } else { Method::Gzip };
         Self { method, level: 1 }
     }
 
-    /// The option's value for a client of this major version.
+    /// The value of `--compress` for a client of this major version.
     pub fn option(self, client_major: u32) -> Result<String, CompressionError> {
         match self.method {
             _ if client_major >= METHODS_SINCE => Ok(self.to_string()),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_compression_is_written_as_the_client_takes_it() {
+    fn compression_is_written_as_the_client_expects() {
         let option = |text: &str, client| text.parse::<Compression>().and_then(|c| c.option(client));
         assert_eq!(option("zstd:3", 17).as_deref(), Ok("zstd:3"));
         assert_eq!(option("gzip", 17).as_deref(), Ok("gzip:1"));

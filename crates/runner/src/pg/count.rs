@@ -1,7 +1,7 @@
-//! Rows counted at the source, in the snapshot that is dumped: what the archive must hold of each table.
+//! Counts the rows of tables in the snapshot that is dumped: the archive must contain as many.
 //!
 //! A session of its own imports the snapshot and counts each table in a short transaction, while the session that
-//! exported it still holds the tables.
+//! exported the snapshot still holds the tables.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,9 +11,9 @@ use super::{
     tools::Tools,
 };
 
-/// Makes the statement that counts one table's rows, on the server, which also knows what an extension says of which of
-/// them are the user's (pg_dump appends the same text to its own query). psql sends what comes of it as it is: read from
-/// its standard input, a condition could hold commands of psql's, and these can start a shell.
+/// A query that makes the server generate the statement that counts one table's rows. The server adds the condition by
+/// which an extension selects the rows that are the user's, as pg_dump does. psql runs the statement by `\gexec`: read
+/// from standard input, a condition could contain commands of psql, and these can start a shell.
 fn counting(oid: u32) -> String {
     format!(
         "SELECT format('SELECT to_json(count(*)) FROM ONLY %I.%I %s', n.nspname, c.relname, \
@@ -23,8 +23,8 @@ fn counting(oid: u32) -> String {
     )
 }
 
-/// The rows of each of `tables`, by OID. A lock that is not to be had at once is a lock timeout: somebody waits for the
-/// table behind the lock that is held already.
+/// The number of rows of each table, by OID. A lock that is not available at once is a lock timeout: another session
+/// waits for the table behind the lock that is already held.
 pub async fn count(
     tools: &Tools,
     database: &str,
@@ -48,7 +48,7 @@ pub async fn count(
     Ok(counts)
 }
 
-/// A snapshot is there as long as the session that exported it.
+/// A snapshot exists as long as the session that exported it.
 fn snapshot_gone(error: SessionError) -> HoldError {
     match error.sqlstate() {
         // "Invalid snapshot identifier", "does not exist" (newer servers), "source process is not running anymore".
@@ -73,8 +73,8 @@ mod tests {
     use super::{super::error::ToolError, *};
 
     #[test]
-    fn a_lost_snapshot_and_a_lock_that_others_await_are_worth_a_new_try() {
-        let said = |stderr: &str| SessionError::from(ToolError::new("psql", stderr));
+    fn lost_snapshot_and_contended_lock_are_retried() {
+        let failed = |stderr: &str| SessionError::from(ToolError::new("psql", stderr));
         for (stderr, wanted) in [
             ("ERROR:  22023: invalid snapshot identifier: \"00000003-00000002-1\"", Reason::HoldLost),
             ("FEHLER:  42704: Snapshot »00000003-00000002-1« existiert nicht", Reason::HoldLost),
@@ -83,11 +83,12 @@ mod tests {
             ("ERROR:  42501: permission denied for table t", Reason::MissingPrivilege),
             ("ERROR:  XX001: invalid page in block 0", Reason::InternalError),
         ] {
-            assert_eq!(snapshot_gone(said(stderr)).reason(), wanted, "{stderr}");
+            assert_eq!(snapshot_gone(failed(stderr)).reason(), wanted, "{stderr}");
         }
-        let awaited = not_locked("public.t", said("ERROR:  55P03: could not obtain lock on relation \"t\""));
+        let awaited =
+            not_locked("public.t", failed("ERROR:  55P03: could not obtain lock on relation \"t\""));
         assert_eq!(awaited.reason(), Reason::LockTimeout);
         assert!(awaited.to_string().contains("public.t"), "{awaited}");
-        assert_eq!(not_locked("t", said("FATAL:  57P01: terminating")).reason(), Reason::HoldLost);
+        assert_eq!(not_locked("t", failed("FATAL:  57P01: terminating")).reason(), Reason::HoldLost);
     }
 }

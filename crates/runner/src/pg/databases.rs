@@ -1,4 +1,4 @@
-//! Which databases are dumped, and why the others are not.
+//! Chooses the databases to dump, and explains why the others are left out.
 
 use std::collections::BTreeMap;
 
@@ -10,77 +10,66 @@ use domain::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
+    obstacle::Obstacle,
+    privilege,
     session::{Session, SessionError},
     tools::Tools,
 };
 
-/// Databases of managed services that nobody but the service may read.
+/// Databases of managed services that only the service can read.
 const SERVICE_DATABASES: [&str; 4] = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
 
-/// A database of the server.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Its name.
     pub name: String,
-    /// Its OID.
     pub oid: u32,
     /// What `CREATE DATABASE` needs.
     pub definition: DatabaseDefinition,
 }
 
-/// What is dumped and what is not.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// In the order of their names.
+    /// Sorted by name.
     pub chosen: Vec<Database>,
-    /// Those that the patterns match and that are not dumped.
+    /// Databases that the patterns match and that are not dumped.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A database that a pattern matches and that is not dumped.
+/// A database that a pattern matches, but that is not dumped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name.
     pub name: String,
-    /// Why, to be read after "it".
+    /// The cause, to be read after "it".
     pub why: &'static str,
-    /// Whether somebody may miss it: templates and databases of the hosting service nobody does.
+    /// Whether somebody may need it: not for templates and databases of the hosting service.
     pub missed: bool,
 }
 
-/// A selection that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
-    /// The server could not be asked.
-    #[error("the databases cannot be listed: {0}")]
+    #[error("cannot list the databases: {0}")]
     List(#[from] SessionError),
-    /// A database that is named does not exist or cannot be dumped.
-    #[error("database {name:?}, which databases.include names, {why}")]
-    Unavailable {
-        /// Its name.
-        name: String,
-        /// Why not.
-        why: &'static str,
-    },
-    /// Each of them went while the run was under way.
-    #[error("every database that was chosen was dropped during the run")]
+    /// A database in `databases.include` does not exist or cannot be dumped.
+    #[error("database {name:?} of databases.include {}", obstacle.fact())]
+    Unavailable { name: String, obstacle: Obstacle },
+    #[error("every chosen database was dropped during the run")]
     AllDropped,
-    /// Nothing is left.
     #[error(
-        "no database matches databases.include {include:?} without databases.exclude {exclude:?}; the server has {present:?}"
+        "no database matches databases.include {include:?} and not databases.exclude {exclude:?}; the server has {present:?}"
     )]
-    Nothing {
-        /// The patterns.
-        include: Vec<String>,
-        /// The patterns.
-        exclude: Vec<String>,
-        /// What there is.
-        present: Vec<String>,
-    },
+    Nothing { include: Vec<String>, exclude: Vec<String>, present: Vec<String> },
 }
 
 impl SelectionError {
-    /// The reason word.
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unavailable { name, obstacle } => Some(obstacle.hint(name)),
+            Self::List(error) => error.hint(privilege::ANY_ROLE),
+            Self::AllDropped | Self::Nothing { .. } => None,
+        }
+    }
+
     pub fn reason(&self) -> Reason {
         match self {
             Self::List(error) => error.reason(Reason::InternalError),
@@ -90,7 +79,7 @@ impl SelectionError {
     }
 }
 
-/// A row of pg_database. Its columns differ between versions, hence the options.
+/// A row of pg_database. Its columns differ between versions: hence the options.
 #[derive(Debug, Deserialize)]
 struct Row {
     oid: u32,
@@ -118,8 +107,8 @@ struct All {
     datcollversion: Option<String>,
 }
 
-/// Names of databases are in the encodings of all of them. JSON drops bytes that it does not understand, and a name
-/// without them may be another database's: hence the hexadecimal digits.
+/// Each database's name is in its own encoding. JSON drops bytes that are not UTF-8, and a name without them may be that of
+/// another database: hence the hexadecimal digits.
 const LIST: &str = r"
 SELECT d.oid::int8 AS oid, encode(namesend(d.datname), 'hex') AS name, d.datallowconn AS accepts, d.datistemplate AS template,
        d.datconnlimit AS connection_limit, has_database_privilege(d.oid, 'CONNECT') AS connectable,
@@ -129,7 +118,7 @@ SELECT d.oid::int8 AS oid, encode(namesend(d.datname), 'hex') AS name, d.datallo
         FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
 FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace ORDER BY d.datname";
 
-/// Lists the databases and chooses.
+/// Lists the databases and chooses those to dump.
 pub async fn select(
     session: &mut Session,
     include: &[String],
@@ -139,7 +128,7 @@ pub async fn select(
     choose(rows, include, exclude)
 }
 
-/// The text of hexadecimal digits; U+FFFD stands for what is not UTF-8.
+/// Decodes hexadecimal digits; U+FFFD replaces what is not UTF-8.
 fn text_of_hex<'de, D: Deserializer<'de>>(digits: D) -> Result<String, D::Error> {
     let digits = String::deserialize(digits)?;
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
@@ -148,7 +137,7 @@ fn text_of_hex<'de, D: Deserializer<'de>>(digits: D) -> Result<String, D::Error>
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether a database is still there. `maintenance` is one that answers.
+/// Whether a database still exists. `maintenance` is the database for the query.
 pub async fn exists(tools: &Tools, maintenance: &str, oid: u32) -> Result<bool, SessionError> {
     let mut session = Session::open(tools, maintenance)?;
     let there =
@@ -161,10 +150,10 @@ fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Sele
     let is_excluded = |name: &str| exclude.iter().any(|pattern| matches(pattern, name));
     for name in include.iter().filter(|pattern| !is_pattern(pattern)) {
         let row = rows.iter().find(|row| row.name == *name);
-        let obstacle = row.map_or(Some("does not exist"), Row::obstacle);
-        let why = obstacle.or_else(|| is_excluded(name).then_some("is left out by databases.exclude"));
-        if let Some(why) = why {
-            return Err(SelectionError::Unavailable { name: name.clone(), why });
+        let obstacle = row.map_or(Some(Obstacle::Missing), Row::obstacle);
+        let obstacle = obstacle.or_else(|| is_excluded(name).then_some(Obstacle::Excluded));
+        if let Some(obstacle) = obstacle {
+            return Err(SelectionError::Unavailable { name: name.clone(), obstacle });
         }
     }
     let present = rows.iter().map(|row| row.name.clone()).collect();
@@ -176,11 +165,11 @@ fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Sele
             continue;
         }
         let of_the_service = !named && SERVICE_DATABASES.contains(&row.name.as_str());
-        let why = of_the_service.then_some("belongs to the hosting service").or_else(|| row.obstacle());
-        match why {
-            Some(why) => {
+        let obstacle = of_the_service.then_some(Obstacle::OfTheService).or_else(|| row.obstacle());
+        match obstacle {
+            Some(obstacle) => {
                 let missed = !(of_the_service || row.template);
-                selection.left_out.push(LeftOut { name: row.name, why, missed });
+                selection.left_out.push(LeftOut { name: row.name, why: obstacle.fact(), missed });
             }
             None => selection.chosen.push(row.into()),
         }
@@ -196,17 +185,17 @@ fn choose(rows: Vec<Row>, include: &[String], exclude: &[String]) -> Result<Sele
 }
 
 impl Row {
-    fn obstacle(&self) -> Option<&'static str> {
+    fn obstacle(&self) -> Option<Obstacle> {
         if self.connection_limit == -2 {
-            Some("is invalid: a DROP DATABASE was interrupted; drop it again")
+            Some(Obstacle::HalfDropped)
         } else if self.template {
-            Some("is a template")
+            Some(Obstacle::Template)
         } else if !self.accepts {
-            Some("does not accept connections (datallowconn is off)")
+            Some(Obstacle::NoConnections)
         } else if !self.connectable {
-            Some("may not be connected to by this role: GRANT CONNECT is missing")
+            Some(Obstacle::NoPrivilege)
         } else if self.name.contains(char::REPLACEMENT_CHARACTER) {
-            Some("has a name that is not valid UTF-8; rename it")
+            Some(Obstacle::NotUtf8)
         } else {
             None
         }
@@ -275,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_star_leaves_out_is_listed_with_its_reason() {
+    fn databases_left_out_by_a_pattern_are_listed() {
         let selection = chosen(&["*"], &["post*"]).unwrap();
         assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
         assert_eq!(
@@ -285,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_whose_drop_was_interrupted_is_left_out_and_missed() {
+    fn half_dropped_database_is_left_out_and_missed() {
         let invalid = |name: &str| Row { connection_limit: -2, ..row(name) };
         let selection = choose(vec![invalid("broken"), row("shop")], &["*".to_owned()], &[]).unwrap();
         assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
@@ -296,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_named_and_excluded_is_not_left_out_in_silence() {
+    fn included_and_excluded_database_is_an_error() {
         for exclude in ["shop", "sh*"] {
             let error = chosen(&["postgres", "shop"], &[exclude]).unwrap_err();
             assert_eq!(error.reason(), Reason::DatabaseUnavailable);
@@ -304,13 +293,19 @@ mod tests {
                 error.to_string().contains("\"shop\"") && error.to_string().contains("databases.exclude")
             );
         }
-        assert!(chosen(&["postgres", "sho?"], &["shop"]).is_ok(), "a pattern names nothing");
+        assert!(chosen(&["postgres", "sho?"], &["shop"]).is_ok(), "a pattern does not name the database");
     }
 
     #[test]
-    fn a_database_that_is_named_must_be_there_and_be_readable() {
+    fn included_database_must_exist_and_be_readable() {
         assert_eq!(chosen(&["*", "nope"], &[]).unwrap_err().reason(), Reason::DatabaseUnavailable);
-        assert_eq!(chosen(&["secret"], &[]).unwrap_err().reason(), Reason::DatabaseUnavailable);
+        let error = chosen(&["secret"], &[]).unwrap_err();
+        assert_eq!(error.reason(), Reason::DatabaseUnavailable);
+        assert_eq!(
+            error.to_string(),
+            "database \"secret\" of databases.include is closed to this role, which lacks the privilege CONNECT"
+        );
+        assert!(error.hint().unwrap().starts_with("GRANT CONNECT ON DATABASE secret TO <user>"));
         assert_eq!(chosen(&["x*"], &[]).unwrap_err().reason(), Reason::NoDatabases);
         assert_eq!(chosen(&["*"], &["*"]).unwrap_err().reason(), Reason::NoDatabases);
     }

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use domain::reason::Reason;
 
-use super::{error::ToolError, tools};
+use super::{error::ToolError, privilege, tools};
 
 /// How much of a list of tables a message holds, in bytes.
 const TABLES_MAX: usize = 120;
@@ -47,6 +47,14 @@ impl DumpError {
             Self::SnapshotGone(_) => Reason::HoldLost,
             Self::Killed { .. } => Reason::OutOfMemory,
             Self::Failed(error) => error.reason(Reason::DumpFailed),
+        }
+    }
+
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => error.hint(privilege::ANY_ROLE),
+            _ => None,
         }
     }
 
@@ -117,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_lock_is_told_from_what_else_ends_the_statement() {
+    fn lock_timeout_is_distinguished_from_other_errors() {
         let lock = "LOCK TABLE public.goods IN ACCESS SHARE MODE";
         for (message, wanted) in [
             ("ERROR:  canceling statement due to statement timeout", Reason::LockTimeout),
@@ -135,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_snapshot_is_told_by_the_statement_and_not_by_a_tables_name() {
+    fn lost_snapshot_is_recognized_by_the_statement_only() {
         let gone = failed("ERROR:  invalid snapshot identifier", "SET TRANSACTION SNAPSHOT '00000003-1'");
         assert_eq!(reason(&gone), Reason::HoldLost);
         let named = failed(
@@ -148,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_timeout_names_the_tables() {
+    fn lock_timeout_names_the_tables() {
         let statement = "LOCK TABLE public.a, public.b IN ACCESS SHARE MODE";
         let of_14 = format!(
             "pg_dump: error: query failed: ERROR:  canceling\npg_dump: error: query was: {statement}"

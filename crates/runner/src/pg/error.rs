@@ -1,21 +1,22 @@
-//! What the client programs say when they fail, and the reason word it stands for.
+//! The errors of client programs, and the reason of each.
 //!
-//! libpq's own words are English (`LC_MESSAGES=C`); the server's come in its language until a session exists, so
-//! nothing but libpq's words and SQLSTATEs is relied upon where there is a choice.
+//! libpq's own messages are English (`LC_MESSAGES=C`). The server's come in its language until a session exists; so
+//! reasons rest on libpq's messages and on SQLSTATEs where possible.
 
 use domain::reason::Reason;
 
-/// A program, or a statement given to psql, that failed.
+use super::privilege;
+
+/// A program that failed, or psql whose statement failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", self.shown())]
+#[error("{}", self.message())]
 pub struct ToolError {
-    /// The program's name.
     pub program: String,
-    /// What it wrote to its standard error, trimmed.
+    /// Its standard error, trimmed.
     pub stderr: String,
 }
 
-/// What tells a connection that failed from a statement that did. The last two are libpq 13's and its programs'.
+/// Parts of libpq's messages about a failed connection. The last two are libpq 13's and its programs'.
 const FAILED_CONNECTION: [&str; 4] = [
     "connection to server",
     "could not translate host name",
@@ -23,7 +24,7 @@ const FAILED_CONNECTION: [&str; 4] = [
     "connection to database",
 ];
 
-/// libpq's words before a session exists, and what they stand for. The first that is found decides.
+/// Messages before a session exists, and the reason of each. The first match decides.
 const CONNECTING: [(&str, Reason); 23] = [
     ("could not translate host name", Reason::NameNotResolved),
     ("no pg_hba.conf entry", Reason::AuthenticationFailed),
@@ -51,19 +52,18 @@ const CONNECTING: [(&str, Reason); 23] = [
 ];
 
 impl ToolError {
-    /// The failure of `program`, with its words.
     pub fn new(program: &str, stderr: &str) -> Self {
         Self { program: program.to_owned(), stderr: stderr.trim().to_owned() }
     }
 
-    /// The SQLSTATE, where psql wrote one (`VERBOSITY=verbose`): of the error, not of the warnings before it.
+    /// The SQLSTATE of the error, not of warnings before it. psql writes it because of `VERBOSITY=verbose`.
     pub fn sqlstate(&self) -> Option<&str> {
-        self.stderr.lines().filter_map(sqlstate_of).find(|state| !is_of_a_message(state))
+        self.stderr.lines().filter_map(sqlstate_of).find(|state| !is_of_a_notice(state))
     }
 
-    /// The reason word. `otherwise` is for what is not known here.
+    /// The reason; `otherwise` for an error that is not known here.
     pub fn reason(&self, otherwise: Reason) -> Reason {
-        // "Out of shared memory" has a hint that names this setting, the same in every language.
+        // The hint of "out of shared memory" contains the name of this setting in every language.
         if self.stderr.contains("max_locks_per_transaction") {
             return Reason::LockTableTooSmall;
         }
@@ -71,14 +71,14 @@ impl ToolError {
             return match state {
                 "42501" => Reason::MissingPrivilege,
                 "28P01" | "28000" => Reason::AuthenticationFailed,
-                // What has no place in UTF-8: bytes of a SQL_ASCII database.
+                // Bytes of a SQL_ASCII database that are not UTF-8.
                 "22021" | "22P05" => Reason::EncodingNotSupported,
                 "57P01" | "57P02" | "57P03" | "53300" => Reason::ServerNotReady,
                 _ => otherwise,
             };
         }
-        if FAILED_CONNECTION.iter().any(|words| self.stderr.contains(words)) {
-            let known = CONNECTING.iter().find(|(words, _)| self.stderr.contains(words));
+        if FAILED_CONNECTION.iter().any(|text| self.stderr.contains(text)) {
+            let known = CONNECTING.iter().find(|(text, _)| self.stderr.contains(text));
             return known.map_or(Reason::ServerNotReady, |(_, reason)| *reason);
         }
         if self.stderr.contains("permission denied") {
@@ -87,19 +87,24 @@ impl ToolError {
         otherwise
     }
 
-    /// One line for people: without psql's source positions and the server's source files.
-    fn shown(&self) -> String {
+    /// What to do about a missing privilege of `role`, which is quoted.
+    pub fn hint(&self, role: &str) -> Option<String> {
+        privilege::hint(&self.stderr, role)
+    }
+
+    /// The standard error in one line, without the positions in the server's source files.
+    fn message(&self) -> String {
         let lines = self.stderr.lines().map(str::trim).filter(|line| {
             !line.is_empty()
                 && !line.starts_with("LOCATION:")
                 && !line.starts_with("Is the server running on that host")
         });
         let text = lines.collect::<Vec<_>>().join("; ");
-        if text.is_empty() { format!("{} ended without a word", self.program) } else { text }
+        if text.is_empty() { format!("{} exited without an error message", self.program) } else { text }
     }
 }
 
-/// `ERROR:  57014: canceling statement` in any language: the five characters after the severity.
+/// The SQLSTATE in `ERROR:  57014: canceling statement`, in any language: five characters after the severity.
 fn sqlstate_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(":  ")?;
     let state = rest.get(..5)?;
@@ -108,8 +113,8 @@ fn sqlstate_of(line: &str) -> Option<&str> {
     is_state.then_some(state)
 }
 
-/// Classes 00 (success), 01 (warning) and 02 (no data) end nothing.
-fn is_of_a_message(state: &str) -> bool {
+/// Whether it is of class 00 (success), 01 (warning) or 02 (no data), which end no statement.
+fn is_of_a_notice(state: &str) -> bool {
     ["00", "01", "02"].iter().any(|class| state.starts_with(class))
 }
 
@@ -122,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_connection_has_the_reason_that_libpq_words_stand_for() {
+    fn failed_connection_has_the_reason_of_its_message() {
         let at = "psql: error: connection to server at \"db\" (10.0.0.1), port 5432 failed: ";
         let table = [
             (
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_statement_has_the_reason_of_its_sqlstate_in_any_language() {
+    fn failed_statement_has_the_reason_of_its_sqlstate() {
         assert_eq!(reason("FEHLER:  42501: keine Berechtigung für Tabelle t"), Reason::MissingPrivilege);
         assert_eq!(reason("FATAL:  57P01: terminating connection"), Reason::ServerNotReady);
         assert_eq!(ToolError::new("psql", "ERROR:  55P03: x\nLOCATION:  y").sqlstate(), Some("55P03"));
@@ -180,11 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_without_source_positions() {
+    fn message_is_one_line_without_source_positions() {
         let error = ToolError::new(
             "psql",
             "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3319\n",
         );
         assert_eq!(error.to_string(), "ERROR:  57014: canceling statement");
+        let silent = ToolError::new("psql", "");
+        assert_eq!(silent.to_string(), "psql exited without an error message");
     }
 }

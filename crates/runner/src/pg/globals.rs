@@ -18,8 +18,8 @@ pub fn start(server: &Server, passwords: bool) -> Result<(Program, Vec<String>),
     Ok((Program::start(&mut command, "pg_dumpall")?, line))
 }
 
-/// pg_dumpall takes no database from `PGDATABASE`, and reads a name as a connection string where it looks like one.
-/// In a quoted one the name can be nothing else (libpq, "Connection Strings").
+/// pg_dumpall does not read `PGDATABASE`, and it parses a name that looks like a connection string as one. A quoted name in
+/// a connection string is always a name (libpq, "Connection Strings").
 fn connection_string(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', r"\\").replace('\'', r"\'"))
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_name_stays_a_name() {
+    fn hostile_database_name_remains_a_name() {
         assert_eq!(connection_string("postgres"), "dbname='postgres'");
         assert_eq!(connection_string(r"a' host='evil\"), r"dbname='a\' host=\'evil\\'");
     }

@@ -1,89 +1,90 @@
 //! Locks before the snapshot.
 //!
-//! pg_dump takes its snapshot first and its locks later; a table that is rewritten in between is dumped empty,
-//! with exit status 0. So a session of ours lists the tables, locks them (ACCESS SHARE), takes the snapshot, lists
-//! again, and exports the snapshot to pg_dump only if both lists agree.
+//! pg_dump takes its snapshot first and its locks later. A table that is rewritten in between is dumped empty, with exit
+//! status 0. So a session of ours lists the tables, locks them (ACCESS SHARE), takes the snapshot and lists them again.
+//! Only if both lists agree, the snapshot is exported to pg_dump.
 
 use std::time::{Duration, Instant};
 
-use domain::reason::Reason;
+use domain::{message, reason::Reason};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
     blocker::{self, Blocker},
+    privilege::{self, ANY_ROLE},
     session::{Session, SessionError},
     tools::Tools,
 };
 
-/// How often the lists may differ before it is given up.
+/// How often the tables are listed and locked until both lists agree.
 const LISTS: u32 = 5;
 
-/// Tables, locked, and the snapshot that was taken after that.
+/// How many tables a message names.
+const NAMED: usize = 5;
+
+/// Locked tables, and the snapshot that was taken after they were locked.
 #[derive(Debug)]
 pub struct Hold {
-    /// The session that holds both.
+    /// The session that holds the locks and the snapshot.
     pub session: Session,
-    /// What pg_dump's `--snapshot` takes.
+    /// The value of pg_dump's `--snapshot`.
     pub snapshot: String,
-    /// When it was taken; on a standby, the newest replayed transaction's time.
+    /// When the snapshot was taken; on a standby, the time of the newest replayed transaction.
     pub time: Timestamp,
     /// The server's write position; on a standby, its replay position.
     pub lsn: String,
-    /// Since when it is held.
+    /// Since when the snapshot is held.
     pub since: Instant,
-    /// The tables.
     pub relations: Vec<Relation>,
-    /// The size of the database, of which that of its archive can be guessed.
+    /// The size of the database, from which the size of its archive is estimated.
     pub database_bytes: u64,
 }
 
 /// Tables that could not be held.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Others hold a lock that keeps ours, or pg_dump's, out.
-    #[error("{what} could not be locked within {} s{}", wait.as_secs_f64(), words(blocker.as_deref()))]
+    /// Another session holds a lock that conflicts with ours or pg_dump's.
+    #[error("cannot lock {what} within {} s{}", wait.as_secs_f64(), detail(blocker.as_deref()))]
     LockTimeout {
-        /// What, as far as it is known.
+        /// The tables, as far as they are known.
         what: String,
-        /// How long was waited.
+        /// How long the lock was waited for.
         wait: Duration,
-        /// Who is in the way, where it could be seen.
         blocker: Option<Box<Blocker>>,
     },
-    /// Tables came and went at every try.
-    #[error("tables were created or dropped during each of {LISTS} tries to lock them")]
+    #[error("tables were created or dropped each of the {LISTS} times that they were locked")]
     SchemaChanging,
-    /// The role may not read some tables.
-    #[error("the role may not read {}", tables.join(", "))]
+    #[error("{}", unreadable(role, tables, filtered))]
     Unreadable {
-        /// The first of them, each with what is missing.
+        /// Quoted.
+        role: String,
+        /// Tables that the role has no permission to read.
         tables: Vec<String>,
+        /// Tables with rows that row security may hide from the role.
+        filtered: Vec<String>,
     },
-    /// A name has no place in UTF-8.
-    #[error("a name cannot be read as UTF-8 ({error}); it is one of {}", names.join(", "))]
+    #[error("the name of a table or schema is not valid UTF-8: one of {}; {error}", names.join(", "))]
     NotUtf8 {
-        /// Tables and schemas whose names are not ASCII, their bytes in octal.
+        /// Tables whose names are not ASCII, with their bytes in octal.
         names: Vec<String>,
-        /// The server's words.
         error: SessionError,
     },
     /// The session ended while pg_dump still needed it.
     #[error("the session that holds the tables was lost: {0}")]
     Lost(Box<SessionError>),
-    /// The session ended or a statement failed.
+    /// The connection or a statement failed.
     #[error("{0}")]
     Session(#[from] SessionError),
 }
 
 impl HoldError {
-    /// What a failure in the session that holds the tables means: that they are not held any more, if it was ended;
-    /// else what the failure says by itself.
+    /// The error of a session that holds the tables: if the session has ended, they are no longer held.
     pub fn while_holding(error: SessionError) -> Self {
         let ended = match &error {
             SessionError::Silent => true,
-            // Connection failures, ends by an administrator, ends by a timeout of idle sessions; and libpq's own
-            // words, which have no SQLSTATE.
+            // Failures of the connection, ends by an administrator or by a timeout of idle sessions; and libpq's own
+            // messages, which have no SQLSTATE.
             SessionError::Failed(failed) => failed
                 .sqlstate()
                 .is_none_or(|state| ["08", "57P", "25P"].iter().any(|class| state.starts_with(class))),
@@ -92,7 +93,29 @@ impl HoldError {
         if ended { Self::Lost(Box::new(error)) } else { Self::Session(error) }
     }
 
-    /// The reason word.
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::LockTimeout { blocker, .. } => blocker.as_ref().map(|blocker| blocker.hint()),
+            Self::Unreadable { role, tables, filtered } => {
+                let mut hints = Vec::new();
+                if !tables.is_empty() {
+                    let names = message::list(tables, NAMED, "tables");
+                    hints.push(format!(
+                        "GRANT USAGE on the schema and SELECT on {names} to {role}, or {}.",
+                        privilege::read_all(role)
+                    ));
+                }
+                if !filtered.is_empty() {
+                    hints.push(privilege::bypass_row_security(role));
+                }
+                Some(hints.join(" "))
+            }
+            Self::NotUtf8 { error, .. } | Self::Session(error) => error.hint(ANY_ROLE),
+            Self::SchemaChanging | Self::Lost(_) => None,
+        }
+    }
+
     pub fn reason(&self) -> Reason {
         match self {
             Self::LockTimeout { .. } => Reason::LockTimeout,
@@ -100,33 +123,44 @@ impl HoldError {
             Self::Unreadable { .. } => Reason::MissingPrivilege,
             Self::NotUtf8 { .. } => Reason::EncodingNotSupported,
             Self::Lost(_) => Reason::HoldLost,
-            // A standby ends what is in the way of its replay; a deadlock ends one of two. Both pass.
+            // A standby cancels statements that conflict with replay; a deadlock cancels one of two. Both pass.
             Self::Session(error) if matches!(error.sqlstate(), Some("40001" | "40P01")) => Reason::HoldLost,
             Self::Session(error) => error.reason(Reason::InternalError),
         }
     }
 }
 
-fn words(blocker: Option<&Blocker>) -> String {
-    blocker.map_or_else(String::new, |blocker| format!("; {blocker}"))
+fn detail(blocker: Option<&Blocker>) -> String {
+    blocker.map_or_else(String::new, |blocker| format!(": {blocker}"))
 }
 
-/// A table in the dump's scope.
+fn unreadable(role: &str, tables: &[String], filtered: &[String]) -> String {
+    let list = |tables: &[String]| message::list(tables, NAMED, "tables");
+    let mut facts = Vec::new();
+    if !tables.is_empty() {
+        facts.push(format!("role {role} has no permission to read {}", list(tables)));
+    }
+    if !filtered.is_empty() {
+        facts.push(format!("row security may hide rows from role {role} in {}", list(filtered)));
+    }
+    facts.join("; ")
+}
+
+/// A table that a dump reads.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Relation {
-    /// Its OID.
     pub oid: u32,
-    /// Schema and name as the server quotes them.
+    /// Schema and name, quoted by the server.
     pub quoted: String,
-    /// The same as they are.
+    /// Schema and name, unquoted.
     pub name: String,
     readable: bool,
+    /// Whether row security applies to the role.
     filtered: bool,
 }
 
-/// Tables in the dump's scope: not temporary, not the system's, members of extensions only where these mark them
-/// as configuration. The server quotes the names. Row security hides rows only where there are any: nothing is read
-/// from a partitioned table itself.
+/// The tables that a dump reads: neither temporary nor of the system; members of extensions only if these mark them as
+/// configuration. A partitioned table has no rows of its own, so row security matters for its partitions only.
 const RELATIONS: &str = r"
 SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS quoted, n.nspname || '.' || c.relname AS name,
        coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), true) AS readable,
@@ -139,8 +173,8 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
                       AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))
 ORDER BY c.oid";
 
-/// `statement_timestamp()` is when the statement that takes the snapshot arrived: everything committed by then is
-/// in it.
+/// `statement_timestamp()` is when the statement that takes the snapshot arrived. The snapshot contains everything that
+/// was committed by then.
 const EXPORT: &str = r"
 SELECT to_json(q) FROM (
     SELECT pg_export_snapshot() AS snapshot,
@@ -149,7 +183,7 @@ SELECT to_json(q) FROM (
            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn
 ) q";
 
-/// Conversion to the encoding that it has already leaves a SQL_ASCII name as it is.
+/// Converting a SQL_ASCII name to SQL_ASCII does not change it.
 const NOT_ASCII: &str = r"
 SELECT coalesce(json_agg(name), '[]') FROM (
     SELECT encode(convert_to(n.nspname || '.' || c.relname, 'SQL_ASCII'), 'escape') AS name
@@ -165,11 +199,11 @@ struct Export {
     lsn: String,
 }
 
-/// Locks every table of `database` and takes a snapshot. A lock that is not had within `wait` ends the try at
-/// once: behind a waiting ACCESS EXCLUSIVE lock every reader of the table waits too.
+/// Locks every table of `database` and takes a snapshot. If a lock cannot be had within `wait`, it fails at once: behind
+/// a waiting ACCESS EXCLUSIVE lock every reader of the table waits too.
 pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold, HoldError> {
     for _ in 0..LISTS {
-        match try_once(tools, database, wait).await {
+        match lock_and_list(tools, database, wait).await {
             Ok(Some(hold)) => return Ok(hold),
             Ok(None) => {}
             Err(HoldError::Session(error)) if error.sqlstate() == Some("57014") => {
@@ -182,7 +216,7 @@ pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold,
                 let names = not_ascii(tools, database).await;
                 return Err(HoldError::NotUtf8 { names, error });
             }
-            // A table of the list is gone.
+            // A listed table was dropped.
             Err(HoldError::Session(error))
                 if matches!(error.sqlstate(), Some("42P01" | "3F000" | "42809")) => {}
             Err(error) => return Err(error),
@@ -191,10 +225,10 @@ pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold,
     Err(HoldError::SchemaChanging)
 }
 
-async fn try_once(tools: &Tools, database: &str, wait: Duration) -> Result<Option<Hold>, HoldError> {
+async fn lock_and_list(tools: &Tools, database: &str, wait: Duration) -> Result<Option<Hold>, HoldError> {
     let mut session = Session::open(tools, database)?;
     let before: Vec<Relation> = session.rows(RELATIONS).await?;
-    refuse_unreadable(&before)?;
+    refuse_unreadable(&mut session, &before).await?;
     let database_bytes = session.query("SELECT to_json(pg_database_size(current_database()))").await?;
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let since = Instant::now();
@@ -217,28 +251,19 @@ async fn try_once(tools: &Tools, database: &str, wait: Duration) -> Result<Optio
     Ok(Some(Hold { session, snapshot, time, lsn, since, relations: inside, database_bytes }))
 }
 
-fn refuse_unreadable(relations: &[Relation]) -> Result<(), HoldError> {
-    let unreadable = relations.iter().filter_map(|relation| match relation {
-        Relation { readable: false, quoted, .. } => {
-            Some(format!("{quoted} (SELECT or the schema's USAGE is missing)"))
-        }
-        Relation { filtered: true, quoted, .. } => {
-            Some(format!("all rows of {quoted} (row security: BYPASSRLS is missing)"))
-        }
-        _ => None,
-    });
-    let all: Vec<String> = unreadable.collect();
-    if all.is_empty() {
+async fn refuse_unreadable(session: &mut Session, relations: &[Relation]) -> Result<(), HoldError> {
+    let quoted = |relations: Vec<&Relation>| relations.iter().map(|table| table.quoted.clone()).collect();
+    let tables: Vec<&Relation> = relations.iter().filter(|table| !table.readable).collect();
+    let filtered: Vec<&Relation> =
+        relations.iter().filter(|table| table.readable && table.filtered).collect();
+    if tables.is_empty() && filtered.is_empty() {
         return Ok(());
     }
-    let mut tables: Vec<String> = all.iter().take(5).cloned().collect();
-    if all.len() > tables.len() {
-        tables.push(format!("and {} more", all.len() - tables.len()));
-    }
-    Err(HoldError::Unreadable { tables })
+    let role = session.query("SELECT to_json(quote_ident(current_user))").await?;
+    Err(HoldError::Unreadable { role, tables: quoted(tables), filtered: quoted(filtered) })
 }
 
-/// Names that are not ASCII, in ASCII: `gru\337`. A few; none, if it cannot be asked.
+/// A few names that are not ASCII, escaped: `gru\337`. None if the query fails.
 async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
     let Ok(mut session) = Session::open(tools, database) else {
         return Vec::new();
@@ -253,7 +278,7 @@ mod tests {
     use super::{super::error::ToolError, *};
 
     #[test]
-    fn only_an_ended_session_is_a_lost_hold() {
+    fn only_an_ended_session_loses_the_hold() {
         for (stderr, wanted) in [
             ("FATAL:  57P01: terminating connection due to administrator command", Reason::HoldLost),
             ("FATAL:  25P03: terminating connection due to idle-in-transaction timeout", Reason::HoldLost),
@@ -267,5 +292,29 @@ mod tests {
             assert_eq!(error.reason(), wanted, "{stderr}");
         }
         assert_eq!(HoldError::while_holding(SessionError::Killed).reason(), Reason::OutOfMemory);
+    }
+
+    #[test]
+    fn unreadable_tables_are_named_with_what_helps() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let unreadable = |tables: &[&str], filtered: &[&str]| HoldError::Unreadable {
+            role: "backup".to_owned(),
+            tables: names(tables),
+            filtered: names(filtered),
+        };
+        let denied = unreadable(&["a.t1", "a.t2", "a.t3", "a.t4", "a.t5", "a.t6"], &[]);
+        assert_eq!(
+            denied.to_string(),
+            "role backup has no permission to read a.t1, a.t2, a.t3, a.t4, a.t5 and 1 more tables"
+        );
+        let hint = denied.hint().unwrap();
+        assert!(
+            hint.contains("SELECT on a.t1") && hint.contains("GRANT pg_read_all_data TO backup"),
+            "{hint}"
+        );
+        let hidden = unreadable(&[], &["public.orders"]);
+        assert_eq!(hidden.to_string(), "row security may hide rows from role backup in public.orders");
+        let hint = hidden.hint().unwrap();
+        assert_eq!(hint, "Run ALTER ROLE backup BYPASSRLS, or let the tables' owner run the backup.");
     }
 }

@@ -1,69 +1,76 @@
-//! What a dump of one database would stumble over or leave out in silence, asked before a byte is dumped.
+//! Checks a database before it is dumped: what would make the dump fail, and what pg_dump would leave out with exit
+//! status 0.
 //!
-//! Tables are asked for where they are locked (see [`super::hold`]); here is the rest: sequences, large objects, the
-//! room for locks, and what pg_dump leaves out with exit status 0.
+//! Privileges on tables are checked where the tables are locked, in `hold`. This checks sequences, large objects, the size
+//! of the lock table and objects that pg_dump leaves out.
 
-use domain::reason::Reason;
+use domain::{message, reason::Reason};
 use serde::Deserialize;
 
 use super::{
+    lock_table::{LockSettings, LockTableError},
+    privilege::{self, ANY_ROLE},
     session::{Session, SessionError},
     tools::Tools,
 };
 
-/// How many things a message names.
+/// How many objects a message names.
 const NAMED: usize = 5;
 
-/// How long a look into an extension's table may wait for its lock, in milliseconds.
-const LOOK_TIMEOUT: u32 = 5000;
+/// How long the query on extensions' tables may take, locks included, in milliseconds.
+const EXTENSION_QUERY_TIMEOUT: u32 = 5000;
 
-/// Holder and pg_dump each lock every table.
-const LOCKERS: u64 = 2;
-
-/// Of the room for locks, in percent: above the first it is worth a word, above the second a dump would take away
-/// what others need.
-const LOCKS_WARN: u64 = 50;
-const LOCKS_REFUSE: u64 = 80;
-
-/// A database that should not be dumped as it is.
+/// A database that cannot be dumped completely.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// The server could not be asked.
     #[error("{0}")]
     Session(#[from] SessionError),
-    /// Something cannot be read.
-    #[error("the role may not read {}", what.join(", "))]
+    #[error("role {role} has no permission to read {}", unreadable(sequences, *large_objects))]
     Unreadable {
-        /// What, each with what is missing.
-        what: Vec<String>,
+        /// Quoted.
+        role: String,
+        sequences: Vec<String>,
+        /// How many.
+        large_objects: u64,
     },
-    /// Locks on all tables would fill the server's table of locks.
-    #[error(
-        "a dump needs {needed} locks (two on each of {tables} tables), and the server has room for {room} (max_locks_per_transaction x (max_connections + max_prepared_transactions))"
-    )]
-    LockTable {
-        /// How many locks.
-        needed: u64,
-        /// On how many tables.
-        tables: u64,
-        /// How many the server has room for.
-        room: u64,
-    },
-    /// Rows that pg_dump leaves out, where that is not to be.
+    #[error(transparent)]
+    LockTable(#[from] LockTableError),
+    /// Rows that pg_dump leaves out, where the policy does not allow that.
     #[error("{}", what.join("; "))]
-    ExtensionRows {
-        /// Which.
-        what: Vec<String>,
-    },
+    ExtensionRows { what: Vec<String> },
 }
 
 impl InspectError {
-    /// The reason word.
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Session(error) => error.hint(ANY_ROLE),
+            Self::Unreadable { role, sequences, large_objects } => {
+                let mut hints = Vec::new();
+                if !sequences.is_empty() {
+                    let names = message::list(sequences, NAMED, "sequences");
+                    hints.push(format!(
+                        "GRANT SELECT ON SEQUENCE {names} TO {role} and USAGE on the schema, or {}.",
+                        privilege::read_all(role)
+                    ));
+                }
+                if *large_objects > 0 {
+                    hints.push(format!(
+                        "GRANT SELECT ON LARGE OBJECT <oid> TO {role} for each large object, or let their owner run the backup."
+                    ));
+                }
+                Some(hints.join(" "))
+            }
+            Self::LockTable(error) => Some(error.hint()),
+            Self::ExtensionRows { .. } => None,
+        }
+    }
+
     pub fn reason(&self) -> Reason {
         match self {
             Self::Session(error) => error.reason(Reason::InternalError),
             Self::Unreadable { .. } => Reason::MissingPrivilege,
-            Self::LockTable { .. } => Reason::LockTableTooSmall,
+            Self::LockTable(_) => Reason::LockTableTooSmall,
             Self::ExtensionRows { .. } => Reason::ExtensionDataLeftOut,
         }
     }
@@ -73,15 +80,16 @@ impl InspectError {
 struct Findings {
     sequences: Vec<String>,
     large_objects: u64,
+    role: String,
     tables: u64,
-    lock_room: u64,
+    lock_settings: LockSettings,
     unlogged: Vec<String>,
     user_mappings: Vec<String>,
     subscriptions: Vec<String>,
     extension_tables: Vec<ExtensionTable>,
 }
 
-/// A table that belongs to an extension, which has not marked it as configuration: pg_dump leaves its rows out.
+/// A table of an extension that has not marked it as configuration: pg_dump leaves its rows out.
 #[derive(Debug, Deserialize)]
 struct ExtensionTable {
     extension: String,
@@ -89,9 +97,10 @@ struct ExtensionTable {
     readable: bool,
 }
 
-/// has_sequence_privilege() fails on what is no sequence, and only CASE keeps an order. A superuser may read everything. A large object is read by its owner, or by whom its ACL or `lo_compat_privileges`
-/// lets; `has_largeobject_privilege()` came with 18 only. pg_user_mappings hides options from those who may not see
-/// them, and pg_dump reads that view. Subscriptions only a superuser can dump: their connections have passwords.
+/// has_sequence_privilege() fails for other relations, and only CASE guarantees the order of evaluation. A large object
+/// can be read by superusers, by its owner, and by whom its ACL or `lo_compat_privileges` allows;
+/// `has_largeobject_privilege()` exists since 18 only. pg_dump reads the view pg_user_mappings, which hides options from
+/// roles without permission. Only a superuser can dump subscriptions, because their connections contain passwords.
 const FINDINGS: &str = r"
 WITH me AS (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
 own_schema AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
@@ -119,8 +128,10 @@ SELECT to_json(q) FROM (SELECT
        AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT'
                        AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))) AS large_objects,
     (SELECT count(*) FROM relation WHERE relkind IN ('r', 'p') AND (extname IS NULL OR is_config)) AS tables,
-    current_setting('max_locks_per_transaction')::int8
-        * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8) AS lock_room,
+    quote_ident(current_user) AS role,
+    json_build_object('per_transaction', current_setting('max_locks_per_transaction')::int8,
+                      'connections', current_setting('max_connections')::int8,
+                      'prepared', current_setting('max_prepared_transactions')::int8) AS lock_settings,
     (SELECT coalesce(json_agg(quoted ORDER BY quoted), '[]') FROM relation
      WHERE relkind = 'r' AND relpersistence = 'u' AND extname IS NULL AND pg_is_in_recovery()) AS unlogged,
     (SELECT coalesce(json_agg(format('%I on %I', u.usename, u.srvname)), '[]') FROM pg_user_mappings u, me
@@ -133,26 +144,29 @@ SELECT to_json(q) FROM (SELECT
      FROM relation WHERE relkind = 'r' AND NOT is_config) AS extension_tables
 ) q";
 
-/// Looks; gives warnings. `strict`: rows in tables of extensions that pg_dump leaves out are a failure.
+/// Checks the database and returns warnings. `strict`: rows of extensions' tables that pg_dump leaves out are an error.
 pub async fn inspect(tools: &Tools, database: &str, strict: bool) -> Result<Vec<String>, InspectError> {
     let mut session = Session::open(tools, database)?;
     let findings: Findings = session.query(FINDINGS).await?;
     refuse_unreadable(&findings)?;
     let mut warnings = Vec::new();
-    warnings.extend(locks(findings.tables, findings.lock_room)?);
+    warnings.extend(findings.lock_settings.check(findings.tables)?);
     if !findings.unlogged.is_empty() {
-        warnings.push(format!("a standby has no rows of unlogged tables: {}", some(&findings.unlogged)));
+        warnings.push(format!(
+            "the rows of unlogged tables are left out, because a standby has none: {}",
+            some(&findings.unlogged, "tables")
+        ));
     }
     if !findings.user_mappings.is_empty() {
         warnings.push(format!(
-            "options of user mappings that the role may not see are left out: {}",
-            some(&findings.user_mappings)
+            "options of user mappings are left out, because the role has no permission to see them: {}",
+            some(&findings.user_mappings, "user mappings")
         ));
     }
     if !findings.subscriptions.is_empty() {
         warnings.push(format!(
-            "subscriptions are left out, since the role is no superuser: {}",
-            some(&findings.subscriptions)
+            "subscriptions are left out, because the role is not a superuser: {}",
+            some(&findings.subscriptions, "subscriptions")
         ));
     }
     let rows = extension_rows(&mut session, findings.extension_tables).await?;
@@ -165,33 +179,28 @@ pub async fn inspect(tools: &Tools, database: &str, strict: bool) -> Result<Vec<
 }
 
 fn refuse_unreadable(findings: &Findings) -> Result<(), InspectError> {
+    let Findings { role, sequences, large_objects, .. } = findings;
+    if sequences.is_empty() && *large_objects == 0 {
+        return Ok(());
+    }
+    let (role, sequences, large_objects) = (role.clone(), sequences.clone(), *large_objects);
+    Err(InspectError::Unreadable { role, sequences, large_objects })
+}
+
+fn unreadable(sequences: &[String], large_objects: u64) -> String {
     let mut what = Vec::new();
-    if !findings.sequences.is_empty() {
-        what.push(format!("{} (SELECT or the schema's USAGE is missing)", some(&findings.sequences)));
+    if !sequences.is_empty() {
+        what.push(some(sequences, "sequences"));
     }
-    match findings.large_objects {
+    match large_objects {
         0 => {}
-        1 => what.push("1 large object (GRANT SELECT ON LARGE OBJECT, or be its owner)".to_owned()),
-        n => what.push(format!("{n} large objects (GRANT SELECT ON LARGE OBJECT, or be their owner)")),
+        1 => what.push("1 large object".to_owned()),
+        n => what.push(format!("{n} large objects")),
     }
-    if what.is_empty() { Ok(()) } else { Err(InspectError::Unreadable { what }) }
+    what.join(" and ")
 }
 
-/// The server's own reserve of locks is not counted on: it is for others.
-fn locks(tables: u64, room: u64) -> Result<Option<String>, InspectError> {
-    let needed = tables * LOCKERS;
-    let percent = (needed * 100).checked_div(room).unwrap_or(u64::MAX);
-    if percent > LOCKS_REFUSE {
-        return Err(InspectError::LockTable { needed, tables, room });
-    }
-    Ok((percent > LOCKS_WARN).then(|| {
-        format!(
-            "a dump takes {percent} % of the server's room for locks ({needed} of {room}); above {LOCKS_REFUSE} % it is refused: raise max_locks_per_transaction"
-        )
-    }))
-}
-
-/// Which of the tables hold rows. The server quotes their names.
+/// Reports the tables that have rows. The server has quoted their names.
 async fn extension_rows(
     session: &mut Session,
     tables: Vec<ExtensionTable>,
@@ -199,49 +208,44 @@ async fn extension_rows(
     let (readable, hidden): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| table.readable);
     let mut found = Vec::new();
     if !readable.is_empty() {
-        let looks: Vec<String> = readable
+        let queries: Vec<String> = readable
             .iter()
             .enumerate()
             .map(|(n, table)| format!("SELECT {n} AS n WHERE EXISTS (SELECT FROM ONLY {})", table.quoted))
             .collect();
-        let looked: Result<Vec<usize>, SessionError> = session
+        let answer: Result<Vec<usize>, SessionError> = session
             .query(&format!(
-                "SET statement_timeout = {LOOK_TIMEOUT}; SELECT coalesce(json_agg(n), '[]') FROM ({}) q",
-                looks.join(" UNION ALL ")
+                "SET statement_timeout = {EXTENSION_QUERY_TIMEOUT}; SELECT coalesce(json_agg(n), '[]') FROM ({}) q",
+                queries.join(" UNION ALL ")
             ))
             .await;
-        let holding = match looked {
-            // A lock, many dead rows, or a table that was dropped meanwhile.
+        let holding = match answer {
+            // A lock, many dead rows, or a table that was dropped.
             Err(error) if error.sqlstate().is_some() => {
                 return Ok(vec![format!(
-                    "whether tables of extensions hold rows is not known, they would be left out: {error}"
+                    "rows in tables of extensions may be left out: the tables cannot be checked: {error}"
                 )]);
             }
-            looked => looked?,
+            answer => answer?,
         };
         found.extend(holding.into_iter().filter_map(|n| readable.get(n)).map(|table| {
             format!(
-                "the rows of {} are left out: the table belongs to the extension {}, which does not mark it as configuration (pg_extension_config_dump)",
+                "the rows of {} are left out: it belongs to extension {}, which does not mark it with pg_extension_config_dump",
                 table.quoted, table.extension
             )
         }));
     }
     found.extend(hidden.iter().map(|table| {
         format!(
-            "whether {} of the extension {} holds rows is not known, since the role may not read it; they would be left out",
+            "the rows of {} may be left out: it belongs to extension {}, and the role has no permission to read it",
             table.quoted, table.extension
         )
     }));
     Ok(found)
 }
 
-/// The first of many.
-fn some(names: &[String]) -> String {
-    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+fn some(names: &[String], noun: &str) -> String {
+    message::list(names, NAMED, noun)
 }
 
 #[cfg(test)]
@@ -249,22 +253,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locks_are_warned_of_above_half_and_refused_above_four_fifths() {
-        assert_eq!(locks(1600, 6400).unwrap(), None);
-        let warning = locks(1700, 6400).unwrap().unwrap();
-        assert!(warning.contains("53 %") && warning.contains("3400 of 6400"), "{warning}");
-        assert!(locks(2560, 6400).is_ok());
-        let error = locks(2700, 6400).unwrap_err();
-        assert_eq!(error.reason(), Reason::LockTableTooSmall);
-        assert!(
-            error.to_string().contains("5400") && error.to_string().contains("max_locks_per_transaction")
+    fn unreadable_objects_are_named_with_what_helps() {
+        let unreadable = |sequences: u32, large_objects| InspectError::Unreadable {
+            role: "backup".to_owned(),
+            sequences: (1..=sequences).map(|n| format!("s{n}")).collect(),
+            large_objects,
+        };
+        let error = unreadable(7, 1);
+        assert_eq!(error.reason(), Reason::MissingPrivilege);
+        assert_eq!(
+            error.to_string(),
+            "role backup has no permission to read s1, s2, s3, s4, s5 and 2 more sequences and 1 large object"
         );
-    }
-
-    #[test]
-    fn a_message_names_a_few_of_many() {
-        let names: Vec<String> = (1..=7).map(|n| format!("t{n}")).collect();
-        assert_eq!(some(&names), "t1, t2, t3, t4, t5 and 2 more");
-        assert_eq!(some(&names[..1]), "t1");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("GRANT SELECT ON SEQUENCE s1, "), "{hint}");
+        assert!(hint.contains("pg_read_all_data") && hint.contains("ON LARGE OBJECT"), "{hint}");
+        // pg_read_all_data does not include large objects.
+        assert!(!unreadable(0, 2).hint().unwrap().contains("pg_read_all_data"));
     }
 }

@@ -1,7 +1,7 @@
-//! Much data through the pipes of client programs, for little of the kernel's time.
+//! Reads from the pipes of client programs with few wake-ups.
 //!
-//! These programs write 4 KiB at a time (glibc's buffer for a pipe), and whoever waits at the other end is woken for each.
-//! Waiting for more to gather saves 3 % of a backup's CPU and of its time.
+//! The programs write 4 KiB at a time (glibc's buffer for a pipe), and each write wakes the reader. Waiting for more data
+//! saves 3 % of a backup's CPU and time.
 
 use std::{io, mem, os::fd::AsFd, time::Duration};
 
@@ -12,34 +12,34 @@ use tokio::{
     process::{ChildStdin, ChildStdout},
 };
 
-/// What is read at a time.
+/// The size of a piece, in bytes.
 const PIECE: usize = 128 * 1024;
 
-/// The most that the kernel gives to everybody (pipe(7)). 16 times the usual: what comes within a millisecond finds room.
+/// The largest pipe without privileges (pipe(7)), 16 times the default. It has room for what is written within a
+/// millisecond.
 const CAPACITY: usize = 1024 * 1024;
 
-/// How long a reader lets data gather that came in a trickle.
+/// How long the reader waits for more data.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// What a program writes to its standard output.
+/// The standard output of a program.
 #[derive(Debug)]
 pub struct Output {
     stdout: ChildStdout,
-    /// Whether the pipe has room for what comes while nobody reads.
+    /// Whether the pipe has room for what is written during the wait.
     roomy: bool,
-    /// Whether anything has come yet.
+    /// Whether the first piece was read.
     begun: bool,
 }
 
 impl Output {
-    /// Takes a program's standard output.
     pub fn new(stdout: ChildStdout) -> Self {
         let roomy = enlarge(&stdout);
         Self { stdout, roomy, begun: false }
     }
 
-    /// The next piece; `None` at the end. The first one is what comes at first, at once: that a program has begun may be all
-    /// that somebody waits for. The others have 128 KiB, unless it is the last.
+    /// The next piece; `None` at the end. The first piece is returned at once, however small, because the start of the
+    /// output has a meaning of its own. Later pieces but the last have 128 KiB.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut piece = BytesMut::with_capacity(PIECE);
         while self.stdout.read_buf(&mut piece).await? > 0 && mem::replace(&mut self.begun, true) {
@@ -54,12 +54,12 @@ impl Output {
     }
 }
 
-/// Gives the pipe to a program's standard input as much room, so that a piece is written at once.
+/// Enlarges the pipe to a program's standard input, so that a piece is written at once.
 pub fn enlarge_input(stdin: &ChildStdin) {
     enlarge(stdin);
 }
 
-/// Where the kernel refuses (a user has too many large pipes), the usual size stays: slower, and nothing else.
+/// The kernel refuses if a user has too many large pipes. The default size is slower, but works.
 fn enlarge(pipe: impl AsFd) -> bool {
     fcntl_setpipe_size(pipe, CAPACITY).is_ok()
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_beginning_is_told_at_once_and_nothing_is_lost() {
+    async fn first_piece_is_returned_at_once() {
         let mut child = Command::new("sh")
             .args(["-c", "printf PGDMP; cat"])
             .stdin(Stdio::piped())
@@ -81,7 +81,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut output = Output::new(child.stdout.take().unwrap());
-        // The program ends when its input does: until then there is nothing to gather.
+        // The program waits for the end of its input, so no more data comes.
         assert_eq!(output.next().await.unwrap().unwrap(), "PGDMP");
         drop(child.stdin.take());
         assert_eq!(output.next().await.unwrap(), None);

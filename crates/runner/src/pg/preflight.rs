@@ -1,4 +1,4 @@
-//! What can be known to fail before a byte is dumped: reachability, the pooler check, versions.
+//! Checks before anything is dumped: the connection, poolers, versions, clocks, the lag of a standby.
 
 use std::time::Duration;
 
@@ -7,7 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
+    client::{self, ClientVersion, NoClientError},
     error::ToolError,
+    line_break::{self, LineBreak},
+    privilege,
+    replica::{Replay, StaleError},
     session::{Session, SessionError},
     tools::{self, Tools},
 };
@@ -21,72 +25,89 @@ pub struct Requirements {
     pub max_replica_lag: Duration,
 }
 
-/// Where server-wide questions are asked. Any database does; these two are nearly always there.
+/// Databases for queries about the whole server. Any database would do; these two nearly always exist.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
-/// A server that backups can be taken from.
+/// A server that can be backed up.
 #[derive(Debug)]
 pub struct Server {
-    /// The tools, with the settings that this server knows.
+    /// The tools, with the settings that this server supports.
     pub tools: Tools,
-    /// The server.
     pub facts: ServerFacts,
-    /// pg_dump's version, as it says it.
+    /// pg_dump's version, as it prints it.
     pub client_version: String,
-    /// pg_dump's major version.
     pub client_major: u32,
-    /// The database where server-wide questions are answered.
+    /// The database for queries about the whole server.
     pub maintenance: String,
-    /// Its encoding.
     pub maintenance_encoding: String,
-    /// Whether the role may read password hashes.
+    /// Whether the role has permission to read password hashes.
     pub reads_passwords: bool,
-    /// What is worth knowing and no obstacle.
     pub warnings: Vec<String>,
 }
 
-/// A server that backups cannot be taken from.
+/// A server that cannot be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// pg_dump is not there or says nothing of its version.
-    #[error("the image has no usable pg_dump: {0}")]
-    Client(String),
-    /// No session came to be.
+    #[error(transparent)]
+    Client(#[from] NoClientError),
     #[error("{0}")]
     Connect(#[from] SessionError),
-    /// A session's own settings are refused, or did not come back.
+    /// The server refuses a value that ends with a line break.
+    #[error("the {} ends with a line break: {message}", value.what)]
+    LineBreak { value: LineBreak, message: String },
+    /// The role has no permission for the queries about the whole server.
+    #[error("{error}")]
+    Facts {
+        error: SessionError,
+        /// The database of the queries.
+        database: String,
+        /// Quoted.
+        role: String,
+    },
+    /// A session's settings are refused, or are not those that were sent.
     #[error("a connection pooler answers at this address: {0}")]
     Pooler(String),
-    /// A certificate is not there.
-    #[error(
-        "{variable}={path} is not there: create the Secret, with the key, that postgres.connection.{field} names"
-    )]
+    #[error("the file {path:?} of postgres.connection.{field} does not exist")]
     Certificate {
-        /// libpq's variable.
-        variable: &'static str,
-        /// The file.
         path: String,
         /// The policy's field.
         field: &'static str,
     },
-    /// A standby is too far behind.
-    #[error("the standby {0}")]
-    Stale(String),
-    /// The client tools are of another major version than the server.
-    #[error("the client tools are of PostgreSQL {client}, the server is PostgreSQL {server}")]
-    Version {
-        /// The client's major version.
-        client: u32,
-        /// The server's major version.
-        server: u32,
-    },
+    #[error(transparent)]
+    Stale(#[from] StaleError),
+    /// The client tools have another major version than the server.
+    #[error("the client tools have version {client}, the server has version {server}")]
+    Version { client: u32, server: u32 },
 }
 
 impl PreflightError {
-    /// The reason word.
+    /// What to do, where it is more than the reason's advice.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::LineBreak { value, .. } => Some(value.hint()),
+            Self::Facts { error, database, role } => match error {
+                SessionError::Failed(failed) if failed.stderr.contains("pg_control_") => Some(format!(
+                    "Run in database {database:?}: GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() TO {role}."
+                )),
+                error => error.hint(role),
+            },
+            Self::Certificate { field, .. } => {
+                Some(format!("Create the Secret of postgres.connection.{field}, with the key that it names."))
+            }
+            Self::Stale(error) => error.hint(),
+            Self::Client(_) => {
+                Some("Set postgres.image to an image with PostgreSQL's client tools.".to_owned())
+            }
+            Self::Connect(error) => error.hint(privilege::ANY_ROLE),
+            Self::Pooler(_) | Self::Version { .. } => None,
+        }
+    }
+
     pub fn reason(&self) -> Reason {
         match self {
             Self::Client(_) => Reason::InvalidConfiguration,
+            Self::LineBreak { .. } => Reason::AuthenticationFailed,
+            Self::Facts { error, .. } => error.reason(Reason::ServerNotReady),
             Self::Connect(error) => error.reason(Reason::ServerNotReady),
             Self::Certificate { .. } => Reason::TlsFailed,
             Self::Stale(_) => Reason::ReplicaStale,
@@ -112,39 +133,19 @@ struct Facts {
     encoding: String,
     reads_passwords: bool,
     replay: Option<Replay>,
-    others: Vec<Other>,
+    others: Vec<OtherSession>,
 }
 
-/// How far a standby is.
-#[derive(Clone, Debug, Deserialize)]
-struct Replay {
-    /// Whether something sends it what the primary writes.
-    receiving: bool,
-    /// Whether all that was received is replayed.
-    caught_up: bool,
-    /// Whether all is replayed that its sender had when it sent its newest message: what was received may be hours old on
-    /// a slow network. A sender that has more sends it at once; one that sent nothing yet has nothing. Not known where the
-    /// role may not see it.
-    level: Option<bool>,
-    /// The age of the newest replayed transaction, in seconds; none was replayed yet.
-    seconds: Option<f64>,
-    /// Whether replay was paused by hand.
-    paused: bool,
-    /// Where it is.
-    lsn: Option<String>,
-}
-
-/// A session of another run of the same policy. Anybody can give a session such a name, and everybody sees it: only those
-/// of our own role count.
+/// A session of another run of the same policy, by its application name. Any role can choose such a name, so only sessions
+/// of the same role are searched.
 #[derive(Deserialize)]
-struct Other {
+struct OtherSession {
     pid: i32,
     application: String,
     since: Option<Timestamp>,
 }
 
-/// Settings that the role may not see are empty in pg_settings, where current_setting() would fail. Of other roles'
-/// sessions hardly more is seen than that they exist, unless the role is in pg_read_all_stats.
+/// A setting that the role has no permission to see is missing in pg_settings, whereas current_setting() would fail.
 const FACTS: &str = r"
 SELECT to_json(q) FROM (
     SELECT current_setting('pgbackup.session', true) AS token,
@@ -172,42 +173,36 @@ SELECT to_json(q) FROM (
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
 ) q";
 
-/// Clocks further apart than this make ages wrong and may put sets out of their order.
+/// Clocks that differ by more than this make ages wrong, and may change the order of backups.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Connects and looks; gives the session too, for more server-wide questions. `literals` are databases that the policy
-/// names: one of them answers where the usual ones are missing.
+/// Connects to the server and checks it. Returns the session too, for more queries about the whole server. `literals` are
+/// the databases that the policy names: they are tried if the usual ones are missing.
 pub async fn examine(
     tools: Tools,
     requirements: Requirements,
     literals: &[&str],
 ) -> Result<(Server, Session), PreflightError> {
     refuse_missing_certificates(|variable| std::env::var(variable).ok())?;
-    let (client_version, client_major) = client_version().await?;
-    // Most likely the server is of the client's version, and a role's own transaction_timeout must not end even the
-    // first session. A server that is older refuses settings that it does not know: the first session does without
-    // them there, so that the message can name the version.
+    let ClientVersion { text: client_version, major: client_major } = client::version().await?;
+    // Most likely the server has the client's version, and a role's own transaction_timeout must not end even the first
+    // session. An older server refuses settings that it does not know. Then the first session does without them, so that
+    // the message can name the versions.
     let likely = tools.clone().for_server(client_major);
     let connected = match connect(&likely, literals).await {
-        Err(error) if is_about_a_setting(&error) => connect(&tools, literals).await,
+        Err(failure) if is_about_a_setting(&failure.error) => connect(&tools, literals).await,
         connected => connected,
     };
-    let (session, facts, maintenance) = connected.map_err(|error| {
-        if error.reason(Reason::ServerNotReady) == Reason::PoolerNotSupported {
-            PreflightError::Pooler(error.to_string())
-        } else {
-            error.into()
-        }
-    })?;
+    let (session, facts, maintenance) = connected.map_err(|failure| explained(failure, &tools))?;
     if facts.token.as_deref() != Some(tools.session_token()) {
-        let why = "a setting that was given with the connection did not come back";
+        let why = "the session does not have a setting that the connection was opened with";
         return Err(PreflightError::Pooler(why.to_owned()));
     }
     let major = facts.version_num / 10_000;
     let mut warnings = facts.warnings(Timestamp::now());
     if client_major > major && requirements.allow_newer_client {
         warnings.push(format!(
-            "the client tools are of PostgreSQL {client_major}: the archives may not restore into a server of {major}, as this one is"
+            "the client tools have version {client_major}: a server of version {major}, such as this one, may be unable to restore the archives"
         ));
     } else if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
@@ -239,46 +234,13 @@ pub async fn examine(
 
 impl Facts {
     fn warnings(&self, now: Timestamp) -> Vec<String> {
-        let others = self.others.iter().map(|Other { pid, application, since }| {
+        let others = self.others.iter().map(|OtherSession { pid, application, since }| {
             let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
             format!(
-                "a session of another run is on the server: process {pid} ({application}){since}; if that run is dead, it ends by itself or by pg_terminate_backend({pid})"
+                "the server has a session of another run: process {pid} ({application}){since}. If that run is dead, the session ends by itself; pg_terminate_backend({pid}) ends it now."
             )
         });
         others.chain(clocks_apart(self.now, now)).collect()
-    }
-}
-
-impl Replay {
-    /// A standby that has replayed all that its sender has, and is still being sent more, is as new as its primary, however
-    /// long ago that wrote something. Any other is as old as the newest transaction that it replayed.
-    fn refuse_stale(&self, most: Duration) -> Result<(), PreflightError> {
-        let Self { receiving, caught_up, level, seconds, paused, ref lsn } = *self;
-        if receiving && caught_up && level == Some(true) && !paused {
-            return Ok(());
-        }
-        if seconds.is_some_and(|seconds| seconds <= most.as_secs_f64()) {
-            return Ok(());
-        }
-        let why = if paused {
-            "its replay is paused"
-        } else if !receiving {
-            "nothing sends it what its primary writes"
-        } else if !caught_up {
-            "it has not replayed all that it has received"
-        } else if level.is_none() {
-            "whether its primary has written since cannot be seen without pg_read_all_stats (GRANT it to the role)"
-        } else {
-            "it has not received all that its primary has written"
-        };
-        let age = seconds.map_or("it has replayed nothing yet".to_owned(), |seconds| {
-            format!("the newest transaction that it replayed is {seconds:.0} s old")
-        });
-        let at = lsn.as_ref().map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
-        Err(PreflightError::Stale(format!(
-            "is too far behind its primary: {age}{at}, {why}; the policy allows {} s",
-            most.as_secs()
-        )))
     }
 }
 
@@ -287,33 +249,66 @@ fn clocks_apart(server: Timestamp, ours: Timestamp) -> Option<String> {
     (apart.abs() > CLOCKS_APART).then(|| {
         let (minutes, way) = (apart.abs().as_mins(), if apart.is_positive() { "ahead of" } else { "behind" });
         format!(
-            "the server's clock is {minutes} min {way} this node's: ages are wrong, and sets may stand in a wrong order; set both clocks by NTP"
+            "the server's clock is {minutes} min {way} this node's, so ages and the order of backups may be wrong. Set both clocks by NTP."
         )
     })
 }
 
-async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts, String), SessionError> {
-    let mut first_error = None;
+/// A failure of the first session on a database.
+struct ConnectFailure {
+    error: SessionError,
+    database: String,
+}
+
+async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts, String), ConnectFailure> {
+    let mut first_failure = None;
     for database in MAINTENANCE.iter().chain(literals) {
-        let mut session = Session::open(tools, database)?;
+        let failed = |error| ConnectFailure { error, database: (*database).to_owned() };
+        let mut session = Session::open(tools, database).map_err(failed)?;
         match session.query(FACTS).await {
             Ok(facts) => return Ok((session, facts, (*database).to_owned())),
             Err(error) => {
-                let other_database_may_do = is_about_the_database(&error);
-                let first = first_error.get_or_insert(error);
-                if !other_database_may_do {
-                    // What is wrong is wrong for every database; the newest words are about this one.
-                    return Err(first_error.take().unwrap_or(SessionError::Silent));
+                let is_about_the_database = is_about_the_database(&error);
+                tracing::debug!("database {database} does not answer: {error}");
+                let first = first_failure.take().unwrap_or_else(|| failed(error));
+                if !is_about_the_database {
+                    // The failure would be the same for every database.
+                    return Err(first);
                 }
-                tracing::debug!("database {database} does not answer: {first}");
+                first_failure = Some(first);
             }
         }
     }
-    Err(first_error.unwrap_or(SessionError::Silent))
+    Err(first_failure.expect("there should be a database to connect to"))
 }
 
-/// The settings that [`Tools`] gives to servers of some versions only. The server's words may be in any language,
-/// the names are not.
+fn explained(ConnectFailure { error, database }: ConnectFailure, tools: &Tools) -> PreflightError {
+    match error.reason(Reason::ServerNotReady) {
+        Reason::PoolerNotSupported => PreflightError::Pooler(error.to_string()),
+        Reason::AuthenticationFailed => match line_break::find(|name| tools.connection_variable(name)) {
+            Some(value) => {
+                let user = tools.connection_variable("PGUSER").unwrap_or_default();
+                let message = match &error {
+                    SessionError::Failed(ToolError { program, stderr }) => {
+                        ToolError::new(program, &line_break::shown(stderr, &user)).to_string()
+                    }
+                    error => error.to_string(),
+                };
+                PreflightError::LineBreak { value, message }
+            }
+            None => error.into(),
+        },
+        Reason::MissingPrivilege => {
+            let role = tools.connection_variable("PGUSER");
+            let role = role.map_or(privilege::ANY_ROLE.to_owned(), |role| privilege::quoted(&role));
+            PreflightError::Facts { error, database, role }
+        }
+        _ => error.into(),
+    }
+}
+
+/// Whether the server refuses a setting that it does not know. Its message may be in any language; the name of the setting
+/// is not translated.
 fn is_about_a_setting(error: &SessionError) -> bool {
     let SessionError::Failed(ToolError { stderr, .. }) = error else {
         return false;
@@ -328,7 +323,7 @@ fn is_about_the_database(error: &SessionError) -> bool {
     stderr.contains("FATAL:") && stderr.contains("database \"") && !stderr.contains("authentication failed")
 }
 
-/// Files that libpq is told of and that the pod has not got: the volume leaves out what does not exist.
+/// Refuses paths of certificates that do not exist: a volume of the pod leaves out Secrets and keys that are missing.
 fn refuse_missing_certificates(variable: impl Fn(&str) -> Option<String>) -> Result<(), PreflightError> {
     for (name, field) in [
         ("PGSSLROOTCERT", "caSecretRef"),
@@ -338,25 +333,10 @@ fn refuse_missing_certificates(variable: impl Fn(&str) -> Option<String>) -> Res
         let missing =
             variable(name).filter(|path| path.starts_with('/') && !std::path::Path::new(path).exists());
         if let Some(path) = missing {
-            return Err(PreflightError::Certificate { variable: name, path, field });
+            return Err(PreflightError::Certificate { path, field });
         }
     }
     Ok(())
-}
-
-async fn client_version() -> Result<(String, u32), PreflightError> {
-    let output = tools::offline("pg_dump").arg("--version").output().await;
-    let output = output.map_err(|error| PreflightError::Client(error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse_version(&text)
-        .ok_or_else(|| PreflightError::Client(format!("pg_dump --version says {:?}", text.trim())))
-}
-
-/// `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`: the version and its major number.
-fn parse_version(text: &str) -> Option<(String, u32)> {
-    let (_, version) = text.trim().split_once("(PostgreSQL) ")?;
-    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-    Some((version.to_owned(), digits.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -364,26 +344,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_read_from_what_pg_dump_says() {
-        let read = |text| parse_version(text).map(|(_, major)| major);
-        assert_eq!(read("pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)\n"), Some(17));
-        assert_eq!(read("pg_dump (PostgreSQL) 18beta1\n"), Some(18));
-        assert_eq!(read("something else"), None);
-    }
-
-    #[test]
-    fn a_certificate_that_is_not_there_is_named() {
+    fn missing_certificate_is_refused() {
         assert!(refuse_missing_certificates(|_| None).is_ok());
-        // PostgreSQL 16 and later: the system's own.
+        // The system's own certificates, since PostgreSQL 16.
         assert!(refuse_missing_certificates(|_| Some("system".into())).is_ok());
         assert!(refuse_missing_certificates(|_| Some("/proc/self/exe".into())).is_ok());
         let error = refuse_missing_certificates(|_| Some("/no/such/ca.crt".into())).unwrap_err();
         assert_eq!(error.reason(), Reason::TlsFailed);
-        assert!(error.to_string().contains("/no/such/ca.crt") && error.to_string().contains("caSecretRef"));
+        let wanted = "the file \"/no/such/ca.crt\" of postgres.connection.caSecretRef does not exist";
+        assert_eq!(error.to_string(), wanted);
+        let hint = "Create the Secret of postgres.connection.caSecretRef, with the key that it names.";
+        assert_eq!(error.hint().as_deref(), Some(hint));
     }
 
     #[test]
-    fn clocks_that_are_far_apart_are_told() {
+    fn different_clocks_are_a_warning() {
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let ours = time("2026-05-01T12:00:00Z");
         assert_eq!(clocks_apart(time("2026-05-01T12:04:59Z"), ours), None);
@@ -395,44 +370,40 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_is_as_new_as_its_primary_or_as_old_as_its_newest_transaction() {
-        let level = Replay {
-            receiving: true,
-            caught_up: true,
-            level: Some(true),
-            seconds: Some(7200.0),
-            paused: false,
-            lsn: Some("0/3000060".into()),
-        };
-        for (replay, why) in [
-            (level.clone(), None),
-            (Replay { seconds: None, ..level.clone() }, None),
-            (Replay { paused: true, ..level.clone() }, Some("replay is paused")),
-            (Replay { receiving: false, level: None, ..level.clone() }, Some("nothing sends it")),
-            (Replay { caught_up: false, ..level.clone() }, Some("not replayed all that it has received")),
-            (Replay { level: Some(false), ..level.clone() }, Some("not received all")),
-            (Replay { level: None, ..level.clone() }, Some("pg_read_all_stats")),
-            (Replay { receiving: false, seconds: None, ..level.clone() }, Some("replayed nothing yet")),
-        ] {
-            let told = |replay: &Replay| replay.refuse_stale(Duration::from_mins(5)).err();
-            let refused = told(&replay);
-            assert_eq!(refused.is_some(), why.is_some(), "{replay:?}");
-            if let (Some(refused), Some(why)) = (refused, why) {
-                assert_eq!(refused.reason(), Reason::ReplicaStale);
-                let message = refused.to_string();
-                assert!(message.contains(why) && message.contains("allows 300 s"), "{message}");
-            }
-            // What is young enough is fresh, whatever else is known.
-            assert!(told(&Replay { seconds: Some(300.0), ..replay.clone() }).is_none(), "{replay:?}");
-            assert_eq!(told(&Replay { seconds: Some(300.1), ..replay }).is_some(), why.is_some());
-        }
+    fn version_mismatch_names_both_versions() {
+        let error = PreflightError::Version { client: 15, server: 17 };
+        assert_eq!(error.reason(), Reason::ClientTooOld);
+        assert_eq!(error.to_string(), "the client tools have version 15, the server has version 17");
+        assert_eq!(PreflightError::Version { client: 17, server: 15 }.reason(), Reason::ClientTooNew);
+    }
+
+    fn explained_as(stderr: &str, user: &str) -> PreflightError {
+        let uri = format!("postgresql://{user}:x@db/");
+        let uri = domain::uri::ConnectionUri::parse(&uri).unwrap();
+        let tools = Tools::new(Some(uri), "a".into(), "token".into());
+        let error = ToolError::new("psql", stderr).into();
+        explained(ConnectFailure { error, database: "postgres".to_owned() }, &tools)
     }
 
     #[test]
-    fn the_reason_tells_an_old_client_from_a_new_one_and_the_message_names_both() {
-        let error = PreflightError::Version { client: 15, server: 17 };
-        assert_eq!(error.reason(), Reason::ClientTooOld);
-        assert!(error.to_string().contains("15") && error.to_string().contains("17"));
-        assert_eq!(PreflightError::Version { client: 17, server: 15 }.reason(), Reason::ClientTooNew);
+    fn user_name_that_ends_with_a_line_break_is_reported() {
+        let stderr = "psql: error: connection to server at \"db\" failed: FATAL:  password authentication failed for user \"postgres\n\"";
+        let error = explained_as(stderr, "postgres%0A");
+        assert_eq!(error.reason(), Reason::AuthenticationFailed);
+        assert_eq!(
+            error.to_string(),
+            "the user name ends with a line break: psql: error: connection to server at \"db\" failed: FATAL:  password authentication failed for user \"postgres\""
+        );
+        assert!(error.hint().unwrap().contains("without a line break"), "{:?}", error.hint());
+    }
+
+    #[test]
+    fn refused_pg_control_functions_need_a_grant_of_execute() {
+        let error = explained_as("ERROR:  42501: permission denied for function pg_control_system", "Backup");
+        assert_eq!(error.reason(), Reason::MissingPrivilege);
+        assert_eq!(
+            error.hint().unwrap(),
+            "Run in database \"postgres\": GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() TO \"Backup\"."
+        );
     }
 }

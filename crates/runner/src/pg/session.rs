@@ -1,8 +1,7 @@
-//! One psql that stays open and is driven through its standard input.
+//! A psql process that runs statements from its standard input.
 //!
-//! Each statement is followed by an echoed marker, so the end of its output is known without a guess. Results
-//! come as JSON that the server makes: whatever stands in a name cannot break the framing. A statement that fails
-//! ends the session (`ON_ERROR_STOP`).
+//! After each statement psql echoes a marker, which ends the statement's output. The server makes JSON of every result,
+//! so no name can imitate the marker. A failed statement ends the session (`ON_ERROR_STOP`).
 
 use std::{process::Stdio, time::Duration};
 
@@ -19,14 +18,14 @@ use super::{
     tools::{self, Tools},
 };
 
-/// No single statement of ours takes longer on a healthy server; those that wait for locks are bounded by the
-/// server itself. A server that went away is noticed earlier, by the keepalives.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a statement may take. On a healthy server none takes as long, and the server itself bounds those that wait
+/// for locks. Keepalives notice a server that is gone earlier.
+const STATEMENT_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// psql that is asked to end, or that closed its output, has this long to do so.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long psql may take to exit.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An open session.
+/// An open session on one database.
 #[derive(Debug)]
 pub struct Session {
     child: Child,
@@ -36,27 +35,32 @@ pub struct Session {
     marker: String,
 }
 
-/// A session that cannot go on.
+/// A session that failed; it cannot be used again.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// psql could not be started.
-    #[error("psql could not be started: {0}")]
+    #[error("cannot start psql: {0}")]
     Start(#[source] std::io::Error),
-    /// The server, or psql, refused.
+    /// A statement or the connection failed.
     #[error(transparent)]
     Failed(#[from] ToolError),
-    /// Nothing came back in time.
-    #[error("the server did not answer a query within {} s", PATIENCE.as_secs())]
+    #[error("the server did not answer a query within {} s", STATEMENT_TIMEOUT.as_secs())]
     Silent,
-    /// The kernel, short of memory, ended psql: nobody else uses signal 9 on it.
+    /// Only the kernel, short of memory, sends signal 9 to psql.
     #[error("psql was killed by signal 9: the pod ran out of memory")]
     Killed,
-    /// What came back was not what was asked for.
-    #[error("the answer to a query cannot be read: {0}")]
+    #[error("cannot parse the answer to a query: {0}")]
     Answer(#[source] serde_json::Error),
 }
 
 impl SessionError {
+    /// What to do about a missing privilege of `role`, which is quoted.
+    pub fn hint(&self, role: &str) -> Option<String> {
+        match self {
+            Self::Failed(error) => error.hint(role),
+            _ => None,
+        }
+    }
+
     /// The SQLSTATE of a failed statement.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -65,7 +69,7 @@ impl SessionError {
         }
     }
 
-    /// The reason word; `otherwise` for a failed statement that says nothing more precise.
+    /// The reason; `otherwise` for a failed statement with an unknown error.
     pub fn reason(&self, otherwise: domain::reason::Reason) -> domain::reason::Reason {
         use domain::reason::Reason;
         match self {
@@ -79,7 +83,7 @@ impl SessionError {
 }
 
 impl Session {
-    /// Connects to `database`. The first query tells whether it worked.
+    /// Starts psql on `database`. Whether it can connect shows at the first statement.
     pub fn open(tools: &Tools, database: &str) -> Result<Self, SessionError> {
         let mut command = tools.psql(database);
         command
@@ -95,15 +99,16 @@ impl Session {
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }
 
-    /// Runs `sql`, one or more statements of which the last gives one JSON value. The server converts to UTF-8 or
-    /// fails; what it lets through unconverted, from catalogs that databases of all encodings share, becomes U+FFFD.
+    /// Runs `sql`, one or more statements of which the last returns one JSON value. The server converts it to UTF-8 or
+    /// fails. It does not convert names in catalogs that databases of all encodings share: there U+FFFD replaces what
+    /// is not UTF-8.
     pub async fn query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
         let answer = self.run(sql).await?;
         serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(SessionError::Answer)
     }
 
-    /// The same for a statement that reads as much as a table has: it may take hours. A server that went away is noticed
-    /// by the keepalives.
+    /// Like [`Self::query`], without a timeout: a statement that reads a whole table may take hours. Keepalives notice a
+    /// server that is gone.
     pub async fn long_query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
         let answer = self.exchange(&self.script(sql)).await;
         match answer {
@@ -114,22 +119,22 @@ impl Session {
         }
     }
 
-    /// Runs `query` and gives all its rows.
+    /// Runs `query` and returns all its rows.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: &str) -> Result<Vec<T>, SessionError> {
         self.query(&format!("SELECT coalesce(json_agg(to_json(q)), '[]') FROM ({query}) q")).await
     }
 
-    /// Runs `sql`, statements that give nothing back.
+    /// Runs `sql`, statements without a result.
     pub async fn execute(&mut self, sql: &str) -> Result<(), SessionError> {
         self.run(sql).await.map(drop)
     }
 
-    /// Ends the session and waits until psql is gone, and with it every lock.
+    /// Ends the session and waits until psql has exited, which releases every lock.
     pub async fn close(self) {
         let Self { mut child, stdin, stderr, .. } = self;
         drop(stdin);
-        if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {
-            // Nothing is left to save in it; the end of the process ends the session.
+        if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
+            // The end of the process ends the session.
             let _ = child.kill().await;
         }
         stderr.abort();
@@ -137,7 +142,7 @@ impl Session {
 
     async fn run(&mut self, sql: &str) -> Result<Vec<u8>, SessionError> {
         let script = self.script(sql);
-        match tokio::time::timeout(PATIENCE, self.exchange(&script)).await {
+        match tokio::time::timeout(STATEMENT_TIMEOUT, self.exchange(&script)).await {
             Err(_) => Err(SessionError::Silent),
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(self.failure().await),
@@ -148,7 +153,7 @@ impl Session {
         format!("{sql}\n;\n\\echo '{}'\n", self.marker)
     }
 
-    /// Everything up to the marker; `None` when psql ended before it.
+    /// The output up to the marker; `None` if psql exits before it.
     async fn exchange(&mut self, script: &str) -> Option<Vec<u8>> {
         self.stdin.write_all(script.as_bytes()).await.ok()?;
         self.stdin.flush().await.ok()?;
@@ -166,8 +171,8 @@ impl Session {
     }
 
     async fn failure(&mut self) -> SessionError {
-        // psql has closed its output, so it is ending, and its words are complete when it has.
-        let Ok(ended) = tokio::time::timeout(FAREWELL, self.child.wait()).await else {
+        // psql has closed its output, so it is about to exit. Then its standard error is complete.
+        let Ok(ended) = tokio::time::timeout(EXIT_TIMEOUT, self.child.wait()).await else {
             return SessionError::Silent;
         };
         if ended.is_ok_and(tools::was_killed) {

@@ -1,7 +1,7 @@
-//! What a database holds, asked inside the snapshot that is dumped: the objects that the archive must have.
+//! The objects of a database in the snapshot that is dumped: the archive must contain them.
 //!
-//! Objects are compared by OID, never by name. Not compared: ACLs, comments, default privileges, the public
-//! schema, members of extensions, publications, subscriptions, event triggers, security labels.
+//! Objects are compared by OID, never by name. Not compared are ACLs, comments, default privileges, the public schema,
+//! members of extensions, publications, subscriptions, event triggers and security labels.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use serde::Deserialize;
 
 use super::session::{Session, SessionError};
 
-/// What a database holds.
+/// The contents of a database.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The objects that the archive must have.
+    /// The objects that the archive must contain.
     pub objects: Vec<SourceObject>,
-    /// The tables whose rows the archive must have, by OID, as schema and name.
+    /// The tables whose rows the archive must contain: schema and name by OID.
     pub tables: BTreeMap<u32, (String, String)>,
-    /// How many rows of each table the server's statistics have (`pg_class.reltuples`), by OID.
+    /// The estimated number of rows of each table (`pg_class.reltuples`), by OID.
     pub estimates: BTreeMap<u32, u64>,
-    /// The rows of each table, by OID, where they were counted.
+    /// The number of rows of each table, by OID, if they were counted.
     pub counts: Option<BTreeMap<u32, u64>>,
-    /// How many large objects there are.
+    /// The number of large objects.
     pub large_objects: u64,
     /// The extensions with their versions.
     pub extensions: BTreeMap<String, String>,
 }
 
-/// Relations and what belongs to them, of user schemas, that are not members of extensions (a member's rows count
-/// where the extension marks it as configuration). pg_dump leaves out invalid indexes, and so does this.
+/// Relations of user schemas and their parts. Members of extensions are left out, but not the rows of those that the
+/// extension marks as configuration. Invalid indexes are left out, as pg_dump does.
 const OBJECTS: &str = r"
 WITH member AS (
     SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -103,14 +103,14 @@ struct Extension {
 }
 
 impl Source {
-    /// Takes back that the rows of these tables are to be in the archive.
+    /// The archive need not contain the rows of these tables.
     pub fn without_data(&mut self, tables: &[u32]) {
         self.objects.retain(|object| object.class != 0 || !tables.contains(&object.oid));
         self.tables.retain(|oid, _| !tables.contains(oid));
     }
 }
 
-/// Asks for everything in the session of the snapshot.
+/// Describes the database in the session of the snapshot.
 pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     let objects: Vec<SourceObject> = session.rows(OBJECTS).await?;
     let tables: Vec<Table> = session

@@ -1,4 +1,4 @@
-//! How the client programs are started: the same environment for all of them.
+//! Starts the client programs, all with the same environment.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -8,61 +8,67 @@ use std::{
 use domain::uri::ConnectionUri;
 use tokio::process::Command;
 
-/// The environment variable with a connection URI. No program of PostgreSQL's sees it.
+/// The environment variable with a connection URI. PostgreSQL's programs do not get it.
 pub const URI: &str = "PGBACKUP_URI";
 
-/// libpq's keepalives have no environment variables of their own. A connection string without a database
-/// leaves that to `PGDATABASE`. A dead server is noticed within a minute.
+/// Keepalives, for which libpq has no environment variables. A dead server is noticed within a minute. A connection string
+/// without a database leaves the database to `PGDATABASE`.
 const CONNECTION: &str = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=60000";
 
-/// Seconds until a server that does not answer is given up.
+/// How long a connection may take, in seconds.
 const CONNECT_TIMEOUT: &str = "15";
 
 /// PostgreSQL cuts application names at 63 bytes.
 const APPLICATION_NAME_MAX: usize = 63;
 
-/// What the store's credentials begin with, and our own variables, the connection's URI among them: no client program of
-/// PostgreSQL's has any use for them.
+/// Prefixes of variables that PostgreSQL's programs must not get: the store's credentials and our own, among them the
+/// connection URI.
 const NOT_FOR_CLIENTS: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "PGBACKUP_"];
 
-/// Settings that a server refuses to start a session with before this major version.
+/// Settings that servers refuse before the given major version.
 pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
     (14, "idle_session_timeout", "0"),
     (14, "client_connection_check_interval", "10s"),
     (17, "transaction_timeout", "0"),
 ];
 
-/// The client programs with the settings of one run.
+/// The client programs, with the settings of one run.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// The connection, where it comes as a URI; else the environment has it.
+    /// The connection, unless the environment has it in libpq's variables.
     uri: Option<ConnectionUri>,
     application_name: String,
-    /// Known after the first session; the settings that older servers do not know depend on it.
+    /// Known after the first session. It decides which settings the server supports.
     server_major: Option<u32>,
-    /// A value that only a session of our own can give back: a pooler that hands out somebody else's has not.
+    /// A setting of each session. A session of another client, which a pooler may hand out, does not have it.
     session_token: String,
 }
 
 impl Tools {
-    /// The tools of the run `application_name`; `session_token` is any text that is different in each run.
+    /// The tools of the run `application_name`. `session_token` must differ in each run.
     pub fn new(uri: Option<ConnectionUri>, mut application_name: String, session_token: String) -> Self {
         application_name.truncate(application_name.floor_char_boundary(APPLICATION_NAME_MAX));
         Self { uri, application_name, server_major: None, session_token }
     }
 
-    /// The same, now that the server's major version is known.
+    /// Adds the settings that servers of this major version support.
     pub fn for_server(mut self, major: u32) -> Self {
         self.server_major = Some(major);
         self
     }
 
-    /// The value that a session finds in its setting `pgbackup.session` if it is really ours.
+    /// The value of the setting `pgbackup.session` in every session of this run.
     pub fn session_token(&self) -> &str {
         &self.session_token
     }
 
-    /// psql on `database`, for [`super::session::Session`].
+    /// libpq's variable `name`, from the URI or from the environment.
+    pub fn connection_variable(&self, name: &str) -> Option<String> {
+        let of_uri = self.uri.as_ref().and_then(|uri| uri.variables("").get(name).cloned());
+        of_uri.or_else(|| std::env::var(name).ok())
+    }
+
+    /// psql on `database`.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = self.client("psql");
         command
@@ -72,8 +78,7 @@ impl Tools {
         command
     }
 
-    /// A program that reads `database` in its own encoding: pg_dump. With `None`: pg_dumpall, which finds a
-    /// database by itself.
+    /// pg_dump of `database` in its own encoding, or pg_dumpall, which chooses a database itself.
     pub fn dump(&self, program: &str, database: Option<&str>) -> Command {
         let mut command = self.client(program);
         command.env_remove("PGCLIENTENCODING").env("PGOPTIONS", self.options(false));
@@ -96,8 +101,8 @@ impl Tools {
         command
     }
 
-    /// Settings of every session. Those of the role and of the database would win over the server's: a role's
-    /// own statement_timeout has ended backups.
+    /// The settings of every session. They override those of the role and of the database: a role's own
+    /// statement_timeout would end backups.
     fn options(&self, own_queries: bool) -> String {
         let mut settings = vec![
             "statement_timeout=0".to_owned(),
@@ -112,7 +117,7 @@ impl Tools {
             format!("pgbackup.session={}", self.session_token),
         ];
         if own_queries {
-            // A hostile search_path could put its own functions before the system's.
+            // With another search_path, a function in the database could replace one of the system's.
             settings.extend(["row_security=off".to_owned(), "search_path=pg_catalog".to_owned()]);
         }
         let known = NEWER_SETTINGS.iter().filter(|(since, ..)| self.server_major >= Some(*since));
@@ -121,7 +126,7 @@ impl Tools {
     }
 }
 
-/// A program with pipes and without a terminal, killed when it is dropped; its messages are English.
+/// A program with pipes instead of a terminal. It is killed when it is dropped, and its messages are English.
 pub fn offline(program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -136,27 +141,27 @@ pub fn offline(program: &str) -> Command {
     command
 }
 
-fn remove_variables(command: &mut Command, beginnings: &[&str]) {
+fn remove_variables(command: &mut Command, prefixes: &[&str]) {
     for (name, _) in std::env::vars_os() {
-        if beginnings.iter().any(|beginning| name.as_encoded_bytes().starts_with(beginning.as_bytes())) {
+        if prefixes.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
             command.env_remove(name);
         }
     }
 }
 
-/// pg_restore without the connection's settings, the password above all.
+/// pg_restore, without the settings and the password of the connection.
 pub fn pg_restore() -> Command {
     let mut command = offline("pg_restore");
     remove_variables(&mut command, &["PG"]);
     command
 }
 
-/// Whether a program was ended by signal 9: nobody but the kernel, short of memory, sends it to one of ours.
+/// Whether a program was ended by signal 9. Only the kernel, short of memory, sends it to a program of ours.
 pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-/// A command line as it goes into the manifest: program and arguments. There are no secrets in it.
+/// The program and its arguments, for the manifest. They contain no secrets.
 pub fn command_line(command: &Command) -> Vec<String> {
     let command = command.as_std();
     std::iter::once(command.get_program())
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_name_is_never_an_argument() {
+    fn database_name_is_never_an_argument() {
         let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into());
         let command = tools.dump("pg_dump", Some("dbname=t host=evil"));
         assert!(command_line(&command).iter().all(|word| !word.contains("evil")));
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_travels_in_the_environment_and_is_shown_nowhere() {
+    fn connection_uri_is_passed_in_the_environment_only() {
         let uri = ConnectionUri::parse("postgresql://app:secret@db:5433/app").unwrap();
         let tools = Tools::new(Some(uri), "a".into(), "token".into());
         let command = tools.dump("pg_dump", Some("shop"));
@@ -194,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
+    fn long_application_name_is_cut_between_characters() {
         let tools = Tools::new(None, format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
         assert_eq!(tools.application_name, "a".repeat(APPLICATION_NAME_MAX - 1));
     }
 
     #[test]
-    fn every_session_has_the_settings_that_keep_it_alive_and_its_words_the_same() {
+    fn every_session_has_the_same_settings() {
         let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into()).for_server(17);
         let (ours, dumps) = (tools.psql("shop"), tools.dump("pg_dump", Some("shop")));
         for command in [&ours, &dumps] {
@@ -241,7 +246,7 @@ mod tests {
                 assert!(settings.contains(&setting), "{setting} is not in {options}");
             }
         }
-        // Those of our own queries only.
+        // Only for our own queries.
         for setting in ["row_security=off", "search_path=pg_catalog"] {
             let has = |command| variable(command, "PGOPTIONS").unwrap().contains(setting);
             assert!(has(&ours) && !has(&dumps), "{setting}");
@@ -250,7 +255,7 @@ mod tests {
         assert_eq!(variable(&dumps, "PGCLIENTENCODING"), None, "the archive's encoding is the database's");
     }
 
-    /// What a command sets a variable to.
+    /// The value of a variable in a command's environment.
     fn variable(command: &Command, name: &str) -> Option<String> {
         let mut variables = command.as_std().get_envs();
         let (_, value) = variables.find(|(variable, _)| *variable == name)?;
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_a_server_does_not_know_are_left_out() {
+    fn unsupported_settings_are_left_out() {
         let tools = Tools::new(None, "a".into(), "token".into());
         assert!(!tools.options(true).contains("client_connection_check_interval"));
         let tools = tools.for_server(17);

@@ -1,0 +1,63 @@
+//! Values of Secrets that end with a line break: `echo` adds one, and the server refuses the value.
+
+/// The values that the connection uses: libpq's variable, what it is, and the policy's field.
+const VALUES: [(&str, &str, &str); 2] = [
+    ("PGUSER", "user name", "postgres.connection.userSecretRef"),
+    ("PGPASSWORD", "password", "postgres.connection.passwordSecretRef"),
+];
+
+/// A value that ends with a line break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineBreak {
+    pub what: &'static str,
+    field: &'static str,
+}
+
+impl LineBreak {
+    pub fn hint(&self) -> String {
+        format!(
+            "Store the value in the Secret of {} without a line break: kubectl create secret generic --from-literal, or printf instead of echo.",
+            self.field
+        )
+    }
+}
+
+/// The first of the values that ends with a line break.
+pub fn find(variable: impl Fn(&str) -> Option<String>) -> Option<LineBreak> {
+    let ends = |name: &str| variable(name).is_some_and(|value| value.ends_with(['\n', '\r']));
+    let (_, what, field) = VALUES.into_iter().find(|(name, ..)| ends(name))?;
+    Some(LineBreak { what, field })
+}
+
+/// A message without the line break at the end of the user name: it would become `user "postgres; "`.
+pub fn shown(message: &str, user: &str) -> String {
+    let trimmed = user.trim_end_matches(['\n', '\r']);
+    message.replace(&format!("\"{user}\""), &format!("\"{trimmed}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_break_at_the_end_of_a_value_is_found() {
+        let with = |name: &'static str, value: &'static str| {
+            find(move |variable| (variable == name).then(|| value.to_owned())).map(|found| found.what)
+        };
+        assert_eq!(with("PGUSER", "postgres\n"), Some("user name"));
+        assert_eq!(with("PGPASSWORD", "s3cret\r\n"), Some("password"));
+        assert_eq!(with("PGUSER", "postgres"), None);
+        let hint = find(|_| Some("x\n".to_owned())).unwrap().hint();
+        assert!(
+            hint.starts_with("Store the value in the Secret of postgres.connection.userSecretRef"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn user_name_is_shown_without_its_line_break() {
+        let message = "FATAL:  password authentication failed for user \"postgres\n\"";
+        let wanted = "FATAL:  password authentication failed for user \"postgres\"";
+        assert_eq!(shown(message, "postgres\n"), wanted);
+    }
+}

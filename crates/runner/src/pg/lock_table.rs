@@ -1,0 +1,99 @@
+//! The server's lock table, which must have room for a lock on each table.
+
+use serde::Deserialize;
+
+/// The session that holds the tables and pg_dump each lock every table.
+const LOCKERS: u64 = 2;
+
+/// The shares of the lock table, in percent, above which there is a warning, and above which a dump is refused: other
+/// sessions need locks too.
+const WARN: u64 = 50;
+const REFUSE: u64 = 80;
+
+/// The settings that the size of the lock table follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct LockSettings {
+    /// `max_locks_per_transaction`.
+    per_transaction: u64,
+    /// `max_connections`.
+    connections: u64,
+    /// `max_prepared_transactions`.
+    prepared: u64,
+}
+
+/// A dump would take too much of the lock table.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the dump of {tables} tables needs {} locks, and the server has room for {}, of which a dump may take {REFUSE} %: max_locks_per_transaction is {} for {} connections",
+    tables * LOCKERS,
+    settings.room(),
+    settings.per_transaction,
+    settings.sessions()
+)]
+pub struct LockTableError {
+    tables: u64,
+    settings: LockSettings,
+}
+
+impl LockTableError {
+    pub fn hint(&self) -> String {
+        let least = self.settings.per_transaction_for(self.tables, REFUSE);
+        format!("Raise max_locks_per_transaction to at least {least} and restart the server.")
+    }
+}
+
+impl LockSettings {
+    const fn sessions(self) -> u64 {
+        self.connections.saturating_add(self.prepared)
+    }
+
+    const fn room(self) -> u64 {
+        self.per_transaction.saturating_mul(self.sessions())
+    }
+
+    /// The least `max_locks_per_transaction` with which a dump of so many tables takes at most `percent` of the room.
+    fn per_transaction_for(self, tables: u64, percent: u64) -> u64 {
+        (tables * LOCKERS * 100).div_ceil(percent * self.sessions().max(1))
+    }
+
+    /// Refuses a dump of too many tables; returns a warning for many. The server has some locks in reserve, which are for
+    /// others.
+    pub fn check(self, tables: u64) -> Result<Option<String>, LockTableError> {
+        let (needed, room) = (tables * LOCKERS, self.room());
+        let percent = (needed * 100).checked_div(room).unwrap_or(u64::MAX);
+        if percent > REFUSE {
+            return Err(LockTableError { tables, settings: self });
+        }
+        Ok((percent > WARN).then(|| {
+            let enough = self.per_transaction_for(tables, WARN);
+            format!(
+                "the dump takes {percent} % of the server's lock table ({needed} of {room} locks), and above {REFUSE} % it is refused. Raise max_locks_per_transaction to {enough} and restart the server."
+            )
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dump_is_warned_above_half_and_refused_above_four_fifths() {
+        let settings = LockSettings { per_transaction: 64, connections: 100, prepared: 0 };
+        assert_eq!(settings.check(1600), Ok(None));
+        let warning = settings.check(1700).unwrap().unwrap();
+        assert_eq!(
+            warning,
+            "the dump takes 53 % of the server's lock table (3400 of 6400 locks), and above 80 % it is refused. Raise max_locks_per_transaction to 68 and restart the server."
+        );
+        assert!(settings.check(2560).is_ok());
+        let error = settings.check(2700).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the dump of 2700 tables needs 5400 locks, and the server has room for 6400, of which a dump may take 80 %: max_locks_per_transaction is 64 for 100 connections"
+        );
+        assert_eq!(error.hint(), "Raise max_locks_per_transaction to at least 68 and restart the server.");
+        let raised = LockSettings { per_transaction: 68, ..settings };
+        assert!(raised.check(2700).is_ok());
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a database cannot be dumped.
+
+use super::privilege;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Missing,
+    Excluded,
+    /// A DROP DATABASE was interrupted.
+    HalfDropped,
+    Template,
+    NoConnections,
+    NoPrivilege,
+    NotUtf8,
+    /// The database belongs to the hosting service.
+    OfTheService,
+}
+
+impl Obstacle {
+    /// To be read after "database x" or "it".
+    pub const fn fact(self) -> &'static str {
+        match self {
+            Self::Missing => "does not exist",
+            Self::Excluded => "is excluded by databases.exclude",
+            Self::HalfDropped => "is invalid, because a DROP DATABASE was interrupted",
+            Self::Template => "is a template",
+            Self::NoConnections => "does not accept connections (datallowconn is off)",
+            Self::NoPrivilege => "is closed to this role, which lacks the privilege CONNECT",
+            Self::NotUtf8 => "has a name that is not valid UTF-8",
+            Self::OfTheService => "belongs to the hosting service",
+        }
+    }
+
+    /// What to do about the database `name` in `databases.include`.
+    pub fn hint(self, name: &str) -> String {
+        let remove = "or remove it from databases.include.";
+        let name = privilege::quoted(name);
+        match self {
+            Self::Missing => "Correct the name in databases.include, or remove it.".to_owned(),
+            Self::Excluded => {
+                "Remove the database from databases.include, or its pattern from databases.exclude."
+                    .to_owned()
+            }
+            Self::HalfDropped => format!("Run DROP DATABASE {name} again, {remove}"),
+            Self::NoConnections => format!("Run ALTER DATABASE {name} ALLOW_CONNECTIONS true, {remove}"),
+            Self::NoPrivilege => {
+                format!("GRANT CONNECT ON DATABASE {name} TO {}, {remove}", privilege::ANY_ROLE)
+            }
+            Self::NotUtf8 => format!("Rename the database, {remove}"),
+            Self::Template | Self::OfTheService => "Remove it from databases.include.".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Statements that give a role the privileges that a backup needs.
+
+/// Stands for the role where its name is not known.
+pub const ANY_ROLE: &str = "<user>";
+
+/// Explains what helps against `permission denied` and row security. The server's messages are recognized in English;
+/// for any other language there is no hint. `role` is quoted.
+pub fn hint(message: &str, role: &str) -> Option<String> {
+    if message.contains("row-level security policy") {
+        return Some(bypass_row_security(role));
+    }
+    let (_, object) = message.split_once("permission denied for ")?;
+    let object = object.lines().next().unwrap_or(object).trim();
+    let (kind, name) = object.split_once(' ')?;
+    Some(match kind {
+        "function" => grant_execute(name, role),
+        "schema" => format!("GRANT USAGE ON SCHEMA {name} TO {role}."),
+        "database" => format!("GRANT CONNECT ON DATABASE {name} TO {role}."),
+        "large" => format!("GRANT SELECT ON LARGE OBJECT {} TO {role}.", name.trim_start_matches("object ")),
+        "sequence" => format!("GRANT SELECT ON SEQUENCE {name} TO {role}, or {}.", read_all(role)),
+        "table" | "view" | "relation" => format!("GRANT SELECT ON {name} TO {role}, or {}.", read_all(role)),
+        _ => return None,
+    })
+}
+
+/// Functions have privileges of their own in each database.
+pub fn grant_execute(functions: &str, role: &str) -> String {
+    format!("Run in this database: GRANT EXECUTE ON FUNCTION {functions} TO {role}.")
+}
+
+pub fn bypass_row_security(role: &str) -> String {
+    format!("Run ALTER ROLE {role} BYPASSRLS, or let the tables' owner run the backup.")
+}
+
+/// Covers tables, sequences and schemas, but neither large objects nor row security.
+pub fn read_all(role: &str) -> String {
+    format!("GRANT pg_read_all_data TO {role} (PostgreSQL 14 and later)")
+}
+
+/// A name as SQL has it: quoted unless it is a plain lower-case identifier.
+pub fn quoted(name: &str) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"").escape_debug()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hint_names_the_statement_that_helps() {
+        for (message, wanted) in [
+            (
+                "ERROR:  42501: permission denied for function pg_control_system\nLOCATION:  x",
+                "Run in this database: GRANT EXECUTE ON FUNCTION pg_control_system TO backup.",
+            ),
+            (
+                "ERROR:  query would be affected by row-level security policy for table \"t\"",
+                "Run ALTER ROLE backup BYPASSRLS, or let the tables' owner run the backup.",
+            ),
+            ("ERROR:  permission denied for schema app", "GRANT USAGE ON SCHEMA app TO backup."),
+            ("ERROR:  permission denied for large object 7", "GRANT SELECT ON LARGE OBJECT 7 TO backup."),
+            (
+                "ERROR:  permission denied for table t",
+                "GRANT SELECT ON t TO backup, or GRANT pg_read_all_data TO backup (PostgreSQL 14 and later).",
+            ),
+        ] {
+            assert_eq!(hint(message, "backup").as_deref(), Some(wanted), "{message}");
+        }
+        assert_eq!(hint("FEHLER:  keine Berechtigung für Tabelle t", "backup"), None);
+    }
+
+    #[test]
+    fn role_names_are_quoted_only_if_needed() {
+        assert_eq!(quoted("backup_1"), "backup_1");
+        assert_eq!(quoted("Backup"), "\"Backup\"");
+        assert_eq!(quoted("a\"b"), "\"a\\\"\\\"b\"");
+    }
+}
