@@ -1,8 +1,8 @@
 //! What people read: a policy's overview, the page of all policies, tables and durations. The operator and the kubectl
 //! plugin use it.
 //!
-//! Pure functions: no client, no clock, no I/O. They repeat what a status says and decide nothing themselves, except that
-//! a time in a status has passed.
+//! Pure functions: no client, no clock, no I/O. They show a status and decide nothing, except that a time in the
+//! status has passed.
 
 pub mod duration;
 pub mod overview;

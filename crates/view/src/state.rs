@@ -1,4 +1,4 @@
-//! How a policy and its conditions stand, as one word, a reason and a message.
+//! The state of a policy and of its conditions, with the reason and the message.
 
 use api::{
     BackupPolicy, BackupPolicyStatus,

@@ -70,7 +70,7 @@ impl Refusal {
         }
     }
 
-    /// The answer to a browser, which asks for a name and a password only if the answer says so.
+    /// The answer to a browser. Its Basic challenge makes the browser ask for a user name and a password.
     pub fn for_browser(self) -> Response {
         let status = self.status();
         let mut response = self.into_response();

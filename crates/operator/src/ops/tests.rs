@@ -82,7 +82,7 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
     below.collect()
 }
 
-/// The same policies, overdue only if a condition says so.
+/// The same policies without an overdue time, so that only their conditions make them unhealthy.
 fn policies_in_time() -> Vec<BackupPolicy> {
     let mut policies = policies();
     for policy in &mut policies {

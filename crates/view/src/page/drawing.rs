@@ -1,4 +1,4 @@
-//! The page's two drawings. The text beside them, or their label, says the same.
+//! The page's two drawings. The text beside them, or their label, has the same values.
 
 use domain::size;
 use maud::{Markup, html};
