@@ -15,7 +15,7 @@ use domain::{
 };
 
 use self::{
-    check::check_backup,
+    check::{check_backup, check_unreadable},
     error::ScrubError,
     tally::{Checked, Tally},
 };
@@ -67,7 +67,7 @@ pub async fn read_share(
 ) -> Result<(), ScrubError> {
     let Listing { backups, unreadable, .. } = repository.list().await?;
     for (id, why) in unreadable {
-        tally.add(&id, Checked::of(why.into()));
+        tally.add(&id, check_unreadable(repository, &id, why).await);
     }
     report(tally);
     let scrubbable = |backup: &StoredBackup| Scrubbable {

@@ -5,9 +5,9 @@ use domain::catalog::BackupState;
 use crate::{
     args::StoredArgs,
     scrub::{
-        check::check_backup,
+        check::{check_backup, check_unreadable},
         error::ScrubError,
-        tally::{Checked, Tally},
+        tally::Tally,
     },
     store::{Listing, Repository},
 };
@@ -30,7 +30,7 @@ pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), ScrubError>
     let mut tally = Tally::default();
     for id in chosen {
         let checked = if let Some(at) = unreadable.iter().position(|(other, _)| *other == id) {
-            (Checked::of(unreadable.swap_remove(at).1.into()), Ok(()))
+            (check_unreadable(&repository, &id, unreadable.swap_remove(at).1).await, Ok(()))
         } else if let Some(backup) = backups.iter().find(|backup| backup.entry.id == id) {
             check_backup(&repository, backup).await
         } else {

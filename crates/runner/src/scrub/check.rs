@@ -46,6 +46,34 @@ pub async fn check_backup(
     (checked, recorded)
 }
 
+/// Checks a backup whose manifest or check files could not be read. If only a check file is corrupted, the archives are read
+/// back; that outcome is not recorded, because the corrupted file would still hide it.
+pub async fn check_unreadable(repository: &Repository, id: &str, why: Unreadable) -> Checked {
+    let Some(file) = corrupted_check_file(&why) else { return Checked::of(why.into()) };
+    match repository.find_manifest(id).await {
+        Ok(None) => Checked::Removed,
+        Ok(Some((manifest, sha256))) => match check(repository, &manifest, &sha256).await {
+            Ok(_) => {
+                let location = repository.location(&format!("{id}/{file}"));
+                Checked::Corrupted(Finding::CheckFile { location })
+            }
+            Err(wrong) => Checked::of(wrong),
+        },
+        Err(why) => Checked::of(why.into()),
+    }
+}
+
+/// The name of the check file that `why` is about.
+fn corrupted_check_file(why: &Unreadable) -> Option<&str> {
+    let path = match why {
+        Unreadable::Corrupted { file, .. } => file,
+        Unreadable::Store(StoreError::NotText { location }) => location,
+        _ => return None,
+    };
+    let name = path.rsplit('/').next()?;
+    name.starts_with("check-").then_some(name)
+}
+
 /// The outcome, after another look at the manifest: another run may have removed the backup during the check.
 pub(super) fn unless_removed(wrong: Finding, exists: Result<bool, Unreadable>) -> Checked {
     match exists {

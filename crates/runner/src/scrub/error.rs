@@ -2,7 +2,7 @@
 
 use domain::{message::Message, reason::Reason};
 
-use super::finding::Finding;
+use super::finding::{Finding, Severity};
 use crate::store::StoreError;
 
 /// The reason why a scrub or a verification failed.
@@ -12,13 +12,13 @@ pub enum ScrubError {
     Store(#[from] StoreError),
     #[error("there is no backup in {folder}")]
     NoBackup { folder: String },
-    #[error("{corrupted} of {checked} backups are corrupted; {backup}: {first}{}", unrecorded_text(unrecorded.as_deref()))]
+    #[error("{corrupted} of {checked} backups failed the check; {backup}: {first}{}", unrecorded_text(unrecorded.as_deref()))]
     Corrupted {
         corrupted: usize,
         checked: usize,
-        /// The first one.
+        /// The first of those with the worst finding.
         backup: String,
-        /// What is wrong with the first one.
+        /// What is wrong with it.
         first: Box<Finding>,
         /// Why the outcome could not be recorded: retention does not know of the corruption.
         unrecorded: Option<Box<StoreError>>,
@@ -44,7 +44,8 @@ impl ScrubError {
         match self {
             Self::Store(error) => error.reason(),
             Self::NoBackup { .. } => Reason::InvalidConfiguration,
-            Self::Corrupted { .. } => Reason::BackupCorrupted,
+            Self::Corrupted { first, .. } if first.severity() == Severity::Archive => Reason::BackupCorrupted,
+            Self::Corrupted { first, .. } => first.reason(),
             Self::Unchecked { first, .. } => first.reason(),
         }
     }

@@ -23,15 +23,37 @@ pub enum Finding {
     /// The manifest, or a file beside it.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    #[error("check file \"{location}\" is corrupted, the archives are intact")]
+    CheckFile { location: String },
+}
+
+/// What is affected, the worst first. It decides the reason of a run with several findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Archive,
+    MissingFile,
+    Manifest,
+    CheckFile,
 }
 
 impl Finding {
     pub fn reason(&self) -> Reason {
         match self {
             Self::ReadBack(error) => error.reason(),
-            Self::Missing { .. } => Reason::ChecksumMismatch,
+            Self::Missing { .. } => Reason::FileMissing,
             Self::ContentDiffers { .. } => Reason::ContentMismatch,
+            Self::Unreadable(Unreadable::Corrupted { .. }) => Reason::ManifestCorrupted,
             Self::Unreadable(error) => error.reason(),
+            Self::CheckFile { .. } => Reason::CheckFileCorrupted,
+        }
+    }
+
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::ReadBack(_) | Self::ContentDiffers { .. } => Severity::Archive,
+            Self::Missing { .. } => Severity::MissingFile,
+            Self::Unreadable(_) => Severity::Manifest,
+            Self::CheckFile { .. } => Severity::CheckFile,
         }
     }
 
@@ -45,6 +67,9 @@ impl Finding {
                     .to_owned(),
             ),
             Self::Unreadable(error) => error.hint(),
+            Self::CheckFile { location } => Some(format!(
+                "Delete {location}. Retention ignores the backup until then, and the next scrub checks it again."
+            )),
         }
     }
 
@@ -52,7 +77,9 @@ impl Finding {
     /// nothing about them, and must not condemn a backup.
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::ReadBack(ReadBackError::ChecksumMismatch { .. }) | Self::Missing { .. } => true,
+            Self::ReadBack(ReadBackError::ChecksumMismatch { .. })
+            | Self::Missing { .. }
+            | Self::CheckFile { .. } => true,
             Self::ReadBack(ReadBackError::Store(error)) => error.is_corruption(),
             Self::ReadBack(ReadBackError::Archive { .. }) | Self::ContentDiffers { .. } => false,
             Self::Unreadable(error) => error.is_corruption(),

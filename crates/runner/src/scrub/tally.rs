@@ -78,7 +78,7 @@ impl Tally {
     pub fn require_intact(self) -> Result<(), ScrubError> {
         let (corrupted, unchecked) = (self.corrupted.len(), self.unchecked.len());
         let checked = self.intact + corrupted + unchecked;
-        if let Some((backup, first)) = self.corrupted.into_iter().next() {
+        if let Some((backup, first)) = self.corrupted.into_iter().min_by_key(|(_, wrong)| wrong.severity()) {
             let unrecorded = self.unrecorded.map(Box::new);
             return Err(ScrubError::Corrupted {
                 corrupted,

@@ -266,3 +266,48 @@ async fn manifest_cannot_point_outside_its_backup() {
         assert_eq!(fixture.scrubbed(100).await, (0, vec![OLD.to_owned()], vec![]), "{is}");
     }
 }
+
+#[tokio::test]
+async fn reason_and_hint_name_the_corrupted_file() {
+    let corrupt = |file: &'static str, text: &'static [u8]| (file, Some(text));
+    for ((file, text), reason, wanted) in [
+        (
+            corrupt("check-20260503T000000Z.json", b"{"),
+            Reason::CheckFileCorrupted,
+            "the archives are intact. Delete ",
+        ),
+        (
+            corrupt("check-20260503T000000Z.json", b"\xFF"),
+            Reason::CheckFileCorrupted,
+            "the archives are intact. Delete ",
+        ),
+        (corrupt(manifest::FILE, b"{"), Reason::ManifestCorrupted, "\"manifest.json\" is corrupted"),
+        (("a.sql", None), Reason::FileMissing, "file \"a.sql\" is missing"),
+        (corrupt("a.sql", b"A.SQL"), Reason::BackupCorrupted, "\"a.sql\" is corrupted: checksum mismatch"),
+    ] {
+        let fixture = Fixture::new(&[OLD]).await;
+        let path = fixture.file(OLD, file);
+        match text {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let mut tally = Tally::default();
+        read_share(&fixture.repository, 100, &mut tally, |_| ()).await.unwrap();
+        let error = tally.require_intact().unwrap_err();
+        let message = error.message().or_hint(reason.hint()).to_string();
+        assert_eq!(error.reason(), reason, "{message}");
+        assert!(message.contains(wanted) && message.ends_with('.'), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn corrupted_archive_decides_the_reason_of_a_scrub() {
+    let fixture = Fixture::new(&[OLD, NEW]).await;
+    fs::remove_file(fixture.file(OLD, "a.sql")).unwrap();
+    flip(&fixture.file(NEW, "b.sql"), 0);
+    let mut tally = Tally::default();
+    read_share(&fixture.repository, 100, &mut tally, |_| ()).await.unwrap();
+    let error = tally.require_intact().unwrap_err();
+    assert_eq!(error.reason(), Reason::BackupCorrupted);
+    assert!(error.to_string().starts_with("2 of 2 backups failed the check; 20260502"), "{error}");
+}
