@@ -1,5 +1,5 @@
-//! What the chart's options make of its objects, as Helm renders them: no cluster is needed. That the objects of the defaults
-//! work in one, every end-to-end test shows.
+//! How the chart's values change its objects. Helm renders them without a cluster; the end-to-end tests install the chart with
+//! its defaults.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -57,7 +57,7 @@ fn render(settings: &[&str]) -> Result<Rendered> {
 }
 
 #[test]
-fn by_default_there_is_nothing_that_other_operators_must_know() -> Result<()> {
+fn defaults_need_no_other_operators_resources() -> Result<()> {
     let rendered = render(&[])?;
     for kind in ["PrometheusRule", "ServiceMonitor", "ConfigMap"] {
         assert_eq!(rendered.of(kind), Vec::<&Value>::new());
@@ -73,14 +73,14 @@ fn by_default_there_is_nothing_that_other_operators_must_know() -> Result<()> {
 }
 
 #[test]
-fn a_value_that_is_misspelt_is_refused() -> Result<()> {
-    let error = render(&["alert=true"]).err().context("it should be refused")?.to_string();
+fn misspelt_value_is_rejected() -> Result<()> {
+    let error = render(&["alert=true"]).err().context("Helm should reject it")?.to_string();
     assert!(error.contains("alert"), "{error}");
     Ok(())
 }
 
 #[test]
-fn with_a_certificate_the_port_the_probes_and_the_scrapes_speak_https() -> Result<()> {
+fn certificate_switches_port_probes_and_scrapes_to_https() -> Result<()> {
     let rendered = render(&["opsTls.secretName=pgbackup-tls", "serviceMonitor=true"])?;
     let pod = rendered.pod()?;
     let operator = &pod["containers"][0];
@@ -95,7 +95,7 @@ fn with_a_certificate_the_port_the_probes_and_the_scrapes_speak_https() -> Resul
         let variable = json!({"name": name, "value": file});
         ensure!(operator["env"].as_array().context("its environment")?.contains(&variable), "{variable}");
     }
-    // As the documentation has it.
+    // The documentation shows the same ServiceMonitor.
     let document = read("docs/operations.md")?;
     let example = document.split("```yaml\n").find(|block| block.contains("kind: ServiceMonitor"));
     let example = example.and_then(|block| block.split("```").next()).context("an example")?;
@@ -108,7 +108,7 @@ fn with_a_certificate_the_port_the_probes_and_the_scrapes_speak_https() -> Resul
 }
 
 #[test]
-fn prometheus_finds_the_port_and_shows_a_token_where_one_is_asked_for() -> Result<()> {
+fn service_monitor_sends_a_token_if_authentication_is_on() -> Result<()> {
     let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     let rendered = render(&["serviceMonitor=true"])?;
     let spec = &rendered.only("ServiceMonitor")?["spec"];
@@ -128,24 +128,24 @@ fn prometheus_finds_the_port_and_shows_a_token_where_one_is_asked_for() -> Resul
 }
 
 #[test]
-fn who_asks_nobody_needs_no_right_in_the_whole_cluster() -> Result<()> {
+fn no_authentication_needs_no_cluster_wide_rights() -> Result<()> {
     let rendered = render(&["opsAuth=None", "watchNamespace=shop"])?;
     assert_eq!(rendered.of("ClusterRoleBinding"), Vec::<&Value>::new());
     let roles = rendered.of("ClusterRole");
     let names: Vec<_> = roles.iter().filter_map(|role| role["metadata"]["name"].as_str()).collect();
-    assert_eq!(names, ["pgbackup-view", "pgbackup-edit", "pgbackup-metrics"], "those for people");
+    assert_eq!(names, ["pgbackup-view", "pgbackup-edit", "pgbackup-metrics"], "roles for people");
     let variable = json!({"name": "PGBACKUP_OPS_AUTH", "value": "none"});
     let environment = &rendered.pod()?["containers"][0]["env"];
     assert!(environment.as_array().context("its environment")?.contains(&variable));
 
-    let asks = render(&["watchNamespace=shop"])?;
-    let bound = asks.only("ClusterRoleBinding")?;
-    assert_eq!(bound["roleRef"]["name"], "pgbackup-operator-reviews", "all that is left");
+    let authenticated = render(&["watchNamespace=shop"])?;
+    let bound = authenticated.only("ClusterRoleBinding")?;
+    assert_eq!(bound["roleRef"]["name"], "pgbackup-operator-reviews", "the only one that remains");
     Ok(())
 }
 
 #[test]
-fn alerts_and_the_dashboard_are_the_files_that_are_tested() -> Result<()> {
+fn alerts_and_dashboard_are_the_tested_files() -> Result<()> {
     let rendered = render(&["alerts=true", "dashboard=true"])?;
     let rules: Value = serde_saphyr::from_str(&read("charts/pgbackup/files/alerts.yaml")?)?;
     assert_eq!(rendered.only("PrometheusRule")?["spec"], rules);
@@ -158,7 +158,7 @@ fn alerts_and_the_dashboard_are_the_files_that_are_tested() -> Result<()> {
 }
 
 #[test]
-fn the_operators_own_image_is_pulled_with_the_secrets_that_are_named() -> Result<()> {
+fn image_pull_secrets_are_set_on_the_operators_pod() -> Result<()> {
     let rendered = render(&["imagePullSecrets[0].name=registry", "imagePullSecrets[1].name=mirror"])?;
     assert_eq!(rendered.pod()?["imagePullSecrets"], json!([{"name": "registry"}, {"name": "mirror"}]));
     Ok(())

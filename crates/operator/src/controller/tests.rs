@@ -2,14 +2,12 @@
 
 use std::convert::Infallible;
 
+use desired::Images;
 use http::{Method, Request, Response};
-use kube::{client::Body, runtime::reflector};
+use kube::{Client, client::Body, runtime::reflector};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
-
-use desired::Images;
-use kube::Client;
 
 use super::*;
 use crate::pending_statuses::PendingStatuses;
