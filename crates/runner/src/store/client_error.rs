@@ -48,7 +48,7 @@ fn wrong_region(
     field: &str,
 ) -> Option<Explanation> {
     let failed =
-        |text: String, hint: String| Explanation { reason: Reason::StoreFailed, text, hint: Some(hint) };
+        |text: String, hint: String| Explanation { reason: Reason::RegionMismatch, text, hint: Some(hint) };
     let header = causes(error).find_map(|cause| cause.downcast_ref::<WrongRegion>());
     if let Some(WrongRegion { bucket, request }) = header {
         return Some(failed(
@@ -72,7 +72,7 @@ fn wrong_region(
 
 fn no_credentials(error: &object_store::Error, text: &str, field: &str) -> Option<Explanation> {
     METADATA.iter().any(|path| text.contains(path)).then(|| Explanation {
-        reason: Reason::StoreAccessDenied,
+        reason: Reason::CredentialsMissing,
         text: format!(
             "no credentials were given for the bucket, and the platform offers none ({}: {})",
             url::server(text).unwrap_or("metadata service"),

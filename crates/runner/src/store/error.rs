@@ -87,16 +87,19 @@ impl StoreError {
     /// Whether every other file would fail in the same way, so that there is no use in trying it.
     pub fn is_of_the_whole_store(&self) -> bool {
         use Reason::{
-            BucketNotFound, ClockSkew, InternalError, InvalidConfiguration, NoSpace, StoreAccessDenied,
-            StoreNotWritable, StoreUnreachable, TlsFailed,
+            BucketNotFound, ClockSkew, CredentialsMissing, InternalError, InvalidConfiguration, NoSpace,
+            ProxyFailed, RegionMismatch, StoreAccessDenied, StoreNotWritable, StoreUnreachable, TlsFailed,
         };
         matches!(
             self.reason(),
             BucketNotFound
                 | ClockSkew
+                | CredentialsMissing
                 | InternalError
                 | InvalidConfiguration
                 | NoSpace
+                | ProxyFailed
+                | RegionMismatch
                 | StoreAccessDenied
                 | StoreNotWritable
                 | StoreUnreachable

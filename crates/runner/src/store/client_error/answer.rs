@@ -126,7 +126,7 @@ impl<'a> Answer<'a> {
 
     fn archived(&self) -> Explanation {
         Explanation {
-            reason: Reason::StoreAccessDenied,
+            reason: Reason::ObjectArchived,
             text: format!("the store has archived the object: {}", self.short()),
             hint: Some(
                 "Restore the object from the archive, and exclude the repository's prefix from the lifecycle rule that archives objects."

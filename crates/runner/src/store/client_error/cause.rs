@@ -14,7 +14,8 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
 /// The last cause, which says what happened; those before it are about retries and durations.
 pub fn last_cause(error: &object_store::Error) -> String {
     let last = causes(error).last().map(ToString::to_string).unwrap_or_default();
-    without_error_number(&last).to_owned()
+    // An answer without a body ends with a colon.
+    without_error_number(&last).trim_end_matches([':', ' ']).to_owned()
 }
 
 /// `Connection refused (os error 111)` without the number.

@@ -26,6 +26,11 @@ pub fn explain(
     let cause = last_cause(error);
     let unreachable =
         |text: String, hint: Option<String>| Explanation { reason: Reason::StoreUnreachable, text, hint };
+    let refused = |text: String, proxy: &Proxy| Explanation {
+        reason: Reason::ProxyFailed,
+        text,
+        hint: Some(proxy.hint()),
+    };
     let tunnel =
         causes(error).map(ToString::to_string).find_map(|text| text.strip_prefix(TUNNEL).map(str::to_owned));
     let is_dns = causes(error).any(|cause| cause.to_string() == DNS);
@@ -41,11 +46,11 @@ pub fn explain(
             }
             other => format!("the proxy {proxy} does not connect to {server}: {other}"),
         };
-        return Some(unreachable(text, Some(proxy.hint())));
+        return Some(refused(text, proxy));
     }
     if let Some(proxy) = proxy {
         let text = format!("cannot reach {server} through the proxy {proxy}: {cause}");
-        return Some(unreachable(text, Some(proxy.hint())));
+        return Some(refused(text, proxy));
     }
     if is_dns {
         let host = host(server);
@@ -134,7 +139,7 @@ mod tests {
             let proxy = Proxy::at(&wire.url());
             let options = ClientOptions::new().with_proxy_url(wire.url());
             let explained = explained(options, "https://s3.invalid", Some(&proxy)).await;
-            assert_eq!(explained.reason, Reason::StoreUnreachable);
+            assert_eq!(explained.reason, Reason::ProxyFailed);
             assert_eq!(explained.text, format!("the proxy {} (HTTPS_PROXY) {wanted}", wire.url()));
             assert!(explained.hint.unwrap().starts_with("Check HTTPS_PROXY in the pod's environment"));
         }
@@ -147,6 +152,6 @@ mod tests {
         let options = ClientOptions::new().with_proxy_url(url.clone());
         let explained = explained(options, "https://s3.invalid", Some(&proxy)).await;
         let wanted = format!("cannot connect to the proxy {url} (HTTPS_PROXY): Connection refused");
-        assert_eq!(explained.text, wanted);
+        assert_eq!((explained.reason, explained.text), (Reason::ProxyFailed, wanted));
     }
 }

@@ -22,14 +22,14 @@ const S3: [ErrorAnswer; 14] = [
         "403 Forbidden",
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>InvalidObjectState</Code><Message>The operation is not valid for the object's storage class</Message><StorageClass>GLACIER</StorageClass><RequestId>5E4A</RequestId></Error>"#,
-        Reason::StoreAccessDenied,
+        Reason::ObjectArchived,
         "the store has archived the object: The operation is not valid for the object's storage class (InvalidObjectState)",
     ),
     (
         "400 Bad Request",
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'</Message><Region>eu-central-1</Region><RequestId>5E4A</RequestId></Error>"#,
-        Reason::StoreFailed,
+        Reason::RegionMismatch,
         "the region 'us-east-1' is wrong; expecting 'eu-central-1' (AuthorizationHeaderMalformed)",
     ),
     (
@@ -96,7 +96,7 @@ const S3: [ErrorAnswer; 14] = [
     (
         "301 Moved Permanently",
         "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message></Error>",
-        Reason::StoreFailed,
+        Reason::RegionMismatch,
         "redirects the request, but does not name the address",
     ),
     // Not a store.
@@ -108,7 +108,7 @@ const AZURE: [ErrorAnswer; 5] = [
     (
         "409 Conflict",
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>BlobArchived</Code><Message>This operation is not permitted on an archived blob.\nRequestId:1\nTime:2020-10-14T06:31:56.5670961Z</Message></Error>",
-        Reason::StoreAccessDenied,
+        Reason::ObjectArchived,
         "the store has archived the object: This operation is not permitted on an archived blob. (BlobArchived)",
     ),
     (
@@ -264,6 +264,7 @@ async fn wrong_region_hint_names_the_stores_region() {
             Answer::Is(status, if header { vec![region] } else { vec![] }, body.to_owned())
         });
         let error = error_of(s3(&wire.url())).await;
+        assert_eq!(error.reason(), Reason::RegionMismatch);
         assert!(error.to_string().ends_with(wanted), "{error}");
         let hint = error.hint().unwrap();
         assert!(hint.starts_with("Set storage.s3.region to \"eu-central-1\""), "{hint}");
@@ -276,7 +277,7 @@ async fn missing_credentials_are_reported() {
     let url = metadata.url();
     let variables = [("AWS_METADATA_ENDPOINT", url.as_str()), ("AWS_ENDPOINT_URL", url.as_str())];
     let error = error_of(target("s3://backups", true, variables.into())).await;
-    assert_eq!(error.reason(), Reason::StoreAccessDenied, "{error}");
+    assert_eq!(error.reason(), Reason::CredentialsMissing, "{error}");
     let wanted = format!("no credentials were given for the bucket, and the platform offers none ({url}: ");
     assert!(error.to_string().contains(&wanted), "{error}");
     let hint = error.hint().unwrap();
@@ -288,6 +289,7 @@ async fn archived_object_hint_is_about_the_lifecycle_rule() {
     let body = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
     let wire = Wire::start(move |_| Answer::Is("403 Forbidden", vec![], body.to_owned()));
     let error = error_of(s3(&wire.url())).await;
+    assert_eq!(error.reason(), Reason::ObjectArchived);
     assert!(error.to_string().contains("the store has archived the object"), "{error}");
     assert!(error.hint().unwrap().contains("lifecycle rule"), "{:?}", error.hint());
 }
