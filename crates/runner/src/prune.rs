@@ -85,7 +85,7 @@ pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, remo
         other => Ok(not_ours(repository, other)),
     };
     run.backup_details().prune =
-        Some(outcome.unwrap_or_else(|error| failure(&error.to_string(), error.hint())));
+        Some(outcome.unwrap_or_else(|error| failure(&error.to_string(), error.hint().as_deref())));
     match catalog(repository, config).await {
         Ok(catalog) => run.report.retained = Some(catalog.retained()),
         Err(error) => run.log(format_args!("cannot list the repository after pruning: {error}")),
@@ -115,7 +115,7 @@ async fn remove(
         run.log(format_args!("cannot remove a backup: {error}"));
     }
     let verdict = if !failed.is_empty() {
-        failure(&summary(&failed, tried), failed.iter().find_map(StoreError::hint))
+        failure(&summary(&failed, tried), failed.iter().find_map(StoreError::hint).as_deref())
     } else if config.rules.is_empty() {
         outcome(Reason::NoRules, Message::default())
     } else {
@@ -186,9 +186,9 @@ fn dry_run(plan: &PrunePlan) -> PruneOutcome {
     outcome(Reason::DryRun, message)
 }
 
-fn failure(why: &str, hint: Option<String>) -> PruneOutcome {
+fn failure(why: &str, hint: Option<&str>) -> PruneOutcome {
     let message = Message::new("expired backups were not removed").detail(why);
-    outcome(Reason::PruneFailed, message.or_hint(hint.as_deref()))
+    outcome(Reason::PruneFailed, message.or_hint(hint))
 }
 
 fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {

@@ -1,4 +1,4 @@
-//! One run's state, and how it ends: the report to the kubelet, the record in the store, the exit code.
+//! The state of a run, and its end: the report to the kubelet, the record in the repository, the last line of the log.
 
 use std::{fmt, time::Instant};
 
@@ -14,7 +14,7 @@ use domain::{
     report::{self, BackupDetails, Details, Outcome, RunIdentity, RunReport, Stage},
 };
 
-/// What a run has so far.
+/// A run that has started.
 #[derive(Debug)]
 pub struct Run {
     pub report: RunReport,
@@ -29,7 +29,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that has just started, in its first stage.
+    /// Starts a run in its first stage, and writes the first report.
     pub fn new(identity: RunIdentity, termination: TerminationMessage, operation: Operation) -> Self {
         let run = Self {
             report: RunReport::started(identity, Details::new(operation), now()),
@@ -43,7 +43,7 @@ impl Run {
         run
     }
 
-    /// Enters a stage: a run that is killed in it will have said so.
+    /// Enters a stage. The report names it, in case the run is killed.
     pub fn stage(&mut self, stage: impl Into<Stage>) {
         self.report.details.enter(stage.into(), self.stage_since.elapsed().as_secs_f64());
         self.stage_since = Instant::now();
@@ -77,7 +77,7 @@ impl Run {
         self.report.warnings.push(line);
     }
 
-    /// Everything logged so far.
+    /// The text of `run.log`.
     pub fn log_text(&self) -> String {
         self.log.iter().map(|line| format!("{line}\n")).collect()
     }
@@ -133,7 +133,7 @@ impl Run {
         reason
     }
 
-    /// Writes the run's record as it is now.
+    /// Writes the report to the repository as the record of this run.
     pub async fn record(&self) -> Result<(), StoreError> {
         let Some(repository) = &self.repository else { return Ok(()) };
         repository.write_record(&self.report.run.job, &self.report.to_json()).await

@@ -1,63 +1,62 @@
-//! The rules of retention on the command line: those of a backup and of a plan.
+//! The arguments of retention, for `backup` and `plan`.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 use domain::retention::{Bucket, Count, Rules, Within};
 
-/// Which backups are kept, with restic's meaning.
+/// The rules of retention, as in restic.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
-    /// The IANA time zone of the rules' hours, days, weeks, months and years.
+    /// IANA time zone of hours, days, weeks, months and years.
     #[arg(long, default_value = "Etc/UTC")]
     pub time_zone: String,
-    /// Keep the newest N backups; -1 keeps all, here and below.
+    /// Keep the newest N backups; -1 keeps all, also in the rules below.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_last: Option<Count>,
-    /// Keep the newest backup of each of the last N hours that have one.
+    /// Keep the newest backup of each of the last N hours with a backup.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_hourly: Option<Count>,
-    /// The same for days.
+    /// Keep the newest backup of each of the last N days with a backup.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_daily: Option<Count>,
-    /// The same for ISO weeks.
+    /// Keep the newest backup of each of the last N ISO weeks with a backup.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_weekly: Option<Count>,
-    /// The same for months.
+    /// Keep the newest backup of each of the last N months with a backup.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_monthly: Option<Count>,
-    /// The same for years.
+    /// Keep the newest backup of each of the last N years with a backup.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep_yearly: Option<Count>,
-    /// Keep all backups younger than this, counted back from the newest verified one: 14d, 1y6m, 2d12h.
+    /// Keep all backups within this time before the newest verified backup: 14d, 1y6m, 2d12h (m means months).
     #[arg(long, value_name = "TIME")]
     keep_within: Option<Within>,
-    /// Keep the newest backup of each hour, of those younger than this.
+    /// Keep the newest backup of each hour within this time before the newest verified backup.
     #[arg(long, value_name = "TIME")]
     keep_within_hourly: Option<Within>,
-    /// The same for days.
+    /// Keep the newest backup of each day within this time before the newest verified backup.
     #[arg(long, value_name = "TIME")]
     keep_within_daily: Option<Within>,
-    /// The same for ISO weeks.
+    /// Keep the newest backup of each ISO week within this time before the newest verified backup.
     #[arg(long, value_name = "TIME")]
     keep_within_weekly: Option<Within>,
-    /// The same for months.
+    /// Keep the newest backup of each month within this time before the newest verified backup.
     #[arg(long, value_name = "TIME")]
     keep_within_monthly: Option<Within>,
-    /// The same for years.
+    /// Keep the newest backup of each year within this time before the newest verified backup.
     #[arg(long, value_name = "TIME")]
     keep_within_yearly: Option<Within>,
-    /// The newest N verified backups of each database stay whatever the rules say.
+    /// Always keep the newest N verified backups of each database.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     minimum_verified: u32,
-    /// A database that is gone for good: --minimum-verified no longer holds its backups; may be given many times.
+    /// Database that no longer exists: --minimum-verified does not protect its backups; repeatable.
     #[arg(long, value_name = "DATABASE", allow_hyphen_values = true)]
     retired: Vec<String>,
 }
 
 impl RetentionArgs {
-    /// The rules.
     pub fn rules(&self) -> Rules {
         let keep = [
             (Bucket::Last, self.keep_last),
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_has_the_option_that_the_operator_writes() {
+    fn options_of_the_operator_are_parsed() {
         for bucket in Bucket::all() {
             let counting = rules(&[format!("--{}=7", bucket.keep_option())]);
             assert_eq!(counting.keep, [(bucket, Count::Newest(7))].into());
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_written_as_in_restic() {
+    fn minus_one_keeps_all() {
         let words = ["--keep-daily", "-1", "--keep-last=-1"].map(str::to_owned);
         assert!(rules(&words).keep.values().all(|count| *count == Count::All));
     }

@@ -45,8 +45,7 @@ impl ScrubError {
             Self::Store(error) => error.reason(),
             Self::NoBackup { .. } => Reason::InvalidConfiguration,
             Self::Corrupted { first, .. } if first.severity() == Severity::Archive => Reason::BackupCorrupted,
-            Self::Corrupted { first, .. } => first.reason(),
-            Self::Unchecked { first, .. } => first.reason(),
+            Self::Corrupted { first, .. } | Self::Unchecked { first, .. } => first.reason(),
         }
     }
 
