@@ -21,6 +21,7 @@ pub mod lock_table;
 pub mod obstacle;
 pub mod pipe;
 pub mod preflight;
+pub mod preflight_error;
 pub mod privilege;
 pub mod program;
 pub mod replica;

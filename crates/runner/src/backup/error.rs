@@ -5,7 +5,7 @@ use domain::{message::Message, reason::Reason, size, uri::UriError};
 use crate::{
     pg::{
         compression::CompressionError, databases::SelectionError, hold::HoldError, inspect::InspectError,
-        preflight::PreflightError,
+        preflight_error::PreflightError,
     },
     read_back::ReadBackError,
     store::StoreError,

@@ -19,7 +19,7 @@ pub type LineFilter = fn(&str) -> bool;
 pub const ALL: LineFilter = |_| true;
 
 struct Kept {
-    is_kept: LineFilter,
+    filter: LineFilter,
     line: Vec<u8>,
     first: Vec<String>,
     first_bytes: usize,
@@ -41,7 +41,7 @@ pub async fn read(mut stderr: ChildStderr, is_kept: LineFilter) -> String {
 impl Kept {
     fn new(is_kept: LineFilter) -> Self {
         Self {
-            is_kept,
+            filter: is_kept,
             line: Vec::new(),
             first: Vec::new(),
             first_bytes: 0,
@@ -65,7 +65,7 @@ impl Kept {
     fn end_line(&mut self) {
         let line = String::from_utf8_lossy(&self.line).into_owned();
         self.line.clear();
-        if !(self.is_kept)(&line) {
+        if !(self.filter)(&line) {
             return;
         }
         // Once there are last lines, every later line follows them.

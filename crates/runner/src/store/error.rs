@@ -60,12 +60,11 @@ impl StoreError {
         match self {
             Self::File { action, path, source } => hint_of_file(action, path, source),
             Self::Object { source, url, .. } => explain(source, url).hint,
-            Self::Locked { .. } => None,
             Self::AlreadyThere { .. } => Some("Nothing: the next run stores a new backup.".to_owned()),
             Self::NotText { .. } => {
                 Some("Check the storage: something changed the file after it was written.".to_owned())
             }
-            Self::Task(_) => None,
+            Self::Locked { .. } | Self::Task(_) => None,
             Self::Configuration(_) => {
                 Some("Correct the policy's storage, or the value in the Secret.".to_owned())
             }

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn tls_errors_are_explained_in_plain_words() {
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(1_577_836_800));
+        let time = UnixTime::since_unix_epoch(Duration::from_hours(438_288));
         let certificate = TlsError::InvalidCertificate;
         for (error, text, hint) in [
             (
