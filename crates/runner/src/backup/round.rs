@@ -97,7 +97,7 @@ impl Round<'_> {
         upload.finish().await?;
         failpoint::reach(BackupStage::Upload).await;
         run.log(format_args!(
-            "{:?}: {}, snapshot of {time} held for {:.1} s",
+            "database {:?}: {} uploaded, snapshot of {time} held for {:.1} s",
             database.name,
             size::human(archive.file.sum.size),
             snapshot.held.as_secs_f64()
