@@ -111,7 +111,7 @@ pub fn retention(data: &[u8]) {
     }
     // What a row settles is written down before any of it goes.
     let settle = |mut backup: CatalogBackup| {
-        if catalog.settled().contains(&backup.id) {
+        if catalog.accepted().contains(&backup.id) {
             backup.state = BackupState::Verified;
         }
         backup

@@ -76,7 +76,7 @@ fn fourth_alike_suspicious_backup_is_verified() -> Result<()> {
         server.sql("shop", "TRUNCATE goods").await?;
         for token in ["one", "two", "three"] {
             let failure = policy.failure(token, Reason::Suspicious).await?;
-            assert!(failure.message.contains("has no rows of public.goods (5000 before)"), "{failure:?}");
+            assert!(failure.message.contains("has no rows in public.goods (5000 before)"), "{failure:?}");
             assert_eq!(store.backup_folders(&policy).await?[0], good, "the last good backup stays");
         }
         assert_eq!(store.backup_folders(&policy).await?.len(), 4);
@@ -101,7 +101,7 @@ fn missing_database_is_suspicious_until_retired() -> Result<()> {
         server.sql("postgres", "DROP DATABASE legacy").await?;
         for token in ["gone", "still"] {
             let failure = policy.failure(token, Reason::Suspicious).await?;
-            assert!(failure.message.contains("lacks database \"legacy\""), "{failure:?}");
+            assert!(failure.message.contains("database \"legacy\" is missing"), "{failure:?}");
             assert!(failure.message.contains("databases.retired"), "{failure:?}");
         }
         policy.edit(|spec| spec.postgres.databases.retired = vec!["legacy".to_owned()]).await?;
@@ -119,7 +119,10 @@ fn backup_of_another_server_is_suspicious() -> Result<()> {
         other.table("shop", "goods", 5000).await?;
         policy.edit(|spec| spec.postgres.connection.host = Some("other".to_owned())).await?;
         let failure = policy.failure("two", Reason::Suspicious).await?;
-        assert!(failure.message.contains("is of another server: system identifier"), "{failure:?}");
+        assert!(
+            failure.message.contains("the server is another one: its system identifier is"),
+            "{failure:?}"
+        );
         let odd = policy.status().await?.last_run.and_then(|last| last.backup).context("it is stored")?;
         env.kubectl(&["annotate", "backuppolicy", "shop", &format!("{}={odd}", meta::ACKNOWLEDGED)])?;
         policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;

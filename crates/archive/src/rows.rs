@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_counted_whatever_stands_in_names_and_values() {
+    fn rows_are_counted_with_any_names_and_values() {
         let contents = read(&[TEXT.as_bytes()]).unwrap();
         let rows: Vec<_> =
             contents.tables.iter().map(|(oid, t)| (*oid, t.columns.as_str(), t.count)).collect();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_may_be_cut_anywhere() {
+    fn rows_are_counted_in_pieces_of_any_size() {
         let whole = read(&[TEXT.as_bytes()]).unwrap();
         for at in 0..TEXT.len() {
             let (a, b) = TEXT.as_bytes().split_at(at);
@@ -305,13 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_ends_within_rows_is_no_whole_text() {
+    fn text_that_ends_within_rows_is_incomplete() {
         let end = TEXT.find("2\t").unwrap();
         assert_eq!(read(&[&TEXT.as_bytes()[..end]]), None);
     }
 
     #[test]
-    fn a_fingerprint_does_not_depend_on_the_order_of_rows_but_on_each_of_them() {
+    fn fingerprint_depends_on_each_row_but_not_on_their_order() {
         let print = |rows: &str| {
             let text = format!("-- TOC entry 1 (class 0 OID 7)\nCOPY t (a) FROM stdin;\n{rows}\\.\n");
             read(&[text.as_bytes()]).unwrap().tables[&7].fingerprint

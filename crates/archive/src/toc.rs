@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_counted_by_kind() {
+    fn toc_entries_are_counted_by_kind() {
         let toc = Toc::parse(LISTING);
         let count = |kind| toc.counts.get(kind).copied().unwrap_or_default();
         assert_eq!(
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn large_objects_are_not_remembered_one_by_one() {
+    fn large_objects_are_counted_but_not_listed() {
         let listing: String =
             (1..=1000).map(|n| format!("{n}; 2613 {} BLOB - {n} postgres\n", 16384 + n)).collect();
         assert_eq!(Toc::parse(&listing), Toc::default());
     }
 
     #[test]
-    fn a_schema_called_data_is_a_schema() {
+    fn schema_with_the_name_data_is_a_schema() {
         let toc =
             Toc::parse("214; 1259 16385 TABLE DATA t postgres\n3349; 0 16385 TABLE DATA DATA t postgres\n");
         assert_eq!(toc.missing(&[object(1259, 16385), object(0, 16385)]), Vec::<&SourceObject>::new());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_the_archive_lacks_is_found_by_its_oid() {
+    fn missing_object_is_found_by_its_oid() {
         let toc = Toc::parse(LISTING);
         let source = [object(1259, 16385), object(0, 16385), object(1259, 99), object(0, 16395)];
         let missing: Vec<_> = toc.missing(&source).iter().map(|o| (o.class, o.oid)).collect();

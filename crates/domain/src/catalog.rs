@@ -1,6 +1,6 @@
-//! What a store holds of one policy, as its manifests tell it: the input of retention and of reports.
+//! The backups of one repository, from their manifests: the input of retention and of reports.
 //!
-//! What has no manifest is not a backup and never comes here.
+//! A folder without a manifest is no backup and never gets here.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -12,42 +12,42 @@ use crate::{
     suspicion::{self, Suspicion, SuspicionKind},
 };
 
-/// How far the clocks of a server, of a node and of the control plane may differ before one of them is called wrong.
+/// How far the clocks of a server, a node and the control plane may differ before one of them is treated as wrong.
 pub const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// One backup set of a store.
+/// One backup of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogBackup {
-    /// Its name: its folder, unlike that of any other set.
+    /// The backup's unique name: its folder.
     pub id: String,
-    /// The policy that its manifest names.
+    /// The UID of the policy in the manifest.
     pub policy_uid: String,
-    /// Its recovery point, by which it is ordered and put into buckets.
+    /// The recovery point, which decides the order and the buckets of retention.
     pub snapshot_time: Timestamp,
-    /// What its newest check gave.
+    /// The result of the newest check.
     pub state: BackupState,
-    /// The databases that it holds.
+    /// The names of the databases.
     pub databases: BTreeSet<String>,
-    /// Its stored bytes.
+    /// The stored bytes.
     pub size_bytes: u64,
-    /// What of it is not as it was before.
+    /// The differences from earlier verified backups.
     pub suspicions: BTreeSet<suspicion::Key>,
 }
 
-/// What a backup's newest check gave.
+/// The state of a backup after its newest check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupState {
-    /// It is whole.
+    /// The backup passed its newest check.
     Verified,
-    /// It is whole, and not like those before it: it waits, and counts for nothing, until that is settled.
+    /// The backup passed its newest check but is suspicious: retention ignores it until it is acknowledged.
     Suspicious,
-    /// It is not; retention does not count on it.
+    /// The backup failed its newest check: retention does not rely on it.
     Failed,
 }
 
 impl CatalogBackup {
-    /// The set of a manifest and of the checks made after it, in any order. The newest check decides; of two at
-    /// the same moment, the one that failed. `acknowledged`: a person has settled what is suspicious of it.
+    /// The backup of a manifest and of later checks, in any order. The newest check decides; of two at the same moment, the
+    /// failed one. `acknowledged` tells whether a person accepts the backup's suspicions.
     pub fn new(manifest: &Manifest, later: &[Check], acknowledged: bool) -> Self {
         let newest = later
             .iter()
@@ -73,7 +73,7 @@ impl CatalogBackup {
 }
 
 impl CatalogBackup {
-    /// Settles a backup whose only fault is that it lacks databases which the policy no longer wants.
+    /// Accepts a suspicious backup that only lacks databases which the policy no longer selects.
     pub fn miss_only(&mut self, wanted: impl Fn(&str) -> bool) {
         let is_missed = |(kind, database): &suspicion::Key| {
             *kind != SuspicionKind::DatabaseMissing || database.as_deref().is_none_or(&wanted)
@@ -87,24 +87,24 @@ impl CatalogBackup {
     }
 }
 
-/// The backups of one policy's folder, newest first.
+/// The backups of one repository, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     owners: BTreeSet<String>,
     backups: Vec<CatalogBackup>,
     unreadable: Vec<String>,
-    settled: Vec<String>,
+    accepted: Vec<String>,
     now: Option<Timestamp>,
 }
 
 impl Catalog {
-    /// The catalog of the policy with the UID `owner`. The order of `backups` does not matter: they are ordered by
-    /// snapshot, then by name, and names are unique.
+    /// The catalog of the policy with the UID `owner`. Backups come in any order and are sorted by snapshot, then by their
+    /// unique names.
     pub fn new(owner: impl Into<String>, backups: Vec<CatalogBackup>) -> Self {
         Self::with_unreadable(owner, backups, Vec::new())
     }
 
-    /// The same, where beside these backups there are some that cannot be read, of these names.
+    /// Like [`Catalog::new`], with the names of backups that cannot be read.
     pub fn with_unreadable(
         owner: impl Into<String>,
         mut backups: Vec<CatalogBackup>,
@@ -112,17 +112,16 @@ impl Catalog {
     ) -> Self {
         backups.sort_by(|a, b| Reverse((a.snapshot_time, &a.id)).cmp(&Reverse((b.snapshot_time, &b.id))));
         let owners = [owner.into()].into();
-        let mut catalog = Self { owners, backups, unreadable, settled: Vec::new(), now: None };
-        catalog.settle();
+        let mut catalog = Self { owners, backups, unreadable, accepted: Vec::new(), now: None };
+        catalog.accept();
         catalog
     }
 
-    /// What the newest [`suspicion::ALIKE`] backups and more say alike is how things are: they are verified. Only the newest:
-    /// further back, verified backups that once stood between suspicious ones may have been removed, or be those that cannot be
-    /// read.
-    fn settle(&mut self) {
+    /// Accepts the newest suspicious backups if at least [`suspicion::ALIKE`] in a row are alike. Older rows do not count: a
+    /// verified backup between them may have been removed, or may be one that cannot be read.
+    fn accept(&mut self) {
         let owners = &self.owners;
-        // A set's name begins with the time of its snapshot.
+        // A backup's name begins with the time of its snapshot.
         let unreadable = self.unreadable.iter().max();
         let can_tell = |backup: &CatalogBackup| {
             let begins = backup.snapshot_time.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -140,25 +139,25 @@ impl Catalog {
                 && a.suspicions == b.suspicions
         };
         if let Some(row) = own.chunk_by_mut(alike).next() {
-            let settles = row[0].suspicions.iter().all(|(kind, _)| kind.settles_by_itself());
-            if settles && row.len() >= suspicion::ALIKE {
+            let accepts = row[0].suspicions.iter().all(|(kind, _)| kind.is_accepted_in_a_row());
+            if accepts && row.len() >= suspicion::ALIKE {
                 for backup in row {
                     backup.state = BackupState::Verified;
-                    self.settled.push(backup.id.clone());
+                    self.accepted.push(backup.id.clone());
                 }
             }
         }
     }
 
-    /// The same, seen at this moment: a snapshot that is later than that, and some more, was dated by a wrong clock.
+    /// Sets the current time: a snapshot later than this plus [`SKEW`] has the time of a wrong clock.
     #[must_use]
     pub fn seen_at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// From when windows of time are counted back: the newest verified snapshot. One from the future would leave nothing in
-    /// any window.
+    /// The moment from which `keepWithin` is measured: the newest verified snapshot that is not in the future. A snapshot from
+    /// the future would put every backup outside.
     pub fn newest_snapshot(&self) -> Option<Timestamp> {
         let latest =
             self.now.map_or(Timestamp::MAX, |now| now.saturating_add(SKEW).unwrap_or(Timestamp::MAX));
@@ -167,26 +166,26 @@ impl Catalog {
         times.find(|time| *time <= latest).or(Some(latest))
     }
 
-    /// The same, with the backups of the policies of these UIDs: the policy has taken their folder over.
+    /// Adds the UIDs of earlier owners, whose repository the policy took over with its backups.
     #[must_use]
     pub fn adopting(mut self, owners: impl IntoIterator<Item = String>) -> Self {
         self.owners.extend(owners);
-        self.settle();
+        self.accept();
         self
     }
 
-    /// The suspicious backups that are verified because so many in a row say the same. When some of them have gone the
-    /// others no longer tell, so it must be written down.
-    pub fn settled(&self) -> &[String] {
-        &self.settled
+    /// The suspicious backups that were accepted because enough in a row are alike. The caller records this: once some of them
+    /// are removed, the row is no longer complete.
+    pub fn accepted(&self) -> &[String] {
+        &self.accepted
     }
 
-    /// All backups, newest first, those of other policies too.
+    /// All backups, newest first, including those of other policies.
     pub fn backups(&self) -> &[CatalogBackup] {
         &self.backups
     }
 
-    /// Whether the backup belongs to the policy. What does not is never counted and never deleted.
+    /// Whether the backup belongs to the policy. Other backups satisfy no rule and are never deleted.
     pub fn owns(&self, backup: &CatalogBackup) -> bool {
         self.owners.contains(&backup.policy_uid)
     }
@@ -201,7 +200,7 @@ impl Catalog {
         self.own().filter(|backup| backup.state == BackupState::Verified)
     }
 
-    /// The policy's backups in figures, for reports.
+    /// The figures of the policy's backups, for reports.
     pub fn retained(&self) -> Retained {
         let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         Retained {

@@ -17,64 +17,63 @@ pub const FORMAT: u32 = 1;
 /// The file's name in the backup.
 pub const FILE: &str = "manifest.json";
 
-/// The file in the backup with everybody's SHA-256, for `sha256sum -c`.
+/// The file in the backup with the SHA-256 of each file, for `sha256sum -c`.
 pub const SUMS_FILE: &str = "SHA256SUMS";
 
-/// The file in the backup that says that a person has settled what is suspicious of it.
+/// The file in the backup that records that its suspicions are accepted.
 pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
 
-/// How many tables of a database stand in the manifest itself: about 100 KiB of it.
+/// The most tables of a database in the manifest itself, about 100 KiB.
 pub const TABLES_INLINE: usize = 500;
 
-/// One backup set.
+/// One backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// The format's version, [`FORMAT`].
     pub format: u32,
-    /// The set's name: its folder.
+    /// The backup's name: its folder.
     pub id: String,
-    /// The policy that it belongs to. Nothing is ever deleted whose manifest names another UID.
+    /// The policy that owns the backup. A backup of another UID is never deleted.
     pub policy: PolicyIdentity,
-    /// The run that made it.
+    /// The run that stored the backup.
     pub run: RunIdentity,
-    /// The recovery point: the oldest snapshot of its databases. Databases of a backup are not consistent with
-    /// each other.
+    /// The recovery point: the oldest snapshot of the databases. Databases of a backup are not consistent with each other.
     pub snapshot_time: Timestamp,
     /// When the run started.
     pub start_time: Timestamp,
-    /// When everything was stored and checked.
+    /// When all files were stored and checked.
     pub completion_time: Timestamp,
-    /// The server it was taken from.
+    /// The server.
     pub server: ServerFacts,
-    /// The tools that took it.
+    /// The client tools.
     pub client: ClientFacts,
-    /// Its files, all but this one, `SHA256SUMS` and `run.log`.
+    /// The files of the backup except this one, `SHA256SUMS` and `run.log`.
     pub artifacts: Vec<Artifact>,
     /// The first check, made before this manifest was written.
     pub check: Check,
-    /// What of it is not as it was in the backups before: with any of them it counts for nothing until that is settled.
+    /// The differences that make the backup suspicious: retention ignores it until they are acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
-    /// Things worth knowing before a restore.
+    /// Facts that matter for a restore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// A line as `sha256sum` writes it.
+/// A line in the format of `sha256sum`.
 pub fn sum(sha256: &str, file: &str) -> String {
     format!("{sha256}  {file}\n")
 }
 
-/// A policy, told apart from another one of the same name.
+/// A policy. The UID distinguishes it from another one of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyIdentity {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its UID; a rebuilt cluster gives a new one.
+    /// The UID; a rebuilt cluster assigns a new one.
     pub uid: String,
 }
 
@@ -86,17 +85,17 @@ pub struct ServerFacts {
     pub version: String,
     /// `server_version_num`: 170006.
     pub version_num: u32,
-    /// `system_identifier` of its data directory: another server has another one.
+    /// `system_identifier` of the data directory, unique to a server.
     pub system_identifier: String,
-    /// The timeline; it grows at each promotion.
+    /// The timeline, which increases at each promotion.
     pub timeline: u32,
-    /// Whether it was a standby.
+    /// Whether the server was a standby.
     pub in_recovery: bool,
-    /// The bootstrap superuser's name (OID 10): a restore into a fresh server wants the same.
+    /// The bootstrap superuser's name (OID 10): a restore into a new server needs the same.
     pub bootstrap_superuser: String,
     /// `shared_preload_libraries`: a restore may need them.
     pub shared_preload_libraries: String,
-    /// All role names, so that a restore without `globals.sql` can make them.
+    /// All role names, so that a restore without `globals.sql` can create them.
     pub roles: Vec<String>,
 }
 
@@ -106,7 +105,7 @@ pub struct ServerFacts {
 pub struct ClientFacts {
     /// pg_dump's version: `17.6 (Debian 17.6-0+deb13u1)`.
     pub version: String,
-    /// The runner's own version.
+    /// The runner's version.
     pub runner: String,
 }
 
@@ -118,35 +117,35 @@ pub struct Artifact {
     pub file: String,
     /// Its stored bytes.
     pub size_bytes: u64,
-    /// Its SHA-256, counted on the way from the tool to the store.
+    /// The SHA-256, computed on the way from the tool to the store.
     pub sha256: String,
-    /// What it is.
+    /// The content.
     #[serde(flatten)]
     pub content: Content,
 }
 
-/// What a file of a backup is.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Content {
     /// A plain `pg_dump --format=custom` archive of one database.
     Database(Box<DatabaseFacts>),
-    /// SQL that makes roles and tablespaces, from `pg_dumpall --globals-only`.
+    /// SQL that creates roles and tablespaces, from `pg_dumpall --globals-only`.
     #[serde(rename_all = "camelCase")]
     Globals {
-        /// The command that made it, without secrets.
+        /// The command that wrote the file, without secrets.
         command: Vec<String>,
-        /// Whether the roles' password hashes are in it.
+        /// Whether the file has password hashes of roles.
         passwords: bool,
     },
-    /// The `tables` of a database that has more than [`TABLES_INLINE`]: every later run reads every manifest.
+    /// The `tables` of a database with more than [`TABLES_INLINE`]. They are apart because every run reads every manifest.
     Tables {
         /// The database's name.
         database: String,
     },
 }
 
-/// A database as it was in the snapshot.
+/// A database in its snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseFacts {
@@ -154,17 +153,17 @@ pub struct DatabaseFacts {
     pub name: String,
     /// Its OID.
     pub oid: u32,
-    /// When its snapshot was taken: the recovery point of this database.
+    /// When the snapshot was taken: the recovery point of this database.
     pub snapshot_time: Timestamp,
     /// The server's write position (replay position on a standby) at the snapshot: `0/1A2B3C4D`.
     pub snapshot_lsn: String,
     /// How long the snapshot and its locks were held, in seconds.
     pub held_seconds: f64,
-    /// The compression that pg_dump was told: `zstd:1`.
+    /// The value of pg_dump's `--compress`: `zstd:1`.
     pub compression: String,
-    /// The command that made it, without secrets.
+    /// The command that wrote the archive, without secrets.
     pub command: Vec<String>,
-    /// What `CREATE DATABASE` needs to make it again.
+    /// What `CREATE DATABASE` needs to create the database again.
     pub definition: DatabaseDefinition,
     /// Its extensions with their versions.
     pub extensions: BTreeMap<String, String>,
@@ -182,7 +181,7 @@ pub struct DatabaseFacts {
     pub tables: Vec<TableFacts>,
 }
 
-/// What `CREATE DATABASE` and `ALTER DATABASE` need to make a database again.
+/// What `CREATE DATABASE` and `ALTER DATABASE` need to create a database again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseDefinition {
@@ -196,13 +195,13 @@ pub struct DatabaseDefinition {
     pub collate: String,
     /// `LC_CTYPE`.
     pub ctype: String,
-    /// The locale of the provider, where it has one of its own.
+    /// The locale of the provider, if it has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
     /// The ICU rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
-    /// The version of the collation it was made with.
+    /// The version of the collation that the database was created with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation_version: Option<String>,
     /// Its tablespace.
@@ -215,11 +214,11 @@ pub struct DatabaseDefinition {
     pub settings: BTreeMap<String, Vec<String>>,
 }
 
-/// A table's rows, as they were read from the archive.
+/// A table's rows, as read from the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableFacts {
-    /// Its OID at the source.
+    /// The OID on the server.
     pub oid: u32,
     /// Its schema.
     pub schema: String,
@@ -234,20 +233,20 @@ pub struct TableFacts {
     pub fingerprint: String,
 }
 
-/// How a backup was checked.
+/// One check of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// When.
+    /// When the check ended.
     pub time: Timestamp,
-    /// How deep.
+    /// The level of the check.
     pub level: Level,
-    /// What came of it.
+    /// The result.
     pub result: CheckResult,
-    /// How many bytes were compared.
+    /// How many bytes were read and compared.
     pub bytes_read: u64,
-    /// How many of them the device delivered, by the kernel's count; fewer than `bytes_read` means that the
-    /// rest came from a cache and says nothing about the device. Only on volumes.
+    /// How many of these bytes came from the device, by the kernel's count. If fewer than `bytes_read`, the rest came from a
+    /// cache and proves nothing about the device. Only on volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_from_device: Option<u64>,
 }
@@ -266,12 +265,12 @@ pub enum Level {
     Counts,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckResult {
-    /// Everything was as it should be.
+    /// The backup passed.
     Verified,
-    /// Something was not.
+    /// The backup is corrupted.
     Failed,
 }
 
@@ -288,13 +287,13 @@ impl Level {
 }
 
 impl Manifest {
-    /// Reads a manifest; `None` when it is none, or of a later format.
+    /// Parses a manifest; `None` for other texts and for a later format.
     pub fn parse(text: &str) -> Option<Self> {
         let manifest: Self = serde_json::from_str(text).ok()?;
         (manifest.format <= FORMAT).then_some(manifest)
     }
 
-    /// Whether a text that is no manifest of ours is one of a later format.
+    /// Whether a text that [`Manifest::parse`] rejects is a manifest of a later format.
     pub fn is_later(text: &str) -> bool {
         #[derive(Deserialize)]
         struct Format {
@@ -303,8 +302,8 @@ impl Manifest {
         serde_json::from_str::<Format>(text).is_ok_and(|it| it.format > FORMAT)
     }
 
-    /// Whether its artifacts are such as a backup can have: each a file in the backup's folder, with a SHA-256. What is made of a
-    /// name must not lead elsewhere, whoever wrote it.
+    /// Whether each artifact is a file in the backup's folder and has a SHA-256. A path made of an artifact's name must not
+    /// leave the folder, whoever wrote the manifest.
     pub fn is_plausible(&self) -> bool {
         self.artifacts.iter().all(|Artifact { file, sha256, .. }| {
             let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '\0']);
@@ -312,22 +311,22 @@ impl Manifest {
         })
     }
 
-    /// What `sha256sum -c` reads: a line for each artifact.
+    /// The content of [`SUMS_FILE`]: a line for each artifact.
     pub fn sums(&self) -> String {
         self.artifacts.iter().map(|artifact| sum(&artifact.sha256, &artifact.file)).collect()
     }
 
-    /// The manifest as the store keeps it: indented, for people, with a line break at its end.
+    /// The manifest as the repository keeps it: indented, with a line break at the end.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a manifest should always be JSON") + "\n"
     }
 
-    /// The stored bytes of its artifacts. A corrupted manifest may say anything of them.
+    /// The stored bytes of all artifacts. The sum saturates: a corrupted manifest may have any numbers.
     pub fn size_bytes(&self) -> u64 {
         self.artifacts.iter().map(|artifact| artifact.size_bytes).fold(0, u64::saturating_add)
     }
 
-    /// The names of its databases.
+    /// The names of the databases.
     pub fn databases(&self) -> impl Iterator<Item = &str> {
         self.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some(facts.name.as_str()),
@@ -335,8 +334,7 @@ impl Manifest {
         })
     }
 
-    /// Moves long lists of tables into files of their own, and names these among the artifacts. Gives each file's name
-    /// and text.
+    /// Moves long lists of tables to files of their own, adds these to the artifacts, and returns each file's name and text.
     pub fn move_tables_out(&mut self) -> Vec<(String, String)> {
         let mut files = Vec::new();
         for artifact in &mut self.artifacts {
@@ -358,7 +356,7 @@ impl Manifest {
         files.into_iter().map(|(_, file, text)| (file, text)).collect()
     }
 
-    /// Puts the list of a file back to its database; one that is not what the manifest names is no list.
+    /// Puts the list of tables in a file back to its database. A file whose SHA-256 differs is ignored.
     pub fn put_tables_back(&mut self, file: &str, text: &str) {
         let is = |artifact: &&Artifact| artifact.file == file && artifact.sha256 == hash::sha256(text);
         let Some(Content::Tables { database }) =

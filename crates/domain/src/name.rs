@@ -1,20 +1,50 @@
-//! The names of things that are made: CronJobs, Jobs, backups, files; and what can be read back from them.
+//! The names of CronJobs, Jobs, backups and files, and what they tell.
 
 use jiff::{Timestamp, tz::TimeZone};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 
 use crate::{hash, operation::Operation};
 
-/// The longest name of a policy. A CronJob's name may have 52 characters (its Jobs get 11 more), and the
-/// longest of ours is the policy's name with `-backup` behind it.
+/// The longest name of a policy. A CronJob's name has at most 52 characters (those of its Jobs have 11 more), and the
+/// longest of a policy is its own name with `-backup`.
 pub const POLICY_NAME_MAX: usize = 45;
 
-/// The Job of one `pgbackup.dev/requested-at` token: the same token gives the same name, so that it runs once.
+/// The longest name of a Kubernetes object.
+const OBJECT_NAME_MAX: usize = 253;
+
+/// A text that is not a valid name of a namespace, a policy or a Job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is not a valid name: write letters, digits, \"-\", \"_\" and \".\", and begin with a letter or digit"
+)]
+pub struct InvalidName {
+    /// The text.
+    pub text: String,
+}
+
+/// Checks the name of a namespace, a policy or a Job, which becomes a folder or a file of a repository. Every name that
+/// Kubernetes allows is valid, and no valid name leads out of its folder.
+///
+/// # Errors
+///
+/// [`InvalidName`] for an empty or long text, and for other characters, as in `..` and `a/b`.
+pub fn valid(text: &str) -> Result<String, InvalidName> {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let starts = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if starts && text.len() <= OBJECT_NAME_MAX && text.bytes().all(is_inner) {
+        Ok(text.to_owned())
+    } else {
+        Err(InvalidName { text: text.to_owned() })
+    }
+}
+
+/// The Job of a `pgbackup.dev/requested-at` token. The same token gives the same name, so each token runs once.
 pub fn requested_job(policy: &str, token: &str) -> String {
     format!("{}-r{}", Operation::Backup.cron_job(policy), hash::short(token, 8))
 }
 
-/// The slot that a Job of `cron_job` stands for: the CronJob controller names its Jobs after the scheduled
-/// time in minutes since 1970. `None` for any other name: a manual run.
+/// The slot of a Job of `cron_job`. The CronJob controller appends the scheduled time in minutes since 1970. `None` for any
+/// other name: then the Job is a manual run.
 pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     let digits = job.strip_prefix(cron_job)?.strip_prefix('-')?;
     let canonical =
@@ -26,21 +56,21 @@ pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     Timestamp::from_second(minutes.checked_mul(60)?).ok()
 }
 
-/// How long the name of a backup is.
+/// The length of a backup's name, in bytes.
 pub const BACKUP_ID_LENGTH: usize = 23;
 
-/// The name of a backup: the snapshot's time in UTC to the second, and six digits that tell apart the tries of one second,
-/// each of which has a `token` of its own. On a standby whose primary is idle the time stands still.
+/// The name of a backup: the snapshot's time in UTC to the second, and six digits of a hash of `token`, which is unique to
+/// the attempt. Two backups can have the same time: on a standby with an idle primary the time stands still.
 pub fn backup_id(snapshot: Timestamp, token: &str) -> String {
     format!("{}-{}", backup_time(snapshot), hash::short(token, 6))
 }
 
-/// What the names of the backups of a snapshot begin with.
+/// The beginning of a backup's name: the snapshot's time.
 pub fn backup_time(snapshot: Timestamp) -> String {
     snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Whether `name` has the shape of a backup's name. What does not is never listed and never deleted.
+/// Whether `name` has the form of a backup's name. A folder with another name is never listed and never deleted.
 pub fn is_backup_id(name: &str) -> bool {
     let shape = |(at, byte): (usize, u8)| match at {
         8 => byte == b'T',
@@ -52,36 +82,32 @@ pub fn is_backup_id(name: &str) -> bool {
     name.len() == BACKUP_ID_LENGTH && name.bytes().enumerate().all(shape)
 }
 
-/// Whether a backup's name says that its snapshot is this one, to the second.
+/// Whether a backup's name has the time of this snapshot, to the second.
 pub fn is_of_snapshot(backup: &str, snapshot: Timestamp) -> bool {
     let (time, _) = backup.split_once('-').unwrap_or_default();
     backup_id(snapshot, "").split_once('-').is_some_and(|(wanted, _)| wanted == time)
 }
 
-/// The file of a database's archive. Database names are the attacker's: everything outside `[A-Za-z0-9._-]`
-/// is percent-encoded, and so is a leading dot.
+/// The characters of a database's name that its files have too; all others are percent-encoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// The file of a database's archive. Anybody may choose a database's name, so everything outside `[A-Za-z0-9._-]` is
+/// percent-encoded, and so is a leading dot or dash: the file is never hidden and never read as an option.
 pub fn archive_file(database: &str) -> String {
     format!("{}.dump", file_stem(database))
 }
 
-/// The file of a database's list of tables, where that is long.
+/// The file of a database's list of tables, if the list is too long for the manifest.
 pub fn tables_file(database: &str) -> String {
     format!("{}.tables.json", file_stem(database))
 }
 
-/// The encoded name, without its ending.
 fn file_stem(database: &str) -> String {
-    let mut stem = String::with_capacity(database.len());
-    for (at, byte) in database.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || (byte == b'.' && at > 0);
-        if plain {
-            stem.push(char::from(byte));
-        } else {
-            stem.push('%');
-            stem.push_str(&hash::hex(&[byte]).to_uppercase());
-        }
+    let encoded = utf8_percent_encode(database, PLAIN).to_string();
+    match encoded.as_bytes().first() {
+        Some(first @ (b'.' | b'-')) => format!("{}{}", percent_encode_byte(*first), &encoded[1..]),
+        _ => encoded,
     }
-    stem
 }
 
 #[cfg(test)]
@@ -89,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_is_read_from_the_name_that_the_cron_job_controller_gives() {
+    fn slot_is_parsed_from_the_name_of_a_scheduled_job() {
         let slot_of = |job| slot("shop-backup", job).map(|t| t.to_string());
         assert_eq!(slot_of("shop-backup-29730375").as_deref(), Some("2026-07-12T02:15:00Z"));
         for manual in [
@@ -105,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_is_named_by_its_snapshot_and_its_job() {
+    fn backup_name_has_the_time_of_its_snapshot() {
         let id = backup_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
         assert!(id.starts_with("20261122T021500Z-"), "{id}");
         assert!(is_backup_id(&id));
@@ -123,17 +149,42 @@ mod tests {
     }
 
     #[test]
-    fn a_database_name_cannot_leave_its_folder() {
+    fn file_of_a_database_cannot_leave_its_folder() {
         assert_eq!(archive_file("shop"), "shop.dump");
         assert_eq!(archive_file("../etc"), "%2E.%2Fetc.dump");
+        assert_eq!(archive_file("a.b-c_d"), "a.b-c_d.dump");
         assert_eq!(archive_file("dbname=t host=x"), "dbname%3Dt%20host%3Dx.dump");
         assert_eq!(archive_file("Größe"), "Gr%C3%B6%C3%9Fe.dump");
     }
 
     #[test]
-    fn a_requested_job_has_a_legal_name_whatever_the_token() {
+    fn file_of_a_database_is_never_an_option() {
+        assert_eq!(archive_file("-f"), "%2Df.dump");
+        assert_eq!(archive_file("--"), "%2D-.dump");
+        assert_eq!(tables_file("-f"), "%2Df.tables.json");
+    }
+
+    #[test]
+    fn requested_job_has_a_valid_name_for_any_token() {
         let name = requested_job(&"p".repeat(POLICY_NAME_MAX), "2026-11-23 02:15 / ops ☎");
         assert!(name.len() <= 63, "{name}");
         assert_eq!(slot(&Operation::Backup.cron_job(&"p".repeat(POLICY_NAME_MAX)), &name), None);
+    }
+
+    #[test]
+    fn names_of_kubernetes_objects_are_valid() {
+        for text in ["shop", "shop-eu.v2", "by-hand", "My_Job", "0", &"x".repeat(OBJECT_NAME_MAX)] {
+            assert_eq!(valid(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn names_that_lead_out_of_a_folder_are_rejected() {
+        let long = "x".repeat(OBJECT_NAME_MAX + 1);
+        for text in
+            ["", ".", "..", "../../x", "a/b", "/etc", ".hidden", "-x", "a\\b", "a b", "a\0", "é", &long]
+        {
+            assert_eq!(valid(text), Err(InvalidName { text: text.to_owned() }));
+        }
     }
 }

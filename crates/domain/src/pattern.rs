@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_a_shell_would() {
+    fn patterns_match_like_shell_globs() {
         for (pattern, name, wanted) in [
             ("*", "shop", true),
             ("shop", "shop", true),

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn those_checked_longest_ago_come_first_up_to_the_share() {
+    fn scrub_reads_backups_checked_longest_ago_up_to_the_share() {
         let all = [(100, 30), (100, 10), (100, 20), (100, 40)];
         assert_eq!(choose(backups(&all), 1), ["s1"]);
         assert_eq!(choose(backups(&all), 25), ["s1"]);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_checked_takes_no_others_turn() {
+    fn unreadable_backup_does_not_use_up_the_share() {
         let all = [(100, 10), (100, 20), (100, 30), (100, 40)];
         assert_eq!(read(backups(&all), 25, |id| id != "s0"), ["s0", "s1"]);
         assert_eq!(read(backups(&all), 50, |id| id == "s3"), ["s0", "s1", "s2", "s3"]);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_backup_has_its_turn() {
+    fn every_backup_is_scrubbed_in_turn() {
         let mut all = backups(&[(1000, 1), (1, 2), (50, 3), (7, 4), (900, 5)]);
         let mut seen = std::collections::BTreeSet::new();
         for now in 100..110 {

@@ -1,68 +1,70 @@
-//! What makes a backup suspicious: it is whole, and not like those before it.
+//! What makes a backup suspicious: it is intact, but differs too much from earlier verified ones.
 //!
-//! A suspicious backup is kept with its manifest. It counts for no rule and no floor until a person acknowledges it, or,
-//! where that can be told from the backups themselves, until [`ALIKE`] in a row say the same: then it is how things are.
+//! A suspicious backup is kept with its manifest. Retention ignores it until a person acknowledges it. Some suspicions are
+//! also accepted without a person, when [`ALIKE`] backups in a row have the same ones: the database has changed for good.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Content, DatabaseFacts, Level, Manifest};
+use crate::{
+    manifest::{Content, DatabaseFacts, Level, Manifest},
+    message,
+};
 
-/// So many suspicious backups in a row that say the same are how things are: the first, and three that follow it.
+/// How many suspicious backups in a row with the same suspicions are accepted: the first and three more.
 pub const ALIKE: usize = 4;
 
-/// With how many verified backups a new one is compared.
+/// How many of the newest verified backups a new one is compared with.
 pub const COMPARED: usize = 5;
 
-/// A table that had more rows than this does not become empty in silence.
+/// A table that becomes empty is suspicious if it had more rows than this.
 pub const MANY_ROWS: u64 = 1000;
 
-/// How much less than before a backup may hold, if the policy does not say, in percent.
+/// How much a database may shrink by default, in percent.
 pub const MAX_SHRINK: u8 = 50;
 
-/// How many tables a finding names.
+/// How many tables a message lists.
 const NAMED: usize = 3;
 
-/// Something about a backup that is not as it was.
+/// A difference between a new backup and earlier verified ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspicion {
-    /// What it is.
+    /// The kind of the difference.
     pub kind: SuspicionKind,
-    /// Of which database; absent where it is the server's.
+    /// The database; absent if the difference is the server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// For a person: to be read after "it".
+    /// The fact, for a person.
     pub message: String,
 }
 
-/// What is not as it was.
+/// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SuspicionKind {
-    /// Another server, by its system identifier, or the same on a timeline before that of the last backup.
+    /// The server has another system identifier, or an earlier timeline.
     ServerChanged,
-    /// A database of the last backup is not in this one, and is not retired.
+    /// A database of the last verified backup is missing and not retired.
     DatabaseMissing,
-    /// A database holds far fewer rows or bytes than before.
+    /// A database has far fewer rows or bytes.
     Shrunk,
-    /// A table that held many rows holds none.
+    /// A table that had many rows has none.
     Emptied,
 }
 
 impl SuspicionKind {
-    /// Whether backups that say the same again and again settle it. Another server and a database that is gone are for
-    /// a person to settle.
-    pub const fn settles_by_itself(self) -> bool {
+    /// Whether [`ALIKE`] backups in a row accept it. Only a person accepts another server or a missing database.
+    pub const fn is_accepted_in_a_row(self) -> bool {
         matches!(self, Self::Shrunk | Self::Emptied)
     }
 }
 
-/// What makes suspicions alike: kind and database, not the figures.
+/// Two suspicions are alike if their kinds and databases are equal; figures do not matter.
 pub type Key = (SuspicionKind, Option<String>);
 
 impl Suspicion {
-    /// What it has in common with the like.
+    /// The key that alike suspicions share.
     pub fn key(&self) -> Key {
         (self.kind, self.database.clone())
     }
@@ -74,20 +76,20 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// A table without rows that the server's statistics know with rows: `pg_class.reltuples`.
+/// A table without rows that has rows in the server's statistics (`pg_class.reltuples`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emptied {
-    /// Its database.
+    /// The database's name.
     pub database: String,
-    /// Its OID.
+    /// The table's OID.
     pub oid: u32,
-    /// How many rows the statistics have.
+    /// The number of rows in the statistics.
     pub rows: u64,
 }
 
-/// Compares a new backup with the newest verified ones before it, newest first; at most [`COMPARED`] of them count.
-/// `emptied` are its tables without rows that had some by the server's statistics; `wanted` tells which databases the policy
-/// still wants, and so are missed; `max_shrink` is a percentage.
+/// Compares a new backup with `before`, the newest verified backups, newest first; at most [`COMPARED`] of them are used.
+/// `emptied` are the new backup's tables that have rows only in the server's statistics. `wanted` tells whether the policy
+/// still selects a database. `max_shrink` is a percentage.
 pub fn suspicions(
     new: &Manifest,
     before: &[Manifest],
@@ -102,7 +104,7 @@ pub fn suspicions(
         let missing = last.databases().filter(|name| wanted(name) && !new.databases().any(|n| n == *name));
         found.extend(missing.map(database_missing));
     }
-    // Backups that were only stored know nothing of rows.
+    // At level Checksum nobody counts rows.
     let read = |manifest: &&Manifest| manifest.check.level != Level::Checksum;
     for database in databases(new).filter(|_| read(&new)) {
         let earlier: Vec<&DatabaseFacts> = before
@@ -126,12 +128,12 @@ fn databases(manifest: &Manifest) -> impl Iterator<Item = &DatabaseFacts> {
 fn server_changed(new: &Manifest, last: &Manifest) -> Option<Suspicion> {
     let message = if new.server.system_identifier != last.server.system_identifier {
         format!(
-            "is of another server: system identifier {}, {} in the last verified backup",
+            "the server is another one: its system identifier is {}, in the last verified backup {}",
             new.server.system_identifier, last.server.system_identifier
         )
     } else if new.server.timeline < last.server.timeline {
         format!(
-            "is of a server that went back: timeline {}, {} in the last verified backup",
+            "the server is on an earlier timeline: {}, in the last verified backup {}",
             new.server.timeline, last.server.timeline
         )
     } else {
@@ -144,15 +146,13 @@ fn database_missing(name: &str) -> Suspicion {
     Suspicion {
         kind: SuspicionKind::DatabaseMissing,
         database: Some(name.to_owned()),
-        message: format!(
-            "lacks database {name:?}, which the last verified backup has (gone for good? list it in databases.retired)"
-        ),
+        message: format!("database {name:?} is missing, which the last verified backup has"),
     }
 }
 
 fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) -> Option<Suspicion> {
     let rows = |facts: &DatabaseFacts| facts.tables.iter().map(|table| table.rows).sum::<u64>();
-    // A list of tables that cannot be read any more says nothing either.
+    // An empty list of tables means that its file could not be read.
     let earlier = || earlier.iter().filter(|facts| !facts.tables.is_empty());
     let counts = [
         ("rows", rows(database), median(earlier().map(|facts| rows(facts)).collect())),
@@ -165,13 +165,13 @@ fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) 
         kind: SuspicionKind::Shrunk,
         database: Some(database.name.clone()),
         message: format!(
-            "has {now} {what} of database {:?}, where verified backups had {was}",
+            "database {:?} has {now} {what}, earlier verified backups have {was}",
             database.name
         ),
     })
 }
 
-/// Whether `now` is less than what is left of `was` when so many percent of it are gone.
+/// Whether `now` is less than `was` reduced by `max_shrink` percent.
 fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
     let left = 100 - u128::from(max_shrink.min(100));
     u128::from(now) * 100 < u128::from(was) * left
@@ -179,7 +179,7 @@ fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
 
 fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
-    // Of an even number the lower one: a backup is not called suspicious for want of half a row.
+    // Of an even number the lower one, so that half a row makes no backup suspicious.
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
@@ -193,12 +193,12 @@ fn emptied_tables(
     };
     let before = last.map(by_name).unwrap_or_default();
     let had = |oid: u32, name: &(String, String)| {
-        // Statistics may be of long ago: they speak only where no backup knows the table.
+        // Statistics may be old: they are used only if no earlier backup has the table.
         let by_statistics = || emptied.iter().find(|one| one.database == database.name && one.oid == oid);
         before.get(name).copied().or_else(|| Some(by_statistics()?.rows)).filter(|rows| *rows > MANY_ROWS)
     };
     let empty = database.tables.iter().filter(|table| table.rows == 0);
-    let mut tables: Vec<String> = empty
+    let tables: Vec<String> = empty
         .filter_map(|table| {
             let name = (table.schema.clone(), table.name.clone());
             let rows = had(table.oid, &name)?;
@@ -208,13 +208,14 @@ fn emptied_tables(
     if tables.is_empty() {
         return None;
     }
-    let more = tables.len().saturating_sub(NAMED);
-    tables.truncate(NAMED);
-    let more = if more > 0 { format!(" and {more} more tables") } else { String::new() };
     Some(Suspicion {
         kind: SuspicionKind::Emptied,
         database: Some(database.name.clone()),
-        message: format!("has no rows of {}{more} of database {:?}", tables.join(", "), database.name),
+        message: format!(
+            "database {:?} has no rows in {}",
+            database.name,
+            message::list(tables, NAMED, "tables")
+        ),
     })
 }
 

@@ -1,12 +1,12 @@
-//! Connection URIs as libpq reads them ("Connection URIs" in its documentation): what CloudNativePG and Crunchy's operator
-//! write into their Secrets.
+//! Connection URIs in the syntax of libpq ("Connection URIs" in its documentation), as CloudNativePG and Crunchy's operator
+//! write them into their Secrets.
 //!
-//! Such a text holds a password. No error and no `Debug` output has a word of it: where a sign is not encoded, a
-//! password's end may look like a host or a parameter.
+//! A URI contains a password. No error and no `Debug` output shows any part of it: if a character is not encoded, the end of
+//! a password may look like a host or a parameter.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Parameters that are taken, and libpq's environment variables for them.
+/// Supported parameters, and libpq's environment variables for them.
 const PARAMETERS: [(&str, &str); 9] = [
     ("host", "PGHOST"),
     ("port", "PGPORT"),
@@ -19,10 +19,10 @@ const PARAMETERS: [(&str, &str); 9] = [
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
-/// Parameters that each run sets by itself: which database, who is there, how long to wait.
+/// Parameters that are accepted and ignored, since each run sets them itself.
 const OURS: [&str; 4] = ["dbname", "application_name", "fallback_application_name", "connect_timeout"];
 
-/// What libpq's `sslmode` can be, each stricter than the one before.
+/// The values of libpq's `sslmode`, each stricter than the one before.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /// A connection, as libpq's environment variables.
@@ -37,42 +37,44 @@ impl fmt::Debug for ConnectionUri {
     }
 }
 
-/// A text that is no connection URI, or one that cannot be used. It says nothing of what stands in it.
+/// Why a connection URI is rejected. The text contains nothing of the URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// It begins with something else.
-    #[error("it does not begin with postgresql:// or postgres://")]
+    /// It has another scheme, or none.
+    #[error("the connection URI does not begin with postgresql:// or postgres://")]
     Scheme,
     /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8, or a NUL.
-    #[error("a percent-encoded sign in it cannot be read")]
+    #[error("the connection URI has an invalid percent-encoding: write a literal % as %25")]
     Encoding,
-    /// An address in brackets that do not close, or with something behind them.
-    #[error("an IPv6 address in it is not closed by ]")]
+    /// An IPv6 address without its closing bracket, or with text other than a port behind it.
+    #[error("an IPv6 address in the connection URI has no closing ]")]
     Brackets,
-    /// A port that is none.
-    #[error("a port in it is not a number from 1 to 65535")]
+    /// An invalid port.
+    #[error(
+        "a port in the connection URI is not a number from 1 to 65535: write / ? # and @ in a password as %2F %3F %23 and %40"
+    )]
     Port,
-    /// There is nobody to talk to.
-    #[error("it names no host")]
+    /// No host, or an empty one in a list.
+    #[error("the connection URI has no host")]
     NoHost,
     /// A parameter without a value.
-    #[error("a parameter in it has no value")]
+    #[error("a parameter of the connection URI has no value: write name=value")]
     Parameter,
-    /// A parameter that is not taken.
-    #[error("it has a parameter other than {}", taken())]
+    /// A parameter that pgbackup does not support.
+    #[error("the connection URI has an unsupported parameter: supported are {}", supported())]
     UnknownParameter,
-    /// An sslmode that libpq does not know.
-    #[error("its sslmode is none of {}", SSL_MODES.join(", "))]
+    /// An `sslmode` that libpq does not know.
+    #[error("the connection URI has an unknown sslmode: write one of {}", SSL_MODES.join(", "))]
     SslMode,
 }
 
-fn taken() -> String {
-    let taken: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).chain(OURS).collect();
-    taken.join(", ")
+fn supported() -> String {
+    let supported: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).chain(OURS).collect();
+    supported.join(", ")
 }
 
 impl ConnectionUri {
-    /// Reads a URI. Its database is of no interest: a run goes through all that the policy chooses.
+    /// Parses a URI. Its database is ignored: the policy selects the databases.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let text = text.trim();
         let schemes = ["postgresql://", "postgres://"];
@@ -100,7 +102,7 @@ impl ConnectionUri {
         Ok(uri)
     }
 
-    /// The variables, with the stricter of the URI's `sslmode` and this one.
+    /// The environment variables, with the stricter of the URI's `sslmode` and `ssl_mode`.
     pub fn variables(&self, ssl_mode: &str) -> BTreeMap<&'static str, String> {
         let strictness = |mode: &str| SSL_MODES.iter().position(|known| *known == mode);
         let own = self.variables.get("PGSSLMODE").map_or("", String::as_str);
@@ -110,7 +112,7 @@ impl ConnectionUri {
         variables
     }
 
-    /// Nothing is no value: libpq goes on to its default.
+    /// An empty value leaves libpq's default.
     fn set(&mut self, variable: &'static str, value: String) {
         if !value.is_empty() {
             self.variables.insert(variable, value);
@@ -152,7 +154,7 @@ impl ConnectionUri {
         if OURS.contains(&name) {
             return Ok(());
         }
-        // As libpq has it, for those who are used to other drivers.
+        // libpq accepts this too, for people who know other drivers.
         let (name, value) = match (name, value.as_str()) {
             ("ssl", "true") => ("sslmode", "require".to_owned()),
             _ => (name, value),
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn uris_are_read_as_libpq_reads_them() {
+    fn uri_is_parsed_like_libpq_parses_it() {
         for (text, wanted) in [
             // As CloudNativePG writes it, and Crunchy's operator.
             (
@@ -227,7 +229,7 @@ mod tests {
                 "postgres:///x?host=a,b&port=1,2&user=u&target_session_attrs=any&dbname=y&connect_timeout=9",
                 "PGHOST=a,b PGPORT=1,2 PGSSLMODE=prefer PGTARGETSESSIONATTRS=any PGUSER=u",
             ),
-            // A sign that is not encoded: the last @ ends the password, as it is meant.
+            // An unencoded @ in the password: the last @ ends it, as intended.
             ("postgres://u:p@ss@db", "PGHOST=db PGPASSWORD=p@ss PGSSLMODE=prefer PGUSER=u"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(wanted), "{text}");
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_uri_is_refused_without_a_word_of_it() {
+    fn invalid_uri_is_rejected_without_showing_it() {
         for (text, wanted) in [
             ("", UriError::Scheme),
             ("host=db password=secret", UriError::Scheme),
@@ -264,21 +266,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_uri_is_shown() {
+    fn debug_output_of_a_uri_has_no_values() {
         let uri = ConnectionUri::parse("postgres://user:secret@host").unwrap();
         assert_eq!(format!("{uri:?}"), r#"{"PGHOST", "PGPASSWORD", "PGUSER"}"#);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "(postgres://)?[a-z%0-9@:/?&=,\\[\\]é-]{0,40}") {
+        fn any_text_is_parsed_or_rejected(text in "(postgres://)?[a-z%0-9@:/?&=,\\[\\]é-]{0,40}") {
             if let Ok(uri) = ConnectionUri::parse(&text) {
                 prop_assert!(uri.variables("prefer").values().all(|value| !value.contains('\0')));
             }
         }
 
         #[test]
-        fn what_is_encoded_comes_back(user in "\\PC{1,20}", password in "\\PC{1,20}") {
+        fn encoded_user_and_password_are_decoded(user in "\\PC{1,20}", password in "\\PC{1,20}") {
             let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
             let uri = format!("postgresql://{}:{}@db", encode(&user), encode(&password));
             let variables = ConnectionUri::parse(&uri).unwrap().variables("prefer");

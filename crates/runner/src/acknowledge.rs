@@ -29,7 +29,7 @@ pub async fn acknowledge(
     };
     let by_person: Vec<&String> = config.acknowledged.iter().filter(is_suspicious).collect();
     let catalog = catalog::catalog(repository, config, &listing);
-    if (by_person.is_empty() && catalog.settled().is_empty()) || repository.owner != Owner::ThisPolicy {
+    if (by_person.is_empty() && catalog.accepted().is_empty()) || repository.owner != Owner::ThisPolicy {
         return Ok(listing);
     }
     let recorded = async {
@@ -59,7 +59,7 @@ pub async fn accept_alike(
     repository: &Repository,
     catalog: &Catalog,
 ) -> Result<(), StoreError> {
-    for id in catalog.settled() {
+    for id in catalog.accepted() {
         repository.acknowledge(id, "later backups that are alike", now()).await?;
         run.log(format_args!("suspicious backup {id} is accepted: several backups in a row are alike"));
     }

@@ -68,10 +68,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct StoredArgs {
     /// Namespace of the policy: the first folder in the store.
-    #[arg(long)]
+    #[arg(long, value_parser = name::valid)]
     pub namespace: String,
     /// Name of the policy: the second folder in the store.
-    #[arg(long)]
+    #[arg(long, value_parser = name::valid)]
     pub policy: String,
     #[command(flatten)]
     store: StoreArgs,
@@ -102,7 +102,7 @@ pub struct ScrubArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Name of this run.
-    #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand")]
+    #[arg(long, env = "PGBACKUP_JOB", default_value = "by-hand", value_parser = name::valid)]
     job: String,
     /// Identifier that distinguishes this run from others of the same name.
     #[arg(long, env = "PGBACKUP_JOB_UID", default_value = "")]
@@ -161,10 +161,10 @@ pub enum Output {
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// Namespace of the policy: the first folder in the store.
-    #[arg(long)]
+    #[arg(long, value_parser = name::valid)]
     namespace: String,
     /// Name of the policy: the second folder in the store.
-    #[arg(long)]
+    #[arg(long, value_parser = name::valid)]
     pub policy: String,
     /// UID of the policy, which owns the repository. Backups of another owner are never removed.
     #[arg(long)]
@@ -338,5 +338,22 @@ mod tests {
         let identity = args.run.identity(Operation::Backup, "p", "token");
         let config = args.config(identity).unwrap();
         assert_eq!((config.include, config.exclude), (vec!["-x".to_owned()], vec!["--y".to_owned()]));
+    }
+
+    #[test]
+    fn names_that_lead_out_of_the_store_are_rejected() {
+        let line = |names: &str| {
+            let line = format!("pgbackup-runner backup --policy-uid u --store /b {names}");
+            Cli::try_parse_from(line.split(' ').map(str::to_owned)).map(drop)
+        };
+        assert!(line("--namespace n --policy p --job shop-backup-1").is_ok());
+        for names in [
+            "--namespace .. --policy p",
+            "--namespace n --policy a/b",
+            "--namespace n --policy p --job ../../x",
+        ] {
+            let error = line(names).expect_err(names).to_string();
+            assert!(error.contains("is not a valid name"), "{error}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use domain::{
     pattern::is_pattern,
     reason::Reason,
     report::{BackupStage, Verification},
+    suspicion::SuspicionKind,
     uri::ConnectionUri,
 };
 
@@ -73,7 +74,8 @@ pub async fn backup(
     if verification == Verification::Suspicious {
         let what = suspicions.iter().map(ToString::to_string).collect();
         let PolicyIdentity { namespace, name: policy, .. } = config.policy.clone();
-        return Err(BackupError::Suspicious { namespace, policy, id, what });
+        let dropped = suspicions.iter().any(|one| one.kind == SuspicionKind::DatabaseMissing);
+        return Err(BackupError::Suspicious { namespace, policy, id, what, dropped });
     }
     Ok((verification, message))
 }

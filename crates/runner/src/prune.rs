@@ -136,7 +136,7 @@ async fn remove_expired(
     // Four alike in a row are accepted. That is recorded before one of the four is removed.
     let unwritten = match acknowledge::accept_alike(run, repository, &catalog).await {
         Ok(()) => &[][..],
-        Err(error) if error.reason() == Reason::NoSpace => catalog.settled(),
+        Err(error) if error.reason() == Reason::NoSpace => catalog.accepted(),
         Err(error) => return Err(error),
     };
     let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());

@@ -71,7 +71,7 @@ impl Store {
         let catalog = self.catalog(acknowledged, now);
         for backup in &mut self.backups {
             let settled =
-                acknowledged.contains(&backup.entry.id) || catalog.settled().contains(&backup.entry.id);
+                acknowledged.contains(&backup.entry.id) || catalog.accepted().contains(&backup.entry.id);
             if backup.entry.state == BackupState::Suspicious && settled {
                 backup.entry.state = BackupState::Verified;
                 backup.counted = true;

@@ -96,7 +96,7 @@ fn manifest() -> Manifest {
 }
 
 #[test]
-fn a_long_list_of_tables_goes_into_a_file_of_its_own_and_comes_back() {
+fn long_table_list_is_moved_to_a_file_and_restored() {
     let mut long = manifest();
     let Content::Database(facts) = &mut long.artifacts[0].content else { unreachable!() };
     facts.tables = (0..=u32::try_from(TABLES_INLINE).unwrap_or_default())
@@ -127,7 +127,7 @@ fn a_long_list_of_tables_goes_into_a_file_of_its_own_and_comes_back() {
 }
 
 #[test]
-fn a_manifest_comes_back_to_the_last_bit_of_its_numbers() {
+fn manifest_is_parsed_as_written_to_the_last_bit() {
     let text = manifest().to_json();
     for number in [&format!("{}1.0", "5".repeat(103)), "0.1234567890123456789"] {
         let text = text.replace("\"heldSeconds\": 1.0", &format!("\"heldSeconds\": {number}"));
@@ -150,7 +150,7 @@ fn backup(id: &str, at: &str, owner: &str, state: BackupState) -> CatalogBackup 
 }
 
 #[test]
-fn a_backup_is_what_its_manifest_says() {
+fn catalog_entry_has_the_values_of_its_manifest() {
     assert_eq!(
         CatalogBackup::new(&manifest(), &[], false),
         CatalogBackup {
@@ -166,7 +166,7 @@ fn a_backup_is_what_its_manifest_says() {
 }
 
 #[test]
-fn the_newest_check_decides() {
+fn newest_check_decides_the_state_of_a_backup() {
     use CheckResult::{Failed, Verified};
     let state = |later: &[Check]| CatalogBackup::new(&manifest(), later, false).state;
     let (june, july) = ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z");
@@ -182,7 +182,7 @@ fn the_newest_check_decides() {
 }
 
 #[test]
-fn figures_and_the_newest_verified_backup_leave_other_policies_out() {
+fn figures_exclude_backups_of_other_policies() {
     let catalog = Catalog::new(
         "uid-1",
         vec![
@@ -210,7 +210,7 @@ fn figures_and_the_newest_verified_backup_leave_other_policies_out() {
 }
 
 #[test]
-fn sizes_beyond_any_disk_are_counted_to_the_greatest_number() {
+fn sum_of_impossible_sizes_saturates() {
     let mut corrupted = manifest();
     corrupted.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
     let backup = CatalogBackup::new(&corrupted, &[], false);
@@ -220,7 +220,7 @@ fn sizes_beyond_any_disk_are_counted_to_the_greatest_number() {
 }
 
 #[test]
-fn an_empty_store_has_nothing() {
+fn catalog_of_an_empty_repository_is_empty() {
     let catalog = Catalog::new("uid-1", vec![]);
     assert_eq!(catalog.verified().next(), None);
     assert_eq!(
@@ -241,7 +241,7 @@ fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
 }
 
 #[test]
-fn four_alike_in_a_row_are_how_things_are() {
+fn four_alike_suspicious_backups_in_a_row_are_accepted() {
     use SuspicionKind::{Emptied, Shrunk};
     let row = |n: u8, kind| {
         (1..=n).map(|day| suspicious(&format!("{day}"), day, kind, Some("shop"))).collect::<Vec<_>>()
@@ -249,7 +249,7 @@ fn four_alike_in_a_row_are_how_things_are() {
     assert_eq!(verified_of(&row(3, Shrunk)), Vec::<String>::new());
     assert_eq!(verified_of(&row(4, Shrunk)), ["1", "2", "3", "4"]);
     assert_eq!(verified_of(&row(5, Emptied)), ["1", "2", "3", "4", "5"]);
-    assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).settled().len(), 4);
+    assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).accepted().len(), 4);
     // Further back the verified backups that stood between them may be gone.
     let mut older = row(4, Shrunk);
     older.push(backup("now", "2026-05-06T00:00:00Z", "uid-1", BackupState::Verified));
@@ -272,7 +272,7 @@ fn four_alike_in_a_row_are_how_things_are() {
 }
 
 #[test]
-fn a_backup_that_cannot_be_read_may_be_one_that_breaks_the_row() {
+fn unreadable_backup_breaks_a_row_of_alike_backups() {
     let row: Vec<_> = (1..=4)
         .map(|day| {
             suspicious(&format!("2026050{day}T000000Z-1a2b3c"), day, SuspicionKind::Shrunk, Some("shop"))
@@ -280,7 +280,7 @@ fn a_backup_that_cannot_be_read_may_be_one_that_breaks_the_row() {
         .collect();
     let settled = |unreadable: &[&str]| {
         let unreadable = unreadable.iter().map(|id| (*id).to_owned()).collect();
-        Catalog::with_unreadable("uid-1", row.clone(), unreadable).settled().len()
+        Catalog::with_unreadable("uid-1", row.clone(), unreadable).accepted().len()
     };
     assert_eq!(settled(&[]), 4);
     assert_eq!(settled(&["20260430T235959Z-1a2b3c"]), 4, "it is older than all of them");
@@ -289,11 +289,11 @@ fn a_backup_that_cannot_be_read_may_be_one_that_breaks_the_row() {
     }
     // So does one of a policy that is adopted later.
     let adopting = Catalog::with_unreadable("uid-2", row.clone(), vec!["20260503T120000Z-1a2b3c".into()]);
-    assert_eq!(adopting.adopting(["uid-1".to_owned()]).settled().len(), 0);
+    assert_eq!(adopting.adopting(["uid-1".to_owned()]).accepted().len(), 0);
 }
 
 #[test]
-fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
+fn changed_server_and_missing_database_need_a_person() {
     use SuspicionKind::{DatabaseMissing, ServerChanged};
     for (kind, database) in [(ServerChanged, None), (DatabaseMissing, Some("shop"))] {
         let row: Vec<_> = (1..=9).map(|day| suspicious(&format!("{day}"), day, kind, database)).collect();
@@ -302,7 +302,7 @@ fn another_server_and_a_missing_database_are_for_a_person_to_settle() {
 }
 
 #[test]
-fn a_database_that_is_not_wanted_any_more_is_not_missed() {
+fn unselected_database_is_not_missed() {
     let missing = |database: &str| suspicious("1", 1, SuspicionKind::DatabaseMissing, Some(database));
     let state = |mut backup: CatalogBackup| {
         backup.miss_only(|database| database != "legacy");
@@ -317,7 +317,7 @@ fn a_database_that_is_not_wanted_any_more_is_not_missed() {
 }
 
 #[test]
-fn what_is_suspicious_counts_when_a_person_says_so() {
+fn acknowledged_backup_is_verified() {
     let suspicion = Suspicion { kind: SuspicionKind::ServerChanged, database: None, message: "is".into() };
     let manifest = Manifest { suspicions: vec![suspicion], ..manifest() };
     assert_eq!(CatalogBackup::new(&manifest, &[], false).state, BackupState::Suspicious);
@@ -328,7 +328,7 @@ fn what_is_suspicious_counts_when_a_person_says_so() {
 
 proptest! {
     #[test]
-    fn the_order_of_a_listing_does_not_matter(
+    fn catalog_does_not_depend_on_the_order_of_backups(
         backups in prop::collection::vec((0_i64..5, any::<bool>()), 0..20)
             .prop_map(|backups| backups.into_iter().enumerate().map(|(n, (second, failed))| CatalogBackup {
                 id: format!("backup-{n}"),

@@ -30,7 +30,7 @@ fn verified(times: &[&str]) -> Vec<CatalogBackup> {
 }
 
 #[test]
-fn suspicious_backup_wait_and_count_for_nothing() {
+fn suspicious_backups_are_kept_and_satisfy_no_rule() {
     let mut backups = verified(&["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"]);
     for (n, day) in ["2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z"].iter().enumerate() {
         backups.push(backup(&format!("odd-{n}"), day.parse().unwrap(), BackupState::Suspicious, &["shop"]));
@@ -82,7 +82,7 @@ fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String
 }
 
 #[test]
-fn without_rules_nothing_goes() {
+fn nothing_is_deleted_without_rules() {
     let mut backups = verified(&["2026-05-02T00:00:00Z", "2020-05-01T00:00:00Z"]);
     backups.push(backup("bad", "2020-01-01T00:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let expected = ["2026-05-02T00:00:00Z: no rules", "2020-05-01T00:00:00Z: no rules", "bad: no rules"];
@@ -95,14 +95,14 @@ fn without_rules_nothing_goes() {
 }
 
 #[test]
-fn last_keeps_the_newest() {
+fn keep_last_keeps_the_newest_backups() {
     let times = ["2026-05-01T03:00:00Z", "2026-05-01T02:00:00Z", "2026-05-01T01:00:00Z"];
     assert_eq!(kept_by(Bucket::Last, 2, &times, "UTC"), times[..2]);
     assert_eq!(kept_by(Bucket::Last, 9, &times, "UTC"), times);
 }
 
 #[test]
-fn daily_keeps_the_newest_of_each_day_that_has_one() {
+fn keep_daily_keeps_the_newest_backup_of_each_day() {
     let times = [
         "2027-01-01T01:00:00Z",
         "2026-12-31T23:59:59Z",
@@ -120,7 +120,7 @@ fn daily_keeps_the_newest_of_each_day_that_has_one() {
 }
 
 #[test]
-fn daily_counts_days_of_23_and_25_hours() {
+fn keep_daily_treats_days_of_23_and_25_hours_as_days() {
     // Berlin, 2026: the clocks go forward on 29 March and back on 25 October.
     let spring = ["2026-03-29T21:59:00Z", "2026-03-28T23:00:00Z", "2026-03-28T22:59:00Z"];
     assert_eq!(kept_by(Bucket::Daily, 2, &spring, "Europe/Berlin"), [spring[0], spring[2]]);
@@ -132,7 +132,7 @@ fn daily_counts_days_of_23_and_25_hours() {
 }
 
 #[test]
-fn the_same_day_of_another_year_is_another_day() {
+fn keep_daily_distinguishes_the_same_day_of_two_years() {
     let times = ["2027-05-01T00:00:00Z", "2026-05-01T00:00:00Z"];
     for bucket in Bucket::all().skip(1) {
         assert_eq!(kept_by(bucket, 2, &times, "UTC"), times, "{bucket}");
@@ -140,7 +140,7 @@ fn the_same_day_of_another_year_is_another_day() {
 }
 
 #[test]
-fn weekly_keeps_the_newest_of_each_iso_week() {
+fn keep_weekly_keeps_the_newest_backup_of_each_iso_week() {
     // 2026 has 53 weeks; its last one runs from Monday 28 December to Sunday 3 January 2027.
     let times = [
         "2027-01-04T00:00:00Z",
@@ -157,7 +157,7 @@ fn weekly_keeps_the_newest_of_each_iso_week() {
 }
 
 #[test]
-fn week_1_may_begin_in_december_and_week_53_end_in_january() {
+fn keep_weekly_uses_iso_weeks_across_new_year() {
     // Monday 30 December 2024 is of week 1 of 2025; Friday 1 January 2021 of week 53 of 2020.
     let times = ["2025-01-05T00:00:00Z", "2024-12-30T00:00:00Z", "2024-01-01T00:00:00Z"];
     assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[2]]);
@@ -166,7 +166,7 @@ fn week_1_may_begin_in_december_and_week_53_end_in_january() {
 }
 
 #[test]
-fn monthly_keeps_the_newest_of_each_month() {
+fn keep_monthly_keeps_the_newest_backup_of_each_month() {
     let times = [
         "2027-01-01T00:30:00Z",
         "2026-12-31T23:30:00Z",
@@ -180,7 +180,7 @@ fn monthly_keeps_the_newest_of_each_month() {
 }
 
 #[test]
-fn hourly_keeps_the_newest_of_each_hour_by_the_clock() {
+fn keep_hourly_keeps_the_newest_backup_of_each_clock_hour() {
     let times =
         ["2026-05-02T00:59:59Z", "2026-05-02T00:00:00Z", "2026-05-01T23:59:59Z", "2026-05-01T00:30:00Z"];
     assert_eq!(kept_by(Bucket::Hourly, 9, &times, "UTC"), [times[0], times[2], times[3]]);
@@ -193,7 +193,7 @@ fn hourly_keeps_the_newest_of_each_hour_by_the_clock() {
 }
 
 #[test]
-fn yearly_keeps_the_newest_of_each_year() {
+fn keep_yearly_keeps_the_newest_backup_of_each_year() {
     let times =
         ["2027-01-01T00:30:00Z", "2026-12-31T23:30:00Z", "2026-01-01T00:00:00Z", "2020-06-01T00:00:00Z"];
     assert_eq!(kept_by(Bucket::Yearly, 9, &times, "UTC"), [times[0], times[1], times[3]]);
@@ -202,7 +202,7 @@ fn yearly_keeps_the_newest_of_each_year() {
 }
 
 #[test]
-fn a_count_of_all_fills_every_bucket() {
+fn count_of_minus_one_keeps_every_bucket() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-03T01:00:00Z", "2020-05-01T02:00:00Z"]);
     let mut rules = keep(&[]);
     rules.keep.insert(Bucket::Daily, Count::All);
@@ -217,7 +217,7 @@ fn a_count_of_all_fills_every_bucket() {
 }
 
 #[test]
-fn a_rule_of_time_counts_from_the_newest_verified_set() {
+fn keep_within_is_measured_from_the_newest_verified_backup() {
     let mut backups = verified(&[
         "2026-05-08T02:00:00Z",
         "2026-05-07T14:00:00Z",
@@ -259,7 +259,7 @@ fn a_rule_of_time_counts_from_the_newest_verified_set() {
 }
 
 #[test]
-fn no_floor_holds_the_backups_of_a_retired_database() {
+fn minimum_verified_ignores_retired_databases() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
     let backups = [
         backup("new", at(5), BackupState::Verified, &["shop"]),
@@ -288,7 +288,7 @@ fn no_floor_holds_the_backups_of_a_retired_database() {
 }
 
 #[test]
-fn the_oldest_backup_stands_in_for_buckets_that_are_not_there_yet() {
+fn oldest_backup_is_kept_until_every_bucket_is_filled() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = keep(&[(Bucket::Last, 1), (Bucket::Monthly, 12)]);
     assert_eq!(
@@ -312,7 +312,7 @@ fn the_oldest_backup_stands_in_for_buckets_that_are_not_there_yet() {
 }
 
 #[test]
-fn the_newest_backup_of_each_database_stay_whatever_the_rules_say() {
+fn minimum_verified_keeps_newest_backups_of_each_database() {
     let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
     let backups = [
         backup("day5", at(5), BackupState::Verified, &["shop"]),
@@ -341,7 +341,7 @@ fn the_newest_backup_of_each_database_stay_whatever_the_rules_say() {
 }
 
 #[test]
-fn a_backup_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_ones_are_good() {
+fn failed_backup_is_deleted_after_enough_newer_verified_ones() {
     let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
     let backups = [
         backup("bad5", at(5), BackupState::Failed, &["shop"]),
@@ -369,7 +369,7 @@ fn a_backup_whose_check_failed_counts_for_nothing_and_goes_when_enough_newer_one
 }
 
 #[test]
-fn sets_of_another_policy_are_kept_and_counted_for_nothing() {
+fn backups_of_another_policy_are_kept_and_satisfy_no_rule() {
     let mut backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     backups[0].policy_uid = "uid-2".into();
     let rules = keep(&[(Bucket::Last, 1)]);
@@ -385,7 +385,7 @@ fn sets_of_another_policy_are_kept_and_counted_for_nothing() {
 }
 
 #[test]
-fn sets_of_one_moment_are_told_apart_by_their_names() {
+fn backups_of_one_snapshot_time_are_ordered_by_name() {
     let at: Timestamp = "2026-05-01T02:00:00Z".parse().unwrap();
     let backups = ["b", "c", "a"].map(|id| backup(id, at, BackupState::Verified, &["shop"]));
     let rules = keep(&[(Bucket::Daily, 1)]);
@@ -396,7 +396,7 @@ fn sets_of_one_moment_are_told_apart_by_their_names() {
 }
 
 #[test]
-fn counts_are_by_reason() {
+fn plan_has_the_number_of_backups_for_each_reason() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = Rules { minimum_verified: 2, ..keep(&[(Bucket::Last, 2), (Bucket::Monthly, 2)]) };
     let counts = plan(&Catalog::new(OWNER, backups), &rules, &TimeZone::UTC, None).counts();
@@ -409,7 +409,7 @@ fn counts_are_by_reason() {
 
 /// Or a backup that failed would turn into the only one when the next plan is made.
 #[test]
-fn a_verified_backup_stays_where_a_failed_one_is_newer_even_without_a_floor() {
+fn newest_verified_backup_is_kept_when_newer_ones_failed() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
     let backups = [
         backup("new", at(4), BackupState::Verified, &["a"]),
@@ -430,7 +430,7 @@ fn a_verified_backup_stays_where_a_failed_one_is_newer_even_without_a_floor() {
 }
 
 #[test]
-fn what_the_run_has_just_made_stays_even_when_older_backup_look_newer() {
+fn new_backup_is_kept_when_older_ones_look_newer() {
     // The server's clock ran a year ahead for a while, and was set right.
     let times =
         ["2027-05-02T00:00:00Z", "2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z"];
@@ -443,7 +443,7 @@ fn what_the_run_has_just_made_stays_even_when_older_backup_look_newer() {
 }
 
 #[test]
-fn a_snapshot_from_the_future_empties_no_window() {
+fn future_snapshot_does_not_empty_keep_within() {
     let times =
         ["2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"];
     let rules = Rules {
@@ -466,7 +466,7 @@ fn a_snapshot_from_the_future_empties_no_window() {
 }
 
 #[test]
-fn an_empty_store_has_an_empty_plan() {
+fn plan_for_an_empty_catalog_is_empty() {
     let rules = keep(&[(Bucket::Last, 1)]);
     assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC, None), PrunePlan::default());
 }
@@ -488,7 +488,7 @@ fn rules_of(options: &str) -> Rules {
 }
 
 #[test]
-fn the_rules_keep_what_restic_keeps() {
+fn rules_keep_the_backups_that_restic_keeps() {
     let mut zone = "";
     let mut times: Vec<&str> = Vec::new();
     let mut compared = 0;
@@ -597,13 +597,13 @@ fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestC
 
 proptest! {
     #[test]
-    fn every_plan_keeps_what_it_must(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+    fn every_plan_keeps_the_minimum(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
         let catalog = Catalog::new(OWNER, backups);
         check(&catalog, &rules, &plan(&catalog, &rules, &zone, None))?;
     }
 
     #[test]
-    fn the_order_of_backup_does_not_matter(
+    fn plan_does_not_depend_on_the_order_of_backups(
         (backups, shuffled) in any_backups().prop_flat_map(|backups| (Just(backups.clone()), Just(backups).prop_shuffle())),
         rules in any_rules(),
         zone in any_zone(),
@@ -615,7 +615,7 @@ proptest! {
     }
 
     #[test]
-    fn planning_again_on_what_is_kept_deletes_nothing(
+    fn second_plan_over_kept_backups_deletes_nothing(
         backups in any_backups(), rules in any_rules(), zone in any_zone(),
     ) {
         let first = plan(&Catalog::new(OWNER, backups.clone()), &rules, &zone, None);
@@ -632,7 +632,7 @@ proptest! {
     }
 
     #[test]
-    fn raising_a_rule_never_deletes_more(
+    fn larger_rule_never_deletes_more(
         backups in any_backups(), rules in any_rules(), more in any_rules(), zone in any_zone(),
     ) {
         // A first rule is another matter: before it nothing goes.
@@ -657,7 +657,7 @@ proptest! {
     }
 
     #[test]
-    fn failed_and_foreign_backup_never_count(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+    fn failed_and_foreign_backups_satisfy_no_rule(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
         let catalog = Catalog::new(OWNER, backups.clone());
         let good: Vec<CatalogBackup> = catalog.verified().cloned().collect();
         let ids: BTreeSet<String> = good.iter().map(|backup| backup.id.clone()).collect();
@@ -680,7 +680,7 @@ proptest! {
     /// Three years of backups twice a day: some never come, some are found rotten later, a database goes and
     /// one comes. After each backup the plan is carried out.
     #[test]
-    fn years_of_backups_never_lose_what_must_stay(
+    fn minimum_is_kept_through_years_of_pruning(
         fates in prop::collection::vec((0..100_u8, any::<prop::sample::Index>()), 2200),
         rules in any_rules().prop_filter("rules that keep few", keep_few),
         zone in any_zone(),

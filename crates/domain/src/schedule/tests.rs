@@ -30,7 +30,7 @@ fn slots(zone: &str, text: &str, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn what_a_cron_job_takes_is_taken_as_it_is_written() {
+fn cron_lines_that_kubernetes_accepts_are_accepted() {
     for text in [
         "* * * * *",
         "15 2 * * *",
@@ -61,7 +61,7 @@ fn what_a_cron_job_takes_is_taken_as_it_is_written() {
 }
 
 #[test]
-fn what_a_cron_job_does_not_take_is_refused_with_what_to_write_instead() {
+fn invalid_cron_line_is_rejected_with_a_correct_example() {
     let fields = |found| {
         format!(
             "the schedule has {found} field(s); write five (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds"
@@ -143,7 +143,7 @@ fn what_a_cron_job_does_not_take_is_refused_with_what_to_write_instead() {
 }
 
 #[test]
-fn h_is_a_stable_number_of_the_policy() {
+fn h_is_a_stable_value_of_the_policy() {
     // These numbers are a promise: another one moves the backups of everybody who wrote H.
     for (text, effective) in [
         ("H 2 * * *", "54 2 * * *"),
@@ -162,7 +162,7 @@ fn h_is_a_stable_number_of_the_policy() {
 }
 
 #[test]
-fn h_is_refused_where_it_means_nothing() {
+fn h_is_rejected_outside_minute_and_hour() {
     assert_eq!(
         refusal("0 0 H * *"),
         "H stands for a stable minute or hour and for nothing else; write * or 1 to 31 in the day of month field"
@@ -186,7 +186,7 @@ fn h_is_refused_where_it_means_nothing() {
 }
 
 #[test]
-fn a_zone_is_an_iana_name_as_it_is_written() {
+fn time_zone_is_an_exact_iana_name() {
     for name in
         ["UTC", "Etc/UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "US/Eastern", "Etc/GMT+5"]
     {
@@ -214,7 +214,7 @@ fn a_zone_is_an_iana_name_as_it_is_written() {
 
 /// The table of robfig/cron 3.0.1's own tests (`TestActivation`, `TestNext`), as far as it has whole minutes.
 #[test]
-fn slots_are_those_of_the_upstream_table() {
+fn slots_match_the_test_table_of_robfig_cron() {
     for (after, text, next) in [
         ("2012-07-09T14:45", "0/15 * * * *", "2012-07-09T15:00"),
         ("2012-07-09T14:59", "0/15 * * * *", "2012-07-09T15:00"),
@@ -256,7 +256,7 @@ fn slots_are_those_of_the_upstream_table() {
 
 /// The upstream table's rows about daylight saving, and more whose answers robfig/cron 3.0.1 gave when asked.
 #[test]
-fn slots_follow_daylight_saving_as_the_cron_job_controller_does() {
+fn slots_follow_daylight_saving_like_the_cronjob_controller() {
     for (zone, after, text, expected) in [
         // A wall time in the gap is skipped.
         ("America/New_York", "2012-03-11T00:00-05", "30 2 11 Mar ?", "2013-03-11T02:30:00-04:00"),
@@ -319,20 +319,20 @@ fn slots_follow_daylight_saving_as_the_cron_job_controller_does() {
 }
 
 #[test]
-fn a_day_that_never_was_does_not_hold_the_search() {
+fn skipped_calendar_day_does_not_stop_the_search() {
     // Samoa had no 30 December 2011; robfig/cron never returns from there.
     assert_eq!(slots("Pacific/Apia", "@monthly", "2011-12-15T00:00:00Z", 1), ["2012-01-01T00:00:00+14:00"]);
 }
 
 #[test]
-fn the_search_ends_after_five_years() {
+fn search_for_a_slot_ends_after_five_years() {
     let leap_day = schedule("0 0 29 2 *");
     assert_eq!(leap_day.after(&TimeZone::UTC, time("2096-03-01T00:00:00Z")), None);
     assert_eq!(schedule("@daily").after(&TimeZone::UTC, Timestamp::MAX), None);
 }
 
 #[test]
-fn a_backup_is_overdue_when_its_slot_and_the_grace_are_over() {
+fn backup_is_overdue_after_its_slot_and_the_grace() {
     let nightly = schedule("0 2 * * *");
     let overdue = |newest, longest| overdue_at(&nightly, &TimeZone::UTC, time(newest), longest);
     let quick = SignedDuration::from_mins(5);
@@ -394,7 +394,7 @@ fn odd_zone() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     #[test]
-    fn slots_are_those_that_cronexpr_finds(line in common_line(), zone in plain_zone(), from in any_time()) {
+    fn slots_match_those_of_cronexpr(line in common_line(), zone in plain_zone(), from in any_time()) {
         let Ok(schedule) = Schedule::parse(&line, IDENTITY) else { return Ok(()) };
         let oracle = cronexpr::parse_crontab(&format!("{line} {zone}")).unwrap();
         let zone = time_zone(zone).unwrap();
@@ -408,7 +408,7 @@ proptest! {
     }
 
     #[test]
-    fn slots_come_one_after_the_other(line in common_line(), zone in odd_zone(), from in any_time()) {
+    fn slots_are_strictly_ascending(line in common_line(), zone in odd_zone(), from in any_time()) {
         let Ok(schedule) = Schedule::parse(&line, IDENTITY) else { return Ok(()) };
         let zone = time_zone(zone).unwrap();
         let mut before = from;
@@ -420,7 +420,7 @@ proptest! {
     }
 
     #[test]
-    fn h_is_in_its_range_and_always_the_same(
+    fn h_is_within_its_range_and_stable(
         identity in "[a-z]{1,10}/[a-z]{1,10}", a in 0_u32..60, b in 0_u32..60, step in 2_u32..60,
     ) {
         let (first, last) = (a.min(b), a.max(b));
@@ -438,7 +438,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in "\\PC{0,30}", line in "[0-9*?,/HLa-f() -]{0,30}") {
+    fn any_text_is_parsed_or_rejected(text in "\\PC{0,30}", line in "[0-9*?,/HLa-f() -]{0,30}") {
         for text in [text, line] {
             if let Ok(schedule) = Schedule::parse(&text, IDENTITY) {
                 prop_assert!(Schedule::parse(schedule.effective(), IDENTITY).is_ok());

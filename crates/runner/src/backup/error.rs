@@ -50,13 +50,15 @@ pub enum BackupError {
         /// The first few objects that the database has and the archive lacks.
         missing: Vec<String>,
     },
-    #[error("backup {id} is stored and intact, but it differs from earlier backups: it {}", what.join("; it "))]
+    #[error("backup {id} is stored and intact, but it differs from earlier backups: {}", what.join("; "))]
     Suspicious {
         namespace: String,
         policy: String,
         id: String,
         /// The differences.
         what: Vec<String>,
+        /// One of them is a missing database.
+        dropped: bool,
     },
     #[error("database {database:?}: {source}")]
     Database { database: String, source: Box<Self> },
@@ -94,8 +96,13 @@ impl BackupError {
             Self::Hold(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::ReadBack(error) => error.hint(),
-            Self::Suspicious { namespace, policy, id, .. } => Some(format!(
-                "Find out what happened before older backups expire. To accept the backup: kubectl annotate --namespace {namespace} backuppolicy {policy} pgbackup.dev/acknowledged={id} --overwrite."
+            Self::Suspicious { namespace, policy, id, dropped, .. } => Some(format!(
+                "Find out what happened before older backups expire. {}To accept the backup: kubectl annotate --namespace {namespace} backuppolicy {policy} pgbackup.dev/acknowledged={id} --overwrite.",
+                if *dropped {
+                    "If a database was dropped for good, add it to databases.retired. "
+                } else {
+                    ""
+                }
             )),
             Self::Database { source, .. } => source.hint(),
             _ => None,
