@@ -1,8 +1,9 @@
-//! Which backups stay and which go: restic's `forget` over verified backups, under floors that no rule can break.
+//! Which backups are kept and which are deleted: restic's `forget` over verified backups, with a minimum that no rule
+//! can undercut.
 //!
-//! Windows are counted over the backups that exist, newest first, and never from now: a policy that was suspended
-//! for a year loses nothing when it wakes up. Only backups whose newest check passed count. The plan gives each
-//! set a reason; nothing is deleted that is not in a plan.
+//! Rules are applied to the backups that exist, newest first, and never to the current time: a policy that was suspended
+//! for a year deletes nothing when it resumes. Only backups whose newest check passed satisfy a rule. The plan has a reason
+//! for each backup; nothing is deleted without a plan.
 
 mod bucket;
 mod rules;
@@ -23,37 +24,37 @@ pub use self::{
 };
 use crate::catalog::{BackupState, Catalog, CatalogBackup};
 
-/// What pruning will do, newest backup first. Each set of the catalog is in exactly one of the lists.
+/// What pruning does, newest backup first. Each backup of the catalog is in exactly one of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
-    /// What stays.
+    /// The backups to keep.
     pub keep: Vec<Kept>,
-    /// What goes.
+    /// The backups to delete.
     pub delete: Vec<Deleted>,
 }
 
-/// A set that stays.
+/// A backup to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// Its name.
+    /// The backup's name.
     pub id: String,
-    /// All that keeps it; never empty.
+    /// Why it is kept; never empty.
     pub reasons: Vec<KeepReason>,
 }
 
-/// A set that goes.
+/// A backup to delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deleted {
-    /// Its name.
+    /// The backup's name.
     pub id: String,
-    /// Why.
+    /// Why it is deleted.
     pub reason: DeleteReason,
 }
 
-/// Why a backup stays.
+/// Why a backup is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeepReason {
-    /// It is the newest verified backup: what a restore would take.
+    /// It is the newest verified backup, which a restore uses by default.
     NewestVerified,
     /// It is among the newest verified backups of one of its databases.
     MinimumVerified,
@@ -61,20 +62,20 @@ pub enum KeepReason {
     Rule(Bucket),
     /// A rule of time keeps it as the newest backup of a bucket.
     Within(Bucket),
-    /// The rule's window reaches beyond the oldest verified backup, which stands in for what is not there.
+    /// It is the oldest verified backup, and the rule has buckets left that no backup fills yet.
     Oldest(Bucket),
-    /// It is suspicious: it waits until that is settled.
+    /// It is suspicious and not acknowledged.
     Suspicious,
-    /// Its check failed, but too few newer verified backups exist.
+    /// Its newest check failed, but there are too few newer verified backups.
     AwaitingVerified,
-    /// Its check failed, but no verified backup holds one of its databases: something may still be saved from it.
+    /// Its newest check failed, but no verified backup has one of its databases: parts of it may still be restored.
     OnlyBackup,
-    /// The run that prunes has just made it, and nothing else keeps it: the server's clock ran ahead once, and older
-    /// backups look newer.
+    /// The run that prunes has just stored it, and nothing else keeps it: older backups look newer since the server's clock
+    /// was once ahead.
     JustMade,
-    /// There are no rules.
+    /// The policy has no rules.
     NoRules,
-    /// Its manifest names another policy.
+    /// It belongs to another policy.
     Foreign,
 }
 
@@ -103,12 +104,12 @@ impl Serialize for KeepReason {
     }
 }
 
-/// Why a backup goes.
+/// Why a backup is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeleteReason {
-    /// It is verified, and neither a rule nor a floor keeps it.
+    /// It is verified, and neither a rule nor the minimum keeps it.
     Expired,
-    /// Its newest check failed, and enough newer verified backups exist.
+    /// Its newest check failed, and there are enough newer verified backups.
     CheckFailed,
 }
 
@@ -128,7 +129,7 @@ impl Serialize for DeleteReason {
 }
 
 impl PrunePlan {
-    /// How many backups each reason keeps, by its words; a backup with two reasons counts for both.
+    /// The number of backups that each reason keeps. A backup with two reasons is in both numbers.
     pub fn counts(&self) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
         for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
@@ -138,14 +139,14 @@ impl PrunePlan {
     }
 }
 
-/// Decides for each backup of the catalog whether it stays. Days, weeks and months are those of `zone`. `just_made` is the
-/// set of the run that prunes: it stays, however old its snapshot looks.
+/// Decides for each backup of the catalog whether it is kept. Days, weeks and months are those of `zone`. `just_made` is the
+/// backup of the run that prunes: it is kept, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
     let mut windows = catalog.newest_snapshot().map(|newest| rules.windows(newest, zone)).unwrap_or_default();
     let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|backup| backup.id.as_str());
-    // What is retired is not missed.
+    // Nobody needs the backups of retired databases.
     let held = catalog.verified().flat_map(|backup| &backup.databases).chain(&rules.retired);
     let held: BTreeSet<&str> = held.map(String::as_str).collect();
     let mut plan = PrunePlan::default();
@@ -179,7 +180,7 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
     plan
 }
 
-/// A set whose newest check failed: it counts for nothing and goes once it is not needed for lack of better.
+/// Decides about a backup whose newest check failed: it is deleted as soon as verified backups can replace it.
 fn failed(
     backup: &CatalogBackup,
     floors: &Floors<'_>,
@@ -195,13 +196,13 @@ fn failed(
     if reasons.is_empty() { Err(DeleteReason::CheckFailed) } else { Ok(reasons) }
 }
 
-/// What stays whatever the rules say, counted from the newest verified backup on.
+/// Which backups are kept whatever the rules say, from the newest verified backup on.
 struct Floors<'a> {
     minimum: u32,
     retired: &'a BTreeSet<String>,
-    /// How many verified backups were seen.
+    /// The number of verified backups so far.
     verified: u32,
-    /// How many of them hold each database.
+    /// How many of them have each database.
     holding: BTreeMap<&'a str, u32>,
 }
 
@@ -211,13 +212,13 @@ impl<'a> Floors<'a> {
         Self { minimum, retired: &rules.retired, verified: 0, holding: BTreeMap::new() }
     }
 
-    /// Takes the next older verified backup, and says which floors hold it.
+    /// Takes the next older verified backup and returns the reasons to keep it.
     fn take(&mut self, backup: &'a CatalogBackup) -> Vec<KeepReason> {
         let mut reasons = Vec::new();
         if self.verified == 0 {
             reasons.push(KeepReason::NewestVerified);
         }
-        // The newest of all stay too, so that a backup counted here is never one that goes.
+        // The newest backups of all databases together are kept too, so that a backup counted here is never deleted.
         let mut needed = self.verified < self.minimum;
         self.verified += 1;
         for database in backup.databases.difference(self.retired) {

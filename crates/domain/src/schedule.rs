@@ -1,4 +1,4 @@
-//! When backups are due: cron lines, time zones, and the moment from which a backup is overdue.
+//! When runs are due: cron lines, time zones, and the moment from which a backup is overdue.
 //!
 //! A schedule is what Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`), without `@every`
 //! and without dates that never come, and with Jenkins' `H` in the minute and the hour. Its times are those of
@@ -19,8 +19,7 @@ use thiserror::Error;
 pub use self::field::CronField;
 use self::{field::Field, search::Fields};
 
-/// The least time that a backup may take beyond its slot before it counts as overdue: room for a pod that is
-/// slow to start and for a retry.
+/// The shortest time from a slot until its backup is overdue: room for a pod that starts slowly and for a retry.
 pub const LEAST_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The names that Kubernetes knows, and the fields that they stand for.
@@ -34,7 +33,7 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-/// Why a schedule or a time zone is refused: one sentence each, that says what to write instead.
+/// Why a schedule or a time zone is rejected, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScheduleError {
     /// Nothing is written.

@@ -1,26 +1,26 @@
-//! Which stored backups are read again: those that were not looked at for longest, up to a share of what is stored.
+//! Which stored backups a scrub reads: those checked longest ago, up to a share of the stored bytes.
 
 use jiff::Timestamp;
 
-/// A set that can be read again.
+/// A backup that a scrub can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scrubbable {
-    /// Its name.
+    /// The backup's name.
     pub id: String,
-    /// Its stored bytes.
+    /// The stored bytes.
     pub size_bytes: u64,
-    /// When it was checked last.
+    /// When the backup was checked last.
     pub checked: Timestamp,
 }
 
-/// The backups to read, the one checked longest ago first: so many that together they have at least `share` percent of all
-/// bytes, and at least one where there is any. With the same share at each run every backup has its turn.
+/// The backups to read, the one checked longest ago first: enough to have at least `share` percent of all bytes, and at least
+/// one if there is any. If each scrub reads the same share, every backup is read in turn.
 #[derive(Debug)]
 pub struct Queue {
-    /// The one that comes next is the last.
+    /// The next backup is the last of the list.
     backups: Vec<Scrubbable>,
     wanted: u128,
-    /// The bytes of those that were checked; `None` before the first.
+    /// The bytes of the checked backups; `None` before the first.
     checked: Option<u128>,
 }
 
@@ -32,13 +32,13 @@ impl Queue {
         Self { backups, wanted: (total * u128::from(share.min(100))).div_ceil(100), checked: None }
     }
 
-    /// The next one; `None` when enough were checked.
+    /// The next backup; `None` when enough bytes were checked.
     pub fn take(&mut self) -> Option<Scrubbable> {
         if self.checked.is_some_and(|checked| checked >= self.wanted) { None } else { self.backups.pop() }
     }
 
-    /// Counts one that was checked. One that could not be stays the one checked longest ago: if it counted, a few such backups
-    /// would keep all others from ever having their turn.
+    /// Adds a checked backup to the share. A backup that could not be read is not added: it remains the one checked longest
+    /// ago, and a few of them would use up the share of every scrub.
     pub fn count(&mut self, backup: &Scrubbable) {
         self.checked = Some(self.checked.unwrap_or_default() + u128::from(backup.size_bytes));
     }

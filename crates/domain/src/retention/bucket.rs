@@ -1,19 +1,19 @@
-//! Buckets of time, and how far a rule reaches.
+//! Periods of time of which a rule keeps one backup, and how far a rule reaches.
 
 use jiff::{Timestamp, Zoned};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 use super::{KeepReason, rules::Count};
 
-/// What a rule keeps one backup of. Buckets are those of the policy's time zone.
+/// A period of time of which a rule keeps the newest backup, in the policy's time zone.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumIter, EnumString, IntoStaticStr,
 )]
 #[strum(serialize_all = "camelCase")]
 pub enum Bucket {
-    /// A bucket of its own for each backup.
+    /// No period: each backup has a bucket of its own.
     Last,
-    /// An hour by the clock; the one that is repeated when the clocks go back is one, as in restic.
+    /// An hour of the clock. The hour that is repeated when clocks are set back is one bucket, as in restic.
     Hourly,
     /// A day.
     Daily,
@@ -25,7 +25,7 @@ pub enum Bucket {
     Yearly,
 }
 
-/// The year and what is counted in it.
+/// The year, and the number of the period in it.
 type Key = (i16, i16);
 
 impl Bucket {
@@ -52,7 +52,7 @@ impl Bucket {
         }
     }
 
-    /// Sets of equal keys share a bucket. `None` shares with nothing.
+    /// Backups with equal keys share a bucket; a backup without a key shares its bucket with none.
     fn key(self, at: &Zoned) -> Option<Key> {
         match self {
             Self::Last => None,
@@ -70,24 +70,24 @@ impl Bucket {
 
 /// How far a rule reaches back.
 enum Reach {
-    /// Over all there is.
+    /// All backups.
     All,
-    /// Over so many more buckets.
+    /// This many more buckets.
     Buckets(u32),
-    /// To backups younger than this.
+    /// Backups younger than this.
     Since(Timestamp),
 }
 
-/// A rule at work: restic's `forget` for one kind of bucket.
+/// The progress of one rule over the backups: restic's `forget` for one kind of bucket.
 pub(super) struct Window {
     bucket: Bucket,
     reach: Reach,
-    /// The bucket that it filled last.
+    /// The bucket that was filled last.
     filled: Option<Key>,
 }
 
 impl Window {
-    /// The rule that fills `count` buckets; `None` for a rule of 0, which is none.
+    /// A rule that fills `count` buckets; `None` for 0, which is no rule.
     pub(super) fn counting(bucket: Bucket, count: Count) -> Option<Self> {
         let reach = match count {
             Count::All => Reach::All,
@@ -97,12 +97,12 @@ impl Window {
         Some(Self { bucket, reach, filled: None })
     }
 
-    /// The rule that fills each bucket after `since`.
+    /// A rule that fills each bucket after `since`.
     pub(super) fn within(bucket: Bucket, since: Timestamp) -> Self {
         Self { bucket, reach: Reach::Since(since), filled: None }
     }
 
-    /// Takes the next older backup, by the time of its snapshot, and says whether the rule keeps it.
+    /// Takes the snapshot time of the next older backup and returns why the rule keeps it, if it does.
     pub(super) fn take(&mut self, at: &Zoned, is_oldest: bool) -> Option<KeepReason> {
         let reached = match self.reach {
             Reach::All => true,

@@ -1,4 +1,4 @@
-//! The rules of a policy, and how they are written.
+//! The rules of a policy and their syntax.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,8 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
 use super::bucket::{Bucket, Window};
 
-/// Which backups are kept. A set stays if any rule keeps it. A rule of 0, or within no time, is no rule, as in restic.
+/// Which backups are kept. A backup is kept if any rule keeps it. A rule with 0 or with an empty duration is no rule, as in
+/// restic.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules {
     /// `keepLast`, `keepHourly` and so on: the newest backup of each of so many buckets that have one.
@@ -18,20 +19,20 @@ pub struct Rules {
     /// `keepWithin` (as [`Bucket::Last`]), `keepWithinHourly` and so on: the newest backup of each bucket, of those that
     /// are younger than this, counted back from the newest verified backup.
     pub keep_within: BTreeMap<Bucket, Within>,
-    /// The newest n backups of each database that was ever stored stay whatever the rules say; 0 counts as 1.
+    /// The newest n verified backups of each database are kept whatever the rules say; 0 means 1.
     pub minimum_verified: u32,
-    /// Databases that are gone for good: no floor holds their backups.
+    /// Databases that no longer exist: the minimum does not keep their backups.
     pub retired: BTreeSet<String>,
 }
 
 impl Rules {
-    /// Whether there is no rule: then nothing is ever deleted.
+    /// Whether there is no rule. Then nothing is deleted.
     pub fn is_empty(&self) -> bool {
         self.keep.values().all(|count| *count == Count::Newest(0))
             && self.keep_within.values().all(|within| within.is_none())
     }
 
-    /// The rules at work, `newest` being the time of the newest verified backup.
+    /// The progress of each rule; `newest` is the time of the newest verified backup.
     pub(super) fn windows(&self, newest: Timestamp, zone: &TimeZone) -> Vec<Window> {
         let counting = self.keep.iter().filter_map(|(bucket, count)| Window::counting(*bucket, *count));
         let within = self.keep_within.iter().filter(|(_, within)| !within.is_none());
@@ -69,10 +70,10 @@ impl fmt::Display for Count {
     }
 }
 
-/// The most of a unit: beyond any backup, and within what a calendar can count.
+/// The most of each unit: more than any backup is old, and within the range of the calendar.
 const MOST: u16 = 9999;
 
-/// A length of time as restic writes it: `1y6m`, `14d`, `2d12h`. Years and months are the calendar's.
+/// A duration in restic's syntax: `1y6m`, `14d`, `2d12h`. Years and months follow the calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Within {
     years: u16,
@@ -86,8 +87,8 @@ impl Within {
         self == Self::default()
     }
 
-    /// The moment that lies so long before `newest`. Years, months and days are counted on the calendar, where a
-    /// month's missing day becomes its last (31 March less a month is 28 February); hours are hours.
+    /// The moment this long before `newest`. Years, months and days follow the calendar, where a missing day becomes the last
+    /// of its month (31 March minus a month is 28 February); hours have 60 minutes.
     fn before(self, newest: Timestamp, zone: &TimeZone) -> Timestamp {
         let Self { years, months, days, hours } = self;
         let calendar = i64::from(years).years().months(i64::from(months)).days(i64::from(days));
@@ -135,18 +136,18 @@ impl fmt::Display for Within {
     }
 }
 
-/// A rule that cannot be read.
+/// An invalid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
-    /// Not a count.
-    #[error("{text:?} is no count: write how many to keep, or -1 for all")]
+    /// An invalid count.
+    #[error("{text:?} is not a count: write how many backups to keep, or -1 for all")]
     Count {
         /// What was written.
         text: String,
     },
-    /// Not a length of time.
+    /// An invalid duration.
     #[error(
-        "{text:?} is no length of time: write years, months, days and hours like 1y6m or 2d12h, each at most once"
+        "{text:?} is not a duration: write years, months, days and hours like 1y6m or 2d12h, each at most once"
     )]
     Within {
         /// What was written.
