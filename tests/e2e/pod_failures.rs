@@ -151,7 +151,7 @@ fn pod_evicted_by_its_node_is_retried() -> Result<()> {
         policy
             .status_with("the node evicted the pod, and why", DEADLINE, |status| {
                 let message = &status.condition(ConditionType::BackupHealthy)?.message;
-                let evicted = message.contains("a try of full failed and is repeated: the pod was evicted: ");
+                let evicted = message.contains("an attempt of full failed, retrying: the pod was evicted: ");
                 (evicted && message.contains("8Mi")).then_some(())
             })
             .await
@@ -175,7 +175,8 @@ fn pod_of_a_drained_node_is_evicted() -> Result<()> {
         policy
             .status_with("the pod was evicted", DEADLINE, |status| {
                 let message = &status.condition(ConditionType::BackupHealthy)?.message;
-                let said = "a try of drained failed and is repeated: the pod was evicted in stage dump: Eviction API";
+                let said =
+                    "an attempt of drained failed, retrying: the pod was evicted during dump: Eviction API";
                 message.contains(said).then_some(())
             })
             .await
@@ -194,7 +195,7 @@ fn pod_of_a_lost_node_is_retried() -> Result<()> {
             })
             .await?;
         let said =
-            "a try of lost failed and is repeated: the pod's node was lost: PodGC: node no longer exists";
+            "an attempt of lost failed, retrying: the pod's node was lost: PodGC: node no longer exists";
         policy
             .status_with(said, DEADLINE, |status| {
                 status.condition(ConditionType::BackupHealthy)?.message.contains(said).then_some(())
@@ -215,7 +216,11 @@ fn pod_without_a_report_is_pod_failed() -> Result<()> {
             })
             .await?;
         let failure = policy.failed("mute", Reason::PodFailed).await?;
-        assert!(failure.message.contains("without a report: Error, exit code 3"), "{}", failure.message);
+        assert!(
+            failure.message.contains("without an error message: Error, exit code 3"),
+            "{}",
+            failure.message
+        );
         Ok(())
     })
 }

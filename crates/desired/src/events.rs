@@ -7,7 +7,7 @@ use api::{
 use domain::{reason::Reason, size};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::status::{lost, meaning};
+use crate::status::why;
 
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,17 +101,7 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
 
 /// What a run that succeeded has done: no more than its policy asks for.
 fn taken(run: &RunStatus) -> &'static str {
-    if run.reason == Reason::Stored { "copy stored, its archives not read" } else { "copy verified" }
-}
-
-/// Why a run left no backup, for people: in its own words if the status still has them.
-pub(crate) fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
-    let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
-    match failure {
-        Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
-        _ if run.result == RunResult::Unknown => lost().message,
-        _ => run.reason.known().map_or_else(|| run.reason.to_string(), meaning),
-    }
+    if run.reason == Reason::Stored { "backup stored, not verified" } else { "backup verified" }
 }
 
 /// A condition turned bad without a run's end: a pod that cannot start, a backup overdue.
@@ -128,13 +118,17 @@ fn turned_bad(
         reason: new.reason.clone(),
         action,
         note: new.message.clone(),
-        job: concerned(&new.message, after),
+        job: (type_ == ConditionType::BackupHealthy).then(|| run_of(new, after)).flatten(),
     })
 }
 
-/// The run that a message of `BackupHealthy` is about: it begins with the Job's name. That of a backup overdue does not.
-fn concerned(message: &str, status: &BackupPolicyStatus) -> Option<String> {
-    let first = message.split(' ').next()?;
-    let last = status.last_run.iter().map(|run| &run.job);
-    last.chain(status.history.iter().map(|run| &run.job)).find(|job| *job == first).cloned()
+/// The run that `BackupHealthy` is false for: the active one if it cannot start, or the newest ended one if it failed.
+fn run_of(condition: &Condition, status: &BackupPolicyStatus) -> Option<String> {
+    let failed = status.history.first().filter(|run| run.reason.to_string() == condition.reason);
+    let reason: Reason = condition.reason.parse().ok()?;
+    let cannot_start =
+        [Reason::ImagePullFailed, Reason::SecretNotFound, Reason::Unschedulable, Reason::PodCannotStart];
+    let active = status.last_run.as_ref().filter(|run| run.result == RunResult::Running);
+    let active = active.filter(|_| cannot_start.contains(&reason));
+    active.map(|run| run.job.clone()).or_else(|| failed.map(|run| run.job.clone()))
 }

@@ -6,6 +6,7 @@
 mod clocks;
 mod condition;
 mod health;
+mod hint;
 mod history;
 mod record;
 mod retained;
@@ -19,13 +20,17 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{ConditionType, RunResult, ScheduleStatus, time},
 };
-use domain::{operation::PerOperation, reason::Reason, report::RunReport};
+use domain::{
+    operation::{Operation, PerOperation},
+    reason::Reason,
+    report::RunReport,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub(crate) use self::run::{lost, meaning};
+pub(crate) use self::run::why;
 use self::{
-    condition::Conditions,
+    condition::{Conditions, Truth},
     health::Request,
     run::{AssessedRun, judge},
 };
@@ -87,49 +92,66 @@ pub fn status(
     let mut conditions = Conditions::new(&previous.conditions, policy.metadata.generation, now);
     condition::acceptance(&mut conditions, valid, observed);
     let mut next_change = believed_at;
-    if let Ok(valid) = valid {
-        let in_place =
-            observed.operations.as_ref().map(|_, operation| operation.cron_job == ObservedCronJob::Ours);
-        let known = known_schedule(policy, &previous);
-        let next_slot = since::next((&valid.schedule, &valid.zone), known, now);
-        let next_slot = next_slot.filter(|_| in_place.backup && !valid.suspend);
-        status.next_schedule_time = next_slot.map(time);
-        if in_place.backup {
-            status.effective_schedule = Some(valid.schedule.effective().to_owned());
-            status.schedule_since = schedule_since(valid, &previous, known, now);
-        } else {
-            // A CronJob of the policy that is there all the same goes on as it was.
-            status.effective_schedule.clone_from(&previous.effective_schedule);
-            status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
-        }
-        status.overdue_time = health::overdue_time(valid, &status, now).map(time);
-        let obstacle = observed.refused_request.as_ref();
-        let request = open_request(policy).map(|token| Request { token, obstacle });
-        let health = health::health(valid, in_place.backup, &status, &runs, request, now);
-        conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
-        status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
-        let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
-        let settles_at = settles_at.filter(|_| !valid.suspend);
-        let copy_believed_at = health::believed_at(&status, now);
-        let changes =
-            [believed_at, copy_believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
-        next_change = changes.into_iter().flatten().min();
-    } else {
-        // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
-        // announced before would soon be past.
-        status.effective_schedule.clone_from(&previous.effective_schedule);
-        status.schedule_since.clone_from(&previous.schedule_since);
-        // A bad edit must not hide that a backup is missing.
-        status.overdue_time.clone_from(&previous.overdue_time);
-        status.scrub_schedule =
-            previous.scrub_schedule.clone().map(|known| ScheduleStatus { next_schedule_time: None, ..known });
-        conditions.keep(ConditionType::ScrubHealthy);
-        match health::newest_failed(&status).or_else(|| health::newest_corrupted(&status)) {
-            Some(health) => {
-                conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message)
+    let in_place =
+        observed.operations.as_ref().map(|_, operation| operation.cron_job == ObservedCronJob::Ours);
+    match valid {
+        Ok(valid) => {
+            let known = known_schedule(policy, &previous);
+            let next_slot = since::next((&valid.schedule, &valid.zone), known, now);
+            let next_slot = next_slot.filter(|_| in_place.backup && !valid.suspend);
+            status.next_schedule_time = next_slot.map(time);
+            if in_place.backup {
+                status.effective_schedule = Some(valid.schedule.effective().to_owned());
+                status.schedule_since = schedule_since(valid, &previous, known, now);
+            } else {
+                // A CronJob of the policy that is there all the same goes on as it was.
+                status.effective_schedule.clone_from(&previous.effective_schedule);
+                status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
             }
-            // As before: a bad edit says nothing about the backups.
-            None => conditions.keep(ConditionType::BackupHealthy),
+            status.overdue_time = health::overdue_time(valid, &status, now).map(time);
+            let obstacle = observed.refused_request.as_ref();
+            let request = open_request(policy).map(|token| Request { token, obstacle });
+            let obstacle = condition::obstacle_of(valid, Operation::Backup, observed);
+            let health = health::health(valid, obstacle.as_ref(), &status, &runs, request, now);
+            conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
+            status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
+            let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
+            let settles_at = settles_at.filter(|_| !valid.suspend);
+            let copy_believed_at = health::believed_at(&status, now);
+            let changes =
+                [believed_at, copy_believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
+            next_change = changes.into_iter().flatten().min();
+        }
+        Err(invalid) => {
+            // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
+            // announced before would soon be past.
+            status.effective_schedule.clone_from(&previous.effective_schedule);
+            status.schedule_since.clone_from(&previous.schedule_since);
+            // A bad edit must not hide that a backup is missing.
+            status.overdue_time.clone_from(&previous.overdue_time);
+            status.scrub_schedule = previous
+                .scrub_schedule
+                .clone()
+                .map(|known| ScheduleStatus { next_schedule_time: None, ..known });
+            conditions.keep(ConditionType::ScrubHealthy);
+            match health::newest_failed(&status).or_else(|| health::newest_corrupted(&status)) {
+                Some(health) => {
+                    conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message)
+                }
+                // Without a CronJob no backup can start. With one, an invalid spec changes nothing about the backups.
+                None => {
+                    let runs_on = in_place.backup || status.last_success.is_some();
+                    if !runs_on || !conditions.keep(ConditionType::BackupHealthy) {
+                        let message = format!("no backup can start: {invalid}");
+                        conditions.set(
+                            ConditionType::BackupHealthy,
+                            Truth::Unknown,
+                            invalid.reason(),
+                            message,
+                        );
+                    }
+                }
+            }
         }
     }
     condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune()));

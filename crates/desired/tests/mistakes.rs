@@ -20,7 +20,7 @@ struct Case {
 }
 
 #[test]
-fn what_the_api_server_refuses_is_refused_in_the_same_words() {
+fn validate_rejects_what_the_api_server_rejects() {
     let (mut wrong, mut checked, mut unreadable) = (Vec::new(), 0, 0);
     for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
         for case in cases(&format!("refused/{topic}.yaml")) {
@@ -46,7 +46,7 @@ fn what_the_api_server_refuses_is_refused_in_the_same_words() {
 }
 
 #[test]
-fn what_the_api_server_accepts_is_accepted() {
+fn validate_accepts_what_the_api_server_accepts() {
     for case in cases("accepted.yaml") {
         let policy: BackupPolicy = serde_json::from_value(changed(&case)).unwrap();
         if let Err(error) = validate(&policy) {

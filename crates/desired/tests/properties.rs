@@ -206,7 +206,7 @@ fn now() -> Timestamp {
 
 proptest! {
     #[test]
-    fn a_second_look_changes_nothing_and_says_nothing(before in observed(), seen in observed()) {
+    fn second_reconcile_changes_nothing(before in observed(), seen in observed()) {
         let earlier = with(&look(&policy(), &before, now() - SignedDuration::from_mins(7)));
         let outcome = look(&earlier, &seen, now());
         let again = look(&with(&outcome), &seen, now());
@@ -215,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn until_the_next_change_time_alone_changes_nothing(seen in observed(), share in 0.0..1.0) {
+    fn time_alone_changes_nothing_until_next_change(seen in observed(), share in 0.0..1.0) {
         let outcome = look(&policy(), &seen, now());
         let until = outcome.next_change.expect("there should be a next slot");
         let later = now() + SignedDuration::from_secs_f64(until.duration_since(now()).as_secs_f64() * share);
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_in_which_runs_are_seen_does_not_matter(seen in observed(), rotation in 0_usize..14) {
+    fn order_of_runs_does_not_matter(seen in observed(), rotation in 0_usize..14) {
         let mut other = seen.clone();
         for operation in other.operations.values_mut() {
             operation.runs.reverse();
@@ -235,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn a_run_that_ended_stays_ended_when_its_job_is_gone(seen in observed()) {
+    fn ended_run_is_kept_after_its_job_is_gone(seen in observed()) {
         let outcome = look(&policy(), &seen, now());
         let after = look(&with(&outcome), &nothing(), now()).status;
         prop_assert_eq!(&after.last_scrub, &outcome.status.last_scrub);
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn the_history_is_short_newest_first_and_names_each_run_once(seen in observed()) {
+    fn history_is_short_sorted_and_without_duplicates(seen in observed()) {
         let history = look(&policy(), &seen, now()).status.history;
         prop_assert!(history.len() <= HISTORY_LIMIT);
         prop_assert!(history.is_sorted_by(|a, b| a.start_time.0 >= b.start_time.0));

@@ -64,7 +64,7 @@ fn failed(reason: Reason) -> Observed {
 }
 
 #[test]
-fn each_reason_of_a_runner_reaches_the_condition_the_history_and_one_event_with_its_meaning() {
+fn runner_reasons_reach_condition_history_and_event() {
     let now = "2026-11-23T02:15:10Z".parse().unwrap();
     let look =
         |policy: &BackupPolicy, seen: &Observed| status(policy, validate(policy).as_ref(), seen, now).status;

@@ -68,7 +68,7 @@ fn words(why: &(dyn Any + Send)) -> String {
 }
 
 #[test]
-fn a_year_of_a_thousand_policies_tells_the_truth_at_each_step() {
+fn simulated_year_keeps_every_status_true() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse().expect("it should be a number"));
     let seed = number("PGBACKUP_SIMULATION_SEED").unwrap_or(SEED);
     let alone = number("PGBACKUP_SIMULATION_POLICY");

@@ -1,22 +1,26 @@
-//! Conditions: set with a reason and a message, their transition times kept while nothing turns.
+//! Conditions. A condition keeps its transition time until its status changes.
 //!
-//! `Reconciling` and `Stalled` are there only while true, as kstatus reads them.
+//! `Reconciling` and `Stalled` exist only while they are true, as kstatus expects.
 
 pub use api::status::ConditionStatus as Truth;
 use api::status::ConditionType;
-use domain::{operation::Operation, reason::Reason, report::PruneOutcome};
+use domain::{message::Message, operation::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{run, text::plain};
+use super::{
+    hint::hint,
+    run,
+    text::{and_sentence, plain},
+};
 use crate::{
     observed::{ForeignObject, Observed, ObservedCronJob, Rejection},
     validate::{Invalid, ValidPolicy},
 };
 
-/// As much of the API server's words as a message shows: those of a quota or a webhook are shorter, and what it finds
-/// wrong in an object comes first.
-pub const REFUSAL_LIMIT: usize = 500;
+/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter, and those about an
+/// invalid object begin with what is wrong.
+const REJECTION_LIMIT: usize = 500;
 
 /// The conditions of the new status.
 #[derive(Debug)]
@@ -45,9 +49,12 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Leaves a condition as it was.
-    pub fn keep(&mut self, type_: ConditionType) {
-        self.new.extend(self.previous.iter().find(|condition| condition.type_ == type_.as_str()).cloned());
+    /// Keeps a condition of the previous status, which holds for this generation too. Gives whether there is one.
+    pub fn keep(&mut self, type_: ConditionType) -> bool {
+        let known = self.previous.iter().find(|condition| condition.type_ == type_.as_str());
+        let observed_generation = self.generation;
+        self.new.extend(known.map(|known| Condition { observed_generation, ..known.clone() }));
+        known.is_some()
     }
 
     pub fn finish(self) -> Vec<Condition> {
@@ -55,7 +62,7 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJobs in place.
+/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJobs are up to date.
 pub fn acceptance(
     conditions: &mut Conditions<'_>,
     valid: Result<&ValidPolicy, &Invalid>,
@@ -65,59 +72,29 @@ pub fn acceptance(
         Ok(valid) => valid,
         Err(invalid) => {
             conditions.set(ConditionType::Ready, Truth::False, invalid.reason(), invalid.to_string());
-            conditions.set(
-                ConditionType::Stalled,
-                Truth::True,
-                invalid.reason(),
-                "its CronJob stays as it is until the policy is corrected",
-            );
+            let exists = observed.operations.iter().any(|(_, seen)| seen.cron_job == ObservedCronJob::Ours);
+            let message = if exists {
+                and_sentence(
+                    invalid,
+                    "The CronJob keeps its last valid settings until the policy is corrected.",
+                )
+            } else {
+                invalid.to_string()
+            };
+            conditions.set(ConditionType::Stalled, Truth::True, invalid.reason(), message);
             return;
         }
     };
-    let not_in_place = observed
-        .operations
-        .iter()
-        .filter(|(operation, _)| valid.schedule_of(*operation).is_some())
-        .map(|(operation, seen)| (operation, &seen.cron_job))
-        .find(|(_, cron_job)| **cron_job != ObservedCronJob::Ours);
-    let outlook = match not_in_place {
-        Some((Operation::Scrub, _)) => "no backups are read again until the name is free",
-        Some((Operation::Backup, _)) | None => "nothing happens until the name is free",
-    };
-    let name =
-        not_in_place.map(|(operation, _)| operation.cron_job(&valid.identity.name)).unwrap_or_default();
-    match not_in_place.map_or(&ObservedCronJob::Ours, |(_, cron_job)| cron_job) {
-        ObservedCronJob::Foreign(foreign) => {
-            let message =
-                format!("CronJob {name} {}; rename the policy, or delete that CronJob", whose(foreign));
-            conditions.set(ConditionType::Ready, Truth::False, Reason::NameTaken, message);
-            conditions.set(ConditionType::Stalled, Truth::True, Reason::NameTaken, outlook);
+    match obstacle(valid, observed) {
+        Some(Obstacle { stalled: false, reason, message }) => {
+            conditions.set(ConditionType::Ready, Truth::Unknown, reason, message.to_string());
+            conditions.set(ConditionType::Reconciling, Truth::True, reason, message.to_string());
         }
-        ObservedCronJob::Refused(Rejection { message, .. }) => {
-            let message = format!("the API server refuses CronJob {name}: {}", plain(message, REFUSAL_LIMIT));
-            conditions.set(ConditionType::Ready, Truth::False, Reason::Refused, message);
-            conditions.set(
-                ConditionType::Stalled,
-                Truth::True,
-                Reason::Refused,
-                "nothing changes until it is accepted",
-            );
+        Some(Obstacle { reason, message, .. }) => {
+            conditions.set(ConditionType::Ready, Truth::False, reason, message.to_string());
+            conditions.set(ConditionType::Stalled, Truth::True, reason, message.to_string());
         }
-        ObservedCronJob::Missing => {
-            conditions.set(
-                ConditionType::Ready,
-                Truth::Unknown,
-                Reason::Reconciling,
-                "its CronJob is being made",
-            );
-            conditions.set(
-                ConditionType::Reconciling,
-                Truth::True,
-                Reason::Reconciling,
-                "its CronJob is being made",
-            );
-        }
-        ObservedCronJob::Ours => {
+        None => {
             let message = if valid.suspend {
                 "accepted; suspended, so no backups are taken"
             } else {
@@ -128,7 +105,57 @@ pub fn acceptance(
     }
 }
 
-/// The predicate of a sentence about a foreign object: `belongs to HelmRelease shop`.
+/// Why a CronJob of the policy is not up to date.
+#[derive(Clone, Debug)]
+pub struct Obstacle {
+    /// Somebody has to do something.
+    stalled: bool,
+    pub reason: Reason,
+    pub message: Message,
+}
+
+/// The first obstacle among the operations that the policy asks for.
+pub fn obstacle(policy: &ValidPolicy, observed: &Observed) -> Option<Obstacle> {
+    let wanted = Operation::all().filter(|operation| policy.schedule_of(*operation).is_some());
+    wanted.into_iter().find_map(|operation| obstacle_of(policy, operation, observed))
+}
+
+/// Why the CronJob of an operation is not up to date.
+pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observed) -> Option<Obstacle> {
+    let name = operation.cron_job(&policy.identity.name);
+    match &observed.operations.get(operation).cron_job {
+        ObservedCronJob::Ours => None,
+        ObservedCronJob::Missing => Some(Obstacle {
+            stalled: false,
+            reason: Reason::Reconciling,
+            message: Message::new(format!("CronJob \"{name}\" does not exist yet")),
+        }),
+        ObservedCronJob::Foreign(foreign) => Some(Obstacle {
+            stalled: true,
+            reason: Reason::NameTaken,
+            message: Message::new(format!("CronJob \"{name}\" {}", whose(foreign)))
+                .hint(format!("Delete CronJob \"{name}\", or give the policy another name.")),
+        }),
+        ObservedCronJob::Refused(rejection) => Some(Obstacle {
+            stalled: true,
+            reason: Reason::Refused,
+            message: rejected(&format!("CronJob \"{name}\""), rejection),
+        }),
+    }
+}
+
+/// The API server rejects an object.
+pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Message {
+    let hint = cause.as_ref().map_or_else(
+        || "Change what the API server rejects. The operator retries every minute.".to_owned(),
+        |cause| format!("{} The operator retries every minute.", hint(cause)),
+    );
+    Message::new(format!("the API server rejects {object}"))
+        .detail(plain(message, REJECTION_LIMIT))
+        .hint(hint)
+}
+
+/// Whose a foreign object is, as a predicate: `belongs to HelmRelease shop`.
 pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     match (owner, creator) {
         (Some(owner), _) => format!("belongs to {owner}"),
@@ -137,28 +164,24 @@ pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     }
 }
 
-/// `RetentionHealthy`: what the newest run's pruning did; as before while no newer run tells.
+/// `RetentionHealthy`: what the newest run removed. Without a report of a newer run the condition stays as it was.
 pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) {
     const TYPE: ConditionType = ConditionType::RetentionHealthy;
     let Some(prune) = prune else {
-        if conditions.previous.iter().any(|condition| condition.type_ == TYPE.as_str()) {
-            conditions.keep(TYPE);
-        } else {
-            conditions.set(
-                TYPE,
-                Truth::Unknown,
-                Reason::AwaitingFirstBackup,
-                "no run has looked at the store yet",
-            );
+        if !conditions.keep(TYPE) {
+            let message = "no run has listed the repository yet";
+            conditions.set(TYPE, Truth::Unknown, Reason::AwaitingFirstBackup, message);
         }
         return;
     };
     let (truth, message) = match prune.reason {
-        Reason::Pruned => (Truth::True, "old backups are removed as the rules say".to_owned()),
-        Reason::NoRules => (Truth::True, "the policy has no rules: nothing is ever removed".to_owned()),
+        Reason::Pruned => (Truth::True, "backups that no rule keeps are removed".to_owned()),
+        Reason::NoRules => {
+            (Truth::True, "the policy has no retention rules, so no backup is removed".to_owned())
+        }
         Reason::DryRun => (Truth::True, prune.message.to_string()),
-        reason if prune.message.is_empty() => (Truth::False, run::meaning(reason)),
-        _ => (Truth::False, prune.message.to_string()),
+        reason if prune.message.is_empty() => (Truth::False, run::described(reason).to_string()),
+        reason => (Truth::False, prune.message.clone().or_hint(reason.hint()).to_string()),
     };
     conditions.set(TYPE, truth, prune.reason, message);
 }

@@ -1,28 +1,24 @@
-//! `BackupHealthy`: whether the newest backup that is due is there and verified.
+//! `BackupHealthy`: whether the newest backup that is due exists and is verified.
 
 use api::{
     BackupPolicyStatus,
     status::{BackupStatus, RunResult, RunStatus, Verification},
 };
-use domain::{name, reason::Reason, schedule};
+use domain::{message::Message, name, reason::Reason, schedule};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     clocks,
-    condition::{REFUSAL_LIMIT, Truth, whose},
-    run::{AssessedRun, lost, with_advice},
-    text::{minute, one_line, plain},
+    condition::{Obstacle, Truth, rejected, whose},
+    run::{AssessedRun, cannot_start, lost, why},
+    text::{and_sentence, as_sentence, minute, plain},
 };
-use crate::{
-    events,
-    observed::{Rejection, RequestObstacle},
-    validate::ValidPolicy,
-};
+use crate::{observed::RequestObstacle, validate::ValidPolicy};
 
-/// Longer than any run can be: a report that says more is wrong, and must not put off `Overdue`.
+/// Longer than any run: a longer duration in a report is wrong, and must not delay `Overdue`.
 const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
-/// As much of a `requested-at` token as a message shows: a date is shorter.
+/// The most bytes of a `requested-at` token in a message: a date is shorter.
 const TOKEN_LIMIT: usize = 64;
 
 /// The condition, and when it turns into `Overdue` if nothing happens.
@@ -34,7 +30,7 @@ pub struct Health {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// What `requested-at` asks for and has not got.
+/// A request whose backup has not started.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub token: &'a str,
@@ -42,38 +38,25 @@ pub struct Request<'a> {
     pub obstacle: Option<&'a RequestObstacle>,
 }
 
-/// Judges the newest backup at `now`. `status` holds the facts of `now`; `in_place`: the policy's CronJob is as it should be.
+/// The condition at `now`. `status` holds the facts of `now`; `obstacle` is why the policy's CronJob is not up to date.
 pub fn health(
     policy: &ValidPolicy,
-    in_place: bool,
+    obstacle: Option<&Obstacle>,
     status: &BackupPolicyStatus,
     runs: &[AssessedRun<'_>],
     request: Option<Request<'_>>,
     now: Timestamp,
 ) -> Health {
-    let copy = newest_backup(status);
+    let newest_backup = newest_backup(status);
     if policy.suspend {
         let waiting = request.map(waiting).unwrap_or_default();
-        let suspended = if in_place {
-            "suspended: no backups are taken"
-        } else {
-            "suspended, but its CronJob is not in place: see Ready"
-        };
-        let message = format!("{suspended}{waiting}; {copy}");
+        let message = format!("suspended: no backups are taken{waiting}; {newest_backup}");
         return fixed(Truth::Unknown, Reason::Suspended, message);
     }
     if let Some(Request { token, obstacle: Some(obstacle) }) = request {
         let job = name::requested_job(&policy.identity.name, token);
-        let (reason, why) = match obstacle {
-            RequestObstacle::Foreign(foreign) => (
-                Reason::NameTaken,
-                format!("a Job of this name exists and {}; delete that Job", whose(foreign)),
-            ),
-            RequestObstacle::Refused(Rejection { message, .. }) => {
-                (Reason::Refused, format!("the API server refuses it: {}", plain(message, REFUSAL_LIMIT)))
-            }
-        };
-        return fixed(Truth::False, reason, format!("{job} cannot start: {why}; {copy}"));
+        let (reason, message) = request_obstacle(&job, obstacle);
+        return fixed(Truth::False, reason, and_newest(message, status));
     }
     let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.
@@ -81,53 +64,69 @@ pub fn health(
         let start = (run.start, &run.observed.job);
         ended.is_none_or(|ended| (ended.start_time.0, &ended.job) < start)
     };
-    let newest = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
-    if let Some(run) = newest
-        && let (Some(failure), true) = (&run.failure, run.observed.problem.is_some())
-    {
-        let message = format!("{} cannot start: {}; {copy}", run.observed.job, one_line(&failure.message));
-        return fixed(Truth::False, failure.reason, message);
+    let active = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
+    if let Some((reason, message)) = active.and_then(cannot_start) {
+        return fixed(Truth::False, reason, and_newest(message, status));
     }
     if let Some(bad) = newest_failed(status).or_else(|| newest_corrupted(status)) {
         return bad;
     }
     let due = due(policy, status, now);
-    let mut health = due.judge(in_place, status, &copy, ended, now);
-    if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?))) {
-        let words = one_line(&failure.message);
+    let mut health = due.judge(obstacle, status, &newest_backup, ended, now);
+    if let Some((run, failure)) = active.and_then(|run| Some((run, run.failure.as_ref()?))) {
         let job = &run.observed.job;
-        health.message = format!("{}; a try of {job} failed and is repeated: {words}", health.message);
+        health.message =
+            format!("{}; an attempt of {job} failed, retrying: {}", health.message, failure.message);
     }
     health
 }
 
-/// The newest run that ended has failed: that is so whatever the policy says by now.
-pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
-    let acknowledged = |copy: &BackupStatus| copy.verification == Some(Verification::Acknowledged);
-    let is_settled = |run: &&RunStatus| {
-        status.last_success.as_ref().is_some_and(|copy| copy.job == run.job)
-            || status.last_run.as_ref().is_some_and(|last| last.job == run.job && acknowledged(last))
-    };
-    let suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious;
-    let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
-    let run = newest.filter(|run| !(suspicious(run) && is_settled(run)))?;
-    if suspicious(&run) {
-        let words = one_line(&events::why(run, status));
-        let message = format!("{words}; {}", newest_backup(status));
-        return Some(fixed(Truth::False, Reason::Suspicious, message));
+/// Why the requested Job cannot be created.
+fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) {
+    match obstacle {
+        RequestObstacle::Foreign(foreign) => {
+            let message = Message::new(format!("{job} cannot start: Job \"{job}\" {}", whose(foreign)));
+            (Reason::NameTaken, message.hint(format!("Delete Job \"{job}\", or change requested-at.")))
+        }
+        RequestObstacle::Refused(rejection) => {
+            let message = rejected(&format!("Job \"{job}\""), rejection);
+            let hint = message.what_to_do().unwrap_or_default().to_owned();
+            (Reason::Refused, Message::new(format!("{job} cannot start: {}", message.text())).hint(hint))
+        }
     }
-    let words = one_line(&events::why(run, status));
-    let reason = run.reason.known().unwrap_or(Reason::InternalError);
-    let message = format!("{} failed: {words}; {}", run.job, newest_backup(status));
-    Some(fixed(Truth::False, reason, message))
 }
 
-/// The newest backup was good, and is not any more.
+/// The message and the newest backup.
+fn and_newest(message: Message, status: &BackupPolicyStatus) -> String {
+    let hint = message.what_to_do().map(str::to_owned).unwrap_or_default();
+    Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
+}
+
+/// The condition if the newest ended run failed; it does not depend on the spec.
+pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
+    let is_acknowledged = |run: &&RunStatus| {
+        let is_last = |last: &BackupStatus| {
+            last.job == run.job && last.verification == Some(Verification::Acknowledged)
+        };
+        status.last_success.as_ref().is_some_and(|backup| backup.job == run.job)
+            || status.last_run.as_ref().is_some_and(is_last)
+    };
+    let is_suspicious = |run: &&RunStatus| run.reason == Reason::Suspicious;
+    let newest = status.history.first().filter(|run| run.result == RunResult::Failed);
+    let run = newest.filter(|run| !(is_suspicious(run) && is_acknowledged(run)))?;
+    let why = why(run, status);
+    let message = if is_suspicious(&run) { why } else { format!("{} failed: {why}", run.job) };
+    let reason = run.reason.known().unwrap_or(Reason::InternalError);
+    Some(fixed(Truth::False, reason, and_sentence(message, &as_sentence(&newest_backup(status)))))
+}
+
+/// The condition if the newest backup is corrupted.
 pub fn newest_corrupted(status: &BackupPolicyStatus) -> Option<Health> {
     is_corrupted(status).then(|| {
-        let reason = Reason::BackupCorrupted;
-        let message = with_advice(reason, &format!("{}, as a scrub found", newest_backup(status)));
-        fixed(Truth::False, reason, message)
+        let message = Message::new(newest_backup(status)).hint(
+            "Check the storage, then request a new backup with the annotation pgbackup.dev/requested-at.",
+        );
+        fixed(Truth::False, Reason::BackupCorrupted, message.to_string())
     })
 }
 
@@ -136,10 +135,10 @@ fn is_corrupted(status: &BackupPolicyStatus) -> bool {
     verification == Some(Verification::Corrupted)
 }
 
-/// Somebody asked for a backup and would wait for it in vain.
+/// A request waits until the policy is resumed.
 fn waiting(request: Request<'_>) -> String {
     let token = plain(request.token, TOKEN_LIMIT);
-    format!("; the one that requested-at \"{token}\" asks for starts when suspend is false")
+    format!("; the backup that requested-at \"{token}\" asks for starts after suspend is set to false")
 }
 
 const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
@@ -212,57 +211,62 @@ impl Due {
     /// No run failed. Is a backup missing?
     fn judge(
         &self,
-        in_place: bool,
+        obstacle: Option<&Obstacle>,
         status: &BackupPolicyStatus,
-        copy: &str,
+        newest_backup: &str,
         ended: Option<&RunStatus>,
         now: Timestamp,
     ) -> Health {
         let Self { slot, overdue_at, too_old_at, max_age } = *self;
-        let slot_words = slot.map(minute).unwrap_or_default();
+        let due = slot.map(minute).unwrap_or_default();
         if overdue_at.is_some_and(|at| at <= now) {
-            let message = format!("the backup that was due at {slot_words} is overdue; {copy}");
-            return fixed(Truth::False, Reason::Overdue, message);
+            let message = Message::new(format!("the backup due at {due} is overdue"))
+                .hint("Check the policy's Jobs and events.");
+            return fixed(Truth::False, Reason::Overdue, and_newest(message, status));
         }
-        if too_old_at.is_some_and(|at| at <= now) {
-            let age = max_age.map(|age| format!("{age:#}")).unwrap_or_default();
-            let message =
-                format!("no verified backup is younger than objectives.maxAge allows ({age}); {copy}");
-            // Once a scheduled one is missing too, that is said instead.
-            return Health { overdue_at, ..fixed(Truth::False, Reason::Overdue, message) };
+        if let (Some(max_age), true) = (max_age, too_old_at.is_some_and(|at| at <= now)) {
+            let fact = format!("no verified backup is younger than {max_age:#} (objectives.maxAge)");
+            let message = Message::new(fact)
+                .hint("Check why the newest run stored none, or schedule backups more often.");
+            // A missing scheduled backup changes the message.
+            return Health {
+                overdue_at,
+                ..fixed(Truth::False, Reason::Overdue, and_newest(message, status))
+            };
         }
         let overdue_at = self.missing_at();
-        let (status, reason, message) = match ended.filter(|run| run.result == RunResult::Unknown) {
-            Some(run) => {
-                let message = format!("{}: {}; {copy}", run.job, lost().message);
+        let (truth, reason, message) = match (ended.filter(|run| run.result == RunResult::Unknown), obstacle)
+        {
+            (Some(run), _) => {
+                let message = format!("{}: {}; {newest_backup}", run.job, lost().message.text());
                 (Truth::Unknown, Reason::ReportLost, message)
             }
-            None if status.last_success.is_some() => {
+            (None, _) if status.last_success.is_some() => {
                 let reason = if is_stored(status) { Reason::Stored } else { Reason::Verified };
-                (Truth::True, reason, copy.to_owned())
+                (Truth::True, reason, newest_backup.to_owned())
             }
-            None => {
+            (None, Some(obstacle)) => {
+                (Truth::Unknown, obstacle.reason, format!("no backup can start: {}", obstacle.message))
+            }
+            (None, None) => {
                 let message = match (slot, overdue_at) {
-                    _ if !in_place => {
-                        "there is no backup yet, and its CronJob is not in place: see Ready".to_owned()
-                    }
                     (Some(slot), Some(overdue)) if slot <= now => {
                         format!(
-                            "the first backup was due at {slot_words} and is overdue from {}",
+                            "the first backup was due at {due} and becomes overdue at {}",
                             minute(overdue)
                         )
                     }
-                    (Some(_), _) => format!("the first backup is due at {slot_words}"),
-                    (None, _) => "no backup is due within five years".to_owned(),
+                    (Some(_), _) => format!("the first backup is due at {due}"),
+                    (None, _) => "the schedule has no slot within five years".to_owned(),
                 };
                 (Truth::Unknown, Reason::AwaitingFirstBackup, message)
             }
         };
-        Health { status, reason, message, overdue_at }
+        Health { status: truth, reason, message, overdue_at }
     }
 }
 
-/// Whether the newest backup's archives were not read, as the policy wants it.
+/// Whether the newest backup is only stored, as the policy asks for.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
     verification == Some(Verification::Stored)
@@ -270,7 +274,7 @@ fn is_stored(status: &BackupPolicyStatus) -> bool {
 
 /// `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
 fn newest_backup(status: &BackupPolicyStatus) -> String {
-    let Some(copy) = &status.last_success else { return "there is no verified backup".to_owned() };
+    let Some(copy) = &status.last_success else { return "no verified backup".to_owned() };
     let time = copy
         .snapshot_time
         .as_ref()
@@ -281,8 +285,8 @@ fn newest_backup(status: &BackupPolicyStatus) -> String {
         .map_or_else(String::new, |count| format!(", {count} file{}", if count == 1 { "" } else { "s" }));
     let size = copy.size.as_ref().map_or_else(String::new, |size| format!(", {size}"));
     if is_corrupted(status) {
-        return format!("the newest backup, {time}{files}{size}, is not what was written any more");
+        return format!("the newest backup is corrupted: {time}{files}{size}");
     }
-    let what = if is_stored(status) { "stored backup, its archives not read" } else { "verified backup" };
+    let what = if is_stored(status) { "stored backup, not verified" } else { "verified backup" };
     format!("newest {what}: {time}{files}{size}")
 }

@@ -14,7 +14,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::run::{AssessedRun, meaning, with_advice};
+use super::run::{AssessedRun, described};
 
 /// A finished run in one line.
 pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
@@ -75,12 +75,13 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
-        let ended = run.final_report().and_then(|report| report.completion_time).unwrap_or(run.start);
+        let reported = run.final_report().and_then(|report| report.completion_time);
+        let ended = reported.or(run.observed.ended).unwrap_or(run.start);
         let failure = FailureStatus {
             job: backup.job.clone(),
             time: time(ended),
             reason: failure.reason.into(),
-            message: failure.message.clone(),
+            message: failure.message.to_string(),
             stage: run.report.map(|report| report.details.stage().as_str().to_owned()),
         };
         if status.last_failure.as_ref().is_none_or(|known| known.job == failure.job)
@@ -132,7 +133,7 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
                 job: record.job.clone(),
                 time: time(end(record).unwrap_or(record.start_time)),
                 reason: record.reason.into(),
-                message: with_advice(record.reason, &meaning(record.reason)),
+                message: described(record.reason).to_string(),
                 stage: None,
             });
         }

@@ -1,45 +1,52 @@
 //! How one run ended, from its Job, its pod and its report.
 
-use api::status::RunResult;
+use api::{
+    BackupPolicyStatus,
+    status::{RunResult, RunStatus},
+};
 use domain::{
+    message::Message,
     name,
     reason::Reason,
     report::{Outcome, RunReport, Trigger},
 };
 use jiff::Timestamp;
 
+use super::{hint::hint, text::one_line};
 use crate::observed::{ContainerExit, JobState, ObservedRun};
 
-/// A run and the verdict on it.
+/// An observed run and its result.
 #[derive(Clone, Debug)]
 pub struct AssessedRun<'a> {
-    /// What is seen of it.
     pub observed: &'a ObservedRun,
-    /// Its report, provisional or final.
+    /// The report, provisional or final.
     pub report: Option<&'a RunReport>,
-    /// What started it.
     pub trigger: Trigger,
-    /// Its slot.
+    /// The slot in the Job's name.
     pub slot: Option<Timestamp>,
-    /// When it started, to the second: as its report says, if that can be, or else when its Job was made.
+    /// The start in whole seconds: that of the report, or else the Job's creation.
     pub start: Timestamp,
-    /// How it ended, or that it has not.
     pub result: RunResult,
-    /// What went wrong, or, while it still runs, what went wrong with its newest pod.
+    /// Why the run failed; of an active run, why its newest pod failed or cannot start.
     pub failure: Option<Failure>,
 }
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The reason word.
     pub reason: Reason,
-    /// The same for a person.
-    pub message: String,
+    pub message: Message,
+}
+
+impl Failure {
+    /// The failure with this message. Without a hint of its own the message gets that of the reason.
+    fn new(reason: Reason, message: Message) -> Self {
+        Self { reason, message: message.or_hint(reason.hint()) }
+    }
 }
 
 impl AssessedRun<'_> {
-    /// The reason word of a run that has ended.
+    /// The reason of an ended run.
     pub fn reason(&self) -> Reason {
         let stored = || self.report.and_then(RunReport::backup).map(|backup| backup.verification.reason());
         self.failure.as_ref().map(|failure| failure.reason).or_else(stored).unwrap_or(Reason::Verified)
@@ -47,21 +54,21 @@ impl AssessedRun<'_> {
 }
 
 impl<'a> AssessedRun<'a> {
-    /// Its report, if it is the last word.
+    /// The report, if it is final.
     pub fn final_report(&self) -> Option<&'a RunReport> {
         self.report.filter(|report| report.outcome != Outcome::Running)
     }
 }
 
-/// Judges a run. A final report outranks what the kubelet says of the container: on cgroup v1 a container whose
-/// child was killed for memory is called OOMKilled although the runner went on and said how it ended.
+/// Assesses a run. A final report outranks the kubelet's reason for the container's end: on cgroup v1 the kubelet reports
+/// OOMKilled for a container whose child was killed for memory, though the runner went on and reported its outcome.
 ///
-/// `cron_job` is the policy's: only its own Jobs are named after slots.
+/// `cron_job` is the name of the operation's CronJob: only its own Jobs have slots in their names.
 pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
-    // A Job that succeeded had a pod that did: another report is of one before it.
-    let is_of_an_earlier_try =
+    // A Job that succeeded had an attempt that did: another report is of an earlier attempt.
+    let is_of_earlier_attempt =
         |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
-    let report = observed.report.as_ref().filter(|report| !is_of_an_earlier_try(report));
+    let report = observed.report.as_ref().filter(|report| !is_of_earlier_attempt(report));
     let slot = name::slot(cron_job, &observed.job);
     let (result, failure) = verdict(observed, report);
     AssessedRun {
@@ -69,7 +76,7 @@ pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
         report,
         trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
         slot,
-        // To the second, as statuses have it: what is compared with a status must not know more than it.
+        // In whole seconds, like the times in a status: the two are compared.
         start: api::status::time(report.map_or(observed.created, |report| report.start_time)).0,
         result,
         failure,
@@ -88,99 +95,140 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     }
 }
 
-/// What went wrong, and what to do about it.
+/// Why the run failed, from the best source that there is.
 fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
-    let Failure { reason, message } = cause(observed, report)?;
-    Some(Failure { reason, message: with_advice(reason, &message) })
-}
-
-/// What went wrong, from the best source that there is.
-fn cause(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
-    let told_to_stop =
-        past_deadline || observed.container.as_ref().is_some_and(ContainerExit::was_taken_away);
-    let last_word = report.filter(|report| report.outcome == Outcome::Failed);
-    // What an earlier try said is of less use than why the next one does not begin.
-    if let (JobState::Active, Some(problem)) = (&observed.state, problem(observed)) {
-        return Some(problem);
+    let interrupted = past_deadline || observed.container.as_ref().is_some_and(ContainerExit::was_taken_away);
+    // Why the next attempt cannot start matters more than why the last one failed.
+    if let (JobState::Active, Some(obstacle)) = (&observed.state, obstacle(observed)) {
+        return Some(obstacle);
     }
-    match last_word {
-        // Why it was told to stop says more than that it was.
-        Some(report) if !(told_to_stop && report.reason == Some(Reason::Interrupted)) => {
-            let reason = report.reason.unwrap_or(Reason::InternalError);
-            let text = report.message.text();
-            let message = if text.is_empty() { meaning(reason) } else { text.to_owned() };
-            Some(Failure { reason, message })
+    match report.filter(|report| report.outcome == Outcome::Failed) {
+        // The cause of an interruption matters more than the interruption.
+        Some(report) if !(interrupted && report.reason == Some(Reason::Interrupted)) => {
+            Some(reported(report))
         }
         // Nothing but the deadline ended a pod that could not start.
-        _ if past_deadline => problem(observed).or_else(|| Some(deadline(report))),
-        _ => problem(observed).or_else(|| pod_failure(observed.container.as_ref()?, report)),
+        _ if past_deadline => obstacle(observed).or_else(|| Some(deadline(report))),
+        _ => obstacle(observed).or_else(|| pod_failure(observed.container.as_ref()?, report)),
     }
 }
 
-/// A run of which nothing is left.
+/// The failure of a run that left no report.
 pub fn lost() -> Failure {
     let message =
-        "its Job ended or vanished and left no report; the next one will tell whether it stored a backup";
-    Failure { reason: Reason::ReportLost, message: message.to_owned() }
+        "its Job ended or was deleted and left no report; the next report shows whether it stored a backup";
+    Failure { reason: Reason::ReportLost, message: Message::new(message) }
 }
 
-/// What a reason means, to stand within a sentence.
-pub fn meaning(reason: Reason) -> String {
-    within_a_sentence(reason.meaning())
+/// Why the newest pod of an active run cannot start.
+pub fn cannot_start(run: &AssessedRun<'_>) -> Option<(Reason, Message)> {
+    let Failure { reason, message } = run.failure.as_ref().filter(|_| run.observed.problem.is_some())?;
+    let text = format!("{} cannot start: {}", run.observed.job, message.text());
+    Some((*reason, Message::new(text).or_hint(message.what_to_do())))
 }
 
-/// The words of a failure, and in parentheses what a person can do: most words are those of PostgreSQL's tools or the
-/// kubelet, which know nothing of policies.
-pub fn with_advice(reason: Reason, words: &str) -> String {
-    format!("{words} ({})", within_a_sentence(reason.advice()))
+/// Why a run of the history left no backup: its own message, if the status still has that.
+pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
+    let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
+    match failure {
+        Some(failure) if run.result == RunResult::Failed => failure.message.clone(),
+        _ if run.result == RunResult::Unknown => lost().message.to_string(),
+        _ => {
+            run.reason.known().map_or_else(|| run.reason.to_string(), |reason| described(reason).to_string())
+        }
+    }
 }
 
-fn within_a_sentence(sentence: &str) -> String {
+/// A reason without a message of its own, for a person.
+pub fn described(reason: Reason) -> Message {
+    Message::new(as_clause(reason.meaning())).or_hint(reason.hint())
+}
+
+/// The sentence without its capital letter and full stop.
+fn as_clause(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }
 
-fn deadline(report: Option<&RunReport>) -> Failure {
-    let message = format!("it was stopped at the Job's deadline{}", in_stage(report));
-    Failure { reason: Reason::DeadlineExceeded, message }
-}
-
-fn in_stage(report: Option<&RunReport>) -> String {
-    report.map_or_else(String::new, |report| format!(" in stage {}", report.details.stage().as_str()))
-}
-
-/// In which stage the pod was taken away, and the words of who did.
-fn in_stage_by(report: Option<&RunReport>, container: &ContainerExit) -> String {
-    let words = container.message.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-    format!("{}{words}", in_stage(report))
-}
-
-/// Why its pod cannot start.
-fn problem(observed: &ObservedRun) -> Option<Failure> {
-    let problem = observed.problem.as_ref()?;
-    Some(Failure { reason: problem.reason, message: problem.message.clone() })
-}
-
-/// What the container's end says when the runner could not speak.
-fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<Failure> {
-    let (reason, message) = match container.reason.as_str() {
-        _ if container.exit_code == 0 => return None,
-        "OOMKilled" => (Reason::OutOfMemory, format!("the pod ran out of memory{}", in_stage(report))),
-        "Evicted" => (Reason::Evicted, format!("the pod was evicted{}", in_stage_by(report, container))),
-        "NodeLost" => {
-            (Reason::NodeLost, format!("the pod's node was lost{}", in_stage_by(report, container)))
-        }
-        word if let Some(words) = &container.message => {
-            (Reason::PodCannotStart, format!("the runner could not be started: {word}: {words}"))
-        }
-        _ if report.is_some() => (Reason::Interrupted, format!("the runner was killed{}", in_stage(report))),
-        word => (
-            Reason::PodFailed,
-            format!("the pod ended without a report: {word}, exit code {}", container.exit_code),
-        ),
+/// The failure that a run reports.
+fn reported(report: &RunReport) -> Failure {
+    let reason = report.reason.unwrap_or(Reason::InternalError);
+    let text = report.message.text();
+    if text.is_empty() {
+        return Failure { reason, message: described(reason) };
+    }
+    let message = Message::new(one_line(text));
+    let message = match report.message.what_to_do() {
+        Some(hint) => message.hint(hint),
+        None => message,
     };
-    Some(Failure { reason, message })
+    Failure::new(reason, message)
+}
+
+fn deadline(report: Option<&RunReport>) -> Failure {
+    let message = Message::new(format!("exceeded the Job's deadline{}", during(report)))
+        .hint("Find out what slows the run down, or raise job.activeDeadlineSeconds.");
+    Failure::new(Reason::DeadlineExceeded, message)
+}
+
+/// The stage that the run was in: ` during dump`.
+fn during(report: Option<&RunReport>) -> String {
+    report.map_or_else(String::new, |report| format!(" during {}", report.details.stage().as_str()))
+}
+
+/// Why the pod cannot start.
+fn obstacle(observed: &ObservedRun) -> Option<Failure> {
+    let problem = observed.problem.as_ref()?;
+    let message = Message::new(one_line(&problem.message));
+    let message = match &problem.cause {
+        Some(cause) => message.hint(hint(cause)),
+        None => message,
+    };
+    Some(Failure::new(problem.reason, message))
+}
+
+/// Why the container ended, if the runner left no final report.
+fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<Failure> {
+    let ContainerExit { reason, exit_code, message } = container;
+    let detail = message.as_deref().map(one_line).unwrap_or_default();
+    let during = during(report);
+    if *exit_code == 0 {
+        return None;
+    }
+    let (reason, message) = match reason.as_str() {
+        "OOMKilled" => {
+            let message = Message::new(format!("the pod ran out of memory{during}"));
+            let hint = "Raise the pod's memory limit (job.resources or a LimitRange), or free memory on its node.";
+            (Reason::OutOfMemory, message.hint(hint))
+        }
+        "Evicted" => (Reason::Evicted, Message::new(format!("the pod was evicted{during}")).detail(detail)),
+        "NodeLost" => {
+            (Reason::NodeLost, Message::new(format!("the pod's node was lost{during}"))
+                .detail(detail)
+                .hint("Repair the node, or delete its Node object: only then does Kubernetes retry on another node."))
+        }
+        word if let Some(reason) = Reason::from_exit_code(*exit_code) => {
+            let fact = format!("the runner exited with code {exit_code}{during}");
+            let detail = if detail.is_empty() { format!("{word}, no error message") } else { detail };
+            (reason, Message::new(fact).detail(detail).hint("Check the pod's log."))
+        }
+        word if !detail.is_empty() => (
+            Reason::PodCannotStart,
+            Message::new("the runner cannot be started")
+                .detail(format!("{word}: {detail}"))
+                .hint("Check that postgres.image is a PostgreSQL image for the architecture of the nodes."),
+        ),
+        _ if report.is_some() => {
+            (Reason::Interrupted, Message::new(format!("the runner was killed{during}")))
+        }
+        word => {
+            let message = Message::new("the pod exited without an error message");
+            let message = message.detail(format!("{word}, exit code {exit_code}"));
+            (Reason::PodFailed, message.hint("Check the pod's log and the events of its namespace."))
+        }
+    };
+    Some(Failure::new(reason, message))
 }

@@ -5,6 +5,7 @@ use api::{
     status::{ConditionType, RunResult, ScheduleStatus, ScrubStatus, Verification, time},
 };
 use domain::{
+    message::Message,
     name,
     reason::Reason,
     report::{Outcome, seconds},
@@ -14,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{Conditions, Truth},
-    run::AssessedRun,
+    run::{AssessedRun, cannot_start},
     since,
     text::{minute, one_line},
 };
@@ -67,13 +68,15 @@ fn scrub_status(run: &AssessedRun<'_>) -> ScrubStatus {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
     let found = run.report.and_then(|report| report.details.as_scrub()).cloned().unwrap_or_default();
-    let words = run.failure.as_ref().map(|failure| failure.message.as_str());
-    let told = report.filter(|report| report.outcome == Outcome::Succeeded);
+    let failure = run.failure.as_ref().map(|failure| failure.message.to_string());
+    let success = report.filter(|report| report.outcome == Outcome::Succeeded);
     ScrubStatus {
         job: run.observed.job.clone(),
         result: run.result,
         reason: run.reason().into(),
-        message: one_line(words.or(told.map(|report| report.message.text())).unwrap_or_default()),
+        message: failure
+            .or_else(|| success.map(|report| one_line(report.message.text())))
+            .unwrap_or_default(),
         scheduled_time: run.slot.map(time),
         start_time: Some(time(run.start)),
         completion_time: end.map(time),
@@ -127,15 +130,12 @@ pub fn health(
     let next = status.scrub_schedule.as_ref().and_then(|known| known.next_schedule_time.as_ref());
     let next = next.map(|time| time.0);
     if policy.suspend {
-        conditions.set(TYPE, Truth::Unknown, Reason::Suspended, "suspended: no backups are read again");
+        conditions.set(TYPE, Truth::Unknown, Reason::Suspended, "suspended: no scrubs run");
         return None;
     }
     let newest = runs.last().filter(|run| run.result == RunResult::Running);
-    if let Some((run, failure)) = newest.and_then(|run| Some((run, run.failure.as_ref()?)))
-        && run.observed.problem.is_some()
-    {
-        let message = format!("{} cannot start: {}", run.observed.job, one_line(&failure.message));
-        conditions.set(TYPE, Truth::False, failure.reason, message);
+    if let Some((reason, message)) = newest.and_then(cannot_start) {
+        conditions.set(TYPE, Truth::False, reason, message.to_string());
         return next;
     }
     let since = status.scrub_schedule.as_ref().and_then(|known| known.schedule_since.as_ref());
@@ -153,7 +153,9 @@ pub fn health(
             (Truth::False, reason, format!("{} failed: {}", scrub.job, scrub.message))
         }
         _ if overdue_at.is_some_and(|at| at <= now) => {
-            (Truth::False, Reason::Overdue, format!("the scrub that was due at {due} is overdue"))
+            let message = Message::new(format!("the scrub due at {due} is overdue"))
+                .hint("Check the policy's Jobs and events.");
+            (Truth::False, Reason::Overdue, message.to_string())
         }
         Some(scrub) if scrub.result == RunResult::Unknown => {
             (Truth::Unknown, Reason::ReportLost, format!("{}: {}", scrub.job, scrub.message))

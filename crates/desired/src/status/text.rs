@@ -1,15 +1,31 @@
-//! Words, made fit to stand in a condition.
+//! Texts of other programs, made fit for a condition, and the joining of sentences.
+
+use std::fmt::Display;
 
 use domain::message::cut;
 pub use domain::time::minute;
 
-/// The words of tools and kubelets span lines; a column of a table does not.
+/// A message and one more sentence.
+pub fn and_sentence(message: impl Display, sentence: &str) -> String {
+    let message = message.to_string();
+    let stop = if message.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{message}{stop} {sentence}")
+}
+
+/// The clause with a capital letter and a full stop.
+pub fn as_sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+/// The text on one line, without a full stop at its end: messages of tools and kubelets span lines.
 pub fn one_line(words: &str) -> String {
     let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     words.trim_end_matches(['.', ';']).to_owned()
 }
 
-/// One line of at most `limit` bytes, of text that anybody may have written: a terminal must not obey it.
+/// The text on one line of at most `limit` bytes, without control characters: anybody may have written it, and a terminal
+/// must not obey it.
 pub fn plain(words: &str, limit: usize) -> String {
     let mut words = one_line(words).replace(|c: char| c.is_control(), " ");
     cut(&mut words, limit);
@@ -21,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_words_are_short_and_no_terminal_obeys_them() {
+    fn plain_text_is_short_and_has_no_control_characters() {
         assert_eq!(plain("denied:\n  \u{1b}[31mno\u{7}.\n", 99), "denied:  [31mno ");
         assert_eq!(plain("exceeded quota", 11), "exceeded…");
     }
