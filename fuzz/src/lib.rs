@@ -1,6 +1,6 @@
-//! What must hold for any bytes that come from outside: one function for each parser, which panics where it does not.
+//! Properties of all parsers of untrusted bytes: one function for each parser, which panics if a property is violated.
 //!
-//! `make fuzz` feeds them what libFuzzer thinks of; `tests/corpus.rs` feeds them again what it found worth keeping.
+//! `make fuzz` runs them with the inputs of libFuzzer; `tests/corpus.rs` runs them with the inputs that libFuzzer kept.
 
 #![forbid(unsafe_code)]
 
@@ -29,10 +29,10 @@ use domain::{
 };
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-/// What one target is.
+/// A fuzz target.
 pub type Check = fn(&[u8]);
 
-/// All of them, by the names of their folders in `corpus`.
+/// All targets, by the names of their folders in `corpus`.
 pub const TARGETS: [(&str, Check); 16] = [
     ("answers", answers),
     ("catalog", catalog),
@@ -52,11 +52,11 @@ pub const TARGETS: [(&str, Check); 16] = [
     ("uri", uri),
 ];
 
-/// 2026-11-23 00:00 UTC: any moment will do, but always the same.
+/// 2026-11-23 00:00 UTC: any fixed moment.
 const NOW: Timestamp = Timestamp::constant(1_795_392_000, 0);
 
-/// A schedule; on the next lines a time zone, and a moment. The next runs come one after the other, what goes into the
-/// CronJob says the same, and the words of a refusal are one line.
+/// A schedule; on the next lines a time zone and a moment. Slots are ascending, the CronJob's schedule has the same slots, and
+/// an error is one line.
 pub fn schedule(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
@@ -76,8 +76,8 @@ pub fn schedule(data: &[u8]) {
     }
 }
 
-/// Rules and copies, three bytes each. The newest verified copy stays, no copy is lost from the plan, and what stays would
-/// stay again.
+/// Rules and backups, three bytes each. The newest verified backup is kept, the plan has every backup, and a second plan keeps
+/// all that the first one kept.
 pub fn retention(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data)
         && let Ok(within) = text.parse::<retention::Within>()
@@ -144,7 +144,7 @@ fn backup(at: usize, copy: &[u8]) -> CatalogBackup {
     }
 }
 
-/// Names of databases, policies and folders. None becomes a path, and none too long for a file or an object.
+/// Names of databases, policies and folders. No name becomes a path, and none is too long for a file or an object.
 pub fn names(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if text.is_empty() {
@@ -166,7 +166,7 @@ pub fn names(data: &[u8]) {
     assert!(job.len() <= 63 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{job}");
 }
 
-/// A manifest comes back as it was written, and the lists of tables by way of files of their own.
+/// A manifest is parsed as it was written, and so are lists of tables in files of their own.
 pub fn manifest(data: &[u8]) {
     let Some(mut manifest) = str::from_utf8(data).ok().and_then(Manifest::parse) else { return };
     assert_eq!(Manifest::parse(&manifest.to_json()).as_ref(), Some(&manifest));
@@ -186,9 +186,8 @@ pub fn manifest(data: &[u8]) {
     }
 }
 
-/// What is in a folder: on each line a manifest, or what was written into its set later, which is a check or nothing but
-/// `acknowledged`. It makes no difference in which order a store lists it, and the newest verified set stays whatever
-/// the sets say of themselves.
+/// The content of a repository: on each line a manifest, or a file written into the backup later: a check, or
+/// `acknowledged`. The plan does not depend on the order, and the newest verified backup is kept whatever manifests contain.
 pub fn catalog(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut found = Vec::new();
@@ -222,8 +221,8 @@ pub fn catalog(data: &[u8]) {
     assert!(stays.all(|backup| plan.delete.iter().all(|gone| gone.id != backup.id)), "{plan:?}");
 }
 
-/// Manifests, one on each line: the first is a new copy, the others those before it. A copy like the one before it is not
-/// suspicious, and nothing is said of a database that nobody wants.
+/// Manifests, one on each line: a new backup, then earlier ones. A backup equal to the earlier one is not suspicious, and a
+/// database that the policy does not select is never missing.
 pub fn suspicion(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let manifests: Vec<Manifest> = text.lines().filter_map(Manifest::parse).collect();
@@ -238,7 +237,7 @@ pub fn suspicion(data: &[u8]) {
     assert!(again.is_empty(), "{again:?}");
 }
 
-/// A report fits into a termination message, and can be read there.
+/// A report fits into a termination message and is parsed from it.
 pub fn report(data: &[u8]) {
     let Some(report) = str::from_utf8(data).ok().and_then(RunReport::parse) else { return };
     // What Kubernetes gives to a run is short, and the rest is our own.
@@ -252,7 +251,7 @@ pub fn report(data: &[u8]) {
     assert!(RunReport::parse(&message).is_some(), "{message}");
 }
 
-/// A connection URI. What `Debug` shows and what a refusal says has no password in it.
+/// A connection URI. Neither `Debug` output nor an error contains the password.
 pub fn uri(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(uri) = ConnectionUri::parse(text) else { return };
@@ -265,14 +264,14 @@ pub fn uri(data: &[u8]) {
     assert!(hidden, "{uri:?}");
 }
 
-/// A listing of an archive. No more entries than lines.
+/// A listing of an archive. It has no more entries than lines.
 pub fn toc(data: &[u8]) {
     let listing = String::from_utf8_lossy(data);
     let toc = Toc::parse(&listing);
     assert!(toc.counts.values().sum::<u64>() <= listing.lines().count() as u64);
 }
 
-/// The text of an archive, cut into pieces of the size that the first byte says: what is read does not depend on it.
+/// The text of an archive, in pieces of the size in the first byte. The result does not depend on the size.
 pub fn rows(data: &[u8]) {
     let Some((size, text)) = data.split_first() else { return };
     let whole = parsed([text].into_iter());

@@ -1,5 +1,5 @@
-//! What `pg_restore` says of an archive: its table of contents, and the rows in its text. Pure functions on bytes that come
-//! from a store, so nothing in them is to be trusted.
+//! Parsers for the output of `pg_restore`: an archive's table of contents, and its rows. Pure functions. The bytes come from a
+//! store, so nothing in them is trusted.
 
 pub mod rows;
 pub mod toc;

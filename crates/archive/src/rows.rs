@@ -1,27 +1,26 @@
-//! Rows and fingerprints from the SQL text that `pg_restore --data-only --verbose` makes of an archive.
+//! The rows of each table and their fingerprint, from the SQL text that `pg_restore --data-only --verbose` writes.
 //!
-//! The text is cut into statements by its quotes, not into lines: names may hold line breaks, and a line that
-//! looks like `COPY ...` may stand inside one. With `--data-only` nothing else in it is the user's. The OID of a
-//! COPY block's table stands in the comment before it (`-- TOC entry 3349 (class 0 OID 16385)`), which pg_restore
-//! writes without line breaks.
+//! The parser follows quotes, not lines: a name may contain line breaks and a line that looks like `COPY ...`. With
+//! `--data-only` names and rows are all that users choose. The OID of a COPY block's table is in the comment before the block
+//! (`-- TOC entry 3349 (class 0 OID 16385)`), which pg_restore writes without line breaks.
 
 use std::collections::BTreeMap;
 
 use memchr::{memchr, memchr2, memchr3};
 use twox_hash::XxHash3_128;
 
-/// The longest COPY head that is looked at: 1,600 columns with the longest names take about 200 kB.
+/// The longest COPY head that is parsed: 1,600 columns with the longest names take about 200 kB.
 const HEAD_MAX: usize = 1 << 20;
 
-/// The start of other statements and of comments is enough.
+/// How much of other statements and of comments is kept.
 const START_MAX: usize = 128;
 
-/// What an archive holds, as far as its data goes.
+/// The data of an archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// The rows of each table, by its OID at the source.
+    /// The rows of each table, by its OID on the server.
     pub tables: BTreeMap<u32, Rows>,
-    /// How many large objects there are.
+    /// The number of large objects.
     pub large_objects: u64,
     /// The bytes of all rows, line breaks included.
     pub data_bytes: u64,
@@ -32,13 +31,13 @@ pub struct Contents {
 pub struct Rows {
     /// The column list of the COPY head, without its parentheses.
     pub columns: String,
-    /// How many rows.
+    /// The number of rows.
     pub count: u64,
     /// The sum modulo 2^128 of XXH3-128 (seed 0) of each line without its line break.
     pub fingerprint: u128,
 }
 
-/// Reads the text piece by piece.
+/// Parses the text piece by piece.
 #[derive(Debug, Default)]
 pub struct CopyParser {
     state: State,
@@ -53,15 +52,15 @@ enum State {
     Between,
     /// In a comment or a `\` command, up to the line's end.
     Line(Vec<u8>),
-    /// In a statement; `quote` is the one that is open.
+    /// In a statement; `quote` is the open quote.
     Statement { head: Vec<u8>, quote: Option<u8> },
     /// After `COPY ... FROM stdin;`, before its line break.
     CopyStart(Box<Rows>),
-    /// In the rows; `line` is the part of a line that earlier pieces held.
+    /// In the rows; `line` is the beginning of a line, from earlier pieces.
     Copy { rows: Box<Rows>, line: Option<Box<PartialLine>> },
 }
 
-/// A row's line that is not whole yet: hashed as it comes, so that a field of a gigabyte takes no memory.
+/// An incomplete line of a row. It is hashed as it arrives, so that a field of a gigabyte takes no memory.
 struct PartialLine {
     hasher: twox_hash::xxhash3_128::Hasher,
     start: Vec<u8>,
@@ -82,7 +81,7 @@ impl CopyParser {
         }
     }
 
-    /// What was read; `None` when the text ended in the middle of something.
+    /// The data; `None` if the text ended inside a statement or a block of rows.
     pub fn finish(self) -> Option<Contents> {
         match self.state {
             State::Between | State::Line(_) => Some(self.contents),
@@ -225,13 +224,13 @@ impl PartialLine {
     }
 }
 
-/// Appends to `start` as much of `bytes` as `limit` leaves room for.
+/// Appends `bytes` to `start` up to `limit` bytes.
 fn keep(start: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let room = limit.saturating_sub(start.len()).min(bytes.len());
     start.extend_from_slice(&bytes[..room]);
 }
 
-/// Keeps a COPY head whole and the start of anything else.
+/// Keeps a complete COPY head, and the beginning of any other statement.
 fn keep_head(head: &mut Vec<u8>, bytes: &[u8]) {
     let start = [&head[..], &bytes[..bytes.len().min(5)]].concat();
     keep(head, bytes, if start.starts_with(b"COPY ") { HEAD_MAX } else { START_MAX });
@@ -243,7 +242,7 @@ fn toc_entry_oid(line: &[u8]) -> Option<u32> {
     oid.strip_suffix(')')?.parse().ok()
 }
 
-/// The column list of a head such as `COPY public.t (a, b) FROM stdin`; `None` when it is no such head.
+/// The column list of a head such as `COPY public.t (a, b) FROM stdin`; `None` for other statements.
 fn copy_columns(head: &[u8]) -> Option<String> {
     let head = head.strip_prefix(b"COPY ")?.strip_suffix(b" FROM stdin")?;
     // The list is the last pair of parentheses outside quotes; a table without columns has none.

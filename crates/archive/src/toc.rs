@@ -1,10 +1,10 @@
-//! The table of contents of an archive, as `pg_restore --list` prints it, and what the source has that it lacks.
+//! The table of contents of an archive, from the output of `pg_restore --list`, and the server's objects that it lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-/// The kinds of entries that the manifest counts, longest first where one begins like another.
+/// The kinds of entries that the manifest counts. A kind comes before another one that it begins with.
 const KINDS: [&str; 24] = [
     "TABLE DATA",
     "TABLE ATTACH",
@@ -32,16 +32,16 @@ const KINDS: [&str; 24] = [
     "RULE",
 ];
 
-/// An object at the source, under the numbers that the archive's table of contents has for it.
+/// An object on the server, with the numbers that the table of contents has for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SourceObject {
-    /// The OID of its catalog; 0 for a table's rows.
+    /// The OID of the object's catalog; 0 for the rows of a table.
     pub class: u32,
-    /// Its OID.
+    /// The object's OID.
     pub oid: u32,
-    /// The word of the table of contents: `TABLE`, `TABLE DATA`, `INDEX` ...
+    /// The kind in the table of contents: `TABLE`, `TABLE DATA`, `INDEX` ...
     pub kind: String,
-    /// Its name, for people.
+    /// The name, for messages.
     pub name: String,
 }
 
@@ -49,25 +49,25 @@ pub struct SourceObject {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Toc {
     entries: BTreeSet<(u32, u32)>,
-    /// How many entries of each kind there are.
+    /// The number of entries of each kind.
     pub counts: BTreeMap<String, u64>,
 }
 
 impl Toc {
-    /// Reads the listing. Lines look like `214; 1259 16385 TABLE public t postgres`: dump id, OID of the catalog
-    /// (0 for data), OID, kind, schema, name, owner. Only what stands before the names is used.
+    /// Parses the listing. Lines look like `214; 1259 16385 TABLE public t postgres`: dump id, OID of the catalog
+    /// (0 for data), OID, kind, schema, name, owner. The names are not parsed.
     pub fn parse(listing: &str) -> Self {
         let mut toc = Self::default();
         listing.lines().for_each(|line| toc.push(line));
         toc
     }
 
-    /// Reads the next line of the listing.
+    /// Parses the next line of the listing.
     pub fn push(&mut self, line: &str) {
         let Some((class, oid, rest)) = entry(line).filter(|_| !line.starts_with(';')) else {
             return;
         };
-        // A schema may be called DATA or SET: only entries without a catalog of their own are data.
+        // A schema may have the name DATA or SET: only entries without a catalog of their own are data.
         let is_kind = |kind: &&&str| {
             let plain = class == 0 || !(kind.ends_with(" DATA") || kind.ends_with(" SET"));
             plain && rest.strip_prefix(**kind).is_some_and(|rest| rest.starts_with(' '))
@@ -83,7 +83,7 @@ impl Toc {
         }
     }
 
-    /// What the source had in its snapshot and the archive has not.
+    /// The objects of the server's snapshot that the archive lacks.
     pub fn missing<'a>(&self, source: &'a [SourceObject]) -> Vec<&'a SourceObject> {
         source.iter().filter(|object| !self.entries.contains(&(object.class, object.oid))).collect()
     }
