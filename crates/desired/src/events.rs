@@ -1,4 +1,4 @@
-//! Events: the difference of two statuses. Nothing is said twice.
+//! Events: the difference of two statuses. No event repeats.
 
 use api::{
     BackupPolicyStatus,
@@ -12,19 +12,19 @@ use crate::status::why;
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDraft {
-    /// Whether somebody should look.
+    /// `Warning` instead of `Normal`.
     pub warning: bool,
-    /// The reason word.
+    /// The reason, as in conditions.
     pub reason: String,
-    /// What was done: `Backup`, `Scrub` or `Reconcile`.
+    /// The action: `Backup`, `Scrub` or `Reconcile`.
     pub action: &'static str,
-    /// For people.
+    /// The message for people.
     pub note: String,
-    /// The Job that it is about, if it is about one.
+    /// The Job that the event is about; `None` if it is about the policy.
     pub job: Option<String>,
 }
 
-/// What `after` says that `before` did not.
+/// The events of the change from `before` to `after`.
 pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Vec<EventDraft> {
     let ready = ready(before, after);
     let (runs, mut told) = runs(before, after);
@@ -37,9 +37,9 @@ pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -
     ready.into_iter().chain(runs).chain(scrub).chain(turned).collect()
 }
 
-/// A scrub's end.
+/// The end of a scrub.
 fn scrub(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
-    // What a first look finds is history, not news.
+    // The first status of a policy reports past runs without events.
     let before = before.filter(|status| !status.conditions.is_empty())?;
     let new = after.last_scrub.as_ref()?;
     let known =
@@ -53,7 +53,7 @@ fn scrub(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
     })
 }
 
-/// The policy is not accepted, or is again. That a new one is accepted is no news: its status says so.
+/// The policy is no longer accepted, or is accepted again. A new policy that is accepted gives no event.
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
     let new = after.condition(ConditionType::Ready)?;
     let old = before.and_then(|status| status.condition(ConditionType::Ready));
@@ -71,10 +71,10 @@ fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
     })
 }
 
-/// Each run whose end is news, and the reasons that were told. How a run ended is news twice if its report was lost
-/// at first.
+/// An event for each run that has ended since, and the reasons of these events. A run whose report was lost gives a second
+/// event when its result becomes known.
 fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec<EventDraft>, Vec<String>) {
-    // What a first look finds is history, not news.
+    // The first status of a policy reports past runs without events.
     let Some(before) = before.filter(|status| !status.conditions.is_empty()) else {
         return Default::default();
     };
@@ -99,12 +99,12 @@ fn runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> (Vec
     (drafts.collect(), news.iter().map(|run| run.reason.to_string()).collect())
 }
 
-/// What a run that succeeded has done: no more than its policy asks for.
+/// The state of the backup that a successful run stored.
 fn taken(run: &RunStatus) -> &'static str {
     if run.reason == Reason::Stored { "backup stored, not verified" } else { "backup verified" }
 }
 
-/// A condition turned bad without a run's end: a pod that cannot start, a backup overdue.
+/// A condition became false without the end of a run: a pod cannot start, or a backup is overdue.
 fn turned_bad(
     before: Option<&BackupPolicyStatus>,
     after: &BackupPolicyStatus,

@@ -1,15 +1,14 @@
-//! What is seen of a policy in the cluster, reduced to what its status needs.
+//! What the operator observes of a policy in the cluster, reduced to what the status needs.
 
 use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a pod may take to start before anybody is told. A new one often waits for a moment: a volume that is made for
-/// its first pod is bound, a node is added, an image comes. Half of the minute within which people are promised to hear of
-/// it.
+/// How long a pod may take to start before the status reports it. A new pod often waits for a volume, a node or an image.
+/// The documents promise a report within a minute; this is half of it.
 pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
-/// What is seen of one policy.
+/// The observation of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observed {
@@ -24,7 +23,7 @@ pub struct Observed {
     pub refused_request: Option<RequestObstacle>,
 }
 
-/// What is seen of one operation of a policy.
+/// The observation of one operation of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedOperation {

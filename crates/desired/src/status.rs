@@ -1,7 +1,7 @@
 //! The status of a policy: from the previous one, the spec and what is observed now.
 //!
-//! An unchanged world gives an equal status, so nothing is written: transition times come from the previous
-//! status, and facts that Jobs carried stay when the Jobs are gone.
+//! An unchanged observation gives an equal status, so the operator writes nothing: transition times come from the previous
+//! status, which also keeps what deleted Jobs reported.
 
 mod clocks;
 mod condition;
@@ -32,7 +32,7 @@ pub(crate) use self::run::why;
 use self::{
     condition::{Conditions, Truth},
     health::Request,
-    run::{AssessedRun, judge},
+    run::{AssessedRun, assess_run},
 };
 use crate::{
     observed::{
@@ -43,12 +43,12 @@ use crate::{
     validate::{Invalid, ValidPolicy},
 };
 
-/// A status, and when time alone would change it.
+/// A status, and when time alone changes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusOutcome {
     /// The status.
     pub status: BackupPolicyStatus,
-    /// The next moment at which it changes though nothing happens: a slot passes, a backup becomes overdue.
+    /// When the status changes next without a new observation: a slot passes, or a backup becomes overdue.
     pub next_change: Option<Timestamp>,
 }
 
@@ -63,7 +63,7 @@ pub fn status(
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     clocks::correct_marks(&mut previous, created.max(now));
     let name = policy.metadata.name.as_deref().unwrap_or_default();
-    let (observed, believed_at) = clocks::believed(of_this_policy(observed, created), now);
+    let (observed, plausible_at) = clocks::correct_implausible(of_this_policy(observed, created), now);
     let (observed, settles_at) = settled(observed, now);
     let observed = &observed;
     let assessed =
@@ -82,7 +82,7 @@ pub fn status(
     if let Ok(valid) = valid {
         record::acknowledge(&mut status, &valid.acknowledged);
     }
-    // A backup that was settled may be corrupted all the same.
+    // An acknowledged backup may be corrupted.
     scrub::remember(&mut status, &previous, &scrubs);
     status.last_verified_time = verified::last_verified(&previous, &status, &runs, &scrubs);
     status.observed_generation = policy.metadata.generation;
@@ -91,7 +91,7 @@ pub fn status(
 
     let mut conditions = Conditions::new(&previous.conditions, policy.metadata.generation, now);
     condition::acceptance(&mut conditions, valid, observed);
-    let mut next_change = believed_at;
+    let mut next_change = plausible_at;
     let in_place =
         observed.operations.as_ref().map(|_, operation| operation.cron_job == ObservedCronJob::Ours);
     match valid {
@@ -104,7 +104,7 @@ pub fn status(
                 status.effective_schedule = Some(valid.schedule.effective().to_owned());
                 status.schedule_since = schedule_since(valid, &previous, known, now);
             } else {
-                // A CronJob of the policy that is there all the same goes on as it was.
+                // An existing CronJob of the policy keeps its schedule.
                 status.effective_schedule.clone_from(&previous.effective_schedule);
                 status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
             }
@@ -117,9 +117,9 @@ pub fn status(
             status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
             let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
             let settles_at = settles_at.filter(|_| !valid.suspend);
-            let copy_believed_at = health::believed_at(&status, now);
+            let backup_plausible_at = health::plausible_at(&status, now);
             let changes =
-                [believed_at, copy_believed_at, next_slot, health.overdue_at, scrub_changes, settles_at];
+                [plausible_at, backup_plausible_at, next_slot, health.overdue_at, scrub_changes, settles_at];
             next_change = changes.into_iter().flatten().min();
         }
         Err(invalid) => {
@@ -127,7 +127,7 @@ pub fn status(
             // announced before would soon be past.
             status.effective_schedule.clone_from(&previous.effective_schedule);
             status.schedule_since.clone_from(&previous.schedule_since);
-            // A bad edit must not hide that a backup is missing.
+            // An invalid spec must not hide a missing backup.
             status.overdue_time.clone_from(&previous.overdue_time);
             status.scrub_schedule = previous
                 .scrub_schedule
@@ -159,7 +159,7 @@ pub fn status(
     StatusOutcome { status, next_change }
 }
 
-/// Without the Jobs of an earlier policy of the same name, which the garbage collector has not removed yet.
+/// The observation without the Jobs of an earlier policy of the same name, which the garbage collector has not deleted yet.
 fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
     for operation in observed.operations.values_mut() {
@@ -189,7 +189,7 @@ fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestam
 
 /// The observed runs of an operation, oldest first.
 fn assess<'a>(observed: &'a ObservedOperation, cron_job: &str) -> Vec<AssessedRun<'a>> {
-    let mut runs: Vec<AssessedRun<'_>> = observed.runs.iter().map(|run| judge(run, cron_job)).collect();
+    let mut runs: Vec<AssessedRun<'_>> = observed.runs.iter().map(|run| assess_run(run, cron_job)).collect();
     runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
     runs
 }

@@ -1,7 +1,7 @@
 //! A year of a thousand policies, in seconds: a cluster with its CronJob controller, a store and runs that go wrong in
 //! every way we know of, and an operator that comes and goes. Each status is held against what happened.
 //!
-//! Everything follows from one seed. `PGBACKUP_SIMULATION_SEED` backups it, and `PGBACKUP_SIMULATION_POLICY` lets one policy
+//! Everything follows from one seed. `PGBACKUP_SIMULATION_SEED` sets it, and `PGBACKUP_SIMULATION_POLICY` lets one policy
 //! live alone; when an invariant does not hold, both are shown, with what happened last.
 
 #![expect(

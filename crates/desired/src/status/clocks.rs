@@ -1,6 +1,6 @@
-//! Wrong clocks. A report has the times of its node, and a snapshot that of the database server; the Job's are the control
-//! plane's. What cannot be by those is not believed: a run of next year would stay the newest until then, and its copy
-//! would serve every slot before. The operator's own clock may have been wrong when it wrote what the status says.
+//! Wrong clocks. A time is plausible if it lies between the Job's creation and the Job's end, or now, and at most an hour
+//! (`SKEW`) later. An implausible time is replaced by the control plane's: otherwise a run of next year would be the newest
+//! one for a year.
 
 use api::{BackupPolicyStatus, status::time};
 use domain::{
@@ -14,19 +14,19 @@ use crate::observed::{Observed, ObservedRun};
 
 /// The same, with times that can be. And when the first of the others will be believed: as long as a Job has not ended, what
 /// is to come of it is a matter of `now`.
-pub fn believed(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
+pub fn correct_implausible(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let changes_at = observed.runs_mut().filter_map(|run| correct(run, now)).min();
     (observed, changes_at)
 }
 
 /// Whether this can have been by `now`, but for what clocks may be apart.
-pub fn can_be(at: Timestamp, now: Timestamp) -> bool {
+pub fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
     at <= now.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
 /// From when on it can, if not yet.
-pub fn believed_at(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    at.checked_sub(SKEW).ok().filter(|_| !can_be(at, now))
+pub fn plausible_at(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    at.checked_sub(SKEW).ok().filter(|_| !is_plausible(at, now))
 }
 
 /// Sets back to `now` since when things are so in a status, where the operator's clock was ahead when it wrote that: nothing
@@ -35,7 +35,7 @@ pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
     let conditions = status.conditions.iter_mut().map(|condition| &mut condition.last_transition_time);
     let scrubs = status.scrub_schedule.as_mut().and_then(|scrubs| scrubs.schedule_since.as_mut());
     for mark in conditions.chain(status.schedule_since.as_mut()).chain(scrubs) {
-        if !can_be(mark.0, now) {
+        if !is_plausible(mark.0, now) {
             *mark = time(now);
         }
     }
@@ -46,14 +46,14 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     let report = run.report.as_mut()?;
     let latest = run.ended.unwrap_or(now).saturating_add(SKEW).unwrap_or(Timestamp::MAX);
     let mut doubted = Vec::new();
-    let mut can_be = |at: Timestamp| {
+    let mut is_plausible = |at: Timestamp| {
         if at > latest {
             doubted.push(at);
         }
         at <= latest
     };
     let told = report.start_time;
-    if !can_be(told) || told < run.created {
+    if !is_plausible(told) || told < run.created {
         let off = told.duration_since(run.created);
         report.start_time = run.created;
         // It took as long as it says.
@@ -67,12 +67,12 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     }
     let start = report.start_time;
     if let Some(end) = report.completion_time
-        && !(can_be(end) && start <= end)
+        && !(is_plausible(end) && start <= end)
     {
         report.completion_time = run.ended.filter(|ended| start <= *ended);
     }
     if let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details
-        && !can_be(backup.snapshot_time)
+        && !is_plausible(backup.snapshot_time)
     {
         let said = minute(backup.snapshot_time);
         report.warnings.push(format!("the database server's clock is ahead, backup it: it said {said}"));

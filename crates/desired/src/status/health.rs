@@ -182,11 +182,11 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
 /// of the runs that are known besides stands in for it.
 fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let (served, taken) = as_told(status)?;
-    if clocks::can_be(taken.max(served), now) {
+    if clocks::is_plausible(taken.max(served), now) {
         return Some((served, taken));
     }
     let is_good =
-        |run: &&RunStatus| run.result == RunResult::Succeeded && clocks::can_be(run.start_time.0, now);
+        |run: &&RunStatus| run.result == RunResult::Succeeded && clocks::is_plausible(run.start_time.0, now);
     status.history.iter().find(is_good).map(|run| (run.start_time.0, run.start_time.0))
 }
 
@@ -198,9 +198,9 @@ fn as_told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// When the newest verified backup will count, which by its time cannot be yet.
-pub fn believed_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
+pub fn plausible_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     let (served, taken) = as_told(status)?;
-    clocks::believed_at(taken.max(served), now)
+    clocks::plausible_at(taken.max(served), now)
 }
 
 impl Due {

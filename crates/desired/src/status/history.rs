@@ -28,7 +28,7 @@ pub fn history(
     let all = runs
         .iter()
         .rev()
-        .filter_map(record::from_judged)
+        .filter_map(record::from_assessed)
         .chain(previous.history.iter().filter(|known| !runs_again(known, runs)).cloned())
         .chain(vanished.map(lost))
         .chain(told);

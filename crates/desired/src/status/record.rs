@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::run::{AssessedRun, described};
 
 /// A finished run in one line.
-pub fn from_judged(run: &AssessedRun<'_>) -> Option<RunStatus> {
+pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {
     if run.result == RunResult::Running {
         return None;
     }

@@ -64,7 +64,7 @@ impl<'a> AssessedRun<'a> {
 /// OOMKilled for a container whose child was killed for memory, though the runner went on and reported its outcome.
 ///
 /// `cron_job` is the name of the operation's CronJob: only its own Jobs have slots in their names.
-pub fn judge<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
+pub fn assess_run<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
     // A Job that succeeded had an attempt that did: another report is of an earlier attempt.
     let is_of_earlier_attempt =
         |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;

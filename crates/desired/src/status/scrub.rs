@@ -99,7 +99,7 @@ pub fn schedule(
     let ValidScrub { schedule, .. } = policy.scrub.as_ref()?;
     let known = previous.scrub_schedule.as_ref();
     if !in_place && let Some(known) = known {
-        // A CronJob of the policy that is there all the same goes on as it was, but nobody can tell when.
+        // an existing CronJob keeps its schedule, but the next slot is unknown.
         return Some(ScheduleStatus { next_schedule_time: None, ..known.clone() });
     }
     let before = since::Known {

@@ -185,9 +185,9 @@ impl Oracle {
 
     /// Takes in a run that is seen; gives its report if that is the last word of a pod.
     fn learn_run(&mut self, run: &ObservedRun, now: Timestamp) -> Option<RunReport> {
-        let of_an_earlier_try =
+        let of_earlier_attempt =
             |report: &&RunReport| run.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
-        let report = run.report.as_ref().filter(|report| !of_an_earlier_try(report));
+        let report = run.report.as_ref().filter(|report| !of_earlier_attempt(report));
         let start = start(run, report, now);
         let place = (start, run.job.clone());
         let known = self.runs.get(&run.job);

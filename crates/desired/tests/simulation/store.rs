@@ -47,7 +47,7 @@ pub struct Store {
     pub removed: BTreeMap<String, StoredBackup>,
     /// The records, the one written last at the end. One of a run that did not end tells nothing.
     records: Vec<(String, Option<RunRecord>)>,
-    /// What each try that looked found, by its start and its name.
+    /// What each attempt that listed the store found, by its start and its name.
     pub looks: BTreeMap<(jiff::Timestamp, String), Retained>,
 }
 
@@ -155,8 +155,8 @@ impl Store {
         let retained = self.catalog(acknowledged, now).retained();
         let skew = job.pods.last().map_or(0, |pod| pod.skew);
         for moment in [job.created, start + skew] {
-            let this_try = format!("{} {}", job.name, job.pods.len());
-            self.looks.insert((whole(moment), this_try), retained.clone());
+            let this_attempt = format!("{} {}", job.name, job.pods.len());
+            self.looks.insert((whole(moment), this_attempt), retained.clone());
         }
         retained
     }

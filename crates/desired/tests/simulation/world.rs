@@ -32,7 +32,7 @@ pub const END: i64 = BEGIN + 365 * DAY;
 /// A Job is given up after this time, as the policy's default has it.
 const JOB_DEADLINE: i64 = 6 * HOUR;
 
-/// Tries beyond the first, likewise.
+/// Attempts after the first one, as the default of the policy has it.
 const BACKOFF_LIMIT: u32 = 2;
 
 /// So much of what happened last is shown when an invariant does not hold.
@@ -120,7 +120,7 @@ impl Counts {
 /// What goes wrong for a while.
 #[derive(Default)]
 struct Troubles {
-    /// Until when each try fails for this reason.
+    /// until when each attempt fails for this reason.
     failing: Option<(i64, Reason)>,
     /// Until when pods cannot start.
     stuck: Option<(i64, Stuck)>,
@@ -763,14 +763,14 @@ impl World {
 
 fn word_of(fate: Fate) -> &'static str {
     match fate {
-        Fate::Works => "tries that worked",
-        Fate::Fails(_) => "tries that failed",
-        Fate::Interrupted { .. } => "tries interrupted",
-        Fate::Killed { word: "OOMKilled", .. } => "tries out of memory",
-        Fate::Killed { word: "Evicted", .. } => "tries evicted",
-        Fate::Killed { .. } => "tries killed",
-        Fate::Wordless(_) => "tries without a word",
-        Fate::Hangs => "tries that hung",
+        Fate::Works => "attempts that worked",
+        Fate::Fails(_) => "attempts that failed",
+        Fate::Interrupted { .. } => "attempts interrupted",
+        Fate::Killed { word: "OOMKilled", .. } => "attempts out of memory",
+        Fate::Killed { word: "Evicted", .. } => "attempts evicted",
+        Fate::Killed { .. } => "attempts killed",
+        Fate::Wordless(_) => "attempts without a report",
+        Fate::Hangs => "attempts that hung",
         Fate::Vanishes => "Jobs deleted at work",
     }
 }
