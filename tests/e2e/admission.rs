@@ -1,13 +1,15 @@
-//! What cannot work is refused when it is written, once, with a message that says what to write instead; what can is not.
+//! The API server rejects each mistake in a policy with one message, and accepts valid policies.
 //!
-//! The cases are the files beside this one; `crates/desired/tests/mistakes.rs` holds the operator's own checks against the
-//! same.
+//! The cases are in the folder `admission`. `crates/desired/tests/mistakes.rs` checks that the operator's own validation
+//! gives the same answers.
 
-use api::status::{ConditionStatus, ConditionType};
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use api::BackupPolicy;
+use api::{
+    BackupPolicy,
+    status::{ConditionStatus, ConditionType},
+};
 use domain::reason::Reason;
 use http::Request;
 use kube::{Resource, core::Status};
@@ -15,22 +17,21 @@ use pgbackup_tests::{Env, story};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// One of the cases.
+/// A change of `policy.yaml`, and how the API server answers.
 #[derive(Deserialize)]
 struct Case {
-    /// In words.
-    what: String,
-    /// What stands where; null takes away what is there.
+    name: String,
+    /// Values by their path; null removes the field.
     set: Map<String, Value>,
-    /// Which field, and what the API server says of it.
+    /// The field and the message of the error; empty for a policy that is accepted.
     #[serde(default)]
-    says: String,
+    message: String,
 }
 
-/// What the API server adds when a required field is missing.
+/// The message that the API server adds if a required field is missing.
 const UNCHECKED: &str = "some validation rules were not checked because the object was invalid";
 
-/// The documents with a policy in them that people copy, and how many each has.
+/// The documents that contain policies for people to copy, and how many policies each contains.
 const COPIED: [(&str, usize); 5] = [
     ("README.md", 1),
     ("charts/pgbackup/templates/NOTES.txt", 1),
@@ -42,22 +43,22 @@ const COPIED: [(&str, usize); 5] = [
 #[test]
 fn invalid_policies_are_rejected_at_admission() -> Result<()> {
     story("refused", async |env| {
-        let (mut wrong, mut seen) = (Vec::new(), 0);
+        let (mut wrong, mut count) = (Vec::new(), 0);
         for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
             for case in cases(&format!("refused/{topic}.yaml"))? {
-                seen += 1;
-                let said = match create(&env, &changed(&case)?).await? {
-                    Ok(_) => vec!["nothing".to_owned()],
-                    Err(error) => sentences(*error),
+                count += 1;
+                let messages = match create(&env, &changed(&case)?).await? {
+                    Ok(_) => vec!["accepted".to_owned()],
+                    Err(error) => errors(*error),
                 };
-                // One mistake, one message.
-                if said != [case.says.as_str()] {
-                    wrong.push(format!("{topic}: {}: not {:?}, but {said:?}", case.what, case.says));
+                // One mistake has one message.
+                if messages != [case.message.as_str()] {
+                    wrong.push(format!("{topic}: {}: {messages:?} instead of {:?}", case.name, case.message));
                 }
             }
         }
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-        ensure!(seen >= 200, "there are {seen} mistakes");
+        ensure!(count >= 210, "there are only {count} mistakes");
         Ok(())
     })
 }
@@ -66,9 +67,9 @@ fn invalid_policies_are_rejected_at_admission() -> Result<()> {
 fn valid_policies_are_accepted_at_admission() -> Result<()> {
     story("accepted", async |env| {
         let cases = cases("accepted.yaml")?;
-        ensure!(cases.len() >= 40, "there are {} good policies", cases.len());
+        ensure!(cases.len() >= 40, "there are only {} valid policies", cases.len());
         for case in cases {
-            is_good(&env, &case.what, &changed(&case)?).await?;
+            is_accepted(&env, &case.name, &changed(&case)?).await?;
         }
         Ok(())
     })
@@ -82,7 +83,7 @@ fn examples_are_accepted_at_admission() -> Result<()> {
             ensure!(policies.len() == count, "{file} has {} policies", policies.len());
             for mut policy in policies {
                 policy["metadata"]["namespace"] = env.namespace.as_str().into();
-                is_good(&env, file, &policy).await?;
+                is_accepted(&env, file, &policy).await?;
             }
         }
         Ok(())
@@ -157,19 +158,19 @@ fn invalid_policy_past_admission_is_stalled() -> Result<()> {
     })
 }
 
-/// The API server takes it, and so does the operator.
-async fn is_good(env: &Env, what: &str, policy: &Value) -> Result<()> {
+/// Fails unless the API server and the operator accept the policy.
+async fn is_accepted(env: &Env, name: &str, policy: &Value) -> Result<()> {
     match create(env, policy).await? {
         Ok(stored) => {
-            desired::validate(&stored).map(drop).with_context(|| format!("{what}: the operator refuses it"))
+            desired::validate(&stored).map(drop).with_context(|| format!("{name}: the operator rejects it"))
         }
-        Err(error) => bail!("{what}: {}", error.message),
+        Err(error) => bail!("{name}: {}", error.message),
     }
 }
 
-/// Creates a policy as `kubectl create` does, with strict checks, and stores nothing.
+/// Creates a policy as `kubectl create --dry-run=server` does: with strict validation, and without storing it.
 async fn create(env: &Env, policy: &Value) -> Result<Result<BackupPolicy, Box<Status>>> {
-    // The client's own parameters know strict checks for patches only.
+    // The client's parameters have strict validation only for patches.
     let path = BackupPolicy::url_path(&(), Some(&env.namespace));
     let request = Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
         .header("Content-Type", "application/json")
@@ -181,8 +182,8 @@ async fn create(env: &Env, policy: &Value) -> Result<Result<BackupPolicy, Box<St
     }
 }
 
-/// What it says: each cause with its field, or, of a field that does not exist, all of it.
-fn sentences(error: Status) -> Vec<String> {
+/// The causes of an error with their fields; for an unknown field, which has no cause, the message.
+fn errors(error: Status) -> Vec<String> {
     let mut causes = error.details.map(|details| details.causes).unwrap_or_default();
     causes.retain(|cause| !cause.message.contains(UNCHECKED));
     if causes.is_empty() {
@@ -191,7 +192,7 @@ fn sentences(error: Status) -> Vec<String> {
     causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
 }
 
-/// Each policy among what a document says: from a line that names the resource's version to one that is further left.
+/// The policies in a document: each from its line `apiVersion` to the next line with a smaller indent.
 fn policies_in(text: &str) -> Result<Vec<Value>> {
     let mut policies = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
@@ -211,7 +212,7 @@ fn policies_in(text: &str) -> Result<Vec<Value>> {
             .take_while(inside)
             .map(|line| line.get(indent..).unwrap_or_default())
             .collect();
-        // What Helm fills in.
+        // Helm replaces this.
         let policy = policy.join("\n").replace("{{ .Values.watchNamespace | default \"shop\" }}", "shop");
         policies.push(serde_saphyr::from_str(&policy).with_context(|| policy)?);
     }
@@ -223,13 +224,13 @@ fn cases(file: &str) -> Result<Vec<Case>> {
     serde_saphyr::from_str(&text).with_context(|| file.to_owned())
 }
 
-/// The plain policy with what the case sets.
+/// `policy.yaml` with the changes of a case.
 fn changed(case: &Case) -> Result<Value> {
     let mut policy: Value = serde_saphyr::from_str(&fs::read_to_string(folder().join("policy.yaml"))?)?;
-    for (place, value) in &case.set {
-        let (parent, field) = place.rsplit_once('.').context("a place within the policy")?;
+    for (path, value) in &case.set {
+        let (parent, field) = path.rsplit_once('.').with_context(|| format!("{path} is no path"))?;
         let parent = policy.pointer_mut(&format!("/{}", parent.replace('.', "/")));
-        let parent = parent.and_then(Value::as_object_mut).with_context(|| format!("no {place}"))?;
+        let parent = parent.and_then(Value::as_object_mut).with_context(|| format!("there is no {path}"))?;
         if value.is_null() {
             parent.remove(field);
         } else {

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition, as it is applied: the derived one, and what the derive cannot say.
+//! The CustomResourceDefinition: what kube derives from the types, with two corrections.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::BackupPolicy;
 
-/// The definition of BackupPolicy.
+/// The CustomResourceDefinition of BackupPolicy.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = BackupPolicy::crd();
     for version in &mut crd.spec.versions {
@@ -16,40 +16,95 @@ pub fn crd() -> CustomResourceDefinition {
         else {
             continue;
         };
-        forget_unsigned(schema);
+        remove_unsigned_formats(schema);
         if let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
-            // Without it, tools call an object healthy that nobody has looked at.
+            // Without this default, tools such as kstatus call a policy healthy before the operator has processed it.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
         }
     }
     crd
 }
 
-/// Kubernetes knows no unsigned formats and warns about each of them; the bounds say the same.
-fn forget_unsigned(schema: &mut JSONSchemaProps) {
+/// Removes the formats of unsigned numbers. Kubernetes does not know them and warns about each; `minimum` remains.
+fn remove_unsigned_formats(schema: &mut JSONSchemaProps) {
     schema.format.take_if(|format| format.starts_with("uint"));
-    schema.properties.iter_mut().flatten().for_each(|(_, field)| forget_unsigned(field));
+    schema.properties.iter_mut().flatten().for_each(|(_, field)| remove_unsigned_formats(field));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        forget_unsigned(items);
+        remove_unsigned_formats(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        forget_unsigned(values);
+        remove_unsigned_formats(values);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
 
-    #[test]
-    fn formats_that_kubernetes_does_not_know_are_left_out() {
-        assert!(!serde_json::to_string(&crd()).unwrap().contains("uint"));
+    use serde_json::Value;
+    use strum::IntoEnumIterator as _;
+
+    use super::*;
+    use crate::status::ConditionType;
+
+    /// The only version of the definition.
+    fn version() -> Value {
+        serde_json::to_value(crd()).unwrap()["spec"]["versions"][0].clone()
     }
 
     #[test]
-    fn a_policy_that_nobody_has_looked_at_says_so() {
-        let crd = serde_json::to_value(crd()).unwrap();
-        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    fn schema_has_no_unsigned_formats() {
+        assert!(!version().to_string().contains("uint"));
+    }
+
+    #[test]
+    fn unprocessed_policy_has_observed_generation_minus_one() {
+        let schema = &version()["schema"]["openAPIV3Schema"];
         assert_eq!(schema["properties"]["status"]["default"]["observedGeneration"], -1);
+    }
+
+    #[test]
+    fn columns_select_conditions_that_exist() {
+        let version = version();
+        let types: BTreeSet<&str> = ConditionType::iter().map(ConditionType::as_str).collect();
+        let paths = version["additionalPrinterColumns"].as_array().unwrap().iter();
+        let paths: Vec<&str> = paths.map(|column| column["jsonPath"].as_str().unwrap()).collect();
+        let selected: Vec<&str> = paths
+            .iter()
+            .filter_map(|path| path.split_once("@.type==\"")?.1.split_once('"'))
+            .map(|(t, _)| t)
+            .collect();
+        assert_eq!(selected.len(), 3);
+        assert!(selected.iter().all(|selected| types.contains(selected)), "{selected:?}");
+    }
+
+    #[test]
+    fn fields_are_described_by_their_name() {
+        let version = version();
+        let schema = &version["schema"]["openAPIV3Schema"]["properties"];
+        let mut wrong = Vec::new();
+        for part in ["spec", "status"] {
+            check(part, &schema[part], &mut wrong);
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// Objects of Kubernetes' own API.
+    const FOREIGN: [&str; 3] = ["affinity", "tolerations", "conditions"];
+
+    /// Collects the fields whose description does not start with the name of the field.
+    fn check(path: &str, schema: &Value, wrong: &mut Vec<String>) {
+        let name = path.rsplit('.').next().unwrap();
+        let text = schema["description"].as_str().unwrap_or_default();
+        if !text.starts_with(&format!("{name} ")) || !text.ends_with('.') {
+            wrong.push(format!("{path}: {text:?}"));
+        }
+        if FOREIGN.contains(&name) {
+            return;
+        }
+        let inner = if schema["type"] == "array" { &schema["items"] } else { schema };
+        for (name, field) in inner["properties"].as_object().into_iter().flatten() {
+            check(&format!("{path}.{name}"), field, wrong);
+        }
     }
 }

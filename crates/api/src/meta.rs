@@ -35,6 +35,12 @@ pub const APPLIED_HASH: &str = "pgbackup.dev/applied-hash";
 /// noticed.
 pub const APPLIED_GENERATION: &str = "pgbackup.dev/applied-generation";
 
+/// What the keys of the labels begin with that the Job controller sets on a Job's pods.
+pub const JOB_KEYS: &str = "batch.kubernetes.io/";
+
+/// The labels that the Job controller sets on a Job's pods under their old names.
+pub const OLD_JOB_KEYS: [&str; 2] = ["job-name", "controller-uid"];
+
 /// On a Job's pods, set by the Job controller: the Job's name.
 pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
@@ -46,3 +52,11 @@ pub const RUNNER_CONTAINER: &str = "runner";
 
 /// The init container that brings the runner into the pod.
 pub const INSTALL_CONTAINER: &str = "install";
+
+/// Whether pgbackup or Kubernetes sets this label on the pods, so that a policy cannot.
+pub fn is_reserved_label(key: &str) -> bool {
+    key.starts_with(OWN_KEYS)
+        || key.starts_with(JOB_KEYS)
+        || key == MANAGED_BY_LABEL
+        || OLD_JOB_KEYS.contains(&key)
+}

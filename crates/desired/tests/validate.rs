@@ -1,4 +1,4 @@
-//! What the CRD refuses at admission, `validate` refuses too: the CRD in a cluster may be older than the operator.
+//! `validate` rejects what the CRD rejects, because the CRD in a cluster may be older than the operator.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
@@ -26,8 +26,8 @@ fn policy(changes: &[(&str, Value)]) -> BackupPolicy {
             "retention": {},
         },
     });
-    for (place, value) in changes {
-        let (parent, field) = place.rsplit_once('/').unwrap();
+    for (path, value) in changes {
+        let (parent, field) = path.rsplit_once('/').unwrap();
         let parent = policy.pointer_mut(parent).unwrap().as_object_mut().unwrap();
         if value.is_null() {
             parent.remove(field);
@@ -39,11 +39,15 @@ fn policy(changes: &[(&str, Value)]) -> BackupPolicy {
 }
 
 #[test]
-fn what_the_crd_refuses_is_refused_with_a_place_and_advice() {
+fn invalid_values_are_rejected_with_their_field() {
     let connection = "/spec/postgres/connection";
     let at = |field: &str| format!("{connection}/{field}");
-    let refused: &[(String, Value, &str)] = &[
-        ("/metadata/name".into(), json!("a".repeat(46)), "metadata.name: write at most 45"),
+    let rejected: &[(String, Value, &str)] = &[
+        (
+            "/metadata/name".into(),
+            json!("a".repeat(46)),
+            "metadata.name: a policy's name must have at most 45",
+        ),
         ("/spec/schedule".into(), json!(""), "spec.schedule: "),
         ("/spec/schedule".into(), json!("@every 6h"), "spec.schedule: "),
         ("/spec/schedule".into(), json!("TZ=Europe/Berlin 0 2 * * *"), "spec.schedule: "),
@@ -56,19 +60,31 @@ fn what_the_crd_refuses_is_refused_with_a_place_and_advice() {
         ("/spec/timeZone".into(), json!("Local"), "spec.timeZone: "),
         ("/spec/timeZone".into(), json!("Europe/ Berlin"), "spec.timeZone: "),
         ("/spec/timeZone".into(), json!("../etc/localtime"), "spec.timeZone: "),
-        ("/spec/postgres/version".into(), Value::Null, "spec.postgres: write either version"),
-        ("/spec/postgres/version".into(), json!(12), "spec.postgres.version: write a major"),
-        ("/spec/postgres/version".into(), json!(100), "spec.postgres.version: write a major"),
-        ("/spec/postgres/image".into(), json!("postgres:17"), "spec.postgres: write either version"),
+        (
+            "/spec/postgres/version".into(),
+            Value::Null,
+            "spec.postgres: write exactly one of version and image",
+        ),
+        ("/spec/postgres/version".into(), json!(12), "spec.postgres.version: must be from 13 to 99"),
+        ("/spec/postgres/version".into(), json!(100), "spec.postgres.version: must be from 13 to 99"),
+        (
+            "/spec/postgres/image".into(),
+            json!("postgres:17"),
+            "spec.postgres: write exactly one of version and image",
+        ),
         (at("host"), json!(""), "spec.postgres.connection.host: "),
         (at("host"), json!("db port=1"), "spec.postgres.connection.host: "),
         (at("host"), json!("/run/postgresql"), "spec.postgres.connection.host: "),
         (at("host"), json!("a".repeat(254)), "spec.postgres.connection.host: "),
         (at("port"), json!(0), "spec.postgres.connection.port: "),
-        (at("user"), Value::Null, "spec.postgres.connection: write either user"),
+        (at("user"), Value::Null, "spec.postgres.connection: write exactly one of user"),
         (at("user"), json!(""), "spec.postgres.connection.user: "),
         (at("user"), json!("u".repeat(64)), "spec.postgres.connection.user: "),
-        (at("userSecretRef"), json!({"name": "db", "key": "user"}), "spec.postgres.connection: write either"),
+        (
+            at("userSecretRef"),
+            json!({"name": "db", "key": "user"}),
+            "spec.postgres.connection: write exactly one of user",
+        ),
         (at("passwordSecretRef"), json!({"name": "", "key": "k"}), "spec.postgres.connection.passwordSecret"),
         (
             at("passwordSecretRef"),
@@ -96,28 +112,27 @@ fn what_the_crd_refuses_is_refused_with_a_place_and_advice() {
         ("/spec/storage/volume/subPath".into(), json!(""), "spec.storage.volume.subPath: "),
         ("/spec/storage/volume/subPath".into(), json!("../x"), "spec.storage.volume.subPath: "),
         ("/spec/storage/volume/subPath".into(), json!("/x"), "spec.storage.volume.subPath: "),
-        ("/spec/retention/keepLast".into(), json!(0), "spec.retention: "),
-        ("/spec/retention/keepDaily".into(), json!(10_001), "spec.retention: "),
+        ("/spec/retention/keepLast".into(), json!(0), "spec.retention.keepLast: "),
+        ("/spec/retention/keepDaily".into(), json!(10_001), "spec.retention.keepDaily: "),
         ("/spec/retention/minimumVerified".into(), json!(0), "spec.retention.minimumVerified: "),
     ];
-    all_are_refused(refused);
+    all_are_rejected(rejected);
 }
 
-/// Each is a place, what is written there, and how the answer begins.
-fn all_are_refused(refused: &[(String, Value, &str)]) {
-    for (place, value, begins) in refused {
-        let said =
-            validate(&policy(&[(place, value.clone())])).map(|_| ()).map_err(|error| error.to_string());
-        let error = said.expect_err(&format!("{place}: {value} should be refused"));
-        assert!(error.starts_with(begins), "{place}: {value}: {error}");
+/// Each entry is a path, the value to set there, and the start of the error.
+fn all_are_rejected(rejected: &[(String, Value, &str)]) {
+    for (path, value, start) in rejected {
+        let result = validate(&policy(&[(path, value.clone())])).map(drop);
+        let error = result.expect_err(&format!("{path}: {value} should be rejected")).to_string();
+        assert!(error.starts_with(start), "{path}: {value}: {error}");
     }
 }
 
 #[test]
-fn a_store_that_cannot_work_is_refused() {
+fn invalid_stores_are_rejected_with_their_field() {
     let nameless = json!({"name": "", "key": "k"});
     let keys = json!({"accessKeyIdSecretRef": nameless, "secretAccessKeySecretRef": nameless});
-    all_are_refused(&[
+    all_are_rejected(&[
         ("/spec/storage".into(), json!({}), "spec.storage: write exactly one"),
         (
             "/spec/storage/s3".into(),
@@ -127,7 +142,10 @@ fn a_store_that_cannot_work_is_refused() {
         s3(&json!({"bucket": ""}), "spec.storage.s3.bucket: "),
         s3(&json!({"bucket": "a b"}), "spec.storage.s3.bucket: "),
         s3(&json!({"bucket": "b", "prefix": "/a"}), "spec.storage.s3.prefix: "),
-        s3(&json!({"bucket": "b", "endpoint": "s3.example.org"}), "spec.storage.s3.endpoint: write a URL"),
+        s3(
+            &json!({"bucket": "b", "endpoint": "s3.example.org"}),
+            "spec.storage.s3.endpoint: endpoint must be an http",
+        ),
         s3(
             &json!({"bucket": "b", "endpoint": "https://user:x@s3.example.org"}),
             "spec.storage.s3.endpoint: ",
@@ -135,7 +153,7 @@ fn a_store_that_cannot_work_is_refused() {
         s3(&json!({"bucket": "b", "region": "eu central"}), "spec.storage.s3.region: "),
         s3(
             &json!({"bucket": "b", "storageClass": "DEEP_ARCHIVE"}),
-            "spec.storage.s3.storageClass: backups are",
+            "spec.storage.s3.storageClass: storageClass must not be",
         ),
         s3(
             &json!({"bucket": "b", "caSecretRef": {"name": "ca", "key": "ca.crt"}}),
@@ -145,7 +163,10 @@ fn a_store_that_cannot_work_is_refused() {
             &json!({"bucket": "b", "serverSideEncryption": {"algorithm": "AES256", "kmsKeyId": "k"}}),
             "spec.storage.s3.serverSideEncryption: kmsKeyId",
         ),
-        s3(&json!({"bucket": "b", "credentials": keys}), "spec.storage.s3.credentials: "),
+        s3(
+            &json!({"bucket": "b", "credentials": keys}),
+            "spec.storage.s3.credentials.accessKeyIdSecretRef.name: ",
+        ),
         ("/spec/storage".into(), json!({"gcs": {"bucket": "B B"}}), "spec.storage.gcs.bucket: "),
         (
             "/spec/storage".into(),
@@ -155,17 +176,17 @@ fn a_store_that_cannot_work_is_refused() {
         (
             "/spec/storage".into(),
             json!({"azure": {"account": "shop", "container": "backups", "credentials": {}}}),
-            "spec.storage.azure.credentials: write either accountKeySecretRef",
+            "spec.storage.azure.credentials: write exactly one of accountKeySecretRef",
         ),
     ]);
 }
 
-fn s3(s3: &Value, begins: &'static str) -> (String, Value, &'static str) {
-    ("/spec/storage".to_owned(), json!({"s3": s3}), begins)
+fn s3(s3: &Value, start: &'static str) -> (String, Value, &'static str) {
+    ("/spec/storage".to_owned(), json!({"s3": s3}), start)
 }
 
 #[test]
-fn an_image_is_refused_as_the_crd_does() {
+fn invalid_images_are_rejected() {
     for image in [String::new(), "postgres: 17".into(), "i".repeat(513)] {
         let changes = [("/spec/postgres/version", Value::Null), ("/spec/postgres/image", json!(image))];
         let error = validate(&policy(&changes)).map(|_| ()).unwrap_err().to_string();
@@ -174,7 +195,7 @@ fn an_image_is_refused_as_the_crd_does() {
 }
 
 #[test]
-fn what_the_crd_accepts_is_accepted() {
+fn values_that_the_crd_accepts_are_valid() {
     for changes in [
         vec![],
         vec![("/metadata/name", json!("a".repeat(45)))],

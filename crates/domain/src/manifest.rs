@@ -253,13 +253,25 @@ pub struct Check {
 
 /// How deep a check goes.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
 )]
 pub enum Level {
     /// Size and SHA-256 of the bytes read back, and nothing else.
     Checksum,
     /// That, the archive readable to its end, rows and fingerprint of each table, and the table of contents against the
     /// database's catalog.
+    #[default]
     Archive,
     /// That, and the rows of each table against those counted at the source in the same snapshot.
     Counts,

@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     bucket::Bucket,
-    rules::{Count, InvalidRule, Rules, Within},
+    rules::{Count, InvalidRule, MINIMUM_VERIFIED, Rules, Within},
 };
 use crate::catalog::{BackupState, Catalog, CatalogBackup};
 

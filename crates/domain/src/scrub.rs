@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 
+/// The default of `verification.scrub.share`: the percentage of the stored bytes that one scrub reads.
+pub const SHARE: u8 = 10;
+
 /// A backup that a scrub can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scrubbable {

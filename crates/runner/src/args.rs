@@ -92,7 +92,7 @@ pub struct ScrubArgs {
     #[arg(long)]
     pub policy_uid: Option<String>,
     /// Share of the stored bytes to read, in percent; at least one backup is read.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = domain::scrub::SHARE, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: u8,
     #[command(flatten)]
     pub run: RunArgs,

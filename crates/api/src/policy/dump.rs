@@ -5,47 +5,49 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages;
+use crate::messages::dump as check;
 
 /// How databases are dumped.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dump {
-    /// How archives are compressed. Default: zstd at level 1, which costs no time and makes the smallest files; gzip at
-    /// level 1 with PostgreSQL 15 and older, which have no other.
+    /// compression defines how archives are compressed. Defaults to Zstd with level 1; for servers before PostgreSQL
+    /// 16, whose pg_dump has no Zstd, to Gzip with level 1.
     pub compression: Option<Compression>,
 
-    /// How long a backup waits for a table's lock, for example 5s; at most 4m. Behind a waiting ALTER TABLE every reader
-    /// of that table waits for the same time, so it is short; the backup tries again half a minute later, five times in
-    /// all. Default: 5s.
+    /// lockTimeout is how long a backup waits for the lock of a table. While it waits, it keeps the locks of other
+    /// tables, so that an ALTER TABLE of one of these waits too, and so do the queries behind that ALTER TABLE. After
+    /// the timeout, the backup releases its locks and tries again half a minute later, five times in all. The units
+    /// are s (seconds) and m (minutes). Defaults to 5s. From 1s to 4m.
     #[serde(default = "default_lock_timeout")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LOCK_TIMEOUT).message(messages::LOCK_TIMEOUT))]
+    #[x_kube(validation = check::LOCK_TIMEOUT.rule())]
     pub lock_timeout: String,
 
-    /// Tables whose rows are left out; their definitions are not. Write <schema>.<table>, with * for any characters
-    /// and ? for one, for example audit.* or public.sessions. A partition is a table of its own.
+    /// excludeTableData lists tables whose rows are left out of the backup. Their definitions are backed up. An entry
+    /// is <schema>.<table>, where * stands for any characters and ? for one character. A partition needs an entry of
+    /// its own. At most 100 entries. For example, ["public.sessions", "audit.*"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 127)))]
-    #[x_kube(validation = Rule::new("self.all(pattern, pattern == '' || pattern.contains('.'))").message(messages::TABLE))]
+    #[x_kube(validation = check::TABLE.rule())]
     pub exclude_table_data: Vec<String>,
 
-    /// Allows client tools of a newer major version than the server's. Their archives may not restore into a server of
-    /// the old version. Default: false.
+    /// allowNewerClient allows client tools whose major version is newer than that of the server. Their archives may
+    /// be impossible to restore into a server of the old version. Defaults to false.
     #[serde(default)]
     pub allow_newer_client: bool,
 
-    /// Fails where a table that belongs to an extension holds rows that pg_dump leaves out. Otherwise that is a
-    /// warning. Default: false.
+    /// strictExtensions makes a backup fail if pg_dump leaves out rows of a table that belongs to an extension. If
+    /// false, the backup has a warning instead. Defaults to false.
     #[serde(default)]
     pub strict_extensions: bool,
 
-    /// How far a standby may be behind its primary, for example 5m; at most 24h. A backup from one that is further behind
-    /// is refused. Default: 5m.
+    /// maxReplicaLag is how far a standby can be behind its primary. A backup of a standby that is further behind
+    /// fails. The units are s (seconds), m (minutes) and h (hours). Defaults to 5m. From 1s to 24h.
     #[serde(default = "default_max_replica_lag")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_REPLICA_LAG).message(messages::REPLICA_LAG))]
+    #[x_kube(validation = check::REPLICA_LAG.rule())]
     pub max_replica_lag: String,
 }
 
@@ -53,17 +55,19 @@ pub struct Dump {
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("self.method == 'None' ? !has(self.level) || self.level < 1 : true").message(messages::NO_LEVEL),
-    validation = Rule::new("self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true").message(messages::GZIP_LEVEL),
-    validation = Rule::new("self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true").message(messages::LZ4_LEVEL),
-    validation = Rule::new("self.method == 'Zstd' && has(self.level) ? self.level <= 22 : true").message(messages::ZSTD_LEVEL)
+    validation = check::NO_LEVEL.rule(),
+    validation = check::GZIP_LEVEL.rule(),
+    validation = check::LZ4_LEVEL.rule(),
+    validation = check::ZSTD_LEVEL.rule()
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Compression {
-    /// Zstd or Lz4 (PostgreSQL 16 and later), Gzip, or None.
+    /// method is the compression method. Zstd and Lz4 require PostgreSQL 16 or later. None stores archives
+    /// uncompressed.
     pub method: CompressionMethod,
 
-    /// The level: 1 to 22 for Zstd, 1 to 9 for Gzip, 1 to 12 for Lz4. Default: 1, the fastest.
+    /// level is the compression level. Higher levels make smaller archives and take longer. Defaults to 1. From 1 to
+    /// 22 for Zstd, from 1 to 9 for Gzip, from 1 to 12 for Lz4.
     #[schemars(range(min = 1))]
     pub level: Option<u32>,
 }
@@ -71,13 +75,13 @@ pub struct Compression {
 /// A method of compression.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CompressionMethod {
-    /// zstd.
+    /// Zstandard.
     Zstd,
     /// gzip.
     Gzip,
-    /// lz4.
+    /// LZ4.
     Lz4,
-    /// Not compressed.
+    /// No compression.
     None,
 }
 

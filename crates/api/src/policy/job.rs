@@ -1,4 +1,4 @@
-//! How the pods of backups run.
+//! How Jobs and their pods run. The fields have the names that Kubernetes gives them.
 
 use std::collections::BTreeMap;
 
@@ -10,103 +10,114 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages;
+use super::secret::SecretRef;
+use crate::messages::{job as check, object};
 
-/// How the Jobs of backups and scrubs and their pods run. The names are those of Kubernetes.
+/// How the Jobs of backups and scrubs, and the pods of these Jobs, run.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobOptions {
-    /// What the backup's container requests, and its limits. Default: requests of 50m CPU and 64Mi of memory, no limits. A
-    /// memory limit that is too small ends backups as OutOfMemory; the runner and the client programs together need about
-    /// 100Mi, and 5Ki more for each table.
+    /// resources defines the resource requests and limits of the container that does the work. Defaults to requests
+    /// of 50m CPU and 64Mi memory, without limits. The runner and the client tools need about 100Mi together, and 5Ki
+    /// more for each table. A run that needs more memory than its limit fails with the reason OutOfMemory.
     pub resources: Option<Resources>,
 
-    /// How long a run may take, in seconds, from a minute to a week. One that takes longer hangs, and is ended as
-    /// DeadlineExceeded. Default: 21600 (six hours).
+    /// activeDeadlineSeconds is how long a run can take, in seconds. A run that takes longer is stopped and fails
+    /// with the reason DeadlineExceeded. Defaults to 21600 (6 hours). From 60 to 604800 (7 days).
     #[serde(default = "default_deadline")]
     #[schemars(range(min = 60, max = 604_800))]
     pub active_deadline_seconds: i64,
 
-    /// How often a try that failed for a reason which may pass is repeated, ten seconds and more apart. Default: 2.
+    /// backoffLimit is how often a failed attempt is retried if its reason can be temporary. Attempts are at least
+    /// ten seconds apart. Defaults to 2. From 0 to 10.
     #[serde(default = "default_backoff_limit")]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
 
-    /// How many Jobs that succeeded stay to be looked at. The history in the status does not depend on it. Default: 3.
+    /// successfulJobsHistoryLimit is the number of successful Jobs that Kubernetes keeps. status.history is
+    /// independent of it. Defaults to 3. From 0 to 100.
     #[serde(default = "default_history")]
     #[schemars(range(min = 0, max = 100))]
     pub successful_jobs_history_limit: i32,
 
-    /// How many Jobs that failed stay to be looked at, with the logs of their pods. Default: 3.
+    /// failedJobsHistoryLimit is the number of failed Jobs that Kubernetes keeps, with the logs of their pods.
+    /// Defaults to 3. From 1 to 100.
     #[serde(default = "default_history")]
     #[schemars(range(min = 1, max = 100))]
     pub failed_jobs_history_limit: i32,
 
-    /// The user, the group and the volumes' group that the pods run as, instead of 65532: for a volume that keeps its
-    /// directory's owner (hostPath, many NFS servers). Never root. Backups that were written as another user may not be
-    /// readable any more: choose it once. Default: 65532, whatever the image.
+    /// runAsUser is the user ID, the group ID and the fsGroup of the pods. Set it for a volume whose directory keeps
+    /// its owner, as with hostPath and many NFS servers. Set it before the first backup, because another user may
+    /// have no permission to read existing backups. Defaults to 65532. At least 1, so that pods never run as root.
     #[schemars(range(min = 1, max = 2_147_483_647_i64))]
     pub run_as_user: Option<i64>,
 
-    /// Labels that nodes must have.
+    /// nodeSelector lists the labels that a node must have to run the pods. At most 20 entries. For example, {disk:
+    /// ssd}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints of nodes that do not keep the pods away.
+    /// tolerations lists the node taints that the pods tolerate. At most 20 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub tolerations: Vec<Toleration>,
 
-    /// Which nodes the pods are drawn to or kept from. With a volume, runs that overlap share a node whatever this says: most
-    /// volumes can be mounted on one node at a time only.
+    /// affinity defines the nodes that the pods require, prefer or avoid. If storage is a volume, the operator adds
+    /// one term: runs that overlap share a node, because most volumes can be mounted on only one node at a time.
     pub affinity: Option<Affinity>,
 
-    /// The PriorityClass of the pods.
+    /// priorityClassName is the name of the PriorityClass of the pods.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
+    #[x_kube(validation = object::NAME.rule())]
     pub priority_class_name: Option<String>,
 
-    /// Labels of the pods, for network policies or an identity of the cloud. Those of pgbackup stay as they are.
+    /// podLabels are labels that are added to the pods, for example for network policies or for workload identity.
+    /// They must not contain the keys that pgbackup and Kubernetes set: pgbackup.dev/*, batch.kubernetes.io/*,
+    /// app.kubernetes.io/managed-by, job-name and controller-uid. At most 20 entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/') && key != 'app.kubernetes.io/managed-by')").message(messages::OWN_LABEL))]
+    #[x_kube(validation = check::RESERVED_LABEL.rule())]
     pub pod_labels: BTreeMap<String, String>,
 
-    /// Annotations of the pods.
+    /// podAnnotations are annotations that are added to the pods. Keys that start with pgbackup.dev/ are not allowed.
+    /// At most 20 entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 20))]
-    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('pgbackup.dev/'))").message(messages::OWN_ANNOTATION))]
+    #[x_kube(validation = check::RESERVED_ANNOTATION.rule())]
     pub pod_annotations: BTreeMap<String, String>,
 
-    /// The ServiceAccount of the pods, for an identity of the cloud that may use the bucket. Its token for the Kubernetes API
-    /// is never mounted. Default: the namespace's default.
+    /// serviceAccountName is the ServiceAccount of the pods. Set it if workload identity gives a ServiceAccount
+    /// access to the bucket. Its token for the Kubernetes API is not mounted. Defaults to the default ServiceAccount
+    /// of the namespace.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
+    #[x_kube(validation = object::NAME.rule())]
     pub service_account_name: Option<String>,
 
-    /// Secrets with the credentials of image registries.
+    /// imagePullSecrets lists the Secrets that contain credentials for image registries. At most 10 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other.name == one.name))").message(messages::SECRETS_TWICE))]
-    pub image_pull_secrets: Vec<super::SecretRef>,
+    #[x_kube(validation = check::SECRETS_TWICE.rule())]
+    pub image_pull_secrets: Vec<SecretRef>,
 }
 
-/// What a container requests, and its limits: quantities by the names of resources.
+/// Resource requests and limits of a container.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler backups aside, for example cpu: 100m and memory: 256Mi.
+    /// requests are the amounts of resources that the scheduler reserves for the container. At most 10 entries. For
+    /// example, {cpu: 100m, memory: 256Mi}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
-    #[x_kube(validation = Rule::new(messages::ARE_QUANTITIES).message(messages::QUANTITY))]
+    #[x_kube(validation = check::QUANTITIES.rule())]
     pub requests: BTreeMap<String, IntOrString>,
 
-    /// What the container may not go beyond.
+    /// limits are the greatest amounts of resources that the container can use. At most 10 entries. For example,
+    /// {memory: 1Gi}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 10))]
-    #[x_kube(validation = Rule::new(messages::ARE_QUANTITIES).message(messages::QUANTITY))]
+    #[x_kube(validation = check::QUANTITIES.rule())]
     pub limits: BTreeMap<String, IntOrString>,
 }
 

@@ -1,91 +1,104 @@
 //! Which backups are kept.
 
+use domain::retention::MINIMUM_VERIFIED;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages;
+use crate::messages::retention as check;
 
-/// Which backups are kept: the rules of restic's forget, over verified backups only.
+/// The rules of restic's `forget`, applied to backups whose newest check passed.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// Keep the newest n backups; -1 keeps all, as in the other rules.
+    /// keepLast keeps the newest N backups. From 1 to 10000, or -1 to keep all backups.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_last: Option<i32>,
 
-    /// Keep the newest backup of each of the last n hours that have one.
+    /// keepHourly keeps the newest backup of each of the newest N hours that have backups. From 1 to 10000, or -1 for
+    /// every hour.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_hourly: Option<i32>,
 
-    /// Keep the newest backup of each of the last n days that have one.
+    /// keepDaily keeps the newest backup of each of the newest N days that have backups. From 1 to 10000, or -1 for
+    /// every day.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_daily: Option<i32>,
 
-    /// Keep the newest backup of each of the last n ISO weeks that have one.
+    /// keepWeekly keeps the newest backup of each of the newest N ISO weeks that have backups. From 1 to 10000, or -1
+    /// for every ISO week.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_weekly: Option<i32>,
 
-    /// Keep the newest backup of each of the last n months that have one.
+    /// keepMonthly keeps the newest backup of each of the newest N months that have backups. From 1 to 10000, or -1
+    /// for every month.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_monthly: Option<i32>,
 
-    /// Keep the newest backup of each of the last n years that have one.
+    /// keepYearly keeps the newest backup of each of the newest N years that have backups. From 1 to 10000, or -1 for
+    /// every year.
     #[schemars(range(max = 10000))]
-    #[x_kube(validation = Rule::new(messages::IS_COUNT).message(messages::COUNT))]
+    #[x_kube(validation = check::COUNT.rule())]
     pub keep_yearly: Option<i32>,
 
-    /// Keep all backups that are younger than this, counted back from the newest verified backup: years, months, days
-    /// and hours, for example 14d, 1y6m or 2d12h.
+    /// keepWithin keeps all backups within this duration before the newest verified backup. The units are y (years),
+    /// m (months, not minutes), d (days) and h (hours), each at most once. If m is the only unit, at most 24m. For
+    /// example, 14d, 1y6m or 2d12h.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within: Option<String>,
 
-    /// Keep the newest backup of each hour, of those that are younger than this; written like keepWithin.
+    /// keepWithinHourly keeps the newest backup of each hour within this duration before the newest verified backup.
+    /// Units and limits are those of keepWithin. For example, 2d.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_hourly: Option<String>,
 
-    /// Keep the newest backup of each day, of those that are younger than this; written like keepWithin.
+    /// keepWithinDaily keeps the newest backup of each day within this duration before the newest verified backup.
+    /// Units and limits are those of keepWithin. For example, 14d.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_daily: Option<String>,
 
-    /// Keep the newest backup of each ISO week, of those that are younger than this; written like keepWithin.
+    /// keepWithinWeekly keeps the newest backup of each ISO week within this duration before the newest verified
+    /// backup. Units and limits are those of keepWithin. For example, 2m.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_weekly: Option<String>,
 
-    /// Keep the newest backup of each month, of those that are younger than this; written like keepWithin.
+    /// keepWithinMonthly keeps the newest backup of each month within this duration before the newest verified
+    /// backup. Units and limits are those of keepWithin. For example, 1y.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_monthly: Option<String>,
 
-    /// Keep the newest backup of each year, of those that are younger than this; written like keepWithin.
+    /// keepWithinYearly keeps the newest backup of each year within this duration before the newest verified backup.
+    /// Units and limits are those of keepWithin. For example, 10y.
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new(messages::IS_LENGTH).message(messages::LENGTH))]
+    #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_yearly: Option<String>,
 
-    /// The newest n verified backups of each database that was ever stored stay whatever the rules say, until the
-    /// database is listed in postgres.databases.retired. Default: 3.
+    /// minimumVerified is the number of verified backups that are kept for each database regardless of the rules: the
+    /// newest ones. It protects the backups of a deleted database too, until postgres.databases.retired lists the
+    /// database. Defaults to 3. From 1 to 1000.
     #[serde(default = "default_minimum_verified")]
     #[schemars(range(min = 1, max = 1000))]
     pub minimum_verified: u32,
 
-    /// Deletes nothing, and says what the rules would delete: in the condition RetentionHealthy and in the run's log.
-    /// Default: false.
+    /// dryRun makes retention delete nothing and report what the rules would delete. The report is in the condition
+    /// RetentionHealthy and in the log of each backup. Defaults to false.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 const fn default_minimum_verified() -> u32 {
-    3
+    MINIMUM_VERIFIED
 }
 
 impl Default for Retention {

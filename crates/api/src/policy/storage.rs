@@ -1,36 +1,37 @@
-//! Where the backups go: a volume, or a bucket.
+//! Where backups are stored: on a volume or in a bucket.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use super::SecretKeyRef;
-use crate::messages;
+use super::secret::SecretKeyRef;
+use crate::messages::{object, storage as check};
 
-/// Where the backups go. Write one of volume, s3, gcs and azure.
+/// Where backups are stored: exactly one of volume, s3, gcs and azure.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.volume), has(self.s3), has(self.gcs), has(self.azure)].filter(given, given).size() == 1").message(messages::ONE_STORAGE))]
+#[x_kube(validation = check::ONE_STORAGE.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// A volume of the cluster.
+    /// volume is a volume of the cluster.
     pub volume: Option<VolumeStorage>,
 
-    /// A bucket of Amazon S3, or of a store that speaks the same (MinIO, Ceph, Garage, R2 and many others).
+    /// s3 is a bucket of Amazon S3, or of another store with the same API, for example MinIO, Ceph, Garage or Cloudflare
+    /// R2.
     pub s3: Option<S3Storage>,
 
-    /// A bucket of Google Cloud Storage.
+    /// gcs is a bucket of Google Cloud Storage.
     pub gcs: Option<GcsStorage>,
 
-    /// A container of Azure Blob Storage.
+    /// azure is a container of Azure Blob Storage.
     pub azure: Option<AzureStorage>,
 
-    /// The UID of the policy that the folder belongs to by now, to take it over with its backups: those of a cluster that
-    /// was built anew, or of a policy that was deleted and made again. The condition RetentionHealthy names it. Once
-    /// the folder is taken over this does nothing more.
+    /// adoptFrom is the UID of the policy that the repository belongs to. This policy takes the repository over with its
+    /// backups. Set it if the cluster was rebuilt, or if the policy was deleted and created again. The condition
+    /// RetentionHealthy reports the UID. adoptFrom has no effect after the repository is taken over.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(messages::IS_OWNER).message(messages::OWNER))]
+    #[x_kube(validation = check::ADOPT_FROM.rule())]
     pub adopt_from: Option<String>,
 }
 
@@ -39,75 +40,78 @@ pub struct Storage {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStorage {
-    /// The PersistentVolumeClaim, in the policy's namespace. It must be writable for user and group 65532.
+    /// claimName is the name of a PersistentVolumeClaim in the namespace of the policy. User and group 65532, or
+    /// job.runAsUser, must be able to write to the volume.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new(messages::IS_OBJECT_NAME).message(messages::OBJECT_NAME))]
+    #[x_kube(validation = object::NAME.rule())]
     pub claim_name: String,
 
-    /// A folder in the volume, made if it is not there. Default: the volume's root. Backups go to
-    /// <subPath>/<namespace>/<policy>/, so many policies can share a volume.
+    /// subPath is the directory of the volume that contains the repositories. It is created if it does not exist. The
+    /// repository of a policy is <subPath>/<namespace>/<policy>, so that many policies can share a volume. Defaults to the
+    /// root of the volume. For example, backups/shop.
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
+    #[x_kube(validation = check::PATH.rule())]
     pub sub_path: Option<String>,
 }
 
-/// A bucket of Amazon S3, or of a store that speaks the same.
+/// A bucket of Amazon S3, or of another store with the same API.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.caSecretRef) ? has(self.endpoint) && !self.endpoint.startsWith('http://') : true").message(messages::S3_CA_UNUSED))]
+#[x_kube(validation = check::S3_CA_UNUSED.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct S3Storage {
-    /// The bucket. It must exist.
+    /// bucket is the name of the bucket. The bucket must exist.
     #[schemars(length(max = 255))]
-    #[x_kube(validation = Rule::new(messages::IS_S3_BUCKET).message(messages::S3_BUCKET))]
+    #[x_kube(validation = check::S3_BUCKET.rule())]
     pub bucket: String,
 
-    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/, so many
-    /// policies, of many clusters if each has its own prefix, can share a bucket.
+    /// prefix is the path in the bucket that contains the repositories. The repository of a policy is
+    /// <prefix>/<namespace>/<policy>, so that many policies can share a bucket. Clusters that share a bucket need different
+    /// prefixes. Defaults to the root of the bucket. For example, clusters/main.
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
+    #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// The store's address, for example https://s3.example.org:9000. Default: Amazon's, of the region.
+    /// endpoint is the URL of the store. Defaults to that of Amazon S3 in the region. For example,
+    /// https://s3.example.org:9000.
     #[schemars(length(max = 500))]
-    #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
+    #[x_kube(validation = check::ENDPOINT.rule(), validation = check::ENDPOINT_PORT.rule())]
     pub endpoint: Option<String>,
 
-    /// The region, for example eu-central-1. Default: us-east-1, which stores other than Amazon's mostly ignore.
+    /// region is the region of the bucket. Most stores other than Amazon S3 ignore it. Defaults to us-east-1. For example,
+    /// eu-central-1.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(messages::IS_REGION).message(messages::REGION))]
+    #[x_kube(validation = check::REGION.rule())]
     pub region: Option<String>,
 
-    /// Whether the bucket is in the path of a URL (https://host/bucket) and not in its host name
-    /// (https://bucket.host). Default: true with an endpoint, else false.
+    /// pathStyle defines where requests have the name of the bucket: in the path of the URL (true,
+    /// https://host/bucket), or in its host name (false, https://bucket.host). Defaults to true if endpoint is set, and
+    /// to false if not.
     pub path_style: Option<bool>,
 
-    /// The access key. It needs to list, read, write and delete below the prefix, and to abort multipart uploads.
-    /// Default: what the cluster gives to the pod (an instance's role, or that of the namespace's default service account).
+    /// credentials are the access key of the store. The key must have permission to list, read, write and delete objects
+    /// under prefix, and to abort multipart uploads. Defaults to the credentials that the cluster gives to the pods: a
+    /// role of their ServiceAccount, or of the node.
     pub credentials: Option<S3Credentials>,
 
-    /// Another access key, for removals only: then that of credentials need not be allowed to delete. Default: that of
-    /// credentials.
+    /// pruneCredentials are another access key, which is used only to delete objects. If it is set, credentials needs no
+    /// permission to delete objects. Defaults to credentials.
     pub prune_credentials: Option<S3Credentials>,
 
-    /// The key of a Secret that holds the certificate of the authority that the store's certificate comes from, or a
-    /// bundle of them, in PEM. Default: the public authorities, as Mozilla lists them.
+    /// caSecretRef selects the key of a Secret that contains the certificates, in PEM format, of the CAs that can sign the
+    /// store's certificate. Defaults to the public CAs that Mozilla trusts.
     pub ca_secret_ref: Option<SecretKeyRef>,
 
-    /// How the store encrypts what it stores. Default: as the bucket says.
+    /// serverSideEncryption defines how the store encrypts the backups. Defaults to the setting of the bucket.
     pub server_side_encryption: Option<S3Encryption>,
 
-    /// The storage class of the backups, for example STANDARD_IA. Default: the bucket's. Backups are read back after they
-    /// are stored, so classes that cannot be read at once are refused.
+    /// storageClass is the storage class of the backups. GLACIER and DEEP_ARCHIVE are not allowed, because a backup is read
+    /// back right after it is stored. Defaults to the setting of the bucket. For example, STANDARD_IA.
     #[schemars(length(max = 64))]
-    #[x_kube(
-        validation = Rule::new(messages::IS_S3_CLASS).message(messages::S3_CLASS),
-        validation = Rule::new("!(self in ['GLACIER', 'DEEP_ARCHIVE'])").message(messages::ARCHIVE_CLASS)
-    )]
+    #[x_kube(validation = check::S3_CLASS.rule(), validation = check::ARCHIVE_CLASS.rule())]
     pub storage_class: Option<String>,
 
-    /// A checksum that goes with each request, for the store to compare: SHA256 or CRC64NVME. Buckets with object lock
-    /// want one. Default: none; every backup is read back and compared anyway.
+    /// checksumAlgorithm is the algorithm of a checksum that is sent with each upload.
     pub checksum_algorithm: Option<S3Checksum>,
 }
 
@@ -115,40 +119,44 @@ pub struct S3Storage {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct S3Credentials {
-    /// The key of a Secret that holds the access key's id.
+    /// accessKeyIdSecretRef selects the key of a Secret that contains the ID of the access key.
     pub access_key_id_secret_ref: SecretKeyRef,
 
-    /// The key of a Secret that holds the secret access key.
+    /// secretAccessKeySecretRef selects the key of a Secret that contains the secret access key.
     pub secret_access_key_secret_ref: SecretKeyRef,
 }
 
-/// How S3 encrypts what it stores.
+/// Encryption by the store.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.kmsKeyId) ? self.algorithm == 'aws:kms' : true").message(messages::KMS_KEY_UNUSED))]
+#[x_kube(validation = check::KMS_KEY_UNUSED.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct S3Encryption {
-    /// AES256 (the store's own keys) or aws:kms (a key of the key management service).
+    /// algorithm defines who holds the encryption key: the store (AES256) or the key management service (aws:kms).
     pub algorithm: S3EncryptionAlgorithm,
 
-    /// The key's id or ARN. Default: the account's key for S3.
+    /// kmsKeyId is the ID, the ARN or the alias of the key in the key management service. It requires the algorithm
+    /// aws:kms. Defaults to the account's key for S3. For example, alias/backups.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(messages::IS_KMS_KEY).message(messages::KMS_KEY))]
+    #[x_kube(validation = check::KMS_KEY.rule())]
     pub kms_key_id: Option<String>,
 }
 
-/// S3's words for how it encrypts.
+/// The encryption algorithms of S3.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum S3EncryptionAlgorithm {
-    /// With keys of the store's own.
+    /// A key of the store.
     #[serde(rename = "AES256")]
     Aes256,
-    /// With a key of the key management service.
+    /// A key of the key management service.
     #[serde(rename = "aws:kms")]
     Kms,
 }
 
-/// S3's words for checksums.
+// kube describes an optional enum by the text of the enum, not by that of the field.
+/// checksumAlgorithm is the algorithm of a checksum that is sent with each upload and that the store verifies: SHA256 or
+/// CRC64NVME. Buckets with object lock require one. Defaults to no checksum; every backup is read back and compared in
+/// any case.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum S3Checksum {
     /// SHA-256.
@@ -164,34 +172,37 @@ pub enum S3Checksum {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GcsStorage {
-    /// The bucket. It must exist.
+    /// bucket is the name of the bucket. The bucket must exist.
     #[schemars(length(max = 222))]
-    #[x_kube(validation = Rule::new(messages::IS_GCS_BUCKET).message(messages::GCS_BUCKET))]
+    #[x_kube(validation = check::GCS_BUCKET.rule())]
     pub bucket: String,
 
-    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
+    /// prefix is the path in the bucket that contains the repositories. The repository of a policy is
+    /// <prefix>/<namespace>/<policy>. Defaults to the root of the bucket. For example, clusters/main.
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
+    #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// The service account. It needs to list, read, create and delete objects. Default: what the cluster gives to the
-    /// pod (workload identity).
+    /// credentials are the key of a service account. The service account must have permission to list, read, create and
+    /// delete objects. Defaults to the credentials that the cluster gives to the pods (workload identity).
     pub credentials: Option<GcsCredentials>,
 
-    /// Another service account, for removals only. Default: that of credentials.
+    /// pruneCredentials are the key of another service account, which is used only to delete objects. Defaults to
+    /// credentials.
     pub prune_credentials: Option<GcsCredentials>,
 
-    /// The storage class of the backups, for example NEARLINE. Default: the bucket's.
+    /// storageClass is the storage class of the backups. Defaults to the setting of the bucket. For example, NEARLINE.
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new(messages::IS_GCS_CLASS).message(messages::GCS_CLASS))]
+    #[x_kube(validation = check::GCS_CLASS.rule())]
     pub storage_class: Option<String>,
 }
 
-/// A service account of Google Cloud.
+/// The key of a service account of Google Cloud.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GcsCredentials {
-    /// The key of a Secret that holds the service account's key, in JSON as Google gives it.
+    /// serviceAccountKeySecretRef selects the key of a Secret that contains the service account key, as the JSON file that
+    /// Google Cloud creates.
     pub service_account_key_secret_ref: SecretKeyRef,
 }
 
@@ -200,43 +211,46 @@ pub struct GcsCredentials {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureStorage {
-    /// The storage account.
+    /// account is the name of the storage account.
     #[schemars(length(max = 100))]
-    #[x_kube(validation = Rule::new(messages::IS_ACCOUNT).message(messages::ACCOUNT))]
+    #[x_kube(validation = check::ACCOUNT.rule())]
     pub account: String,
 
-    /// The container. It must exist.
+    /// container is the name of the container. The container must exist.
     #[schemars(length(max = 100))]
-    #[x_kube(validation = Rule::new(messages::IS_CONTAINER).message(messages::CONTAINER))]
+    #[x_kube(validation = check::CONTAINER.rule())]
     pub container: String,
 
-    /// What comes before the policies' folders. Default: nothing. Backups go to <prefix>/<namespace>/<policy>/.
+    /// prefix is the path in the container that contains the repositories. The repository of a policy is
+    /// <prefix>/<namespace>/<policy>. Defaults to the root of the container. For example, clusters/main.
     #[schemars(length(max = 200))]
-    #[x_kube(validation = Rule::new(messages::IS_PATH).message(messages::PATH))]
+    #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// The address of the account's blobs, where it is not https://<account>.blob.core.windows.net.
+    /// endpoint is the URL of the account's blob service. Defaults to https://<account>.blob.core.windows.net.
     #[schemars(length(max = 500))]
-    #[x_kube(validation = Rule::new(messages::IS_ENDPOINT).message(messages::ENDPOINT))]
+    #[x_kube(validation = check::ENDPOINT.rule(), validation = check::ENDPOINT_PORT.rule())]
     pub endpoint: Option<String>,
 
-    /// The account's key, or a shared access signature that allows to list, read, create, write and delete. Default:
-    /// what the cluster gives to the pod (workload identity).
+    /// credentials are the key of the storage account, or a shared access signature (SAS) token with permission to list,
+    /// read, create, write and delete blobs. Defaults to the credentials that the cluster gives to the pods (workload
+    /// identity).
     pub credentials: Option<AzureCredentials>,
 
-    /// The same for removals only. Default: those of credentials.
+    /// pruneCredentials are another account key or SAS token, which is used only to delete blobs. Defaults to
+    /// credentials.
     pub prune_credentials: Option<AzureCredentials>,
 }
 
-/// An account key or a shared access signature of Azure Storage.
+/// An account key or a SAS token of Azure Storage.
 #[skip_serializing_none]
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.accountKeySecretRef) != has(self.sasTokenSecretRef)").message(messages::KEY_OR_TOKEN))]
+#[x_kube(validation = check::KEY_OR_TOKEN.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct AzureCredentials {
-    /// The key of a Secret that holds a key of the storage account.
+    /// accountKeySecretRef selects the key of a Secret that contains a key of the storage account.
     pub account_key_secret_ref: Option<SecretKeyRef>,
 
-    /// The key of a Secret that holds a shared access signature (SAS token).
+    /// sasTokenSecretRef selects the key of a Secret that contains a SAS token.
     pub sas_token_secret_ref: Option<SecretKeyRef>,
 }

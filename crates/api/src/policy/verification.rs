@@ -1,63 +1,66 @@
 //! How backups are checked: when they are stored, and later.
 
+use domain::{manifest::Level, scrub, suspicion};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages;
+use crate::messages::schedule as check;
 
-/// How a backup is checked after it is stored.
+/// How backups are checked.
 #[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// How deep the check goes. Checksum: the stored bytes are read back and their size and SHA-256 compared; whether
-    /// they are a readable archive is not known, so such a backup is called Stored and never Verified. Archive: that,
-    /// and the archive is read to its end, the rows of each table counted and fingerprinted, and its table of contents
-    /// compared with the database. Counts: that, and the rows of each table are counted at the server too, in the
-    /// same snapshot, which reads every table a second time. Default: Archive.
+    /// level defines how thoroughly a backup is checked after it is stored. Checksum reads the stored bytes back and
+    /// compares their size and SHA-256; the backup is then Stored, not Verified, because its archives may be
+    /// unreadable. Archive also reads each archive to its end, fingerprints the rows of each table, and compares the
+    /// table of contents with the database. Counts also counts the rows of each table on the server, in the same
+    /// snapshot, and so reads every table twice. Defaults to Archive.
     #[serde(default)]
     pub level: VerificationLevel,
 
-    /// How much less than before a database may hold, in percent, of rows or of bytes of data, against the median of
-    /// the last five verified backups. A backup that lost more is Suspicious: it is kept, and counts for nothing until the
-    /// annotation pgbackup.dev/acknowledged names it, or until three more in a row say the same. So is a backup of another
-    /// server, one without a database that the last one had, and one in which a table of more than 1000 rows became
-    /// empty. 100: any loss of rows is all right. Default: 50.
+    /// maxShrink is how much of its rows, or of its bytes, a database can lose, in percent. A new backup is compared
+    /// with the median of the last five verified backups. A backup that lost more is Suspicious. So is a backup of
+    /// another server, a backup that lacks a database of the previous backup, and a backup in which a table of more
+    /// than 1000 rows became empty. A suspicious backup is kept, but is not successful until the annotation
+    /// pgbackup.dev/acknowledged names it or the next three backups shrank alike. 100 allows any loss of rows.
+    /// Defaults to 50. From 1 to 100.
     #[serde(default = "default_max_shrink")]
     #[schemars(range(min = 1, max = 100))]
     pub max_shrink: u8,
 
-    /// Whether stored backups are read again later, on a schedule of its own: disks and buckets rot. Default: they are
-    /// not, and only a restore would tell.
+    /// scrub defines when stored backups are read back and checked again, to find backups that the disk or the bucket
+    /// has corrupted. Without scrub, stored backups are not checked again.
     pub scrub: Option<Scrub>,
 }
 
-/// Reads stored backups again, those that were not looked at for longest first, and as deep as when they were made. A backup
-/// that is not as it was written is corrupted: it counts for no rule from then on.
+/// A schedule on which stored backups are read back and checked again.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
-    /// When: as spec.schedule, in the policy's time zone.
+    /// schedule defines when scrubs start, in the format of spec.schedule and in spec.timeZone. For example,
+    /// "H 4 * * 0" is Sundays between 04:00 and 04:59.
     #[schemars(length(max = 100))]
     #[x_kube(
-        validation = Rule::new("!self.startsWith('@every')").message(messages::EVERY),
-        validation = Rule::new("self.startsWith('@') || !self.contains('TZ')").message(messages::ZONE_IN_SCHEDULE),
-        validation = Rule::new(messages::IS_NICKNAME).message(messages::NICKNAME),
-        validation = Rule::new(messages::HAS_FIVE_FIELDS).message(messages::FIVE_FIELDS)
+        validation = check::EVERY.rule(),
+        validation = check::ZONE_IN_SCHEDULE.rule(),
+        validation = check::SHORTHAND.rule(),
+        validation = check::FIVE_FIELDS.rule()
     )]
     pub schedule: String,
 
-    /// How much of the stored bytes each run reads, in percent; one backup at least. With 10 and a weekly schedule every backup
-    /// is read once in ten weeks. Default: 10.
+    /// share is how much of the stored bytes one scrub reads, in percent. A scrub starts with the backups that were
+    /// checked least recently, and reads at least one. With a share of 10 and a weekly schedule, each backup is read
+    /// once in ten weeks. Defaults to 10. From 1 to 100.
     #[serde(default = "default_share")]
     #[schemars(range(min = 1, max = 100))]
     pub share: u8,
 }
 
 const fn default_share() -> u8 {
-    10
+    scrub::SHARE
 }
 
 impl Default for Verification {
@@ -67,17 +70,32 @@ impl Default for Verification {
 }
 
 const fn default_max_shrink() -> u8 {
-    50
+    suspicion::MAX_SHRINK
 }
 
-/// How deep a check goes.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How thoroughly a backup is checked after it is stored.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerificationLevel {
-    /// The stored bytes.
+    /// Size and SHA-256 of the stored bytes.
     Checksum,
-    /// That, the archive's readability, its rows and its table of contents.
-    #[default]
+    /// Like `Checksum`, and the archives are readable, with the rows and the table of contents of the database.
     Archive,
-    /// That, and the rows counted at the server.
+    /// Like `Archive`, and the server counts the same rows.
     Counts,
+}
+
+impl Default for VerificationLevel {
+    fn default() -> Self {
+        Level::default().into()
+    }
+}
+
+impl From<Level> for VerificationLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Checksum => Self::Checksum,
+            Level::Archive => Self::Archive,
+            Level::Counts => Self::Counts,
+        }
+    }
 }

@@ -3,8 +3,6 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-use super::BackupPolicyStatus;
-
 /// The types of conditions that the operator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumIter, EnumString, IntoStaticStr)]
 pub enum ConditionType {
@@ -49,12 +47,5 @@ impl ConditionStatus {
     /// Whether `condition` has this status.
     pub fn is_of(self, condition: &Condition) -> bool {
         condition.status == self.as_str()
-    }
-}
-
-impl BackupPolicyStatus {
-    /// The condition of a type, if the status has it.
-    pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.type_ == type_.as_str())
     }
 }

@@ -1,20 +1,23 @@
-//! How the server is reached.
+//! How pods connect to the server.
 
 use std::net::Ipv6Addr;
 
 use api::{
-    messages,
+    messages::postgres as check,
     policy::{Connection, SecretKeyRef, SecretRef, SslMode},
 };
 
-use super::{Invalid, is_object_name, optional_secret, valid_secret, value};
+use super::field::{
+    Invalid, alphanumeric, consists_of, in_limits, invalid, object_name, optional_secret_key, require,
+    secret_key,
+};
 
-/// How the server is reached.
+/// How pods connect to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidConnection {
-    /// Who is asked, as whom.
+    /// The server, and the role that logs in.
     pub server: Server,
-    /// libpq's sslmode.
+    /// libpq's `sslmode`.
     pub ssl_mode: SslMode,
     /// Where the CA's certificate is.
     pub ca: Option<SecretKeyRef>,
@@ -22,34 +25,37 @@ pub struct ValidConnection {
     pub client_certificate: Option<SecretRef>,
 }
 
-/// Who is asked, as whom.
+/// A server, and the role that logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// By fields.
+    /// The parts of an address.
     Address {
-        /// Host name or address.
+        /// The host name or IP address.
         host: String,
-        /// Port.
+        /// The port.
         port: u16,
         /// The role.
         user: User,
-        /// Where its password is.
+        /// Where the role's password is.
         password: Option<SecretKeyRef>,
     },
-    /// By a connection URI, which is there.
+    /// Where the connection URI is.
     Uri(SecretKeyRef),
 }
 
-/// The role that backups log in as.
+/// The role that logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum User {
-    /// Its name.
+    /// The role's name.
     Named(String),
-    /// Where its name is.
+    /// Where the role's name is.
     Secret(SecretKeyRef),
 }
 
-pub(super) fn connection(given: &Connection) -> Result<ValidConnection, Invalid> {
+const FIELD: &str = "postgres.connection";
+
+/// Checks `postgres.connection`.
+pub fn connection(given: &Connection) -> Result<ValidConnection, Invalid> {
     let Connection {
         host,
         uri_secret_ref,
@@ -58,61 +64,56 @@ pub(super) fn connection(given: &Connection) -> Result<ValidConnection, Invalid>
         user: _,
         user_secret_ref: _,
         password_secret_ref: _,
-        ca_secret_ref,
-        client_certificate_secret_ref,
+        ca_secret_ref: ca,
+        client_certificate_secret_ref: client_certificate,
     } = given;
     let server = match (host, uri_secret_ref) {
         (Some(host), None) => address(host, given)?,
         (None, Some(uri)) => by_uri(uri, given)?,
-        _ => return Err(value("postgres.connection", messages::HOST_OR_URI)),
+        _ => return Err(invalid(FIELD, check::HOST_OR_URI.message)),
     };
-    let ca = optional_secret("postgres.connection.caSecretRef", ca_secret_ref.as_ref())?;
-    let client_certificate = client_certificate_secret_ref.clone();
-    if client_certificate.as_ref().is_some_and(|secret| !is_object_name(&secret.name)) {
-        return Err(value("postgres.connection.clientCertificateSecretRef", messages::OBJECT_NAME));
-    }
-    if client_certificate.is_some() && *ssl_mode == SslMode::Disable {
-        return Err(value("postgres.connection", messages::CERTIFICATE_UNUSED));
+    optional_secret_key("postgres.connection.caSecretRef", ca.as_ref())?;
+    if let Some(SecretRef { name }) = client_certificate {
+        object_name("postgres.connection.clientCertificateSecretRef.name", name)?;
+        require(FIELD, check::CERTIFICATE_UNUSED, *ssl_mode != SslMode::Disable)?;
     }
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
-    match &ca {
-        None if verifies => Err(value("postgres.connection", messages::CA_MISSING)),
-        Some(_) if !verifies => Err(value("postgres.connection", messages::CA_UNUSED)),
-        _ => Ok(ValidConnection { server, ssl_mode: *ssl_mode, ca, client_certificate }),
-    }
+    require(FIELD, check::CA_REQUIRED, ca.is_some() || !verifies)?;
+    require(FIELD, check::CA_UNUSED, ca.is_none() || verifies)?;
+    Ok(ValidConnection {
+        server,
+        ssl_mode: *ssl_mode,
+        ca: ca.clone(),
+        client_certificate: client_certificate.clone(),
+    })
 }
 
 fn address(host: &str, connection: &Connection) -> Result<Server, Invalid> {
     let Connection {
         port, user, user_secret_ref, password_secret_ref, client_certificate_secret_ref, ..
     } = connection;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let is_name = (1..=253).contains(&host.len()) && host.chars().all(plain);
-    if !is_name && host.parse::<Ipv6Addr>().is_err() {
-        return Err(value("postgres.connection.host", messages::HOST));
-    }
-    if *port == 0 {
-        return Err(value("postgres.connection.port", "write a port from 1 to 65535, for example 5432"));
-    }
+    let is_name = consists_of(host, 1..=253, alphanumeric, "._-");
+    require("postgres.connection.host", check::HOST, is_name || host.parse::<Ipv6Addr>().is_ok())?;
+    in_limits("postgres.connection.port", port, 1..=u16::MAX)?;
     let user = match (user, user_secret_ref) {
         (Some(user), None) if (1..=63).contains(&user.len()) => User::Named(user.clone()),
-        (Some(_), None) => {
-            return Err(value("postgres.connection.user", "write a role's name of 1 to 63 bytes"));
+        (Some(_), None) => return Err(invalid("postgres.connection.user", "must have from 1 to 63 bytes")),
+        (None, Some(secret)) => {
+            secret_key("postgres.connection.userSecretRef", secret)?;
+            User::Secret(secret.clone())
         }
-        (None, Some(secret)) => User::Secret(valid_secret("postgres.connection.userSecretRef", secret)?),
-        _ => return Err(value("postgres.connection", messages::USER_OR_SECRET)),
+        _ => return Err(invalid(FIELD, check::USER_OR_SECRET.message)),
     };
-    let password = optional_secret("postgres.connection.passwordSecretRef", password_secret_ref.as_ref())?;
-    if password.is_none() && client_certificate_secret_ref.is_none() {
-        return Err(value("postgres.connection", messages::PASSWORD_OR_CERTIFICATE));
-    }
-    Ok(Server::Address { host: host.to_owned(), port: *port, user, password })
+    optional_secret_key("postgres.connection.passwordSecretRef", password_secret_ref.as_ref())?;
+    let logs_in = password_secret_ref.is_some() || client_certificate_secret_ref.is_some();
+    require(FIELD, check::PASSWORD_OR_CERTIFICATE, logs_in)?;
+    Ok(Server::Address { host: host.to_owned(), port: *port, user, password: password_secret_ref.clone() })
 }
 
 fn by_uri(uri: &SecretKeyRef, connection: &Connection) -> Result<Server, Invalid> {
     let Connection { port, user, user_secret_ref, password_secret_ref, .. } = connection;
-    if *port != 5432 || user.is_some() || user_secret_ref.is_some() || password_secret_ref.is_some() {
-        return Err(value("postgres.connection", messages::URI_HAS_THEM));
-    }
-    Ok(Server::Uri(valid_secret("postgres.connection.uriSecretRef", uri)?))
+    let alone = *port == 5432 && user.is_none() && user_secret_ref.is_none() && password_secret_ref.is_none();
+    require(FIELD, check::URI_ALONE, alone)?;
+    secret_key("postgres.connection.uriSecretRef", uri)?;
+    Ok(Server::Uri(uri.clone()))
 }

@@ -1,26 +1,26 @@
 //! How databases are dumped.
 
 use api::{
-    messages,
+    messages::dump as check,
     policy::{Compression, CompressionMethod, Dump},
 };
 
-use super::{Invalid, value};
+use super::field::{Invalid, entries, invalid, require};
 
 /// How databases are dumped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidDump {
-    /// How archives are compressed, if not as is best.
+    /// How archives are compressed; `None` leaves it to the runner.
     pub compression: Option<Compression>,
-    /// How long to wait for a lock, in seconds.
+    /// How long a backup waits for the lock of a table, in seconds.
     pub lock_timeout: u32,
-    /// Tables whose rows are left out.
+    /// The tables whose rows are left out.
     pub exclude_table_data: Vec<String>,
-    /// Client tools may be newer than the server.
+    /// Whether the client tools can be newer than the server.
     pub allow_newer_client: bool,
-    /// Rows in tables of extensions that are left out are a failure.
+    /// Whether a backup fails if rows in tables of extensions are left out.
     pub strict_extensions: bool,
-    /// How far a standby may be behind, in seconds.
+    /// How far a standby can be behind, in seconds.
     pub max_replica_lag: u32,
 }
 
@@ -34,35 +34,32 @@ pub fn dump(dump: &Dump) -> Result<ValidDump, Invalid> {
         strict_extensions,
         max_replica_lag,
     } = dump;
-    if exclude_table_data.len() > 100
-        || exclude_table_data.iter().any(|p| !(1..=127).contains(&p.chars().count()) || !p.contains('.'))
-    {
-        return Err(value("dump.excludeTableData", messages::TABLE));
-    }
-    if let Some(Compression { method, level }) = compression {
-        let (most, wanted) = match method {
-            CompressionMethod::Zstd => (22, messages::ZSTD_LEVEL),
-            CompressionMethod::Gzip => (9, messages::GZIP_LEVEL),
-            CompressionMethod::Lz4 => (12, messages::LZ4_LEVEL),
-            CompressionMethod::None => (0, messages::NO_LEVEL),
+    entries("dump.excludeTableData", exclude_table_data.len(), 0..=100)?;
+    let is_table = |table: &String| (1..=127).contains(&table.chars().count()) && table.contains('.');
+    require("dump.excludeTableData", check::TABLE, exclude_table_data.iter().all(is_table))?;
+    if let Some(Compression { method, level: Some(level) }) = compression {
+        let (most, check) = match method {
+            CompressionMethod::Zstd => (22, check::ZSTD_LEVEL),
+            CompressionMethod::Gzip => (9, check::GZIP_LEVEL),
+            CompressionMethod::Lz4 => (12, check::LZ4_LEVEL),
+            CompressionMethod::None => (0, check::NO_LEVEL),
         };
-        if level.is_some_and(|level| !(1..=most).contains(&level)) {
-            return Err(value("dump.compression", wanted));
-        }
+        require("dump.compression", check, (1..=most).contains(level))?;
     }
-    let lock_timeout = seconds(lock_timeout).filter(|time| (1..=240).contains(time));
-    let max_replica_lag = seconds(max_replica_lag).filter(|time| (1..=86_400).contains(time));
+    let seconds = |text: &str, most: u32| seconds(text).filter(|seconds| (1..=most).contains(seconds));
     Ok(ValidDump {
         compression: compression.clone(),
-        lock_timeout: lock_timeout.ok_or(value("dump.lockTimeout", messages::LOCK_TIMEOUT))?,
+        lock_timeout: seconds(lock_timeout, 4 * 60)
+            .ok_or_else(|| invalid("dump.lockTimeout", check::LOCK_TIMEOUT.message))?,
         exclude_table_data: exclude_table_data.clone(),
         allow_newer_client: *allow_newer_client,
         strict_extensions: *strict_extensions,
-        max_replica_lag: max_replica_lag.ok_or(value("dump.maxReplicaLag", messages::REPLICA_LAG))?,
+        max_replica_lag: seconds(max_replica_lag, 24 * 60 * 60)
+            .ok_or_else(|| invalid("dump.maxReplicaLag", check::REPLICA_LAG.message))?,
     })
 }
 
-/// `90s`, `5m`, `1h`.
+/// The seconds of `90s`, `5m` or `1h`.
 fn seconds(text: &str) -> Option<u32> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

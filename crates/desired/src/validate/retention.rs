@@ -1,11 +1,20 @@
-//! Which backups stay.
+//! Which backups are kept, and how old the newest one may get.
 
-use api::{messages, policy::Retention};
+use std::collections::BTreeMap;
+
+use api::{
+    messages::retention::{self as check, MONTHS_MAX},
+    policy::{Objectives, Retention},
+};
 use domain::retention::{Bucket, Count, Rules, Within};
+use jiff::SignedDuration;
 
-use super::{Invalid, valid_patterns, value};
+use super::field::{Invalid, in_limits, invalid, require};
 
-/// Checks `retention`; `retired` are the databases whose backups no floor holds.
+/// The longest `maxAge`, in minutes.
+const MAX_AGE_MINUTES: i64 = 399 * 24 * 60;
+
+/// Checks `retention`. `retired` are the databases whose backups `minimumVerified` does not protect.
 pub fn rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {
     let Retention {
         keep_last,
@@ -23,50 +32,63 @@ pub fn rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid
         minimum_verified,
         dry_run: _,
     } = retention;
-    let counts = [
-        (Bucket::Last, keep_last),
-        (Bucket::Hourly, keep_hourly),
-        (Bucket::Daily, keep_daily),
-        (Bucket::Weekly, keep_weekly),
-        (Bucket::Monthly, keep_monthly),
-        (Bucket::Yearly, keep_yearly),
+    let rules = [
+        (Bucket::Last, "keepLast", keep_last, "keepWithin", keep_within),
+        (Bucket::Hourly, "keepHourly", keep_hourly, "keepWithinHourly", keep_within_hourly),
+        (Bucket::Daily, "keepDaily", keep_daily, "keepWithinDaily", keep_within_daily),
+        (Bucket::Weekly, "keepWeekly", keep_weekly, "keepWithinWeekly", keep_within_weekly),
+        (Bucket::Monthly, "keepMonthly", keep_monthly, "keepWithinMonthly", keep_within_monthly),
+        (Bucket::Yearly, "keepYearly", keep_yearly, "keepWithinYearly", keep_within_yearly),
     ];
-    let counts = counts.into_iter().filter_map(|(bucket, count)| Some((bucket, valid_count((*count)?))));
-    let lengths = [
-        (Bucket::Last, keep_within),
-        (Bucket::Hourly, keep_within_hourly),
-        (Bucket::Daily, keep_within_daily),
-        (Bucket::Weekly, keep_within_weekly),
-        (Bucket::Monthly, keep_within_monthly),
-        (Bucket::Yearly, keep_within_yearly),
-    ];
-    let lengths =
-        lengths.into_iter().filter_map(|(bucket, text)| Some((bucket, valid_length(text.as_deref()?))));
-    if !(1..=1000).contains(minimum_verified) {
-        return Err(value(
-            "retention.minimumVerified",
-            "write a count from 1 to 1000; the newest verified backup always stays",
-        ));
+    let (mut keep, mut keep_within) = (BTreeMap::new(), BTreeMap::new());
+    for (bucket, count_field, number, within_field, duration) in rules {
+        if let Some(number) = number {
+            keep.insert(bucket, count(count_field, *number)?);
+        }
+        if let Some(duration) = duration {
+            keep_within.insert(bucket, within(within_field, duration)?);
+        }
     }
-    Ok(Rules {
-        keep: counts.map(|(bucket, count)| Ok((bucket, count?))).collect::<Result<_, _>>()?,
-        keep_within: lengths.map(|(bucket, length)| Ok((bucket, length?))).collect::<Result<_, _>>()?,
-        minimum_verified: *minimum_verified,
-        retired: valid_patterns("postgres.databases.retired", retired, 0)?.into_iter().collect(),
-    })
+    in_limits("retention.minimumVerified", minimum_verified, 1..=1000)?;
+    let retired = retired.iter().cloned().collect();
+    Ok(Rules { keep, keep_within, minimum_verified: *minimum_verified, retired })
 }
 
-fn valid_count(count: i32) -> Result<Count, Invalid> {
-    match u32::try_from(count) {
-        Ok(n @ 1..=10_000) => Ok(Count::Newest(n)),
-        Err(_) if count == -1 => Ok(Count::All),
-        _ => Err(value("retention", messages::COUNT)),
+fn count(field: &str, number: i32) -> Result<Count, Invalid> {
+    match u32::try_from(number) {
+        Ok(number @ 1..=10_000) => Ok(Count::Newest(number)),
+        Err(_) if number == -1 => Ok(Count::All),
+        _ => Err(invalid(format!("retention.{field}"), check::COUNT.message)),
     }
 }
 
-fn valid_length(text: &str) -> Result<Within, Invalid> {
-    text.parse()
-        .ok()
-        .filter(|within| *within != Within::default())
-        .ok_or_else(|| value("retention", messages::LENGTH))
+fn within(field: &str, duration: &str) -> Result<Within, Invalid> {
+    let field = format!("retention.{field}");
+    let months = duration.strip_suffix('m').and_then(|months| months.parse::<u16>().ok());
+    let within = duration.parse().ok().filter(|within| *within != Within::default());
+    let within = within.ok_or_else(|| invalid(field.clone(), check::WITHIN.message))?;
+    require(field, check::WITHIN_MONTHS, months.is_none_or(|months| months <= MONTHS_MAX))?;
+    Ok(within)
+}
+
+/// Checks `objectives.maxAge`: `90m`, `26h` or `8d`.
+pub fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
+    let Some(text) = max_age else { return Ok(None) };
+    let minutes = minutes(text).filter(|minutes| (1..=MAX_AGE_MINUTES).contains(minutes));
+    let minutes = minutes.ok_or_else(|| invalid("objectives.maxAge", check::MAX_AGE.message))?;
+    let months_meant = text.ends_with('m') && minutes <= i64::from(MONTHS_MAX);
+    require("objectives.maxAge", check::MAX_AGE_MINUTES, !months_meant)?;
+    Ok(Some(SignedDuration::from_mins(minutes)))
+}
+
+/// The minutes of a number and a unit.
+fn minutes(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit)
 }

@@ -1,21 +1,22 @@
-//! Where the backups go.
-
-use std::ops::RangeInclusive;
+//! Where backups are stored.
 
 use api::{
-    messages,
+    messages::storage as check,
     policy::{
         AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Credentials, S3Encryption,
         S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
     },
 };
 
-use super::{Invalid, is_object_name, optional_secret, valid_secret, value};
+use super::field::{
+    Invalid, alphanumeric, consists_of, invalid, lower_alphanumeric, object_name, optional_secret_key,
+    require, secret_key,
+};
 
-/// Storage classes that cannot be read at once.
+/// Storage classes whose objects cannot be read at once.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
-/// Where backups go.
+/// Where backups are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValidStorage {
     /// A volume.
@@ -28,32 +29,29 @@ pub enum ValidStorage {
     Azure(AzureStorage),
 }
 
-pub(super) fn storage(given: &Storage) -> Result<ValidStorage, Invalid> {
+/// Checks `storage`, but `adoptFrom`.
+pub fn storage(given: &Storage) -> Result<ValidStorage, Invalid> {
     let Storage { volume, s3, gcs, azure, adopt_from: _ } = given;
     match (volume, s3, gcs, azure) {
         (Some(volume), None, None, None) => valid_volume(volume).map(ValidStorage::Volume),
         (None, Some(s3), None, None) => valid_s3(s3).map(|s3| ValidStorage::S3(Box::new(s3))),
         (None, None, Some(gcs), None) => valid_gcs(gcs).map(ValidStorage::Gcs),
         (None, None, None, Some(azure)) => valid_azure(azure).map(ValidStorage::Azure),
-        _ => Err(value("storage", messages::ONE_STORAGE)),
+        _ => Err(invalid("storage", check::ONE_STORAGE.message)),
     }
 }
 
-pub(super) fn owner(given: &Storage) -> Result<Option<String>, Invalid> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let uid = given.adopt_from.as_deref();
-    if uid.is_some_and(|uid| uid.is_empty() || uid.len() > 64 || !uid.chars().all(plain)) {
-        return Err(value("storage.adoptFrom", messages::OWNER));
-    }
-    Ok(uid.map(str::to_owned))
+/// Checks `storage.adoptFrom`.
+pub fn adopt_from(given: &Storage) -> Result<Option<String>, Invalid> {
+    let is_uid = |uid: &String| consists_of(uid, 1..=64, alphanumeric, "-");
+    require("storage.adoptFrom", check::ADOPT_FROM, given.adopt_from.as_ref().is_none_or(is_uid))?;
+    Ok(given.adopt_from.clone())
 }
 
 fn valid_volume(volume: &VolumeStorage) -> Result<VolumeStorage, Invalid> {
     let VolumeStorage { claim_name, sub_path } = volume;
-    if !is_object_name(claim_name) {
-        return Err(value("storage.volume.claimName", messages::OBJECT_NAME));
-    }
-    valid_path("storage.volume.subPath", sub_path.as_deref())?;
+    object_name("storage.volume.claimName", claim_name)?;
+    path("storage.volume.subPath", sub_path.as_deref())?;
     Ok(volume.clone())
 }
 
@@ -64,131 +62,131 @@ fn valid_s3(s3: &S3Storage) -> Result<S3Storage, Invalid> {
         endpoint,
         region,
         path_style: _,
-        credentials,
-        prune_credentials,
+        credentials: keys,
+        prune_credentials: prune_keys,
         ca_secret_ref,
         server_side_encryption,
         storage_class,
         checksum_algorithm: _,
     } = s3;
-    if !starts_with(bucket, letter) || !is_word(bucket, 1..=255, letter, "._-") {
-        return Err(value("storage.s3.bucket", messages::S3_BUCKET));
-    }
-    valid_path("storage.s3.prefix", prefix.as_deref())?;
-    valid_endpoint("storage.s3.endpoint", endpoint.as_deref())?;
-    if !region.as_deref().is_none_or(|region| is_word(region, 1..=64, letter, "-")) {
-        return Err(value("storage.s3.region", messages::REGION));
-    }
-    if !storage_class.as_deref().is_none_or(|class| is_word(class, 1..=64, letter, "_-")) {
-        return Err(value("storage.s3.storageClass", messages::S3_CLASS));
-    }
-    if storage_class.as_deref().is_some_and(|class| ARCHIVES.contains(&class)) {
-        return Err(value("storage.s3.storageClass", messages::ARCHIVE_CLASS));
-    }
-    let both = [("storage.s3.credentials", credentials), ("storage.s3.pruneCredentials", prune_credentials)];
-    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
-        let S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref } = credentials;
-        valid_secret(field, access_key_id_secret_ref)?;
-        valid_secret(field, secret_access_key_secret_ref)?;
-    }
-    optional_secret("storage.s3.caSecretRef", ca_secret_ref.as_ref())?;
-    if ca_secret_ref.is_some() && !endpoint.as_ref().is_some_and(|url| url.starts_with("https://")) {
-        return Err(value("storage.s3", messages::S3_CA_UNUSED));
-    }
-    if let Some(S3Encryption { algorithm, kms_key_id }) = server_side_encryption {
-        if !kms_key_id.as_deref().is_none_or(|key| is_word(key, 1..=2048, letter, ":/_-")) {
-            return Err(value("storage.s3.serverSideEncryption.kmsKeyId", messages::KMS_KEY));
-        }
-        if kms_key_id.is_some() && *algorithm != S3EncryptionAlgorithm::Kms {
-            return Err(value("storage.s3.serverSideEncryption", messages::KMS_KEY_UNUSED));
-        }
+    let is_bucket = bucket.starts_with(alphanumeric) && consists_of(bucket, 1..=255, alphanumeric, "._-");
+    require("storage.s3.bucket", check::S3_BUCKET, is_bucket)?;
+    path("storage.s3.prefix", prefix.as_deref())?;
+    self::endpoint("storage.s3.endpoint", endpoint.as_deref())?;
+    let is_region = |region: &String| consists_of(region, 1..=64, alphanumeric, "-");
+    require("storage.s3.region", check::REGION, region.as_ref().is_none_or(is_region))?;
+    let is_class = |class: &String| consists_of(class, 1..=64, alphanumeric, "_-");
+    require("storage.s3.storageClass", check::S3_CLASS, storage_class.as_ref().is_none_or(is_class))?;
+    let is_archive = |class: &String| ARCHIVES.contains(&class.as_str());
+    let readable = !storage_class.as_ref().is_some_and(is_archive);
+    require("storage.s3.storageClass", check::ARCHIVE_CLASS, readable)?;
+    credentials("s3", [keys.as_ref(), prune_keys.as_ref()], |field, keys| {
+        let S3Credentials { access_key_id_secret_ref, secret_access_key_secret_ref } = keys;
+        secret_key(&format!("{field}.accessKeyIdSecretRef"), access_key_id_secret_ref)?;
+        secret_key(&format!("{field}.secretAccessKeySecretRef"), secret_access_key_secret_ref)
+    })?;
+    optional_secret_key("storage.s3.caSecretRef", ca_secret_ref.as_ref())?;
+    let encrypts = endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
+    require("storage.s3", check::S3_CA_UNUSED, ca_secret_ref.is_none() || encrypts)?;
+    if let Some(S3Encryption { algorithm, kms_key_id: Some(key) }) = server_side_encryption {
+        let is_key = consists_of(key, 1..=2048, alphanumeric, ":/_-");
+        require("storage.s3.serverSideEncryption.kmsKeyId", check::KMS_KEY, is_key)?;
+        let uses_key = *algorithm == S3EncryptionAlgorithm::Kms;
+        require("storage.s3.serverSideEncryption", check::KMS_KEY_UNUSED, uses_key)?;
     }
     Ok(s3.clone())
 }
 
 fn valid_gcs(gcs: &GcsStorage) -> Result<GcsStorage, Invalid> {
-    let GcsStorage { bucket, prefix, credentials, prune_credentials, storage_class } = gcs;
-    if !starts_with(bucket, lower) || !is_word(bucket, 3..=222, lower, "._-") {
-        return Err(value("storage.gcs.bucket", messages::GCS_BUCKET));
-    }
-    valid_path("storage.gcs.prefix", prefix.as_deref())?;
-    let upper = |c: char| c.is_ascii_uppercase();
-    if !storage_class.as_deref().is_none_or(|class| is_word(class, 1..=64, upper, "_")) {
-        return Err(value("storage.gcs.storageClass", messages::GCS_CLASS));
-    }
-    let both =
-        [("storage.gcs.credentials", credentials), ("storage.gcs.pruneCredentials", prune_credentials)];
-    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
-        let GcsCredentials { service_account_key_secret_ref } = credentials;
-        valid_secret(field, service_account_key_secret_ref)?;
-    }
+    let GcsStorage { bucket, prefix, credentials: keys, prune_credentials: prune_keys, storage_class } = gcs;
+    let is_bucket =
+        bucket.starts_with(lower_alphanumeric) && consists_of(bucket, 3..=222, lower_alphanumeric, "._-");
+    require("storage.gcs.bucket", check::GCS_BUCKET, is_bucket)?;
+    path("storage.gcs.prefix", prefix.as_deref())?;
+    let is_class = |class: &String| consists_of(class, 1..=64, |c| c.is_ascii_uppercase(), "_");
+    require("storage.gcs.storageClass", check::GCS_CLASS, storage_class.as_ref().is_none_or(is_class))?;
+    credentials(
+        "gcs",
+        [keys.as_ref(), prune_keys.as_ref()],
+        |field, GcsCredentials { service_account_key_secret_ref }| {
+            secret_key(&format!("{field}.serviceAccountKeySecretRef"), service_account_key_secret_ref)
+        },
+    )?;
     Ok(gcs.clone())
 }
 
 fn valid_azure(azure: &AzureStorage) -> Result<AzureStorage, Invalid> {
-    let AzureStorage { account, container, prefix, endpoint, credentials, prune_credentials } = azure;
-    if !is_word(account, 3..=24, lower, "") {
-        return Err(value("storage.azure.account", messages::ACCOUNT));
-    }
-    if !starts_with(container, lower) || !is_word(container, 3..=63, lower, "-") {
-        return Err(value("storage.azure.container", messages::CONTAINER));
-    }
-    valid_path("storage.azure.prefix", prefix.as_deref())?;
-    valid_endpoint("storage.azure.endpoint", endpoint.as_deref())?;
-    let both =
-        [("storage.azure.credentials", credentials), ("storage.azure.pruneCredentials", prune_credentials)];
-    for (field, credentials) in both.into_iter().filter_map(|(field, given)| Some((field, given.as_ref()?))) {
-        let AzureCredentials { account_key_secret_ref, sas_token_secret_ref } = credentials;
-        if account_key_secret_ref.is_some() == sas_token_secret_ref.is_some() {
-            return Err(value(field, messages::KEY_OR_TOKEN));
-        }
-        optional_secret(field, account_key_secret_ref.as_ref())?;
-        optional_secret(field, sas_token_secret_ref.as_ref())?;
-    }
+    let AzureStorage {
+        account,
+        container,
+        prefix,
+        endpoint,
+        credentials: keys,
+        prune_credentials: prune_keys,
+    } = azure;
+    let is_account = consists_of(account, 3..=24, lower_alphanumeric, "");
+    require("storage.azure.account", check::ACCOUNT, is_account)?;
+    let is_container =
+        container.starts_with(lower_alphanumeric) && consists_of(container, 3..=63, lower_alphanumeric, "-");
+    require("storage.azure.container", check::CONTAINER, is_container)?;
+    path("storage.azure.prefix", prefix.as_deref())?;
+    self::endpoint("storage.azure.endpoint", endpoint.as_deref())?;
+    credentials("azure", [keys.as_ref(), prune_keys.as_ref()], |field, keys| {
+        let AzureCredentials { account_key_secret_ref: key, sas_token_secret_ref: token } = keys;
+        require(field.to_owned(), check::KEY_OR_TOKEN, key.is_some() != token.is_some())?;
+        optional_secret_key(&format!("{field}.accountKeySecretRef"), key.as_ref())?;
+        optional_secret_key(&format!("{field}.sasTokenSecretRef"), token.as_ref())
+    })?;
     Ok(azure.clone())
 }
 
-fn valid_path(field: &'static str, path: Option<&str>) -> Result<(), Invalid> {
-    let is_part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
-    if path.is_some_and(|path| path.len() > 200 || !path.split('/').all(is_part)) {
-        return Err(value(field, messages::PATH));
+/// Checks `credentials` and `pruneCredentials` of a store, where they are given.
+fn credentials<T>(
+    store: &str,
+    [all, prune]: [Option<&T>; 2],
+    check: impl Fn(&str, &T) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
+    for (name, given) in [("credentials", all), ("pruneCredentials", prune)] {
+        if let Some(given) = given {
+            check(&format!("storage.{store}.{name}"), given)?;
+        }
     }
     Ok(())
 }
 
-fn letter(c: char) -> bool {
-    c.is_ascii_alphanumeric()
+fn path(field: &'static str, path: Option<&str>) -> Result<(), Invalid> {
+    let is_part = |part: &str| !part.starts_with('.') && consists_of(part, 1..=200, alphanumeric, "._-");
+    let is_path = |path: &str| path.len() <= 200 && path.split('/').all(is_part);
+    require(field, check::PATH, path.is_none_or(is_path))
 }
 
-fn lower(c: char) -> bool {
-    c.is_ascii_lowercase() || c.is_ascii_digit()
-}
-
-fn starts_with(word: &str, is: impl Fn(char) -> bool) -> bool {
-    word.chars().next().is_some_and(is)
-}
-
-/// Whether a word has such a length, and such characters or one of those `beside` them.
-fn is_word(word: &str, lengths: RangeInclusive<usize>, is: impl Fn(char) -> bool, beside: &str) -> bool {
-    lengths.contains(&word.len()) && word.chars().all(|c| is(c) || beside.contains(c))
-}
-
-fn valid_endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
-    let is_plain = |rest: &str| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest.chars().all(|c| c.is_ascii_alphanumeric() || "._:[]~/-".contains(c))
+fn endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
+    let Some(url) = url else { return Ok(()) };
+    let authority = || {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        (url.len() <= 500 && consists_of(path, 0..=500, alphanumeric, "._~/-")).then_some(authority)
     };
-    let is_url = |url: &str| {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        url.len() <= 500 && rest.is_some_and(is_plain)
+    let host_and_port = authority().and_then(host_and_port);
+    let (_, port) = host_and_port.ok_or_else(|| invalid(field, check::ENDPOINT.message))?;
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('0');
+    require(field, check::ENDPOINT_PORT, port.is_none_or(is_port))
+}
+
+/// A host name or an IP address, of IPv6 in brackets, and the digits behind a colon.
+fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {
+    let (host, rest) = match authority.strip_prefix('[') {
+        Some(address) => {
+            let (address, rest) = address.split_once(']')?;
+            consists_of(address, 1..=45, |c| c.is_ascii_hexdigit(), ".:").then_some((address, rest))?
+        }
+        None => {
+            let (host, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            consists_of(host, 1..=500, alphanumeric, "._-").then_some((host, rest))?
+        }
     };
-    if url.is_some_and(|url| !is_url(url)) {
-        return Err(value(field, messages::ENDPOINT));
+    match rest.strip_prefix(':') {
+        Some(port) => consists_of(port, 1..=500, |c| c.is_ascii_digit(), "").then_some((host, Some(port))),
+        None => rest.is_empty().then_some((host, None)),
     }
-    Ok(())
 }

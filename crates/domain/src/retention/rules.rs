@@ -10,6 +10,9 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
 use super::bucket::{Bucket, Window};
 
+/// The default of `retention.minimumVerified`.
+pub const MINIMUM_VERIFIED: u32 = 3;
+
 /// Which backups are kept. A backup is kept if any rule keeps it. A rule with 0 or with an empty duration is no rule, as in
 /// restic.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

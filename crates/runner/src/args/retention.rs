@@ -49,7 +49,7 @@ pub struct RetentionArgs {
     #[arg(long, value_name = "TIME")]
     keep_within_yearly: Option<Within>,
     /// Always keep the newest N verified backups of each database.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = domain::retention::MINIMUM_VERIFIED, value_parser = clap::value_parser!(u32).range(1..))]
     minimum_verified: u32,
     /// Database that no longer exists: --minimum-verified does not protect its backups; repeatable.
     #[arg(long, value_name = "DATABASE", allow_hyphen_values = true)]

@@ -1,0 +1,45 @@
+//! How databases are dumped.
+
+use super::Check;
+
+/// How long a backup waits for a lock.
+pub const LOCK_TIMEOUT: Check = Check {
+    cel: "self.matches('^[0-9]{1,4}[smh]$') && duration(self) >= duration('1s') && duration(self) <= duration('4m')",
+    message: "lockTimeout must be a number of seconds (s) or minutes (m) from 1s to 4m, for example 5s",
+};
+
+/// How far a standby is behind its primary.
+pub const REPLICA_LAG: Check = Check {
+    cel: "self.matches('^[0-9]{1,5}[smh]$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+    message: "maxReplicaLag must be a number of seconds (s), minutes (m) or hours (h) from 1s to 24h, for example 5m",
+};
+
+/// Tables with their schemas.
+pub const TABLE: Check = Check {
+    cel: "self.all(pattern, pattern == '' || pattern.contains('.'))",
+    message: "excludeTableData must contain tables as <schema>.<table>, for example public.sessions or audit.*",
+};
+
+/// A level where nothing is compressed.
+pub const NO_LEVEL: Check = Check {
+    cel: "self.method == 'None' ? !has(self.level) || self.level < 1 : true",
+    message: "level requires a method other than None. Change method, for example to Zstd, or remove level.",
+};
+
+/// A level of gzip.
+pub const GZIP_LEVEL: Check = Check {
+    cel: "self.method == 'Gzip' && has(self.level) ? self.level <= 9 : true",
+    message: "level must be from 1 to 9 for the method Gzip",
+};
+
+/// A level of lz4.
+pub const LZ4_LEVEL: Check = Check {
+    cel: "self.method == 'Lz4' && has(self.level) ? self.level <= 12 : true",
+    message: "level must be from 1 to 12 for the method Lz4",
+};
+
+/// A level of zstd.
+pub const ZSTD_LEVEL: Check = Check {
+    cel: "self.method == 'Zstd' && has(self.level) ? self.level <= 22 : true",
+    message: "level must be from 1 to 22 for the method Zstd",
+};

@@ -1,0 +1,176 @@
+//! The PostgreSQL server, the connection to it, and what of it is backed up.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
+
+use super::secret::{SecretKeyRef, SecretRef};
+use crate::messages::postgres as check;
+
+/// A PostgreSQL server, and what of it is backed up.
+#[skip_serializing_none]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = check::VERSION_OR_IMAGE.rule())]
+#[serde(rename_all = "camelCase")]
+pub struct Postgres {
+    /// version is the major version of the server. Backups run in the official PostgreSQL image of this version. A backup
+    /// fails before it dumps anything if the server has another major version. Write either version or image. At least
+    /// 13. For example, 17.
+    #[schemars(range(min = 13, max = 99))]
+    pub version: Option<u32>,
+
+    /// image is the container image that backups run in, instead of the official PostgreSQL image. It must contain psql,
+    /// pg_dump, pg_dumpall and pg_restore on its PATH, in the server's major version. Use the image of the server if the
+    /// server has extensions that the official image lacks. For example, docker.io/postgis/postgis:17-3.5.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = check::IMAGE.rule())]
+    pub image: Option<String>,
+
+    /// connection defines how backups connect to the server. They must reach the server itself: connection poolers are
+    /// not supported.
+    pub connection: Connection,
+
+    /// databases defines which databases are backed up. Defaults to all databases that the role can connect to.
+    #[serde(default)]
+    pub databases: Databases,
+
+    /// globals defines whether backups contain roles and tablespaces. WithoutPasswords: yes, without the password hashes of
+    /// the roles. WithPasswords: yes, with the password hashes; this requires a superuser, or a role that can read
+    /// pg_authid, and who can read the backup can attack the hashes. None: no. Defaults to WithoutPasswords.
+    #[serde(default)]
+    pub globals: Globals,
+}
+
+/// A connection to a PostgreSQL server.
+#[skip_serializing_none]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = check::HOST_OR_URI.rule(),
+    validation = check::URI_ALONE.rule(),
+    validation = check::USER_OR_SECRET.rule(),
+    validation = check::PASSWORD_OR_CERTIFICATE.rule(),
+    validation = check::CA_REQUIRED.rule(),
+    validation = check::CA_UNUSED.rule(),
+    validation = check::CERTIFICATE_UNUSED.rule()
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// host is the host name or IP address of the server. Write either host or uriSecretRef. For example,
+    /// shop-db.shop.svc.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = check::HOST.rule())]
+    pub host: Option<String>,
+
+    /// uriSecretRef selects the key of a Secret that contains a connection URI (postgresql://user:password@host:5432/).
+    /// It replaces host, port, user, userSecretRef and passwordSecretRef. The database in the URI is ignored. If the URI
+    /// has an sslmode, the stricter one of it and sslMode applies. CloudNativePG (Secrets <cluster>-app and
+    /// <cluster>-superuser) and Crunchy's operator (<cluster>-pguser-<user>) provide such URIs in the key uri.
+    pub uri_secret_ref: Option<SecretKeyRef>,
+
+    /// port is the port of the server. Defaults to 5432.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+
+    /// sslMode defines whether the connection is encrypted and how the server's certificate is verified. The values are
+    /// those of libpq. disable: no encryption. prefer: encryption if the server supports it. require: encryption, but
+    /// the certificate is not verified. verify-ca: a CA of caSecretRef must have signed the certificate. verify-full: like
+    /// verify-ca, and the certificate must be valid for host. Defaults to prefer.
+    #[serde(default)]
+    pub ssl_mode: SslMode,
+
+    /// user is the role that backups log in as. The role must be able to read all data: use a superuser, or a member of
+    /// pg_read_all_data (PostgreSQL 14 and later). If tables use row security, the role also needs the attribute
+    /// BYPASSRLS. Write either user or userSecretRef. At most 63 bytes.
+    #[schemars(length(min = 1, max = 63))]
+    pub user: Option<String>,
+
+    /// userSecretRef selects the key of a Secret that contains the name of the role that backups log in as.
+    pub user_secret_ref: Option<SecretKeyRef>,
+
+    /// passwordSecretRef selects the key of a Secret that contains the password of the role.
+    pub password_secret_ref: Option<SecretKeyRef>,
+
+    /// caSecretRef selects the key of a Secret that contains the certificates, in PEM format, of the CAs that can sign the
+    /// server's certificate. sslMode verify-ca and verify-full require it.
+    pub ca_secret_ref: Option<SecretKeyRef>,
+
+    /// clientCertificateSecretRef selects a Secret of the type kubernetes.io/tls. It contains the certificate (tls.crt)
+    /// that the role logs in with, and its private key (tls.key).
+    pub client_certificate_secret_ref: Option<SecretRef>,
+}
+
+/// The values of libpq's `sslmode`.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// No encryption.
+    Disable,
+    /// Encryption if the server supports it.
+    #[default]
+    Prefer,
+    /// Encryption. The server's certificate is not verified.
+    Require,
+    /// Encryption. The CA must have signed the server's certificate.
+    VerifyCa,
+    /// Like `VerifyCa`, and the server's certificate must be valid for the host.
+    VerifyFull,
+}
+
+/// A selection of databases.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = check::INCLUDED_AND_EXCLUDED.rule(),
+    validation = check::INCLUDED_AND_RETIRED.rule()
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Databases {
+    /// include lists the databases to back up, by name or by pattern. In a pattern, * stands for any characters and ? for
+    /// one character. A pattern matches databases that accept connections, that are not templates, and that the role can
+    /// connect to. A backup fails if a database that is listed by name cannot be dumped, or if no database matches.
+    /// Defaults to ["*"]. At most 100 entries. For example, ["shop", "app_*"].
+    #[serde(default = "all_databases")]
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)))]
+    pub include: Vec<String>,
+
+    /// exclude lists databases that are not backed up, by name or by pattern. At most 100 entries. For example,
+    /// ["scratch_*"].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    pub exclude: Vec<String>,
+
+    /// retired lists the names of databases that have been deleted. retention.minimumVerified no longer protects their
+    /// backups, so that the rules can expire them. Patterns are not allowed. At most 100 entries. For example,
+    /// ["legacy"].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    #[x_kube(validation = check::RETIRED_NAME.rule())]
+    pub retired: Vec<String>,
+}
+
+/// Whether backups contain roles and tablespaces.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Globals {
+    /// Roles, memberships, settings and tablespaces, without password hashes.
+    #[default]
+    WithoutPasswords,
+    /// Roles, memberships, settings and tablespaces, with password hashes.
+    WithPasswords,
+    /// No roles and no tablespaces.
+    None,
+}
+
+const fn default_port() -> u16 {
+    5432
+}
+
+fn all_databases() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+impl Default for Databases {
+    fn default() -> Self {
+        Self { include: all_databases(), exclude: Vec::new(), retired: Vec::new() }
+    }
+}
