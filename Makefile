@@ -12,13 +12,16 @@ CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pgbackup
 CLUSTER := tests/cluster/cluster
 OUT     := out
 
-# The images' names; the tests and the chart take them from here.
-export PGBACKUP_OPERATOR_IMAGE   ?= localhost/pgbackup-operator:$(VERSION)
-export PGBACKUP_RUNNER_IMAGE     ?= localhost/pgbackup-runner:$(VERSION)
-export PGBACKUP_FAILPOINTS_IMAGE ?= localhost/pgbackup-runner:$(VERSION)-failpoints
+# What ships: the names that the chart expects.
+OPERATOR_IMAGE := localhost/pgbackup-operator:$(VERSION)
+RUNNER_IMAGE   := localhost/pgbackup-runner:$(VERSION)
+
+# What demo and tests run: the same code from the build of the unit tests, with overflow checks and failpoints.
+export PGBACKUP_OPERATOR_IMAGE ?= $(OPERATOR_IMAGE)-debug
+export PGBACKUP_RUNNER_IMAGE   ?= $(RUNNER_IMAGE)-debug
 
 # The operator whose clock can be set.
-CHAOS_IMAGE := localhost/pgbackup-operator:$(VERSION)-chaos
+CHAOS_IMAGE := $(OPERATOR_IMAGE)-chaos
 
 # Tools that Debian does not have are compiled once, outside the checkout.
 DENY_VERSION := 0.20.2
@@ -35,10 +38,20 @@ endif
 
 CRATES := $(notdir $(wildcard crates/*))
 
+# One set of features for all crates, so that dependencies are compiled once: every cargo command names the workspace.
+# .cargo/config.toml makes all programs static, so that images, too, come from that build.
+WORKSPACE := --locked --workspace
+# What `cargo test` leaves out unless it is asked: tests that need a cluster, and the page in a browser.
+ALL_TESTS := --features pgbackup-tests/cluster,pgbackup-operator/browser
+
+TRIPLE := $(shell uname -m)-unknown-linux-gnu
+DEBUG  := target/$(TRIPLE)/debug
+BUILT  := target/$(TRIPLE)/release
+
 ##@ Try it
 
 .PHONY: demo
-demo: ## From nothing to a verified backup on a real Kubernetes on this machine (root; first time up to 15 minutes)
+demo: ## Start Kubernetes and PostgreSQL on this machine and take a verified backup (root; KUBECONFIG=file: on that cluster)
 	@examples/demo/demo up
 
 .PHONY: demo-down
@@ -48,39 +61,38 @@ demo-down: ## Remove the demo and its cluster
 ##@ Test it
 
 .PHONY: test
-test: check unit e2e demo-test ## All there is: what CI runs (root; half an hour, the first time a little more)
+test: ## Run everything, as CI does (root)
+	@tests/all
 
 .PHONY: check
-check: fmt lint boundaries fresh ## Format, lints, who may depend on what, generated files
+check: fmt lint boundaries fresh ## Check format, lints, dependencies and generated files
 
 .PHONY: unit
-unit: toolchain ## Unit, property and golden tests: the inner loop
-	cargo test --locked --workspace --exclude pgbackup-tests
-	cargo test --locked -p pgbackup-tests --lib --test chart
+unit: toolchain ## Run the unit, property and golden tests: the inner loop
+	cargo test $(WORKSPACE) --lib --bins --tests
 	go -C tests/cluster/oci test ./...
 	go -C tests/kstatus test ./...
-	cargo build --locked -p pgbackup-kubectl
-	PGBACKUP_PLUGIN=$(CURDIR)/target/debug/kubectl-pgbackup go -C tests/cron test ./...
+	PGBACKUP_PLUGIN=$(CURDIR)/$(DEBUG)/kubectl-pgbackup go -C tests/cron test ./...
 	tests/alerts/run
 	tests/page/run
 
 .PHONY: e2e
-e2e: images test-images ## End-to-end tests on a real Kubernetes (root); TEST=word: those whose name has the word
+e2e: test-images ## Run the end-to-end tests on a real Kubernetes (root); TEST=word: only tests whose name has the word
 	@tests/with-cluster tests/end-to-end $(TEST)
 
 .PHONY: demo-test
-demo-test: ## The demo, to its end and removed again (root; a minute)
+demo-test: test-images ## Run the demo to its end and remove it (root; a minute)
 	@status=0; examples/demo/demo up || status=$$?; examples/demo/demo down; exit $$status
 
 .PHONY: chaos
-chaos: images test-images ## Everything goes wrong for some minutes, on a real Kubernetes (root; CHAOS_SECONDS, CHAOS_SEED)
-	cargo build --locked -p pgbackup-operator
-	@tests/chaos/image $(CHAOS_IMAGE) target/debug/pgbackup-operator $(OUT)/images/operator-chaos.tar
-	@trap 'rm -f $(OUT)/images/operator-chaos.tar' EXIT; \
-	PGBACKUP_OPERATOR_IMAGE=$(CHAOS_IMAGE) CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test --locked -p pgbackup-tests --test chaos -- --nocapture
+chaos: test-images ## Run 200 policies through killed servers, lost objects and wrong clocks (root; CHAOS_SECONDS, CHAOS_SEED)
+	RUSTFLAGS='' cargo build $(WORKSPACE) --bin pgbackup-operator --target-dir target/dynamic
+	@tests/chaos/image $(CHAOS_IMAGE) target/dynamic/$(TRIPLE)/debug/pgbackup-operator $(TEST_IMAGES)/operator-chaos.tar
+	@trap 'rm -f $(TEST_IMAGES)/operator-chaos.tar' EXIT; \
+	PGBACKUP_OPERATOR_IMAGE=$(CHAOS_IMAGE) CLUSTER_NAME=chaos CLUSTER_NET=198.20 tests/with-cluster cargo test $(WORKSPACE) $(ALL_TESTS) --test chaos -- --nocapture
 
 .PHONY: fuzz
-fuzz: toolchain $(FUZZ) ## Let libFuzzer search for bytes that break a parser (20 minutes; FUZZ_SECONDS for each)
+fuzz: toolchain $(FUZZ) ## Search for bytes that break a parser (20 minutes; FUZZ_SECONDS for each)
 	@fuzz/run $(FUZZ) $(FUZZ_SECONDS)
 
 .PHONY: bench
@@ -89,71 +101,70 @@ bench: images ## Measure against what people run today (root; 25 minutes; BENCH_
 
 .PHONY: bench-scale
 bench-scale: images ## Measure the operator with 1,000 and 10,000 policies (root; 15 minutes; SCALE_*), into docs/benchmarks.md
-	$(BUILD) -p pgbackup-bench-scale
-	@CLUSTER_NAME=scale CLUSTER_NET=198.21 BUILT=$(BUILT) bench/scale/run
+	$(RELEASE) -p pgbackup-bench-scale
+	@CLUSTER_NAME=scale CLUSTER_NET=198.21 BUILT=$(BUILT) IMAGES=$(OUT)/images bench/scale/run
 
 .PHONY: fmt
-fmt: toolchain ## The format of the code
+fmt: toolchain ## Check the format of the code
 	cargo fmt --all --check
 
 .PHONY: lint
-lint: toolchain ## Clippy on everything, warnings are errors
-	cargo clippy --locked --workspace --all-targets --features pgbackup-operator/browser -- -D warnings
-	cargo clippy --locked -p pgbackup-runner --features failpoints -- -D warnings
+lint: toolchain ## Run Clippy on everything; warnings are errors
+	cargo clippy $(WORKSPACE) --all-targets $(ALL_TESTS) -- -D warnings
 
 # A workspace build unifies features, so that a crate can lean on what only another one asked for.
 .PHONY: boundaries
-boundaries: toolchain $(DENY) ## Bans, licences, sources; each crate compiles alone
+boundaries: toolchain $(DENY) ## Check bans, licences and sources; compile each crate alone
 	cargo fetch --locked --quiet
 	$(DENY) --offline --locked --all-features --log-level error check bans licenses sources
 	for crate in $(CRATES); do cargo check --locked --quiet -p pgbackup-$$crate; done
 
 .PHONY: fresh
-fresh: toolchain ## Generated files, examples and documentation say what the code says
-	cargo test --locked -p pgbackup-tests --test repo
+fresh: toolchain ## Check that generated files, examples and documents match the code
+	cargo test $(WORKSPACE) --test repo
 
 .PHONY: generate
-generate: ## Write the generated files anew
-	UPDATE_GENERATED=1 cargo test --locked -p pgbackup-tests --test repo
+generate: ## Write the generated files
+	UPDATE_GENERATED=1 cargo test $(WORKSPACE) --test repo
 
 ##@ Build it
 
-TARGET  := $(shell uname -m)-unknown-linux-gnu
-# Static: the runner runs in images that are not ours, the operator in none at all. With --target the flag does
-# not reach build scripts and procedural macros, which cannot be static.
-BUILD   := RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --release --target $(TARGET)
-BUILT   := target/$(TARGET)/release
+RELEASE := cargo build --locked --release
 
 # $(call archive,NAME,BINARY,ARCHIVE): the image that holds one static program and nothing else.
 define archive
 @readelf --program-headers --dynamic $(2) | { ! grep -E 'INTERP|NEEDED'; } || { echo "$(2) is not static" >&2; exit 1; }
-@mkdir -p $(dir $(3)); layer=$$(mktemp); trap 'rm -f "$$layer"' EXIT; \
-  tar --create --file "$$layer" --directory $(dir $(2)) --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0755 $(notdir $(2)); \
+@mkdir -p $(dir $(3)); work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+  objcopy --strip-debug $(2) "$$work/$(notdir $(2))"; layer="$$work/layer.tar"; \
+  tar --create --file "$$layer" --directory "$$work" --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0755 $(notdir $(2)); \
   tests/cluster/oci-image --name $(1) --out $(3) --user 65532:65532 --entrypoint /$(notdir $(2)) "$$layer"
 @echo "$(3): $(1), $$(numfmt --to=iec-i --suffix=B $$(stat --format=%s $(3)))"
 endef
 
 .PHONY: images
-images: toolchain ## The images, as OCI archives in out/images
-	$(BUILD) -p pgbackup-operator -p pgbackup-runner
+images: toolchain ## Build the images that ship, as OCI archives in out/images
+	$(RELEASE) -p pgbackup-operator -p pgbackup-runner
 	@! grep --quiet PGBACKUP_FAILPOINT $(BUILT)/pgbackup-runner || { echo "the runner has failpoints in it" >&2; exit 1; }
-	$(call archive,$(PGBACKUP_OPERATOR_IMAGE),$(BUILT)/pgbackup-operator,$(OUT)/images/operator.tar)
-	$(call archive,$(PGBACKUP_RUNNER_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner.tar)
+	$(call archive,$(OPERATOR_IMAGE),$(BUILT)/pgbackup-operator,$(OUT)/images/operator.tar)
+	$(call archive,$(RUNNER_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner.tar)
 
-.PHONY: plugin
-plugin: toolchain ## The kubectl plugin, as out/kubectl-pgbackup
-	$(BUILD) -p pgbackup-kubectl
-	@install -D -m 755 $(BUILT)/kubectl-pgbackup $(OUT)/kubectl-pgbackup && echo "$(OUT)/kubectl-pgbackup: put it on your PATH"
+TEST_IMAGES := $(OUT)/test-images
 
 .PHONY: test-images
-test-images: toolchain ## The runner that can be stopped at each stage, for tests only
-	$(BUILD) -p pgbackup-runner --features failpoints
-	$(call archive,$(PGBACKUP_FAILPOINTS_IMAGE),$(BUILT)/pgbackup-runner,$(OUT)/images/runner-failpoints.tar)
+test-images: toolchain ## Build the images of demo and tests, as OCI archives in out/test-images
+	cargo build $(WORKSPACE) --bin pgbackup-operator --bin pgbackup-runner
+	$(call archive,$(PGBACKUP_OPERATOR_IMAGE),$(DEBUG)/pgbackup-operator,$(TEST_IMAGES)/operator.tar)
+	$(call archive,$(PGBACKUP_RUNNER_IMAGE),$(DEBUG)/pgbackup-runner,$(TEST_IMAGES)/runner.tar)
+
+.PHONY: plugin
+plugin: toolchain ## Build the kubectl plugin, as out/kubectl-pgbackup
+	$(RELEASE) -p pgbackup-kubectl
+	@install -D -m 755 $(BUILT)/kubectl-pgbackup $(OUT)/kubectl-pgbackup && echo "$(OUT)/kubectl-pgbackup: put it on your PATH"
 
 $(DENY):
-	@echo "Compiling cargo-deny $(DENY_VERSION): about 4 minutes, once"
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-	  cargo install --quiet --locked --no-default-features --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION) cargo-deny
+	@echo "Compiling cargo-deny $(DENY_VERSION): about 2 minutes, once"
+	CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --locked --no-default-features --version $(DENY_VERSION) \
+	  --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION) cargo-deny
 
 $(FUZZ):
 	@echo "Compiling cargo-fuzz $(FUZZ_VERSION): about 1 minute, once"
@@ -167,11 +178,11 @@ toolchain:
 ##@ The cluster for tests and demo
 
 .PHONY: cluster-up
-cluster-up: ## Start it (root); the first time compiles Kubernetes, 5 to 8 minutes
+cluster-up: ## Start the cluster (root); the first time compiles Kubernetes, 5 to 8 minutes
 	@$(CLUSTER) up
 
 .PHONY: cluster-down
-cluster-down: ## Stop it and remove everything it made; what was compiled stays
+cluster-down: ## Stop the cluster and remove what it made; compiled programs stay
 	@$(CLUSTER) down
 
 ##@ Clean up
@@ -182,7 +193,7 @@ clean: ## Remove what was built in this checkout
 	rm -rf $(OUT)
 
 .PHONY: help
-help: ## This list
+help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", "make " $$1, $$2 }' $(MAKEFILE_LIST)

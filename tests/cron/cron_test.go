@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -218,7 +219,7 @@ func start(t *testing.T, one question) time.Time {
 func next(args ...string) (stdout, stderr string, err error) {
 	program := os.Getenv("PGBACKUP_PLUGIN")
 	if program == "" {
-		program = "../../target/debug/kubectl-pgbackup"
+		program = "../../target/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-unknown-linux-gnu" + "/debug/kubectl-pgbackup"
 	}
 	command := exec.Command(program, append([]string{"next"}, args...)...)
 	var out, words strings.Builder

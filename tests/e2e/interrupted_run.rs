@@ -42,7 +42,7 @@ fn attempt_after_the_manifest_dumps_nothing_again() -> Result<()> {
             format!("[ -e /backup/tried ] || export {FAILPOINT}=prune; touch /backup/tried; exec \"$@\"");
         let job = policy
             .start("killed-late", |run| {
-                run.with_failpoints().script(&stop);
+                run.script(&stop);
             })
             .await?;
         let pod = job.stopped_at(BackupStage::Prune).await?;

@@ -43,7 +43,7 @@ impl Cluster {
         if env::var_os("KUBECONFIG").is_none() {
             bail!(
                 "KUBECONFIG is not set, and the tests use no cluster by chance: run `make e2e`, or \
-                 `make cluster-up images test-images`, load the images, and export \
+                 `make cluster-up test-images`, load the images, and export \
                  KUBECONFIG=$(tests/cluster/cluster kubeconfig)"
             );
         }
@@ -156,17 +156,12 @@ fn give_up(error: &anyhow::Error) -> ! {
 
 /// The image of the operator, as the Makefile names it.
 fn operator_image() -> String {
-    image("PGBACKUP_OPERATOR_IMAGE", "pgbackup-operator", "")
+    image("PGBACKUP_OPERATOR_IMAGE", "pgbackup-operator")
 }
 
 /// The image that brings the runner.
 fn runner_image() -> String {
-    image("PGBACKUP_RUNNER_IMAGE", "pgbackup-runner", "")
-}
-
-/// The image that brings the runner with failpoints.
-pub fn failpoints_image() -> String {
-    image("PGBACKUP_FAILPOINTS_IMAGE", "pgbackup-runner", "-failpoints")
+    image("PGBACKUP_RUNNER_IMAGE", "pgbackup-runner")
 }
 
 /// The image of a PostgreSQL major version.
@@ -188,6 +183,6 @@ fn postgres_repository() -> String {
     env::var("PGBACKUP_POSTGRES_IMAGE").unwrap_or_else(|_| "localhost/postgres".to_owned())
 }
 
-fn image(variable: &str, name: &str, suffix: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| format!("localhost/{name}:{}{suffix}", env!("CARGO_PKG_VERSION")))
+fn image(variable: &str, name: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| format!("localhost/{name}:{}-debug", env!("CARGO_PKG_VERSION")))
 }

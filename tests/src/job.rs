@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt, api::PostParams};
 
 use crate::{cluster, env::Env, exec, wait, wait::DEADLINE};
 
-/// The environment variable that names the stage where the runner with failpoints stops.
+/// The environment variable that names the stage at which a debug build of the runner stops.
 pub const FAILPOINT: &str = "PGBACKUP_FAILPOINT";
 
 /// The spec of a Job to be made.
@@ -90,20 +90,14 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// The runner can be stopped at its stages: it is the one with failpoints.
-    pub fn with_failpoints(&mut self) -> &mut Self {
-        let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
-        for container in pod.init_containers.iter_mut().flatten() {
-            if container.name == INSTALL_CONTAINER {
-                container.image = Some(cluster::failpoints_image());
-            }
-        }
-        self
-    }
-
     /// The runner stops at a stage and waits to be killed there.
+<<<<<<< HEAD
     pub fn stop_at(&mut self, stage: BackupStage) -> &mut Self {
         self.with_failpoints().once().env(FAILPOINT, stage.as_str())
+=======
+    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
+        self.once().env(FAILPOINT, stage.as_str())
+>>>>>>> 3002322 (build: compile dependencies once, for tests, demo and images alike)
     }
 }
 

@@ -158,25 +158,30 @@ build_azurite_image() {
   rm -r "$folder"/{rootfs.tar,root,layer.tar,blobs,prepare.log}
 }
 
-# Builds what is missing and fills IMAGE_ARCHIVES.
+# make_postgres MAJOR: builds its image if it is missing and adds it to IMAGE_ARCHIVES.
+make_postgres() {
+  local major=$1 entry rootfs
+  rootfs=$(rootfs_entry "$major")
+  cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"
+  entry=$(postgres_entry "$major")
+  cached "$entry" "building image localhost/postgres:$major (usually 3 s)" build_postgres "$major" "$CACHE/$rootfs/rootfs.tar"
+  IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
+}
+
+# Builds the images that the demo needs, and fills IMAGE_ARCHIVES.
 make_images() {
-  local entry major rootfs
+  local entry
   OCI_IMAGE=$(oci_binary)
   entry=$(pause_entry)
   cached "$entry" "building image localhost/pause:1 (usually 1 s)" build_pause
   IMAGE_ARCHIVES=("$CACHE/$entry"/*.tar)
-  for major in "${!POSTGRES_SUITES[@]}"; do
-    rootfs=$(rootfs_entry "$major")
-    cached "$rootfs" "installing PostgreSQL $major from Debian ${POSTGRES_SUITES[$major]} into an image (usually 20 to 30 s)" build_rootfs "$major"
-    entry=$(postgres_entry "$major")
-    cached "$entry" "building image localhost/postgres:$major (usually 3 s)" build_postgres "$major" "$CACHE/$rootfs/rootfs.tar"
-    IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
-  done
+  make_postgres 17
 }
 
-# What only tests need beside that, after make_images: the demo does without.
+# Builds the images that only tests need, after make_images.
 make_test_images() {
   local entry program
+  make_postgres 15
   entry=$(pgbouncer_entry)
   cached "$entry" "building image localhost/pgbouncer:1 from Debian $PGBOUNCER_SUITE (usually 15 to 25 s)" build_pgbouncer
   IMAGE_ARCHIVES+=("$CACHE/$entry"/*.tar)
