@@ -131,7 +131,7 @@ impl Chaos {
             Fault::KillOperator => self.operator.kill().await,
             Fault::Scale => {
                 let replicas = *self.chance.one_of(&REPLICAS);
-                self.operator.ask_for(replicas).await
+                self.operator.set_replicas(replicas).await
             }
             Fault::KillApiServer => self.env.kill("kube-apiserver"),
             Fault::KillEtcd => self.env.kill("etcd"),

@@ -151,7 +151,7 @@ async fn nothing_is_written(env: &Env, chaos: &Chaos) -> Result<()> {
     let before = versions().await?;
     // The operator has looked at this one after all that came before it.
     let marker = chaos.policies.last().ok_or_else(|| anyhow::anyhow!("no policies"))?;
-    marker.observed_now().await?;
+    marker.wait_until_observed().await?;
     let busy: BTreeSet<&String> =
         chaos.policies.iter().take(crate::BUSY).map(|policy| &policy.name).chain([&marker.name]).collect();
     let after = versions().await?;

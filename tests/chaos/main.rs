@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use pgbackup_tests::{Policy, env::NEW_YEAR, story_alone_within};
+use pgbackup_tests::{Policy, env::NEW_YEAR, serial_story_within};
 
 use crate::{chance::Chance, clock::Clock, faults::Chaos, jobs::SeenJobs};
 
@@ -43,7 +43,7 @@ fn whatever_goes_wrong_all_is_well_in_the_end() -> Result<()> {
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let seed = number("CHAOS_SEED")?.unwrap_or(fresh);
     eprintln!("CHAOS_SEED={seed}");
-    story_alone_within(2 * (long + CALM), "chaos", async |env, operator| {
+    serial_story_within(2 * (long + CALM), "chaos", async |env, operator| {
         env.postgres(17).await?;
         let names = (0..POLICIES).map(|n| format!("p{n}"));
         let made = stream::iter(names).map(async |name| {

@@ -227,7 +227,7 @@ fn cron_job_of_another_owner_is_not_adopted() -> Result<()> {
         assert!(message.contains("shop-backup"), "{message}");
         policy.condition_is(ConditionType::Stalled, ConditionStatus::True, Reason::NameTaken).await?;
         policy.request("now").await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         let after = cron_jobs.get("shop-backup").await?;
         assert_eq!(after.resource_version(), before.resource_version(), "nobody touched it");
         assert!(policy.jobs().await?.is_empty());

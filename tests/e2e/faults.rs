@@ -237,7 +237,7 @@ fn client_without_zstd_uses_gzip() -> Result<()> {
 
         let asked = Compression { method: CompressionMethod::Zstd, level: Some(3) };
         policy.edit(|spec| spec.dump.compression = Some(asked)).await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         policy
             .start("asked", |run| {
                 run.once().script(WITHOUT_ZSTD);

@@ -78,7 +78,7 @@ fn pods_follow_the_policys_job_options() -> Result<()> {
 
         // Kubernetes writes 0.02 as 20m: that is no difference to correct.
         assert_eq!(cron_job.metadata.generation, Some(1));
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         assert_eq!(policy.cron_job().await?.metadata.generation, Some(2), "one edit, one write");
         Ok(())
     })

@@ -44,13 +44,13 @@ fn request_on_suspended_policy_runs_after_resume() -> Result<()> {
             .await?;
 
         let job = policy.request("while-suspended").await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         assert!(policy.jobs().await?.is_empty(), "a suspended policy takes no backups");
         assert_eq!(policy.status().await?.last_handled_request, None, "the request is not forgotten");
 
         policy.edit(|spec| spec.suspend = false).await?;
         policy.succeeded(&job).await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         assert_eq!(policy.jobs().await?, [job.as_str()], "it was taken once");
         assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("while-suspended"));
         assert_eq!(env.store().await?.backups(&policy).await?.len(), 1);

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
-use pgbackup_tests::{Env, Operator, cluster::SYSTEM, story_alone};
+use pgbackup_tests::{Env, Operator, cluster::SYSTEM, serial_story};
 
 #[test]
 fn second_replica_takes_over_after_shutdown() -> Result<()> {
-    story_alone("takeover", async |env, operator| {
+    serial_story("takeover", async |env, operator| {
         let (leader, other) = two(&operator).await?;
         env.policy("before", |_| ()).await?.ready().await?;
 
@@ -20,7 +20,7 @@ fn second_replica_takes_over_after_shutdown() -> Result<()> {
 
 #[test]
 fn second_replica_takes_over_from_a_hung_leader() -> Result<()> {
-    story_alone("hangs", async |env, operator| {
+    serial_story("hangs", async |env, operator| {
         let (leader, other) = two(&operator).await?;
         env.policy("before", |_| ()).await?.ready().await?;
 

@@ -7,13 +7,13 @@ use domain::reason::Reason;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{DeleteParams, ListParams, PropagationPolicy};
 use pgbackup_tests::{
-    Env, Policy, story_alone,
+    Env, Policy, serial_story,
     wait::{self, DEADLINE},
 };
 
 #[test]
 fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
-    story_alone("absent", async |env, operator| {
+    serial_story("absent", async |env, operator| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
@@ -53,7 +53,7 @@ fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
 
 #[test]
 fn deleted_run_is_recovered_from_the_next_report() -> Result<()> {
-    story_alone("vanished", async |env, operator| {
+    serial_story("vanished", async |env, operator| {
         let server = env.postgres(17).await?;
         server.table("postgres", "goods", 100).await?;
         let policy = env.policy("shop", |_| ()).await?;

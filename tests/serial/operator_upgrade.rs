@@ -8,13 +8,13 @@ use k8s_openapi::api::{
 };
 use kube::{Api, ResourceExt, api::PostParams};
 use pgbackup_tests::{
-    story_alone,
+    serial_story,
     wait::{self, DEADLINE},
 };
 
 #[test]
 fn cron_job_of_older_version_is_updated_once() -> Result<()> {
-    story_alone("upgrade", async |env, operator| {
+    serial_story("upgrade", async |env, operator| {
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
         let now = policy.cron_job().await?;
@@ -35,10 +35,10 @@ fn cron_job_of_older_version_is_updated_once() -> Result<()> {
 
         // A change of the policy and another start, and nothing of the first correction is repeated: each generation is a
         // write of the spec.
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         operator.scale(0).await?;
         operator.scale(1).await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         let last = cron_jobs.get(&now.name_any()).await?;
         let written = |cron_job: &CronJob| cron_job.metadata.generation.context("a generation");
         assert_eq!(written(&last)? - written(&older)?, 3, "the correction, and two changes of the policy");

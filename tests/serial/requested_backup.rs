@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 use domain::name;
-use pgbackup_tests::story_alone;
+use pgbackup_tests::serial_story;
 
 #[test]
 fn request_runs_exactly_once() -> Result<()> {
-    story_alone("request", async |env, operator| {
+    serial_story("request", async |env, operator| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
 
         policy.request("").await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         assert!(policy.jobs().await?.is_empty(), "an empty token asks for nothing");
 
         let first = policy.request("first").await?;
@@ -21,10 +21,10 @@ fn request_runs_exactly_once() -> Result<()> {
         assert_eq!(policy.status().await?.last_handled_request.as_deref(), Some("first"));
 
         policy.request("").await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         policy.request("first").await?;
         operator.restart().await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
         assert_eq!(policy.jobs().await?, [first.as_str()], "a token that was handled asks for nothing");
 
         let second = policy.request("second").await?;

@@ -13,12 +13,12 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
 };
-use pgbackup_tests::{Env, Policy, story_alone, wait, wait::DEADLINE};
+use pgbackup_tests::{Env, Policy, serial_story, wait, wait::DEADLINE};
 use serde_json::json;
 
 #[test]
 fn single_namespace_operator_needs_no_other_rights() -> Result<()> {
-    story_alone("one-namespace", async |env, operator| {
+    serial_story("one-namespace", async |env, operator| {
         env.postgres(17).await?;
         let elsewhere = another_namespace(&env).await?;
         // The one that all tests share watches every namespace, and excludes any other.

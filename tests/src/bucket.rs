@@ -12,25 +12,25 @@ use crate::{
     wait,
 };
 
-/// The bucket that is there.
+/// The bucket that exists on each server.
 pub const BUCKET: &str = "backups";
 
-/// A server. Its pod, its Service, so its host name, and the Secret with its access key have its name.
+/// A server. Its pod, its Service (so its host name) and the Secret with its access key have the server's name.
 pub struct Bucket {
     env: Env,
     name: String,
     scheme: &'static str,
-    /// The shell in the bucket.
+    /// A shell with the bucket's objects as files.
     pub store: Store,
 }
 
 impl Bucket {
-    /// Starts one that speaks plain HTTP.
+    /// Starts a server for plain HTTP.
     pub async fn start(env: &Env, name: &str) -> Result<Self> {
         Self::start_with(env, name, "http", "").await
     }
 
-    /// Starts one that speaks TLS only, with a certificate from an authority of its own.
+    /// Starts a server for TLS only, with a certificate of its own certificate authority.
     pub async fn start_with_tls(env: &Env, name: &str) -> Result<Self> {
         let options = ", --cert, /backup/tls/tls.crt, --key, /backup/tls/tls.key";
         Self::start_with(env, name, "https", options).await
@@ -51,12 +51,12 @@ impl Bucket {
         Ok(Self { env: env.clone(), name: name.to_owned(), scheme, store })
     }
 
-    /// The shell in a folder of the bucket.
+    /// A shell with the objects below `prefix` as files.
     pub fn store_below(&self, prefix: &str) -> Store {
         Store::beside(&self.env, &self.name, &format!("data/{BUCKET}/{prefix}"))
     }
 
-    /// The secret access key, which must be shown nowhere.
+    /// The secret access key, which must not appear in any output.
     pub fn secret_key(&self) -> String {
         format!("secret-key-of-{}", self.env.namespace)
     }
@@ -71,7 +71,7 @@ impl Bucket {
         SecretKeyRef { name: self.name.clone(), key: key.to_owned() }
     }
 
-    /// What a policy writes to store in the bucket.
+    /// The `storage` of a policy that stores in this bucket.
     pub fn storage(&self) -> Storage {
         let credentials = S3Credentials {
             access_key_id_secret_ref: self.key("id"),

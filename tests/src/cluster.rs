@@ -1,4 +1,4 @@
-//! The cluster that the tests of a run share: what must be there before the first of them starts.
+//! The cluster that all tests share, and its preparation before the first test.
 
 use std::{
     env,
@@ -15,17 +15,17 @@ use crate::{diagnosis, manifests};
 
 /// The namespace of the operator.
 pub const SYSTEM: &str = "pgbackup-system";
-/// The namespace of the tests' shell on the node.
+/// The namespace of the shell on the node.
 pub const NODE_NAMESPACE: &str = "pgbackup-e2e";
-/// Where the tests' volumes are on the node.
+/// The folder of the tests' volumes on the node.
 pub const NODE_VOLUMES: &str = "/var/lib/pgbackup-e2e";
 
-/// The cluster, as far as all tests share it.
+/// The cluster.
 pub struct Cluster {
     root: PathBuf,
-    /// Whether claims get volumes without our doing.
+    /// Whether the cluster provisions volumes.
     pub provides_volumes: bool,
-    /// The node's name, where the tests make volumes.
+    /// The name of the node on which tests create volumes.
     pub node: String,
 }
 
@@ -33,8 +33,8 @@ static CLUSTER: LazyLock<Cluster> =
     LazyLock::new(|| Cluster::prepare().unwrap_or_else(|error| give_up(&error)));
 
 impl Cluster {
-    /// The cluster, ready. The first caller installs the product; all others wait for that. Without it no test can
-    /// say anything, so the run ends then.
+    /// The cluster with the product installed. The first caller installs it, the others wait. If that fails, the whole
+    /// test run ends.
     pub fn get() -> &'static Self {
         &CLUSTER
     }
@@ -66,7 +66,7 @@ impl Cluster {
 
     fn install(&self) -> Result<()> {
         let chart = self.chart();
-        // Helm does not upgrade what it finds, so the chart's README says to do this first.
+        // Helm does not upgrade the CRDs of a chart.
         let crds = self.door("helm", &["show", "crds", &chart], "")?;
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds)?;
         self.install_release("pgbackup", SYSTEM, &[])
@@ -77,7 +77,7 @@ impl Cluster {
         self.root.join("charts/pgbackup").to_string_lossy().into_owned()
     }
 
-    /// Installs a release of the chart, with these settings (`name=value`), and waits until its operator is ready.
+    /// Installs a release of the chart with these settings (`name=value`) and waits until its operator is ready.
     pub(crate) fn install_release(&self, release: &str, namespace: &str, settings: &[&str]) -> Result<()> {
         let images = [
             format!("image.operator={}", operator_image()),
@@ -93,7 +93,7 @@ impl Cluster {
         self.door("helm", &args, "").map(drop)
     }
 
-    /// Removes it, and waits until it is gone.
+    /// Uninstalls a release and waits until it is gone.
     pub(crate) fn uninstall_release(&self, release: &str, namespace: &str) -> Result<()> {
         let args = ["uninstall", release, "--namespace", namespace, "--wait", "--timeout", "2m"];
         self.door("helm", &args, "").map(drop)
@@ -113,17 +113,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs kubectl; returns what it prints.
+    /// Runs kubectl and returns its output.
     pub fn kubectl(&self, args: &[&str], input: &str) -> Result<String> {
         self.door("kubectl", args, input)
     }
 
-    /// Ends a component of the node, which then starts anew.
+    /// Kills a component of the node and waits until it has restarted.
     pub(crate) fn kill(&self, component: &str) -> Result<()> {
         self.door("kill", &[component], "").map(drop)
     }
 
-    /// Runs a tool of the test cluster, which has its own kubectl and helm; they use any cluster of KUBECONFIG.
+    /// Runs the test cluster's own kubectl or Helm, which use the cluster of KUBECONFIG.
     fn door(&self, tool: &str, args: &[&str], input: &str) -> Result<String> {
         let door = self.root.join("tests/cluster/cluster");
         let mut child = Command::new(&door)
@@ -148,7 +148,7 @@ impl Cluster {
     }
 }
 
-/// Ends the run with the reason, once and where it is seen: `eprintln` in a test would be kept until the end.
+/// Ends the test run with an error on the terminal: the test harness would hold back `eprintln` until the end.
 fn give_up(error: &anyhow::Error) -> ! {
     let _ = writeln!(std::io::stderr(), "\nno test was run, the cluster is not ready for them: {error:?}");
     std::process::exit(1)

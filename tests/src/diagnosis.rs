@@ -1,16 +1,16 @@
-//! What the cluster knows of a test that failed.
+//! The state of the cluster, printed when a test fails.
 
 use std::fmt::Write;
 
 use crate::cluster::{Cluster, SYSTEM};
 
-/// What the names of the tests' namespaces begin with.
+/// The prefix of the tests' namespaces.
 const OTHERS: &str = "e2e-";
 
-/// How many lines of the operator's log are shown, at most.
+/// The most lines of the operator's log that are printed.
 const LOG_LINES: usize = 100;
 
-/// Everything of a namespace that helps to find out why a test failed.
+/// Objects, events and logs of a namespace.
 pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     let mut text = format!("\n======== namespace {namespace} ========\n");
     let mut add = |args: &[&str]| printed(&mut text, cluster, &[&["--namespace", namespace], args].concat());
@@ -29,7 +29,7 @@ pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     text + &of_operator(cluster, namespace)
 }
 
-/// What the operator says: of a namespace, and of itself.
+/// The operator's log lines about a namespace, and its newest lines.
 pub fn of_operator(cluster: &Cluster, namespace: &str) -> String {
     let mut text = String::from("\n======== operator ========\n");
     let mut add = |args: &[&str]| printed(&mut text, cluster, &[&["--namespace", SYSTEM], args].concat());
@@ -46,7 +46,7 @@ pub fn of_operator(cluster: &Cluster, namespace: &str) -> String {
     text + &lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
-/// Adds what kubectl prints to the text.
+/// Appends the output of a kubectl command.
 fn printed(text: &mut String, cluster: &Cluster, args: &[&str]) -> String {
     let printed = cluster.kubectl(&[args, &["--request-timeout=20s"]].concat(), "");
     let printed = printed.unwrap_or_else(|error| format!("{error}\n"));

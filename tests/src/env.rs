@@ -1,4 +1,4 @@
-//! One test: its namespace, its volume, what it printed when it failed, and its end.
+//! The environment of one end-to-end test: its namespace, volumes, servers and clean-up.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -27,56 +27,56 @@ use crate::{
     cluster::{self, Cluster, NODE_NAMESPACE, NODE_VOLUMES},
     diagnosis, exec,
     manifests::{self, fill},
-    operator::{ALONE, Operator},
+    operator::{Operator, SERIAL},
     policy::Policy,
     postgres::Postgres,
     store::Store,
     wait,
 };
 
-/// The claim that policies store to.
+/// The default claim of policies.
 pub const CLAIM: &str = "backups";
 
-/// A schedule for policies whose backups are asked for: it is never due during a test.
+/// A schedule that is never due during a test, for policies with requested backups.
 pub const NEW_YEAR: &str = "0 4 1 1 *";
 
-/// How long a test may take as a whole.
+/// The time limit of one test.
 const STORY_LIMIT: Duration = Duration::from_mins(6);
 
-/// What a test works in.
+/// The environment of one test.
 #[derive(Clone)]
 pub struct Env {
-    /// The API of the cluster.
+    /// A client for the cluster's API.
     pub client: Client,
     /// The test's own namespace.
     pub namespace: String,
-    /// The password of its servers' superuser.
+    /// The superuser's password on the test's PostgreSQL servers.
     pub password: String,
     cluster: &'static Cluster,
 }
 
-/// Runs a test in a namespace of its own, side by side with others. When it fails, or panics, what the cluster knows of
-/// it is printed. `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
+/// Runs a test in its own namespace, in parallel with others. If it fails, the state of its namespace is printed.
+/// `PGBACKUP_KEEP=1` keeps the namespace of a failed test.
 pub fn story(name: &str, test: impl AsyncFnOnce(Env) -> Result<()>) -> Result<()> {
     let cluster = Cluster::get();
     outcome(runtime()?.block_on(run(cluster, STORY_LIMIT, name, test)))
 }
 
-/// The same for a test that may stop the operator, which is there again when the test has ended. Such tests belong into
-/// `tests/alone`: others wait for what the operator says within a minute.
-pub fn story_alone(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
-    story_alone_within(STORY_LIMIT, name, test)
+/// Runs a test that may stop the shared operator, and restores the operator afterwards. Such tests belong in
+/// `tests/serial`, because other tests need the operator.
+pub fn serial_story(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<()>) -> Result<()> {
+    serial_story_within(STORY_LIMIT, name, test)
 }
 
-/// The same for a test that takes longer than others may.
-pub fn story_alone_within(
+/// [`serial_story`] with a time limit of its own.
+pub fn serial_story_within(
     limit: Duration,
     name: &str,
     test: impl AsyncFnOnce(Env, Operator) -> Result<()>,
 ) -> Result<()> {
     let cluster = Cluster::get();
     outcome(runtime()?.block_on(async {
-        let _alone = ALONE.lock().await;
+        let _alone = SERIAL.lock().await;
         let ended = run(cluster, limit, name, async |env: Env| {
             let operator = Operator::new(env.client.clone());
             test(env, operator).await
@@ -87,7 +87,7 @@ pub fn story_alone_within(
     }))
 }
 
-/// How a test ended: with a panic, too late, or by itself.
+/// The outcome of a test: a panic, a timeout, or its own result.
 type Ended = std::thread::Result<Result<()>>;
 
 async fn run(
@@ -142,7 +142,7 @@ impl Env {
         Ok(env)
     }
 
-    /// The objects of a kind in the test's namespace.
+    /// The API of a kind in the test's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = NamespaceResourceScope>,
@@ -151,22 +151,22 @@ impl Env {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates what a manifest describes.
+    /// Creates the objects of a manifest in the test's namespace.
     pub async fn create(&self, manifest: &str) -> Result<()> {
         manifests::create(&self.client, &self.namespace, manifest).await
     }
 
-    /// Starts a PostgreSQL server named `postgres` and waits until it answers.
+    /// Starts a PostgreSQL server named `postgres` and waits until it accepts connections.
     pub async fn postgres(&self, major: u32) -> Result<Postgres> {
         self.postgres_with(major, &[]).await
     }
 
-    /// The same with settings: `name=value`.
+    /// [`Env::postgres`] with settings (`name=value`).
     pub async fn postgres_with(&self, major: u32, settings: &[&str]) -> Result<Postgres> {
         Postgres::start_with(self, "postgres", major, settings).await
     }
 
-    /// Starts a connection pooler before the server `postgres`, with these settings (`name = value`).
+    /// Starts a connection pooler in front of the server `postgres`, with these settings (`name = value`).
     pub async fn pgbouncer(&self, name: &str, settings: &str) -> Result<()> {
         let image = cluster::pgbouncer_image();
         let values = [("NAME", name), ("IMAGE", image.as_str()), ("SETTINGS", settings)];
@@ -174,12 +174,12 @@ impl Env {
         wait::pod_is_ready(&self.api(), name).await.map(drop)
     }
 
-    /// Starts a shell in the claim that policies store to.
+    /// Starts a shell with the default claim mounted.
     pub async fn store(&self) -> Result<Store> {
         Store::open(self, CLAIM).await
     }
 
-    /// Makes a claim on a volume that backups can write: the cluster's kind, or a directory of the node.
+    /// Creates a claim that backups can write: provisioned by the cluster, or on a directory of the node.
     pub async fn volume(&self, claim: &str) -> Result<()> {
         if self.cluster.provides_volumes {
             return self.create(&fill(manifests::CLAIM, &[("CLAIM", claim)])).await;
@@ -187,7 +187,7 @@ impl Env {
         self.node_volume(claim, manifests::HOST_PATH_VOLUME, "0777").await
     }
 
-    /// Makes a claim on a directory of the node, of the kind that the manifest describes, with these permissions.
+    /// Creates a claim on a directory of the node with these permissions; the manifest gives the kind of volume.
     pub async fn node_volume(&self, claim: &str, manifest: &str, mode: &str) -> Result<()> {
         let volume = format!("{}-{claim}", self.namespace);
         let path = format!("{NODE_VOLUMES}/{volume}");
@@ -202,7 +202,7 @@ impl Env {
         self.create(&fill(manifest, &values)).await
     }
 
-    /// Makes a claim on a file system of this size (`8m`), in memory, that backups can write. It goes with the test.
+    /// Creates a claim on a writable tmpfs of this size (`8m`). The end of the test removes it.
     pub async fn small_volume(&self, claim: &str, size: &str) -> Result<()> {
         let path = format!("{NODE_VOLUMES}/{}-{claim}", self.namespace);
         let options = format!("size={size},mode=0777");
@@ -218,12 +218,12 @@ impl Env {
         exec::stdout(&pods, "node", "shell", command, "").await
     }
 
-    /// Runs kubectl in the test's namespace; returns what it prints.
+    /// Runs kubectl in the test's namespace and returns its output.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
     }
 
-    /// Whether a user may do what is asked, in the words of a SubjectAccessReview's `resourceAttributes`.
+    /// Whether a user has a right, given as the `resourceAttributes` of a SubjectAccessReview.
     pub async fn may(&self, user: &str, asked: &Value) -> Result<bool> {
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
         let review = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": asked}}))?;
@@ -231,33 +231,33 @@ impl Env {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
-    /// Installs the chart once more, in the test's namespace and with its name, and waits until the operator is ready.
-    /// The operator that all tests share must be stopped before.
+    /// Installs a second release of the chart in the test's namespace and waits until its operator is ready. The shared
+    /// operator must be stopped first.
     pub fn install(&self, settings: &[&str]) -> Result<()> {
         self.cluster.install_release(&self.namespace, &self.namespace, settings)
     }
 
-    /// Removes what [`Env::install`] installed.
+    /// Uninstalls the release of [`Env::install`].
     pub fn uninstall(&self) -> Result<()> {
         self.cluster.uninstall_release(&self.namespace, &self.namespace)
     }
 
-    /// Runs kubectl for the cluster, with this on its standard input; returns what it prints.
+    /// Runs kubectl with `input` on its standard input and returns its output.
     pub fn cluster_kubectl(&self, args: &[&str], input: &str) -> Result<String> {
         self.cluster.kubectl(args, input)
     }
 
-    /// Ends etcd or the API server, which then starts anew.
+    /// Kills etcd or the API server and waits until it has restarted.
     pub fn kill(&self, component: &str) -> Result<()> {
         self.cluster.kill(component)
     }
 
-    /// The node.
+    /// The node's name.
     pub fn node(&self) -> &str {
         &self.cluster.node
     }
 
-    /// The lines of the operator's log that are about the test's namespace.
+    /// The operator's log lines about the test's namespace.
     pub fn operator_log(&self) -> Result<String> {
         let args = ["--namespace", cluster::SYSTEM, "logs", "deployment/pgbackup-operator", "--tail=-1"];
         let log = self.cluster.kubectl(&args, "")?;
@@ -268,7 +268,7 @@ impl Env {
             .collect())
     }
 
-    /// The spec that policies of tests start from: all databases of the server `postgres`, at New Year.
+    /// The default spec: all databases of the server `postgres`, never due during a test.
     pub fn spec(&self) -> BackupPolicySpec {
         BackupPolicySpec {
             schedule: NEW_YEAR.to_owned(),
@@ -304,7 +304,7 @@ impl Env {
         }
     }
 
-    /// Creates a policy: [`Env::spec`] with what `change` makes of it.
+    /// Creates a policy with [`Env::spec`] after `change` was applied.
     pub async fn policy(&self, name: &str, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<Policy> {
         let mut spec = self.spec();
         change(&mut spec);
@@ -322,7 +322,7 @@ impl Env {
                     volumes.delete(&volume.name_any(), &now).await?;
                 }
             }
-            // What a pod still writes to stays.
+            // A volume that a pod still writes to cannot be removed yet.
             let mine = format!(
                 "for volume in {NODE_VOLUMES}/{}-*; do
                    ! nsenter --target 1 --mount mountpoint --quiet $volume || nsenter --target 1 --mount umount --lazy $volume
@@ -342,7 +342,7 @@ pub fn on_volume(claim: &str, sub_path: Option<&str>) -> Storage {
     Storage { volume: Some(volume), ..Storage::default() }
 }
 
-/// The image of a server or of a store's shell.
+/// The PostgreSQL image of a major version, used by servers and shells.
 pub(crate) fn image(major: u32) -> String {
     cluster::postgres_image(&major.to_string())
 }

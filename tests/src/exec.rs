@@ -1,4 +1,4 @@
-//! Commands in the pods' containers: what `kubectl exec` does, without a process for each.
+//! Commands in containers, as `kubectl exec` runs them, without a kubectl process for each.
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
@@ -10,18 +10,15 @@ use tokio::{
 
 use crate::wait::DEADLINE;
 
-/// What a command left.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit status.
     pub code: i32,
-    /// Its standard output.
     pub stdout: String,
-    /// Its standard error.
     pub stderr: String,
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for its end.
 pub async fn output(
     pods: &Api<Pod>,
     pod: &str,
@@ -35,7 +32,7 @@ pub async fn output(
         .with_context(|| format!("running {command:?} in {pod}"))
 }
 
-/// Runs a command that must succeed; returns its standard output without the last line break.
+/// Runs a command, which must succeed, and returns its standard output without the last line break.
 pub async fn stdout(
     pods: &Api<Pod>,
     pod: &str,
@@ -60,7 +57,7 @@ async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], inpu
     let stdin = process.stdin();
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A command that ends before it has read everything says why by its status.
+            // A command that ends before it has read all input reports the cause in its status.
             let _ = stdin.write_all(input.as_bytes()).await;
             let _ = stdin.shutdown().await;
         }
@@ -92,7 +89,7 @@ fn exit_code(status: &Status) -> Result<i32> {
         .with_context(|| format!("the command could not be run: {:?}", status.message))
 }
 
-/// A command that is talked to line by line.
+/// An interactive command: lines go in, lines come out.
 pub struct Dialogue {
     stdin: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
     stdout: Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>,
@@ -101,8 +98,7 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// Starts it. Its standard error is not read: send it to the standard output. What it prints while nobody reads
-    /// must fit into a mebibyte.
+    /// Starts the command. Standard error is not read, so redirect it to standard output. Unread output is limited to 1 MiB.
     pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str]) -> Result<Self> {
         let params = AttachParams::default()
             .container(container)

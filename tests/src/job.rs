@@ -1,4 +1,4 @@
-//! Jobs that a test makes by hand from a policy's CronJob, to change what the runner is told and to end it.
+//! Jobs that a test creates from a policy's CronJob with a changed spec, and signals to their runners.
 
 use anyhow::{Context, Result};
 use api::meta::{INSTALL_CONTAINER, RUNNER_CONTAINER};
@@ -17,7 +17,7 @@ use crate::{cluster, env::Env, exec, wait, wait::DEADLINE};
 /// The environment variable that names the stage at which a debug build of the runner stops.
 pub const FAILPOINT: &str = "PGBACKUP_FAILPOINT";
 
-/// The spec of a Job to be made.
+/// The spec of a Job before its creation.
 pub struct RunnerSpec<'a> {
     job: &'a mut JobSpec,
 }
@@ -45,7 +45,7 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// Lets the runner's command be run by a shell script, as `"$@"`.
+    /// Wraps the runner's command in a shell script, which runs it as `"$@"`.
     pub fn script(&mut self, script: &str) -> &mut Self {
         let runner = self.runner();
         let shell = ["sh", "-c", script, "sh"].map(str::to_owned);
@@ -54,7 +54,7 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// The runner may take no more memory than this (`8Mi`).
+    /// Sets the runner's memory limit (`8Mi`).
     pub fn memory_limit(&mut self, limit: &str) -> &mut Self {
         let resources = self.runner().resources.get_or_insert_default();
         let limit = [("memory".to_owned(), Quantity(limit.to_owned()))];
@@ -63,7 +63,7 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// The pod may have no more on the node's disk than this (`8Mi`).
+    /// Sets the pod's limit of ephemeral storage (`8Mi`).
     pub fn disk_limit(&mut self, limit: &str) -> &mut Self {
         let resources = self.runner().resources.get_or_insert_default();
         let limit = ("ephemeral-storage".to_owned(), Quantity(limit.to_owned()));
@@ -71,65 +71,58 @@ impl RunnerSpec<'_> {
         self
     }
 
-    /// The Job may take no longer than this, in seconds.
+    /// Sets the Job's deadline in seconds.
     pub fn deadline(&mut self, seconds: i64) -> &mut Self {
         self.job.active_deadline_seconds = Some(seconds);
         self
     }
 
-    /// The pod is bound to this node, whatever the scheduler would say.
+    /// Binds the pod to this node, past the scheduler.
     pub fn on_node(&mut self, node: &str) -> &mut Self {
         let pod = self.job.template.spec.as_mut().expect("a Job should have a pod");
         pod.node_name = Some(node.to_owned());
         self
     }
 
-    /// The run is not tried again when it fails.
+    /// Allows one attempt only.
     pub fn once(&mut self) -> &mut Self {
         self.job.backoff_limit = Some(0);
         self
     }
 
-    /// The runner stops at a stage and waits to be killed there.
-<<<<<<< HEAD
+    /// Stops the runner at the start of a stage until it is killed.
     pub fn stop_at(&mut self, stage: BackupStage) -> &mut Self {
-        self.with_failpoints().once().env(FAILPOINT, stage.as_str())
-=======
-    pub fn stop_at(&mut self, stage: Stage) -> &mut Self {
         self.once().env(FAILPOINT, stage.as_str())
->>>>>>> 3002322 (build: compile dependencies once, for tests, demo and images alike)
     }
 }
 
 /// A signal that ends a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// What the kubelet sends first.
+    /// Sent by the kubelet to end a container.
     Term,
-    /// What the kubelet sends first to PostgreSQL's images.
+    /// Sent by the kubelet to end a container of PostgreSQL's images (STOPSIGNAL).
     Int,
-    /// What the kernel sends when memory is short: nobody can catch it.
+    /// Sent by the kernel when memory is short. No program can catch it.
     Kill,
 }
 
-/// How a run ended, as the kubelet saw it.
+/// How a runner's container ended, as the kubelet reports it.
 #[derive(Debug)]
 pub struct Death {
-    /// The container's exit code.
     pub exit_code: i32,
     /// The report in its termination message.
     pub report: RunReport,
 }
 
-/// A Job made by hand.
+/// A Job that a test has created.
 pub struct RunnerJob {
     env: Env,
-    /// Its name.
     pub name: String,
 }
 
 impl RunnerJob {
-    /// The Job that `kubectl create job --from` makes, with what `change` makes of it.
+    /// The Job that `kubectl create job --from` creates, after `change` was applied.
     pub(crate) fn from(
         cron_job: &CronJob,
         name: &str,
@@ -156,7 +149,7 @@ impl RunnerJob {
         format!("{}={}", api::meta::JOB_NAME_LABEL, self.name)
     }
 
-    /// Its pod, once the runner runs in it.
+    /// Waits until the runner's container runs and returns its pod.
     pub async fn running(&self) -> Result<Pod> {
         let pods = self.env.api::<Pod>();
         wait::labelled(&pods, &self.selector(), "the runner runs", DEADLINE, |pod| {
@@ -168,7 +161,7 @@ impl RunnerJob {
         .await
     }
 
-    /// Waits until the runner stands at the stage where it was told to stop; returns its pod's name.
+    /// Waits until the runner has stopped at the failpoint of `stage` and returns its pod's name.
     pub async fn stopped_at(&self, stage: BackupStage) -> Result<String> {
         let pod = self.running().await?.name_any();
         let what = format!("{} stands at {}", self.name, stage.as_str());
@@ -194,11 +187,11 @@ impl RunnerJob {
             Signal::Kill => return self.kill(pod).await,
         };
         let command = ["sh", "-c", &format!("kill {number} 1")];
-        // However it ends: with the runner dies the container, and this command with it. The test sees what came of it.
+        // The result is ignored: the container, and this command in it, end with the runner.
         exec::output(&pods, pod, RUNNER_CONTAINER, &command, "").await.map(drop)
     }
 
-    /// A container cannot kill its own first process: that is done from the node.
+    /// Sends SIGKILL from the node: a container cannot kill its own first process.
     async fn kill(&self, pod: &str) -> Result<()> {
         let pod = self.env.api::<Pod>().get(pod).await?;
         let uid = pod.uid().context("a pod should have a UID")?;
@@ -212,7 +205,7 @@ impl RunnerJob {
         Ok(())
     }
 
-    /// Waits until the runner has ended; returns what it left.
+    /// Waits until the runner has ended and returns its exit code and report.
     pub async fn death(&self) -> Result<Death> {
         let pods = self.env.api::<Pod>();
         let ended =

@@ -1,4 +1,4 @@
-//! The objects that tests need beside the product's, from the YAML files beside this one.
+//! Kubernetes objects that tests create, from the YAML files in `manifests/`.
 
 use anyhow::{Context, Result};
 use kube::{
@@ -9,36 +9,36 @@ use kube::{
 
 /// A PostgreSQL server and its Service.
 pub const POSTGRES: &str = include_str!("manifests/postgres.yaml");
-/// A connection pooler before it, and its Service.
+/// A connection pooler in front of the server, and its Service.
 pub const PGBOUNCER: &str = include_str!("manifests/pgbouncer.yaml");
-/// Its password.
+/// The Secret with the server's password.
 pub const SECRET: &str = include_str!("manifests/secret.yaml");
-/// A shell in a store.
+/// A pod with a shell and a claim's volume.
 pub const STORE: &str = include_str!("manifests/store.yaml");
-/// An S3 server, and a shell in what it stores.
+/// An S3 server, and a shell with its data.
 pub const BUCKET: &str = include_str!("manifests/bucket.yaml");
-/// A claim where the cluster provides volumes.
+/// A claim for clusters that provision volumes.
 pub const CLAIM: &str = include_str!("manifests/claim.yaml");
-/// A claim on a directory of the node, as k3s makes them.
+/// A claim on a hostPath volume, as k3s' local-path makes them.
 pub const HOST_PATH_VOLUME: &str = include_str!("manifests/host-path-volume.yaml");
-/// A claim on a disk of the node.
+/// A claim on a local volume of the node.
 pub const LOCAL_VOLUME: &str = include_str!("manifests/local-volume.yaml");
-/// A shell on the node.
+/// A privileged pod with a shell on the node.
 pub const NODE: &str = include_str!("manifests/node.yaml");
 
 /// An admission policy that changes every CronJob of a namespace.
 pub const MUTATION: &str = include_str!("manifests/mutation.yaml");
-/// An admission policy that refuses every pod of a namespace.
+/// An admission policy that rejects every pod of a namespace.
 pub const REFUSAL: &str = include_str!("manifests/refusal.yaml");
 
-/// Writes the values in the places of their names: `${NAME}`.
+/// Replaces each `${NAME}` by its value.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values
         .iter()
         .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
 }
 
-/// Creates what a manifest describes, in `namespace` where it has a namespace.
+/// Creates the objects of a manifest; namespaced ones in `namespace`.
 pub async fn create(client: &Client, namespace: &str, manifest: &str) -> Result<()> {
     for document in manifest.split("\n---\n") {
         let object: DynamicObject = serde_saphyr::from_str(document).context(document.to_owned())?;

@@ -1,4 +1,4 @@
-//! The operator, in the hands of the one test that may stop it: all tests share it.
+//! The shared operator, for tests that stop it. Such a test holds a lock and runs alone.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
@@ -17,13 +17,13 @@ use crate::{
 /// The name of its Deployment and of its Lease.
 const NAME: &str = "pgbackup-operator";
 
-/// Of two pods, the cheaper one is deleted when there shall be one.
+/// When a Deployment scales down, the pod with the lower deletion cost goes first.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Held by the one test that has the operator.
-pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
+/// Held by the test that controls the operator.
+pub(crate) static SERIAL: Mutex<()> = Mutex::const_new(());
 
-/// The operator of a test that runs alone.
+/// The operator, controlled by a serial test.
 #[derive(Clone)]
 pub struct Operator {
     client: Client,
@@ -38,7 +38,7 @@ impl Operator {
         Api::namespaced(self.client.clone(), SYSTEM)
     }
 
-    /// Deletes its pods and does not wait: whatever it was doing, it does again or does not.
+    /// Deletes the operator's pods without waiting for their end.
     pub async fn restart(&self) -> Result<()> {
         for pod in self.pods().list_metadata(&ListParams::default()).await? {
             self.pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
@@ -46,7 +46,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Ends its pods at once, whatever they are doing.
+    /// Kills the operator's pods without a grace period.
     pub async fn kill(&self) -> Result<()> {
         let at_once = DeleteParams::default().grace_period(0);
         for pod in self.pods().list_metadata(&ListParams::default()).await? {
@@ -55,17 +55,16 @@ impl Operator {
         Ok(())
     }
 
-    /// Changes the number of its replicas, and does not wait.
-    pub async fn ask_for(&self, replicas: usize) -> Result<()> {
+    /// Changes the number of replicas without waiting.
+    pub async fn set_replicas(&self, replicas: usize) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
         let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
         deployments.patch_scale(NAME, &PatchParams::default(), &patch).await.map(drop).map_err(Into::into)
     }
 
-    /// Changes the number of its replicas and waits until there are so many, all ready, and no others; returns their
-    /// names.
+    /// Changes the number of replicas, waits until exactly so many pods are ready, and returns their names.
     pub async fn scale(&self, replicas: usize) -> Result<Vec<String>> {
-        self.ask_for(replicas).await?;
+        self.set_replicas(replicas).await?;
         let what = format!("{replicas} replicas of the operator are there, ready, and no others");
         wait::until(&what, DEADLINE, async || {
             let pods = self.pods().list(&ListParams::default()).await?.items;
@@ -75,7 +74,7 @@ impl Operator {
         .await
     }
 
-    /// Takes one of two replicas away, this one, so that no new one begins in its place.
+    /// Removes this replica of two, so that no new pod replaces it.
     pub async fn scale_down_without(&self, pod: &str) -> Result<()> {
         let cheap = Patch::Merge(json!({"metadata": {"annotations": {DELETION_COST: "-1"}}}));
         self.pods().patch(pod, &PatchParams::default(), &cheap).await?;
@@ -84,7 +83,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Gives its pods a folder of the node, and waits until those that have it are at work.
+    /// Mounts a folder of the node into the operator's pods and waits until the new pods are ready.
     pub async fn mount(&self, folder: &str, at: &str) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
         let volume = json!({"name": "node", "hostPath": {"path": folder}});
@@ -98,12 +97,12 @@ impl Operator {
                 let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
                 volumes.filter_map(|volume| volume.host_path.as_ref()).any(|path| path.path == folder)
             };
-            Ok((!pods.is_empty() && pods.iter().all(|pod| has_it(pod) && is_at_work(pod))).then_some(()))
+            Ok((!pods.is_empty() && pods.iter().all(|pod| has_it(pod) && is_ready(pod))).then_some(()))
         })
         .await
     }
 
-    /// Waits until one of these pods holds the Lease; returns its name.
+    /// Waits until one of these pods holds the Lease and returns its name.
     pub async fn leader_of(&self, pods: &[String]) -> Result<String> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM);
         wait::object(&leases, NAME, &format!("one of {pods:?} holds it"), DEADLINE, |lease| {
@@ -113,14 +112,14 @@ impl Operator {
         .await
     }
 
-    /// Makes it what the other tests expect: one replica, at work.
+    /// Restores the state that other tests expect: one ready replica.
     pub(crate) async fn restore(&self) -> Result<()> {
         let pods = self.scale(1).await.context("the operator should be there for the tests that follow")?;
         self.leader_of(&pods).await.map(drop)
     }
 }
 
-fn is_at_work(pod: &Pod) -> bool {
+fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let mut conditions = conditions.into_iter().flatten();
     pod.metadata.deletion_timestamp.is_none()

@@ -1,4 +1,4 @@
-//! A policy of a test: asked for backups, and asked how they went.
+//! A policy of a test: creates it, requests backups and waits for their results.
 
 use std::time::Duration;
 
@@ -25,14 +25,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Policy {
     env: Env,
-    /// Its name.
     pub name: String,
-    /// Its UID.
     pub uid: String,
 }
 
 impl Policy {
-    /// Creates it.
     pub async fn create(env: &Env, name: &str, spec: BackupPolicySpec) -> Result<Self> {
         let policy = env.api().create(&PostParams::default(), &BackupPolicy::new(name, spec)).await?;
         Ok(Self {
@@ -46,12 +43,11 @@ impl Policy {
         self.env.api()
     }
 
-    /// Its CronJob's name.
     pub fn cron_job_name(&self) -> String {
         Operation::Backup.cron_job(&self.name)
     }
 
-    /// Its CronJob, waited for.
+    /// Waits for the policy's backup CronJob and returns it.
     pub async fn cron_job(&self) -> Result<Box<CronJob>> {
         let cron_jobs = self.env.api::<CronJob>();
         wait::object(&cron_jobs, &self.cron_job_name(), "the CronJob is there", DEADLINE, |cron_job| {
@@ -60,7 +56,7 @@ impl Policy {
         .await
     }
 
-    /// Its Jobs, those that others made from its CronJob included.
+    /// The names of the policy's Jobs, including those that others created from its CronJob.
     pub async fn jobs(&self) -> Result<Vec<String>> {
         let jobs = self.env.api::<Job>().list_metadata(&kube::api::ListParams::default()).await?;
         let mine = |job: &kube::core::PartialObjectMeta<Job>| {
@@ -69,12 +65,12 @@ impl Policy {
         Ok(jobs.into_iter().filter(mine).map(|job| job.name_any()).collect())
     }
 
-    /// Changes its spec.
+    /// Changes the spec.
     pub async fn edit(&self, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<()> {
         let mut policy = self.api().get(&self.name).await?;
         change(&mut policy.spec);
         let spec = policy.spec.clone();
-        // The operator writes the status meanwhile.
+        // The operator may write the status at the same time, so conflicts are retried.
         wait::until("the change is in time", DEADLINE, async || {
             match self.api().replace(&self.name, &PostParams::default(), &policy).await {
                 Err(error) if is_conflict(&error) => {
@@ -88,7 +84,7 @@ impl Policy {
         .await
     }
 
-    /// Deletes it and waits until it is gone.
+    /// Deletes the policy and waits until it is gone.
     pub async fn delete(&self) -> Result<()> {
         self.api().delete(&self.name, &DeleteParams::default()).await?;
         wait::object(&self.api(), &self.name, "the policy is gone", DEADLINE, |policy| {
@@ -97,14 +93,14 @@ impl Policy {
         .await
     }
 
-    /// Asks for a backup, as a person does; returns the name of the Job that will take it.
+    /// Requests a backup by the annotation and returns the name of its Job.
     pub async fn request(&self, token: &str) -> Result<String> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {meta::REQUESTED_AT: token}}}));
         self.api().patch(&self.name, &PatchParams::default(), &patch).await?;
         Ok(name::requested_job(&self.name, token))
     }
 
-    /// Waits for a status in which `look` finds something.
+    /// Waits for a status for which `look` returns a value.
     pub async fn status_with<T>(
         &self,
         what: &str,
@@ -138,7 +134,7 @@ impl Policy {
         self.condition_is(ConditionType::Ready, ConditionStatus::True, Reason::Accepted).await.map(drop)
     }
 
-    /// Waits until the status says how a Job's run ended.
+    /// Waits until the history has the result of a Job.
     pub async fn ended(&self, job: &str) -> Result<RunStatus> {
         self.status_with(&format!("run {job} ended"), DEADLINE, |status| {
             let run = status.history.iter().find(|run| run.job == job)?;
@@ -147,13 +143,13 @@ impl Policy {
         .await
     }
 
-    /// Asks for a backup that must go well; returns what the status says of it.
+    /// Requests a backup, which must succeed, and returns its status.
     pub async fn backup(&self, token: &str) -> Result<BackupStatus> {
         let job = self.request(token).await?;
         self.succeeded(&job).await
     }
 
-    /// Waits until a Job's run ended, which must be well; returns what the status says of it.
+    /// Waits until a Job's run has succeeded at its first attempt and returns its status.
     pub async fn succeeded(&self, job: &str) -> Result<BackupStatus> {
         let run = self.ended(job).await?;
         let status = self.status().await?;
@@ -168,8 +164,8 @@ impl Policy {
         Ok(newest)
     }
 
-    /// Waits until a Job's run ended well, however often it was tried before; returns what the status says of it.
-    pub async fn ended_well(&self, job: &str) -> Result<BackupStatus> {
+    /// Waits until a Job's run has succeeded, at any attempt, and returns its status.
+    pub async fn succeeded_at_any_attempt(&self, job: &str) -> Result<BackupStatus> {
         self.status_with(&format!("run {job} ended well"), DEADLINE, |status| {
             let newest = status.last_success.clone()?;
             (newest.job == job && newest.result == RunResult::Succeeded).then_some(newest)
@@ -177,15 +173,14 @@ impl Policy {
         .await
     }
 
-    /// Asks for a backup that must fail for this reason; returns what the status says of it.
+    /// Requests a backup, which must fail with this reason, and returns the failure.
     pub async fn failure(&self, token: &str, reason: Reason) -> Result<FailureStatus> {
         let job = self.request(token).await?;
         self.failed(&job, reason).await
     }
 
-    /// Waits until the operator has seen the policy as it is now: its spec is touched, so that there is a generation
-    /// to wait for.
-    pub async fn observed_now(&self) -> Result<()> {
+    /// Waits until the operator has observed the current policy: changes the spec, then waits for the new generation.
+    pub async fn wait_until_observed(&self) -> Result<()> {
         self.edit(|spec| *spec.retention.keep_last.get_or_insert(1000) += 1).await?;
         let generation = self.api().get(&self.name).await?.metadata.generation;
         self.status_with("the operator has seen the policy as it is", DEADLINE, |status| {
@@ -194,7 +189,7 @@ impl Policy {
         .await
     }
 
-    /// Waits until a Job's run failed, which must be for this reason; returns what the status says of it.
+    /// Waits until a Job's run has failed with this reason and returns the failure.
     pub async fn failed(&self, job: &str, reason: Reason) -> Result<FailureStatus> {
         let failure = self
             .status_with(&format!("{job} is the last failure"), DEADLINE, |status| {
@@ -207,13 +202,13 @@ impl Policy {
         Ok(failure)
     }
 
-    /// Its status now.
+    /// The current status.
     pub async fn status(&self) -> Result<BackupPolicyStatus> {
         let policy = self.api().get(&self.name).await?;
         policy.status.context("a policy should have a status")
     }
 
-    /// Makes a Job from the CronJob's template, as `kubectl create job --from` does, with what `change` makes of it.
+    /// Creates a Job from the CronJob's template, as `kubectl create job --from` does, after `change` was applied.
     pub async fn start(&self, job: &str, change: impl FnOnce(&mut RunnerSpec<'_>)) -> Result<RunnerJob> {
         let job = RunnerJob::from(&*Box::pin(self.cron_job()).await?, job, change)?;
         RunnerJob::create(&self.env, &job).await

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test, and sessions in it.
+//! A PostgreSQL server of a test, and sessions on it.
 
 use anyhow::{Context, Result};
 
@@ -11,7 +11,7 @@ use crate::{
 
 const CONTAINER: &str = "postgres";
 
-/// psql as tests want it: no settings of a user, bare values, the first error ends it.
+/// psql without user settings, with unaligned output, that stops at the first error.
 const PSQL: [&str; 7] = [
     "psql",
     "--no-psqlrc",
@@ -22,19 +22,19 @@ const PSQL: [&str; 7] = [
     "--username=postgres",
 ];
 
-/// A server. Its pod, its Service and so its host name are its name.
+/// A server. Its pod and its Service have the server's name, so the name is the host name too.
 pub struct Postgres {
     env: Env,
     name: String,
 }
 
 impl Postgres {
-    /// Starts one and waits until it answers.
+    /// Starts a server and waits until it accepts connections.
     pub async fn start(env: &Env, name: &str, major: u32) -> Result<Self> {
         Self::start_with(env, name, major, &[]).await
     }
 
-    /// The same with settings: `name=value`.
+    /// Starts a server with settings (`name=value`) and waits until it accepts connections.
     pub async fn start_with(env: &Env, name: &str, major: u32, settings: &[&str]) -> Result<Self> {
         let settings: String = settings.iter().map(|setting| format!(", -c, {setting}")).collect();
         let values = [("NAME", name), ("IMAGE", &image(major)), ("SETTINGS", &settings)];
@@ -43,15 +43,15 @@ impl Postgres {
         Ok(Self { env: env.clone(), name: name.to_owned() })
     }
 
-    /// Runs statements, each by itself; returns what they print, one line a row, values separated by `|`.
+    /// Runs statements, each in its own transaction, and returns their rows: one line a row, values separated by `|`.
     pub async fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        // A name that is an argument would be a connection string when it looks like one.
+        // As an argument, a name that looks like a connection string would be one.
         let name = format!("PGDATABASE={database}");
         let command = [&["env", &name], &PSQL[..]].concat();
         exec::stdout(&self.env.api(), &self.name, CONTAINER, &command, statements).await
     }
 
-    /// Runs a script in the server's container; returns what it prints.
+    /// Runs a script in the server's container and returns its output.
     pub async fn sh(&self, script: &str) -> Result<String> {
         exec::stdout(&self.env.api(), &self.name, CONTAINER, &["bash", "-c", script], "").await
     }
@@ -63,7 +63,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// A table of `rows` rows that are not all alike.
+    /// A statement that creates a table with `rows` different rows.
     pub async fn table(&self, database: &str, table: &str, rows: u32) -> Result<()> {
         let statement = format!(
             "CREATE TABLE {table} (id int PRIMARY KEY, price numeric, note text);
@@ -79,9 +79,9 @@ impl Postgres {
         self.sql(database, &query).await
     }
 
-    /// Opens a session that stays open.
+    /// Opens a session and keeps it open.
     pub async fn session(&self, database: &str) -> Result<Session> {
-        // Not exec: containerd closes the standard input as soon as nobody holds the standard error any more.
+        // Without exec: containerd closes standard input once no process holds standard error.
         let script = format!("PGDATABASE='{database}' {} 2>&1; exit $?", PSQL.join(" "));
         let command = ["sh", "-c", &script];
         let mut session =
@@ -90,9 +90,9 @@ impl Postgres {
         Ok(session)
     }
 
-    /// Waits until the query, in the database `postgres`, says `t`.
+    /// Waits until the query, run in the database `postgres`, returns `t`.
     pub async fn until(&self, what: &str, query: &str) -> Result<()> {
-        // One session asks every time: a command in a pod costs far more than a query.
+        // One session runs all queries: each command in a pod costs far more than a query.
         let mut session = self.session("postgres").await?;
         wait::until(what, wait::DEADLINE, async || {
             Ok((session.run(&format!("{query};")).await? == "t").then_some(()))
@@ -111,7 +111,7 @@ impl Postgres {
     }
 }
 
-/// A psql that stays open: what it begins, it holds. Dropping it ends it.
+/// An open psql session. It keeps its transaction and locks until it is dropped.
 pub struct Session {
     psql: Dialogue,
 }
@@ -119,18 +119,18 @@ pub struct Session {
 impl Session {
     const DONE: &str = "-- done --";
 
-    /// Runs statements and waits until they are done; returns what they print. The first error ends the session.
+    /// Runs statements, waits for them and returns their output. The first error ends the session.
     pub async fn run(&mut self, statements: &str) -> Result<String> {
         self.send(statements).await?;
         self.done().await
     }
 
-    /// Runs statements and does not wait.
+    /// Sends statements without waiting for them.
     pub async fn send(&mut self, statements: &str) -> Result<()> {
         self.psql.write(&format!("{statements}\n\\echo '{}'", Self::DONE)).await
     }
 
-    /// Waits until the statements that were sent are done; returns what they print.
+    /// Waits for all statements sent so far and returns their output.
     pub async fn done(&mut self) -> Result<String> {
         self.psql.read_to(Self::DONE).await
     }

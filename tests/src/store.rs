@@ -1,4 +1,4 @@
-//! A store, looked at and tampered with through a shell of its own.
+//! Reads and corrupts a store through a shell in a pod of its own.
 
 use std::collections::BTreeMap;
 
@@ -18,30 +18,29 @@ use crate::{
 };
 
 const CONTAINER: &str = "shell";
-/// Where the volume is in the shell's pod.
+/// The mount path of the volume in the shell's pod.
 pub const MOUNT: &str = "/backup";
 
-/// How often a shell looks for a file before it gives up.
-const LOOKS: u32 = 1000;
+/// How often a shell checks for a file before it gives up.
+const POLLS: u32 = 1000;
 
-/// A shell in a claim's volume.
+/// A shell with a store mounted.
 pub struct Store {
     env: Env,
     pod: String,
     root: String,
 }
 
-/// A set that has a manifest.
+/// A backup with its manifest.
 #[derive(Clone, Debug)]
-pub struct Set {
-    /// Its folder in the shell.
+pub struct StoreBackup {
+    /// The backup's folder, as the shell sees it.
     pub path: String,
-    /// Its manifest.
     pub manifest: Manifest,
 }
 
-impl Set {
-    /// What the manifest says of a database.
+impl StoreBackup {
+    /// The manifest's facts about a database.
     pub fn database(&self, name: &str) -> Result<&DatabaseFacts> {
         let facts = self.manifest.artifacts.iter().find_map(|artifact| match &artifact.content {
             Content::Database(facts) if facts.name == name => Some(&**facts),
@@ -50,7 +49,7 @@ impl Set {
         facts.with_context(|| format!("{} has no database {name}", self.path))
     }
 
-    /// How many rows the archive of a database holds of a table.
+    /// The number of rows of a table, from the manifest.
     pub fn rows(&self, database: &str, table: &str) -> Result<u64> {
         let tables = &self.database(database)?.tables;
         let facts = tables.iter().find(|facts| facts.name == table);
@@ -59,7 +58,7 @@ impl Set {
 }
 
 impl Store {
-    /// Starts a shell in a claim's volume.
+    /// Starts a shell with the claim's volume mounted.
     pub async fn open(env: &Env, claim: &str) -> Result<Self> {
         let pod = format!("store-of-{claim}");
         let values = [("NAME", pod.as_str()), ("IMAGE", &image(17)), ("CLAIM", claim)];
@@ -68,31 +67,31 @@ impl Store {
         Ok(Self { env: env.clone(), pod, root: MOUNT.to_owned() })
     }
 
-    /// The shell beside an S3 server, in a folder of what it stores.
+    /// The shell beside an S3 server, with its data in `folder`.
     pub(crate) fn beside(env: &Env, pod: &str, folder: &str) -> Self {
         Self { env: env.clone(), pod: pod.to_owned(), root: format!("{MOUNT}/{folder}") }
     }
 
-    /// The same store, of policies that have this sub-path.
+    /// The same store for policies with this `subPath` or `prefix`.
     #[must_use]
     pub fn below(self, sub_path: &str) -> Self {
         let root = format!("{}/{sub_path}", self.root);
         Self { root, ..self }
     }
 
-    /// Runs a script in the store's root; returns what it prints. It must end well.
+    /// Runs a script in the store's root and returns its output. The script must succeed.
     pub async fn sh(&self, script: &str) -> Result<String> {
         let script = format!("set -eu; cd {}; {script}", self.root);
         let pods = self.env.api();
         exec::stdout(&pods, &self.pod, CONTAINER, &["bash", "-c", &script], "").await
     }
 
-    /// A policy's folder, below the volume's root.
+    /// A policy's repository, below the store's root.
     pub fn folder(&self, policy: &Policy) -> String {
         format!("{}/{}", self.env.namespace, policy.name)
     }
 
-    /// Every file of a policy's folder, with its size and mode.
+    /// Every file of a policy's repository, with its size and mode.
     pub async fn files(&self, policy: &Policy) -> Result<BTreeMap<String, (u64, String)>> {
         let folder = self.folder(policy);
         let listing =
@@ -108,7 +107,7 @@ impl Store {
             .collect()
     }
 
-    /// The folders that look like backups, complete or not.
+    /// The folders of backups, with or without a manifest.
     pub async fn backup_folders(&self, policy: &Policy) -> Result<Vec<String>> {
         let folder = self.folder(policy);
         let names = self.sh(&format!("ls '{folder}' 2> /dev/null || true")).await?;
@@ -116,7 +115,7 @@ impl Store {
     }
 
     /// The backups that have a manifest, oldest first.
-    pub async fn backups(&self, policy: &Policy) -> Result<Vec<Set>> {
+    pub async fn backups(&self, policy: &Policy) -> Result<Vec<StoreBackup>> {
         let folder = self.folder(policy);
         let script = format!(
             "for backup in '{folder}'/2*; do cat \"$backup/manifest.json\" 2> /dev/null || true; done"
@@ -126,13 +125,13 @@ impl Store {
         manifests
             .map(|manifest| {
                 let manifest = manifest.context("a manifest should be readable")?;
-                Ok(Set { path: format!("{folder}/{}", manifest.id), manifest })
+                Ok(StoreBackup { path: format!("{folder}/{}", manifest.id), manifest })
             })
             .collect()
     }
 
-    /// The only set; there must be one and no more.
-    pub async fn only_backup(&self, policy: &Policy) -> Result<Set> {
+    /// The only backup of a policy. Fails unless there is exactly one.
+    pub async fn only_backup(&self, policy: &Policy) -> Result<StoreBackup> {
         let backups = self.backups(policy).await?;
         match backups.as_slice() {
             [backup] => Ok(backup.clone()),
@@ -140,8 +139,8 @@ impl Store {
         }
     }
 
-    /// Checks a backup as a person without us does. Every file of the manifest must be in the list.
-    pub async fn check(&self, backup: &Set) -> Result<()> {
+    /// Verifies a backup with `sha256sum`, without pgbackup. SHA256SUMS must list every file of the manifest.
+    pub async fn check(&self, backup: &StoreBackup) -> Result<()> {
         let files = backup.manifest.artifacts.iter();
         let lines: String = files.map(|file| format!("{}  {}\n", file.sha256, file.file)).collect();
         let script = format!(
@@ -160,11 +159,11 @@ impl Store {
         RunReport::parse(&text).with_context(|| format!("{path} is no record: {text}"))
     }
 
-    /// Waits for a file of that name in a backup that has no manifest; returns its path.
+    /// Waits for a file of this name in a backup without a manifest and returns its path.
     pub async fn await_file(&self, policy: &Policy, name: &str) -> Result<String> {
-        // The shell waits, since a command in a pod costs far more than a look at a folder.
+        // The loop runs in the pod: each command in a pod costs far more than listing a folder.
         let script = format!(
-            "until [ $((waited++)) -gt {LOOKS} ]; do
+            "until [ $((waited++)) -gt {POLLS} ]; do
                for backup in '{}'/2*; do
                  if [ ! -e $backup/manifest.json ] && [ -e $backup/{name} ]; then echo $backup/{name}; exit; fi
                done
@@ -187,8 +186,8 @@ impl Store {
         .map(drop)
     }
 
-    /// Cuts the last byte off a file.
-    pub async fn cut_short(&self, path: &str) -> Result<()> {
+    /// Truncates a file by one byte.
+    pub async fn truncate(&self, path: &str) -> Result<()> {
         self.sh(&format!("truncate --size=-1 '{path}'")).await.map(drop)
     }
 }

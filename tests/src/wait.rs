@@ -1,6 +1,6 @@
-//! Waiting for a condition, always with a deadline and always saying what was waited for.
+//! Waits for conditions. Each wait has a deadline and, when it fails, an error that names the condition.
 //!
-//! Objects of the cluster are watched. [`until`] is for what has no watch: a pod's log, rows in a server.
+//! Objects of the cluster are watched. [`until`] polls what has no watch: a pod's log, rows in a server.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
@@ -14,14 +14,14 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{self, Instant};
 
-/// How long anything may take that has no deadline of its own. Far more than it takes: two cores run the cluster,
-/// the servers and the backups of several tests at once.
+/// The default deadline. It is far longer than any wait takes on a quiet machine: two cores run the cluster, the
+/// servers and the backups of several tests at once.
 pub const DEADLINE: Duration = Duration::from_secs(150);
 
-/// How often [`until`] looks.
+/// The interval between two polls of [`until`].
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Watches the object `name` until `look` finds something in it (`None`: there is no such object).
+/// Watches the object `name` until `look` returns a value for it. `look` gets `None` while the object does not exist.
 pub async fn object<K, T>(
     api: &Api<K>,
     name: &str,
@@ -40,7 +40,7 @@ where
     Err(anyhow!("waited {} s for {name}: {what}; it is still\n{last}", deadline.as_secs()))
 }
 
-/// Watches the objects with these labels until `look` finds something in one of them.
+/// Watches the objects with these labels until `look` returns a value for one of them.
 pub async fn labelled<K, T>(
     api: &Api<K>,
     labels: &str,
@@ -62,7 +62,7 @@ where
         .with_context(|| format!("watching {labels}"))
 }
 
-/// Looks again and again until `look` finds something.
+/// Polls until `look` returns a value.
 pub async fn until<T>(
     what: &str,
     deadline: Duration,
