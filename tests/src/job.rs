@@ -1,7 +1,7 @@
 //! Jobs that a test creates from a policy's CronJob with a changed spec, and signals to their runners.
 
 use anyhow::{Context, Result};
-use api::meta::{INSTALL_CONTAINER, RUNNER_CONTAINER};
+use api::meta::RUNNER_CONTAINER;
 use domain::report::{BackupStage, RunReport};
 use k8s_openapi::{
     api::{
@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt, api::PostParams};
 
-use crate::{cluster, env::Env, exec, wait, wait::DEADLINE};
+use crate::{env::Env, exec, wait, wait::DEADLINE};
 
 /// The environment variable that names the stage at which a debug build of the runner stops.
 pub const FAILPOINT: &str = "PGBACKUP_FAILPOINT";

@@ -4,6 +4,8 @@
 //! creates a [`Policy`], requests backups, reads the status, and reads or corrupts the [`Store`]. Nothing here uses code of the operator or the runner, only the formats and names that they share with
 //! everybody (`domain`, `api`). Everything goes through the Kubernetes API, so any cluster works that has the images.
 
+#![allow(missing_docs, reason = "only tests of this workspace use the harness, and most names say all")]
+
 pub mod bucket;
 pub mod cluster;
 pub mod diagnosis;

@@ -68,7 +68,7 @@ impl Operator {
         let what = format!("{replicas} replicas of the operator are there, ready, and no others");
         wait::until(&what, DEADLINE, async || {
             let pods = self.pods().list(&ListParams::default()).await?.items;
-            let good = pods.len() == replicas && pods.iter().all(is_at_work);
+            let good = pods.len() == replicas && pods.iter().all(is_ready);
             Ok(good.then(|| pods.iter().map(ResourceExt::name_any).collect()))
         })
         .await
