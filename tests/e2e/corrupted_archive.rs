@@ -14,7 +14,7 @@ fn flipped_bit_on_a_volume_is_reported() -> Result<()> {
 
 #[test]
 fn truncated_archive_is_reported() -> Result<()> {
-    a_spoilt_archive_is_reported("cut-short", Store::cut_short)
+    a_spoilt_archive_is_reported("truncated", Store::truncate)
 }
 
 fn a_spoilt_archive_is_reported(
