@@ -134,22 +134,15 @@ pub fn status(
                 .clone()
                 .map(|known| ScheduleStatus { next_schedule_time: None, ..known });
             conditions.keep(ConditionType::ScrubHealthy);
-            match health::newest_failed(&status).or_else(|| health::newest_corrupted(&status)) {
-                Some(health) => {
-                    conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message)
-                }
+            if let Some(health) = health::newest_failed(&status).or_else(|| health::newest_corrupted(&status))
+            {
+                conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
+            } else {
                 // Without a CronJob no backup can start. With one, an invalid spec changes nothing about the backups.
-                None => {
-                    let runs_on = in_place.backup || status.last_success.is_some();
-                    if !runs_on || !conditions.keep(ConditionType::BackupHealthy) {
-                        let message = format!("no backup can start: {invalid}");
-                        conditions.set(
-                            ConditionType::BackupHealthy,
-                            Truth::Unknown,
-                            invalid.reason(),
-                            message,
-                        );
-                    }
+                let runs_on = in_place.backup || status.last_success.is_some();
+                if !runs_on || !conditions.keep(ConditionType::BackupHealthy) {
+                    let message = format!("no backup can start: {invalid}");
+                    conditions.set(ConditionType::BackupHealthy, Truth::Unknown, invalid.reason(), message);
                 }
             }
         }

@@ -56,7 +56,7 @@ pub fn health(
     if let Some(Request { token, obstacle: Some(obstacle) }) = request {
         let job = name::requested_job(&policy.identity.name, token);
         let (reason, message) = request_obstacle(&job, obstacle);
-        return fixed(Truth::False, reason, and_newest(message, status));
+        return fixed(Truth::False, reason, and_newest(&message, status));
     }
     let ended = status.history.first();
     // A run that ended and whose pods are gone is in the history only.
@@ -66,7 +66,7 @@ pub fn health(
     };
     let active = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
     if let Some((reason, message)) = active.and_then(cannot_start) {
-        return fixed(Truth::False, reason, and_newest(message, status));
+        return fixed(Truth::False, reason, and_newest(&message, status));
     }
     if let Some(bad) = newest_failed(status).or_else(|| newest_corrupted(status)) {
         return bad;
@@ -97,7 +97,7 @@ fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) 
 }
 
 /// The message and the newest backup.
-fn and_newest(message: Message, status: &BackupPolicyStatus) -> String {
+fn and_newest(message: &Message, status: &BackupPolicyStatus) -> String {
     let hint = message.what_to_do().map(str::to_owned).unwrap_or_default();
     Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
 }
@@ -222,7 +222,7 @@ impl Due {
         if overdue_at.is_some_and(|at| at <= now) {
             let message = Message::new(format!("the backup due at {due} is overdue"))
                 .hint("Check the policy's Jobs and events.");
-            return fixed(Truth::False, Reason::Overdue, and_newest(message, status));
+            return fixed(Truth::False, Reason::Overdue, and_newest(&message, status));
         }
         if let (Some(max_age), true) = (max_age, too_old_at.is_some_and(|at| at <= now)) {
             let fact = format!("no verified backup is younger than {max_age:#} (objectives.maxAge)");
@@ -231,7 +231,7 @@ impl Due {
             // A missing scheduled backup changes the message.
             return Health {
                 overdue_at,
-                ..fixed(Truth::False, Reason::Overdue, and_newest(message, status))
+                ..fixed(Truth::False, Reason::Overdue, and_newest(&message, status))
             };
         }
         let overdue_at = self.missing_at();

@@ -19,6 +19,7 @@ use crate::{
 /// `operation` tells which they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "a program holds few reports at a time")]
 pub enum Details {
     /// Of a backup run.
     Backup(BackupDetails),
@@ -177,7 +178,9 @@ impl Details {
             }
             Self::Scrub(ScrubDetails { corrupted, .. }) => {
                 corrupted.truncate(CORRUPTED_LIMIT);
-                corrupted.iter_mut().for_each(|backup| message::cut(backup, BACKUP_ID_LENGTH));
+                for backup in corrupted.iter_mut() {
+                    message::cut(backup, BACKUP_ID_LENGTH);
+                }
             }
         }
     }
