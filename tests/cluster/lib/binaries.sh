@@ -10,8 +10,7 @@ OCI_SOURCE=$HERE/oci
 # Static, without paths of this machine, and without the version control stamp
 # (which would need git). A go.work of a folder above must not change the build.
 export CGO_ENABLED=0 GOWORK=off
-# The linker drops debug information (-s -w), so the compiler need not make any.
-GO_BUILD=(go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false)
+GO_BUILD=(go build -trimpath -buildvcs=false)
 # What only serves devices, file systems and clouds that no test has.
 CONTAINERD_TAGS=no_btrfs,no_devmapper,no_zfs
 
