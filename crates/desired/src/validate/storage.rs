@@ -175,15 +175,12 @@ fn endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
 
 /// A host name or an IP address, of IPv6 in brackets, and the digits behind a colon.
 fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {
-    let (host, rest) = match authority.strip_prefix('[') {
-        Some(address) => {
-            let (address, rest) = address.split_once(']')?;
-            consists_of(address, 1..=45, |c| c.is_ascii_hexdigit(), ".:").then_some((address, rest))?
-        }
-        None => {
-            let (host, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            consists_of(host, 1..=500, alphanumeric, "._-").then_some((host, rest))?
-        }
+    let (host, rest) = if let Some(address) = authority.strip_prefix('[') {
+        let (address, rest) = address.split_once(']')?;
+        consists_of(address, 1..=45, |c| c.is_ascii_hexdigit(), ".:").then_some((address, rest))?
+    } else {
+        let (host, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+        consists_of(host, 1..=500, alphanumeric, "._-").then_some((host, rest))?
     };
     match rest.strip_prefix(':') {
         Some(port) => consists_of(port, 1..=500, |c| c.is_ascii_digit(), "").then_some((host, Some(port))),
