@@ -38,7 +38,7 @@ fn rejected_policies_have_the_message_of_the_api_server() {
                 Ok(_) => wrong.push(format!("{topic}: {} is accepted", case.name)),
                 Err(error) if agree(&case.message, &error.to_string()) => {}
                 Err(error) => {
-                    wrong.push(format!("{topic}: {}: {error:?} instead of {:?}", case.name, case.message))
+                    wrong.push(format!("{topic}: {}: {error:?} instead of {:?}", case.name, case.message));
                 }
             }
         }
