@@ -1,20 +1,30 @@
 //! `spec.job`, `spec.catchUp` and `spec.objectives` do what they say.
 
-use api::status::{ConditionStatus, ConditionType};
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use api::policy::{JobOptions, Resources};
+use api::{
+    BackupPolicy,
+    policy::{JobOptions, Resources},
+    status::{ConditionStatus, ConditionType, time},
+};
 use domain::reason::Reason;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::core::v1::{Pod, ServiceAccount, Toleration},
+    api::{
+        batch::v1::Job,
+        core::v1::{Pod, ServiceAccount, Toleration},
+    },
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{
     ResourceExt as _,
-    api::{ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use pgbackup_tests::story;
+use pgbackup_tests::{
+    story,
+    wait::{self, DEADLINE},
+};
 use serde_json::json;
 
 #[test]
@@ -88,9 +98,20 @@ fn pods_follow_the_policys_job_options() -> Result<()> {
 fn backup_older_than_max_age_is_overdue() -> Result<()> {
     story("objective", async |env| {
         env.postgres(17).await?;
-        let policy = env.policy("shop", |spec| spec.objectives.max_age = Some("1m".to_owned())).await?;
-        policy.backup("first").await?;
+        let policy = env.policy("shop", |spec| spec.objectives.max_age = Some("1h".to_owned())).await?;
+        let first = policy.backup("first").await?;
         policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
+
+        // Without the Job, the status is all that the operator knows of the backup.
+        let jobs = env.api::<Job>();
+        jobs.delete(&first.job, &DeleteParams::background()).await?;
+        wait::object(&jobs, &first.job, "the Job is gone", DEADLINE, |job| job.is_none().then_some(()))
+            .await?;
+        let two_hours_ago = time(Timestamp::now() - SignedDuration::from_hours(2));
+        let older = json!({ "status": { "lastSuccess": { "snapshotTime": two_hours_ago } } });
+        let policies = env.api::<BackupPolicy>();
+        policies.patch_status("shop", &PatchParams::default(), &Patch::Merge(older)).await?;
+        policy.observed_now().await?;
 
         let message = policy
             .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Overdue)

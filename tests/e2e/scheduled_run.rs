@@ -39,7 +39,7 @@ fn scheduled_backup_is_verified_and_shown_in_status() -> Result<()> {
         assert_eq!(shown("BACKUP")?, "Verified", "{table}");
         assert!(shown("SIZE")?.ends_with("iB"), "{table}");
         assert!(shown("BACKUPS")?.parse::<u32>()? >= 1, "{table}");
-        assert!(shown("LAST-SUCCESS")?.ends_with('s'), "{table}");
+        assert!(shown("RECOVERY-POINT")?.ends_with('s'), "{table}");
         let next: jiff::Timestamp = shown("NEXT")?.parse()?;
         assert!(next > success.scheduled_time.context("checked above")?.0, "{table}");
 
