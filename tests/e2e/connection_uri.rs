@@ -55,7 +55,7 @@ fn connection_uri_replaces_host_user_and_password() -> Result<()> {
 
         for (secret, reason, named) in [
             ("strict", Reason::TlsFailed, "does not support SSL"),
-            ("unencoded", Reason::InvalidConfiguration, "the connection URI cannot be used"),
+            ("unencoded", Reason::InvalidConfiguration, "a parameter of the connection URI has no value"),
             ("jdbc", Reason::InvalidConfiguration, "postgresql://"),
         ] {
             policy.edit(|spec| spec.postgres.connection.uri_secret_ref = uri(secret)).await?;

@@ -138,7 +138,7 @@ fn run_past_its_deadline_is_deadline_exceeded() -> Result<()> {
             })
             .await?;
         let failure = policy.failed("late", Reason::DeadlineExceeded).await?;
-        assert!(failure.message.contains("stage hold"), "{failure:?}");
+        assert!(failure.message.contains("during hold"), "{failure:?}");
         assert!(store.backup_folders(&policy).await?.is_empty());
         lock.run("ROLLBACK;").await.map(drop)
     })
