@@ -19,12 +19,13 @@ use archive::{
 };
 use domain::{
     catalog::{BackupState, Catalog, CatalogBackup},
+    comparison,
     manifest::{Content, Manifest, TABLES_INLINE},
     name,
     report::RunReport,
     retention::{self, Bucket, Rules},
     schedule::{self, Schedule},
-    suspicion::{self, SuspicionKind},
+    suspicion::SuspicionKind,
     uri::ConnectionUri,
 };
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
@@ -227,13 +228,13 @@ pub fn suspicion(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let manifests: Vec<Manifest> = text.lines().filter_map(Manifest::parse).collect();
     let Some((new, before)) = manifests.split_first() else { return };
-    let found = suspicion::suspicions(new, before, &[], |_| true, suspicion::MAX_SHRINK);
+    let found = comparison::suspicions(new, before, &[], |_| true, comparison::MAX_SHRINK);
     for suspicion in &found {
         assert!(!suspicion.to_string().contains(char::is_control), "{suspicion}");
     }
-    let unwanted = suspicion::suspicions(new, before, &[], |_| false, suspicion::MAX_SHRINK);
+    let unwanted = comparison::suspicions(new, before, &[], |_| false, comparison::MAX_SHRINK);
     assert!(unwanted.iter().all(|one| one.kind != SuspicionKind::DatabaseMissing), "{unwanted:?}");
-    let again = suspicion::suspicions(new, std::slice::from_ref(new), &[], |_| true, suspicion::MAX_SHRINK);
+    let again = comparison::suspicions(new, std::slice::from_ref(new), &[], |_| true, comparison::MAX_SHRINK);
     assert!(again.is_empty(), "{again:?}");
 }
 

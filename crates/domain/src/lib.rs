@@ -4,6 +4,7 @@
 //! Both programs use this crate and share nothing else.
 
 pub mod catalog;
+pub mod comparison;
 pub mod hash;
 pub mod manifest;
 pub mod message;

@@ -6,144 +6,29 @@
 //! for each backup; nothing is deleted without a plan.
 
 mod bucket;
+mod outcome;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod window;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer};
 
 pub use self::{
     bucket::Bucket,
+    outcome::{DeleteReason, Deleted, KeepReason, Kept, PrunePlan},
     rules::{Count, InvalidRule, MINIMUM_VERIFIED, Rules, Within},
 };
 use crate::catalog::{BackupState, Catalog, CatalogBackup};
-
-/// What pruning does, newest backup first. Each backup of the catalog is in exactly one of the lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PrunePlan {
-    /// The backups to keep.
-    pub keep: Vec<Kept>,
-    /// The backups to delete.
-    pub delete: Vec<Deleted>,
-}
-
-/// A backup to keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Kept {
-    /// The backup's name.
-    pub id: String,
-    /// Why it is kept; never empty.
-    pub reasons: Vec<KeepReason>,
-}
-
-/// A backup to delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Deleted {
-    /// The backup's name.
-    pub id: String,
-    /// Why it is deleted.
-    pub reason: DeleteReason,
-}
-
-/// Why a backup is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeepReason {
-    /// It is the newest verified backup, which a restore uses by default.
-    NewestVerified,
-    /// It is among the newest verified backups of one of its databases.
-    MinimumVerified,
-    /// A rule keeps it as the newest backup of a bucket.
-    Rule(Bucket),
-    /// A rule of time keeps it as the newest backup of a bucket.
-    Within(Bucket),
-    /// It is the oldest verified backup, and the rule has buckets left that no backup fills yet.
-    Oldest(Bucket),
-    /// It is suspicious and not acknowledged.
-    Suspicious,
-    /// Its newest check failed, but there are too few newer verified backups.
-    AwaitingVerified,
-    /// Its newest check failed, but no verified backup has one of its databases: parts of it may still be restored.
-    OnlyBackup,
-    /// The run that prunes has just stored it, and nothing else keeps it: older backups look newer since the server's clock
-    /// was once ahead.
-    JustMade,
-    /// The policy has no rules.
-    NoRules,
-    /// It belongs to another policy.
-    Foreign,
-}
-
-impl fmt::Display for KeepReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NewestVerified => f.write_str("newest verified"),
-            Self::MinimumVerified => f.write_str("minimum verified"),
-            Self::Rule(bucket) => write!(f, "{bucket}"),
-            Self::Within(Bucket::Last) => f.write_str("within"),
-            Self::Within(bucket) => write!(f, "{bucket} within"),
-            Self::Oldest(bucket) => write!(f, "oldest {bucket}"),
-            Self::Suspicious => f.write_str("suspicious"),
-            Self::AwaitingVerified => f.write_str("awaiting verified"),
-            Self::OnlyBackup => f.write_str("only backup"),
-            Self::JustMade => f.write_str("just made"),
-            Self::NoRules => f.write_str("no rules"),
-            Self::Foreign => f.write_str("foreign"),
-        }
-    }
-}
-
-impl Serialize for KeepReason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Why a backup is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeleteReason {
-    /// It is verified, and neither a rule nor the minimum keeps it.
-    Expired,
-    /// Its newest check failed, and there are enough newer verified backups.
-    CheckFailed,
-}
-
-impl fmt::Display for DeleteReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Expired => "expired",
-            Self::CheckFailed => "check failed",
-        })
-    }
-}
-
-impl Serialize for DeleteReason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl PrunePlan {
-    /// The number of backups that each reason keeps. A backup with two reasons is in both numbers.
-    pub fn counts(&self) -> BTreeMap<String, u32> {
-        let mut counts = BTreeMap::new();
-        for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
-            *counts.entry(reason.to_string()).or_default() += 1;
-        }
-        counts
-    }
-}
 
 /// Decides for each backup of the catalog whether it is kept. Days, weeks and months are those of `zone`. `just_made` is the
 /// backup of the run that prunes: it is kept, however old its snapshot looks.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
-    let mut windows = catalog.newest_snapshot().map(|newest| rules.windows(newest, zone)).unwrap_or_default();
+    let mut windows =
+        catalog.newest_snapshot().map(|newest| window::windows(rules, newest, zone)).unwrap_or_default();
     let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|backup| backup.id.as_str());
     // Nobody needs the backups of retired databases.

@@ -7,13 +7,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{
+    comparison,
     manifest::{Level, PolicyIdentity},
     name,
     operation::Operation,
     report::{RunIdentity, Trigger},
     retention::Rules,
     schedule::{self, ScheduleError},
-    suspicion,
 };
 use jiff::tz::TimeZone;
 
@@ -207,7 +207,7 @@ pub struct BackupArgs {
     #[arg(long, value_enum, default_value = "archive")]
     verify: Verify,
     /// Shrinkage of a database that makes a backup suspicious, in percent; 100 turns this check off.
-    #[arg(long, value_name = "PERCENT", default_value_t = suspicion::MAX_SHRINK, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = comparison::MAX_SHRINK, value_parser = clap::value_parser!(u8).range(1..=100))]
     max_shrink: u8,
     /// Suspicious backup that a person acknowledged; repeatable.
     #[arg(long, value_name = "BACKUP")]

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-use super::bucket::{Bucket, Window};
+use super::bucket::Bucket;
 
 /// The default of `retention.minimumVerified`.
 pub const MINIMUM_VERIFIED: u32 = 3;
@@ -33,14 +33,6 @@ impl Rules {
     pub fn is_empty(&self) -> bool {
         self.keep.values().all(|count| *count == Count::Newest(0))
             && self.keep_within.values().all(|within| within.is_none())
-    }
-
-    /// The progress of each rule; `newest` is the time of the newest verified backup.
-    pub(super) fn windows(&self, newest: Timestamp, zone: &TimeZone) -> Vec<Window> {
-        let counting = self.keep.iter().filter_map(|(bucket, count)| Window::counting(*bucket, *count));
-        let within = self.keep_within.iter().filter(|(_, within)| !within.is_none());
-        let within = within.map(|(bucket, within)| Window::within(*bucket, within.before(newest, zone)));
-        counting.chain(within).collect()
     }
 }
 
@@ -86,13 +78,13 @@ pub struct Within {
 }
 
 impl Within {
-    fn is_none(self) -> bool {
+    pub(super) fn is_none(self) -> bool {
         self == Self::default()
     }
 
     /// The moment this long before `newest`. Years, months and days follow the calendar, where a missing day becomes the last
     /// of its month (31 March minus a month is 28 February); hours have 60 minutes.
-    fn before(self, newest: Timestamp, zone: &TimeZone) -> Timestamp {
+    pub(super) fn before(self, newest: Timestamp, zone: &TimeZone) -> Timestamp {
         let Self { years, months, days, hours } = self;
         let calendar = i64::from(years).years().months(i64::from(months)).days(i64::from(days));
         let day = newest.to_zoned(zone.clone()).checked_sub(calendar).map(|day| day.timestamp());

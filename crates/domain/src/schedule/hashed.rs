@@ -5,7 +5,11 @@
 //! `H(a-b)/n` both. The value comes from the policy's identity and the field alone: it must never change from
 //! one version of this program to the next, because a changed schedule moves everybody's backups.
 
-use super::{ScheduleError, field::CronField};
+use super::{
+    cron_field::CronField,
+    error::ScheduleError,
+    field::{step, value},
+};
 use crate::hash;
 
 /// The line with each `H` replaced; without one, the line as it is.
@@ -48,7 +52,7 @@ fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Res
     let (first, last) = match range {
         Some(range) => {
             let (first, last) = range.split_once('-').ok_or_else(shape)?;
-            (place.value(first)?, place.value(last)?)
+            (value(place, first)?, value(place, last)?)
         }
         None => (place.min(), place.max()),
     };
@@ -59,7 +63,7 @@ fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Res
     if rest.is_empty() {
         return Ok((first + pick(place, identity, values)).to_string());
     }
-    let step = place.step(rest.strip_prefix('/').ok_or_else(shape)?)?;
+    let step = step(place, rest.strip_prefix('/').ok_or_else(shape)?)?;
     if !(2..=values).contains(&step) {
         return Err(shape());
     }

@@ -2,9 +2,10 @@
 
 use domain::{
     catalog::{BackupState, CatalogBackup},
+    comparison::{self, Emptied},
     manifest::{Level, Manifest},
     report::Verification,
-    suspicion::{self, Emptied, Suspicion},
+    suspicion::Suspicion,
 };
 
 use crate::{
@@ -23,11 +24,11 @@ pub async fn find(
 ) -> Result<Vec<Suspicion>, StoreError> {
     let catalog = catalog::catalog(repository, config, before);
     let mut verified = Vec::new();
-    for backup in catalog.verified().take(suspicion::COMPARED) {
+    for backup in catalog.verified().take(comparison::COMPARED) {
         verified.extend(earlier(repository, &backup.id).await?);
     }
     let is_wanted = |database: &str| catalog::is_wanted(config, database);
-    Ok(suspicion::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
+    Ok(comparison::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
 }
 
 /// The manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of the store is an error here
