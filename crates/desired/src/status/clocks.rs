@@ -60,9 +60,9 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
         report.completion_time = report.completion_time.and_then(|end| end.checked_sub(off).ok());
         if off.abs() > SKEW {
             let said = minute(told);
-            report
-                .warnings
-                .push(format!("the node's clock is wrong, backup it: it said {said} at the start"));
+            report.warnings.push(format!(
+                "the node's clock is wrong: it was {said} at the start of the run. Synchronize the clock."
+            ));
         }
     }
     let start = report.start_time;
@@ -75,7 +75,9 @@ fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
         && !is_plausible(backup.snapshot_time)
     {
         let said = minute(backup.snapshot_time);
-        report.warnings.push(format!("the database server's clock is ahead, backup it: it said {said}"));
+        report
+            .warnings
+            .push(format!("the database server's clock is ahead: it was {said}. Synchronize the clock."));
         backup.snapshot_time = start;
     }
     report.recent.retain_mut(|record| correct_record(record, latest));
