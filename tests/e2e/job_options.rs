@@ -111,7 +111,7 @@ fn backup_older_than_max_age_is_overdue() -> Result<()> {
         let older = json!({ "status": { "lastSuccess": { "snapshotTime": two_hours_ago } } });
         let policies = env.api::<BackupPolicy>();
         policies.patch_status("shop", &PatchParams::default(), &Patch::Merge(older)).await?;
-        policy.observed_now().await?;
+        policy.wait_until_observed().await?;
 
         let message = policy
             .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Overdue)

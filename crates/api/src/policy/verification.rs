@@ -1,6 +1,6 @@
 //! How backups are checked: when they are stored, and later.
 
-use domain::{manifest::Level, scrub, suspicion};
+use domain::{comparison, manifest::Level, scrub};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ impl Default for Verification {
 }
 
 const fn default_max_shrink() -> u8 {
-    suspicion::MAX_SHRINK
+    comparison::MAX_SHRINK
 }
 
 /// How thoroughly a backup is checked after it is stored.

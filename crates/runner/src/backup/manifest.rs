@@ -58,7 +58,7 @@ pub async fn write(
     };
     manifest.suspicions = suspicion::find(repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
-        run.log(format_args!("the backup is suspicious: it {suspicion}"));
+        run.log(format_args!("the backup is suspicious: {suspicion}"));
     }
     let verification = suspicion::verification(repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
