@@ -47,7 +47,7 @@ fn constant_schema_changes_are_reported() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         // A few tables are there at any moment, and never the same ones a moment later. A client whose DROP waits for
         // the backup's lock creates nothing meanwhile, hence four; and no disk holds them up.
-        let churn = "printf '%s\\n' '\\backup n :n + 4' '\\backup new :n + :client_id' '\\backup old :new - 8' 'CREATE TABLE t:new ();' 'DROP TABLE IF EXISTS t:old;' > /tmp/churn
+        let churn = "printf '%s\\n' '\\set n :n + 4' '\\set new :n + :client_id' '\\set old :new - 8' 'CREATE TABLE t:new ();' 'DROP TABLE IF EXISTS t:old;' > /tmp/churn
                      export PGOPTIONS='-c synchronous_commit=off -c client_min_messages=error'
                      pgbench --no-vacuum --client=4 --rate=1000 --define=n=100 --time=120 --file=/tmp/churn --username=postgres postgres > /tmp/log 2>&1 &
                      echo $! > /tmp/pid";

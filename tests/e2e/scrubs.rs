@@ -74,7 +74,10 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
         let said = policy
             .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::BackupCorrupted)
             .await?;
-        assert!(said.starts_with("the newest backup, ") && said.contains("ask for a new backup"), "{said}");
+        assert!(
+            said.starts_with("the newest backup is corrupted: ") && said.contains("request a new backup"),
+            "{said}"
+        );
         let retained = policy.status().await?.retained.context("what the store holds")?;
         assert_eq!((retained.backups, retained.verified), (2, 1));
 

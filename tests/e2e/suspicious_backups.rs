@@ -32,8 +32,8 @@ fn backup_with_lost_rows_is_suspicious() -> Result<()> {
 
         let failure = policy.failure("shrunk", Reason::Suspicious).await?;
 
-        assert!(failure.message.contains("has 100 rows of database \"shop\""), "{failure:?}");
-        assert!(failure.message.contains("had 5000"), "{failure:?}");
+        assert!(failure.message.contains("database \"shop\" has 100 rows"), "{failure:?}");
+        assert!(failure.message.contains("earlier verified backups have 5000"), "{failure:?}");
         let message = policy
             .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Suspicious)
             .await?;

@@ -57,7 +57,7 @@ fn verification_levels_check_what_they_promise() -> Result<()> {
         assert_eq!(stored.verification, Some(Verification::Stored));
         let message =
             policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Stored).await?;
-        assert!(message.contains("archives not parsed"), "{message}");
+        assert!(message.contains("newest stored backup, not verified"), "{message}");
         let backup = store.only_backup(&policy).await?;
         assert_eq!(backup.manifest.check.level, Level::Checksum);
         assert!(backup.database("shop")?.tables.is_empty(), "nothing is said of what was not read");
