@@ -1,30 +1,18 @@
-//! `spec.job`, `spec.catchUp` and `spec.objectives` do what they say.
+//! `spec.job` and `spec.catchUp` take effect on pods and CronJobs.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use api::{
-    BackupPolicy,
-    policy::{JobOptions, Resources},
-    status::{ConditionStatus, ConditionType, time},
-};
-use domain::reason::Reason;
-use jiff::{SignedDuration, Timestamp};
+use api::policy::{JobOptions, Resources};
 use k8s_openapi::{
-    api::{
-        batch::v1::Job,
-        core::v1::{Pod, ServiceAccount, Toleration},
-    },
+    api::core::v1::{Pod, ServiceAccount, Toleration},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{
     ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, PostParams},
 };
-use pgbackup_tests::{
-    story,
-    wait::{self, DEADLINE},
-};
+use pgbackup_tests::story;
 use serde_json::json;
 
 #[test]
@@ -90,36 +78,6 @@ fn pods_follow_the_policys_job_options() -> Result<()> {
         assert_eq!(cron_job.metadata.generation, Some(1));
         policy.wait_until_observed().await?;
         assert_eq!(policy.cron_job().await?.metadata.generation, Some(2), "one edit, one write");
-        Ok(())
-    })
-}
-
-#[test]
-fn backup_older_than_max_age_is_overdue() -> Result<()> {
-    story("objective", async |env| {
-        env.postgres(17).await?;
-        let policy = env.policy("shop", |spec| spec.objectives.max_age = Some("1h".to_owned())).await?;
-        let first = policy.backup("first").await?;
-        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
-
-        // Without the Job, the status is all that the operator knows of the backup.
-        let jobs = env.api::<Job>();
-        jobs.delete(&first.job, &DeleteParams::background()).await?;
-        wait::object(&jobs, &first.job, "the Job is gone", DEADLINE, |job| job.is_none().then_some(()))
-            .await?;
-        let two_hours_ago = time(Timestamp::now() - SignedDuration::from_hours(2));
-        let older = json!({ "status": { "lastSuccess": { "snapshotTime": two_hours_ago } } });
-        let policies = env.api::<BackupPolicy>();
-        policies.patch_status("shop", &PatchParams::default(), &Patch::Merge(older)).await?;
-        policy.wait_until_observed().await?;
-
-        let message = policy
-            .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::Overdue)
-            .await?;
-        assert!(message.contains("objectives.maxAge"), "{message}");
-
-        policy.backup("second").await?;
-        policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         Ok(())
     })
 }
