@@ -1,4 +1,4 @@
-//! Compares a new backup with earlier verified ones: rows, bytes, databases and the server.
+//! Compares a new backup with earlier verified ones and finds what makes it suspicious.
 
 use std::collections::BTreeMap;
 

@@ -11,13 +11,12 @@ mod hashed;
 mod search;
 #[cfg(test)]
 mod tests;
+mod zone;
 
-pub use self::{cron_field::CronField, error::ScheduleError};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+pub use self::{cron_field::CronField, error::ScheduleError, zone::time_zone};
 use self::{field::Field, search::Fields};
-use jiff::{
-    SignedDuration, Timestamp,
-    tz::{TimeZone, TimeZoneDatabase},
-};
 
 /// The shortest time from a slot until its backup is overdue: room for a pod that starts slowly and for a retry.
 pub const LEAST_GRACE: SignedDuration = SignedDuration::from_mins(15);
@@ -100,25 +99,6 @@ fn fields(text: &str) -> Result<Fields, ScheduleError> {
         month: Field::parse(CronField::Month, month)?,
         weekday: Field::parse(CronField::Weekday, weekday)?,
     })
-}
-
-/// The zone of an IANA name, as Kubernetes accepts it for `CronJob.spec.timeZone`, from the database that is
-/// compiled in.
-pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    if name.is_empty() {
-        return Err(ScheduleError::ZoneEmpty);
-    }
-    if name.eq_ignore_ascii_case("Local") {
-        return Err(ScheduleError::ZoneLocal);
-    }
-    let unknown = || ScheduleError::ZoneUnknown { name: name.to_owned() };
-    let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
-    // The library finds names in any case; Go looks for a file of exactly this name.
-    match zone.iana_name() {
-        Some(known) if known == name => Ok(zone),
-        Some(known) => Err(ScheduleError::ZoneSpelling { name: name.to_owned(), known: known.to_owned() }),
-        None => Err(unknown()),
-    }
 }
 
 /// The moment from which on a policy's backup is overdue: the first slot after `newest` (the slot of the newest

@@ -1,8 +1,13 @@
-use jiff::{Timestamp, ToSpan};
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use proptest::prelude::*;
 
 use super::*;
-use crate::schedule::{Schedule, time_zone};
+use crate::{
+    catalog::{BackupState, Catalog, CatalogBackup},
+    schedule::{Schedule, time_zone},
+};
 
 const OWNER: &str = "uid-1";
 

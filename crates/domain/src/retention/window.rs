@@ -1,10 +1,10 @@
-//! How far each rule has come over the backups, newest first: restic's `forget`.
+//! How far each rule reaches over the backups, newest first.
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::{
     bucket::{Bucket, Key},
-    outcome::KeepReason,
+    reason::KeepReason,
     rules::{Count, Rules},
 };
 

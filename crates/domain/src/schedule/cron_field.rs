@@ -1,4 +1,4 @@
-//! The five fields of a cron line and their values.
+//! The fields of a cron line: their names and values.
 
 use strum::{Display, EnumIter, IntoEnumIterator as _};
 

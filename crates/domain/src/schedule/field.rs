@@ -5,26 +5,6 @@
 
 use super::{cron_field::CronField, error::ScheduleError};
 
-/// The value that `text` stands for: a name in any case, or a number within the field's range.
-pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> {
-    let named = |name: &&str| name.eq_ignore_ascii_case(text);
-    if let Some(at) = place.names().iter().position(named) {
-        return Ok(place.min() + u32::try_from(at).expect("a field should have few names"));
-    }
-    match number(text) {
-        Some(value) if (place.min()..=place.max()).contains(&value) => Ok(value),
-        Some(_) => Err(ScheduleError::OutOfRange { place, text: text.to_owned() }),
-        None => Err(ScheduleError::NotAValue { place, text: text.to_owned() }),
-    }
-}
-
-/// A step: a whole number from 1 on. One that is greater than the range is fine, and hits its first value.
-pub(super) fn step(place: CronField, text: &str) -> Result<u32, ScheduleError> {
-    number(text)
-        .filter(|step| *step > 0)
-        .ok_or_else(|| ScheduleError::NotAStep { place, text: text.to_owned() })
-}
-
 /// The values that a field lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
@@ -74,7 +54,7 @@ impl Field {
                 last: last.unwrap_or_default().to_owned(),
             });
         }
-        let step = step.map_or(Ok(1), |text| self::step(place, text))?;
+        let step = step.map_or(Ok(1), |step| self::step(place, step))?;
         self.star |= any && step == 1;
         self.bits |= (start..=end)
             .step_by(usize::try_from(step).unwrap_or(usize::MAX))
@@ -86,6 +66,26 @@ impl Field {
     pub(super) fn has(self, value: i8) -> bool {
         u32::try_from(value).is_ok_and(|value| self.bits & (1 << value) != 0)
     }
+}
+
+/// The value that `text` stands for: a name in any case, or a number within the field's range.
+pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> {
+    let named = |name: &&str| name.eq_ignore_ascii_case(text);
+    if let Some(at) = place.names().iter().position(named) {
+        return Ok(place.min() + u32::try_from(at).expect("a field should have few names"));
+    }
+    match number(text) {
+        Some(value) if (place.min()..=place.max()).contains(&value) => Ok(value),
+        Some(_) => Err(ScheduleError::OutOfRange { place, text: text.to_owned() }),
+        None => Err(ScheduleError::NotAValue { place, text: text.to_owned() }),
+    }
+}
+
+/// A step: a whole number from 1 on. One that is greater than the range is fine, and hits its first value.
+pub(super) fn step(place: CronField, text: &str) -> Result<u32, ScheduleError> {
+    number(text)
+        .filter(|step| *step > 0)
+        .ok_or_else(|| ScheduleError::NotAStep { place, text: text.to_owned() })
 }
 
 /// A whole number, with or without a plus sign before it: what Go's `strconv.Atoi` reads and is not negative.

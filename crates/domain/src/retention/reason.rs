@@ -1,37 +1,10 @@
-//! The result of planning: which backups are kept and which are deleted, each with its reason.
+//! Why a plan keeps or deletes a backup.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Serialize, Serializer};
 
 use super::bucket::Bucket;
-
-/// What pruning does, newest backup first. Each backup of the catalog is in exactly one of the lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PrunePlan {
-    /// The backups to keep.
-    pub keep: Vec<Kept>,
-    /// The backups to delete.
-    pub delete: Vec<Deleted>,
-}
-
-/// A backup to keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Kept {
-    /// The backup's name.
-    pub id: String,
-    /// Why it is kept; never empty.
-    pub reasons: Vec<KeepReason>,
-}
-
-/// A backup to delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Deleted {
-    /// The backup's name.
-    pub id: String,
-    /// Why it is deleted.
-    pub reason: DeleteReason,
-}
 
 /// Why a backup is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,16 +80,5 @@ impl fmt::Display for DeleteReason {
 impl Serialize for DeleteReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-impl PrunePlan {
-    /// The number of backups that each reason keeps. A backup with two reasons is in both numbers.
-    pub fn counts(&self) -> BTreeMap<String, u32> {
-        let mut counts = BTreeMap::new();
-        for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
-            *counts.entry(reason.to_string()).or_default() += 1;
-        }
-        counts
     }
 }
