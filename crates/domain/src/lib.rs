@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod message;
 pub mod name;
 pub mod operation;
+pub mod overdue;
 pub mod pattern;
 pub mod reason;
 pub mod report;

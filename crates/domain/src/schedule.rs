@@ -1,4 +1,4 @@
-//! When runs are due: cron lines, time zones, and the moment from which a backup is overdue.
+//! When runs are due: cron lines and time zones.
 //!
 //! A schedule is what Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`), without `@every`
 //! and without dates that never come, and with Jenkins' `H` in the minute and the hour. Its times are those of
@@ -13,13 +13,10 @@ mod search;
 mod tests;
 mod zone;
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 
 pub use self::{cron_field::CronField, error::ScheduleError, zone::time_zone};
 use self::{field::Field, search::Fields};
-
-/// The shortest time from a slot until its backup is overdue: room for a pod that starts slowly and for a retry.
-pub const LEAST_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The names that Kubernetes knows, and the fields that they stand for.
 const NICKNAMES: [(&str, &str); 7] = [
@@ -99,18 +96,4 @@ fn fields(text: &str) -> Result<Fields, ScheduleError> {
         month: Field::parse(CronField::Month, month)?,
         weekday: Field::parse(CronField::Weekday, weekday)?,
     })
-}
-
-/// The moment from which on a policy's backup is overdue: the first slot after `newest` (the slot of the newest
-/// verified backup, or the policy's creation when there is none), and a grace of twice the longest run in the
-/// policy's history, but at least [`LEAST_GRACE`]. `None` when no slot comes.
-pub fn overdue_at(
-    schedule: &Schedule,
-    zone: &TimeZone,
-    newest: Timestamp,
-    longest: SignedDuration,
-) -> Option<Timestamp> {
-    let due = schedule.after(zone, newest)?;
-    let grace = longest.saturating_add(longest).max(LEAST_GRACE);
-    due.checked_add(grace).ok()
 }

@@ -4,7 +4,7 @@ use api::{
     BackupPolicyStatus,
     status::{BackupStatus, RunResult, RunStatus, Verification},
 };
-use domain::{message::Message, name, reason::Reason, schedule};
+use domain::{message::Message, name, overdue, reason::Reason};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -14,9 +14,6 @@ use super::{
     text::{and_sentence, as_sentence, minute, plain},
 };
 use crate::{observed::RequestObstacle, validate::ValidPolicy};
-
-/// Longer than any run: a longer duration in a report is wrong, and must not delay `Overdue`.
-const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
 /// The most bytes of a `requested-at` token in a message: a date is shorter.
 const TOKEN_LIMIT: usize = 64;
@@ -165,9 +162,8 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
     let since = status.schedule_since.as_ref().map(|time| time.0);
     let since = [served, since].into_iter().flatten().max();
     let since = since.unwrap_or(policy.created);
-    let longest = status.history.iter().filter_map(|run| run.duration_seconds).fold(0.0, f64::max);
-    let longest = SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS));
-    let overdue_at = schedule::overdue_at(&policy.schedule, &policy.zone, since, longest);
+    let longest = overdue::longest_run(status.history.iter().filter_map(|run| run.duration_seconds));
+    let overdue_at = overdue::overdue_at(&policy.schedule, &policy.zone, since, longest);
     let from = snapshot.unwrap_or(since);
     Due {
         slot: policy.schedule.after(&policy.zone, since),

@@ -6,12 +6,11 @@ use api::{
 };
 use domain::{
     message::Message,
-    name,
+    name, overdue,
     reason::Reason,
     report::{Outcome, seconds},
-    schedule,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     condition::{Conditions, Truth},
@@ -141,10 +140,8 @@ pub fn health(
     let since = status.scrub_schedule.as_ref().and_then(|known| known.schedule_since.as_ref());
     let served = last.and_then(|scrub| scrub.scheduled_time.as_ref().or(scrub.start_time.as_ref()));
     let since = [since, served].into_iter().flatten().map(|time| time.0).max().unwrap_or(now);
-    let longest =
-        last.and_then(|scrub| scrub.duration_seconds).unwrap_or_default().clamp(0.0, LONGEST_SECONDS);
-    let longest = SignedDuration::from_secs_f64(longest);
-    let overdue_at = schedule::overdue_at(schedule, &policy.zone, since, longest);
+    let longest = overdue::longest_run(last.and_then(|scrub| scrub.duration_seconds));
+    let overdue_at = overdue::overdue_at(schedule, &policy.zone, since, longest);
     let overdue_at = overdue_at.map(|at| time(at).0);
     let due = schedule.after(&policy.zone, since).map(minute).unwrap_or_default();
     let (truth, reason, message) = match last {
@@ -169,6 +166,3 @@ pub fn health(
     conditions.set(TYPE, truth, reason, message);
     [next, overdue_at.filter(|at| *at > now)].into_iter().flatten().min()
 }
-
-/// A report that says more is wrong, and must not put off `Overdue`.
-const LONGEST_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;

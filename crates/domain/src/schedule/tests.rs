@@ -331,21 +331,6 @@ fn search_for_a_slot_ends_after_five_years() {
     assert_eq!(schedule("@daily").after(&TimeZone::UTC, Timestamp::MAX), None);
 }
 
-#[test]
-fn backup_is_overdue_after_its_slot_and_the_grace() {
-    let nightly = schedule("0 2 * * *");
-    let overdue = |newest, longest| overdue_at(&nightly, &TimeZone::UTC, time(newest), longest);
-    let quick = SignedDuration::from_mins(5);
-    let slow = SignedDuration::from_mins(40);
-    // Never succeeded: counted from creation.
-    assert_eq!(overdue("2026-05-01T01:00:00Z", quick), Some(time("2026-05-01T02:15:00Z")));
-    // The newest verified backup is of a slot: the next one counts.
-    assert_eq!(overdue("2026-05-01T02:00:00Z", quick), Some(time("2026-05-02T02:15:00Z")));
-    // A long run has twice its time.
-    assert_eq!(overdue("2026-05-01T02:00:00Z", slow), Some(time("2026-05-02T03:20:00Z")));
-    assert_eq!(overdue("2026-05-01T02:00:00Z", SignedDuration::MAX), None);
-}
-
 fn common_line() -> impl Strategy<Value = String> {
     let values = |low: u32, high: u32| {
         prop_oneof![

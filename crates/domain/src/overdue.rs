@@ -1,0 +1,62 @@
+//! When a run is overdue: its slot, and a grace that grows with the duration of earlier runs.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use crate::schedule::Schedule;
+
+/// The shortest grace. It leaves room for a pod that starts slowly and for a retry.
+pub const LEAST_GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Seven days, longer than any run. A longer duration in a report is wrong.
+const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
+
+/// The longest of the durations that runs reported, in seconds. It is at most seven days, so that a wrong report does not
+/// delay `Overdue`.
+pub fn longest_run(seconds: impl IntoIterator<Item = f64>) -> SignedDuration {
+    let longest = seconds.into_iter().fold(0.0, f64::max);
+    SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS))
+}
+
+/// The time at which the first slot after `served` is overdue. `served` is the slot of the newest verified backup or scrub; if
+/// there is none, the time since which the schedule applies. The grace after the slot is twice `longest`, the duration of
+/// the longest run, and at least [`LEAST_GRACE`]. `None` if no slot follows.
+pub fn overdue_at(
+    schedule: &Schedule,
+    zone: &TimeZone,
+    served: Timestamp,
+    longest: SignedDuration,
+) -> Option<Timestamp> {
+    let due = schedule.after(zone, served)?;
+    let grace = longest.saturating_add(longest).max(LEAST_GRACE);
+    due.checked_add(grace).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backup_is_overdue_after_its_slot_and_the_grace() {
+        let nightly = Schedule::parse("0 2 * * *", "shop/nightly").unwrap();
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let overdue = |newest, longest| overdue_at(&nightly, &TimeZone::UTC, time(newest), longest);
+        let quick = SignedDuration::from_mins(5);
+        let slow = SignedDuration::from_mins(40);
+        // Never succeeded: counted from creation.
+        assert_eq!(overdue("2026-05-01T01:00:00Z", quick), Some(time("2026-05-01T02:15:00Z")));
+        // The newest verified backup is of a slot: the next one counts.
+        assert_eq!(overdue("2026-05-01T02:00:00Z", quick), Some(time("2026-05-02T02:15:00Z")));
+        // A long run has twice its time.
+        assert_eq!(overdue("2026-05-01T02:00:00Z", slow), Some(time("2026-05-02T03:20:00Z")));
+        assert_eq!(overdue("2026-05-01T02:00:00Z", SignedDuration::MAX), None);
+    }
+
+    #[test]
+    fn longest_run_is_at_most_seven_days() {
+        let hours = |hours| SignedDuration::from_hours(hours);
+        assert_eq!(longest_run([]), SignedDuration::ZERO);
+        assert_eq!(longest_run([-5.0, f64::NAN]), SignedDuration::ZERO);
+        assert_eq!(longest_run([60.0, 7200.0]), hours(2));
+        assert_eq!(longest_run([60.0, 1e300]), hours(7 * 24));
+    }
+}
