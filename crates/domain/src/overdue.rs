@@ -17,9 +17,9 @@ pub fn longest_run(seconds: impl IntoIterator<Item = f64>) -> SignedDuration {
     SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS))
 }
 
-/// The time at which the first slot after `served` is overdue. `served` is the slot of the newest verified backup or scrub; if
-/// there is none, the time since which the schedule applies. The grace after the slot is twice `longest`, the duration of
-/// the longest run, and at least [`LEAST_GRACE`]. `None` if no slot follows.
+/// The time at which the first slot after `served` is overdue. `served` is the slot of the newest verified backup, or of the
+/// newest scrub. If there is none, it is the time since which the schedule applies. The grace is twice `longest`, the
+/// duration of the longest run, and at least [`LEAST_GRACE`]. `None` if no slot follows.
 pub fn overdue_at(
     schedule: &Schedule,
     zone: &TimeZone,

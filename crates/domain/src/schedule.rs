@@ -1,8 +1,8 @@
 //! When runs are due: cron lines and time zones.
 //!
-//! A schedule is what Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`), without `@every`
-//! and without dates that never come, and with Jenkins' `H` in the minute and the hour. Its times are those of
-//! the CronJob controller, daylight saving included.
+//! A schedule has the syntax that Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`). Jenkins' `H` is
+//! added in the minute and the hour. `@every` and dates that never come are rejected. The slots are those of the CronJob
+//! controller, also at changes of daylight saving time.
 
 mod cron_field;
 mod error;
@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::TimeZone};
 pub use self::{cron_field::CronField, error::ScheduleError, zone::time_zone};
 use self::{field::Field, search::Fields};
 
-/// The names that Kubernetes knows, and the fields that they stand for.
+/// The names that Kubernetes accepts instead of fields, with the fields that they stand for.
 const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -37,14 +37,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Reads a schedule. `identity` is `<namespace>/<policy>`: an `H` becomes a number that is always the same
-    /// for one identity and spreads over many.
+    /// Parses a schedule. Each `H` becomes a number that depends on `identity`, which is `<namespace>/<policy>`. One
+    /// identity always gets the same number. The numbers of many identities are spread over the range.
     pub fn parse(text: &str, identity: &str) -> Result<Self, ScheduleError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(ScheduleError::Empty);
         }
-        // No name of a month or day has these letters, and Kubernetes refuses them anywhere.
+        // Kubernetes rejects these letters anywhere in a schedule. No name of a month or day has them.
         if text.contains("TZ") {
             return Err(ScheduleError::ZoneInSchedule);
         }
@@ -57,23 +57,23 @@ impl Schedule {
         Ok(Self { effective, fields })
     }
 
-    /// What stands in the CronJob: every `H` resolved, and otherwise what the user wrote.
+    /// The schedule of the CronJob: what the user wrote, with each `H` replaced by its number.
     pub fn effective(&self) -> &str {
         &self.effective
     }
 
-    /// The first slot after `time`; `None` when there is none within five years.
+    /// The first slot after `time`; `None` if there is none within five years.
     pub fn after(&self, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
         self.fields.next(zone, time)
     }
 
-    /// The first `count` slots after `time`, in their order.
+    /// The first `count` slots after `time`, earliest first.
     pub fn upcoming(&self, zone: &TimeZone, time: Timestamp, count: usize) -> Vec<Timestamp> {
         std::iter::successors(self.after(zone, time), |slot| self.after(zone, *slot)).take(count).collect()
     }
 }
 
-/// The fields of a line without `H`.
+/// Parses a line without `H`.
 fn fields(text: &str) -> Result<Fields, ScheduleError> {
     let line = if text.starts_with("@every") {
         return Err(ScheduleError::Every);

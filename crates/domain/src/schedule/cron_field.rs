@@ -51,7 +51,7 @@ impl CronField {
         }
     }
 
-    /// The field's values in words, to tell a person what to write.
+    /// The field's valid values, for an error message.
     pub const fn values(self) -> &'static str {
         match self {
             Self::Minute => "0 to 59",
@@ -62,7 +62,7 @@ impl CronField {
         }
     }
 
-    /// The values' names, the first one standing for the smallest value.
+    /// The names of the values. The first name stands for the smallest value.
     pub(super) const fn names(self) -> &'static [&'static str] {
         match self {
             Self::Minute | Self::Hour | Self::DayOfMonth => &[],

@@ -7,7 +7,7 @@ use super::cron_field::CronField;
 /// Why a schedule or a time zone is rejected, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScheduleError {
-    /// Nothing is written.
+    /// An empty schedule.
     #[error("the schedule is empty; write five cron fields, for example \"15 2 * * *\"")]
     Empty,
     /// `@every 6h`.
@@ -20,21 +20,21 @@ pub enum ScheduleError {
         "{name:?} is not known; write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly in lower case, or five cron fields"
     )]
     Nickname {
-        /// The name as it was written.
+        /// The name that the user wrote.
         name: String,
     },
     /// `TZ=...` or `CRON_TZ=...` before the fields.
     #[error("write the time zone in spec.timeZone, not in the schedule")]
     ZoneInSchedule,
-    /// Other than five fields.
+    /// More or fewer than five fields.
     #[error(
         "the schedule has {found} field(s); write five (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds"
     )]
     FieldCount {
-        /// How many there are.
+        /// The number of fields.
         found: usize,
     },
-    /// A field of commas alone.
+    /// A field that has only commas.
     #[error("the {place} field names nothing; write * for every value, or {}", place.values())]
     EmptyField {
         /// The field.
@@ -45,15 +45,15 @@ pub enum ScheduleError {
     NotAValue {
         /// The field.
         place: CronField,
-        /// What is written.
+        /// The text in the schedule.
         text: String,
     },
-    /// A number that the field does not have.
+    /// A number outside the field's range.
     #[error("{text} is out of range in the {place} field; write {}", place.values())]
     OutOfRange {
         /// The field.
         place: CronField,
-        /// What is written.
+        /// The text in the schedule.
         text: String,
     },
     /// `22-4`.
@@ -63,17 +63,17 @@ pub enum ScheduleError {
     Backwards {
         /// The field.
         place: CronField,
-        /// Where the range begins.
+        /// The first value of the range.
         first: String,
-        /// Where it ends.
+        /// The last value of the range.
         last: String,
     },
-    /// A step of zero, or none at all behind the slash.
+    /// A step of zero, or no number after the slash.
     #[error("{text:?} is no step in the {place} field; write a whole number from 1 on behind the slash")]
     NotAStep {
         /// The field.
         place: CronField,
-        /// What is written.
+        /// The text in the schedule.
         text: String,
     },
     /// `1-2-3`, `1/2/3`.
@@ -81,7 +81,7 @@ pub enum ScheduleError {
     Shape {
         /// The field.
         place: CronField,
-        /// The element of the field's list.
+        /// The invalid element of the field's list.
         term: String,
     },
     /// `H` in a day or month.
@@ -92,20 +92,20 @@ pub enum ScheduleError {
         /// The field.
         place: CronField,
     },
-    /// `H` with something behind it that it does not take.
+    /// An invalid range or step after `H`.
     #[error(
         "{term:?} in the {place} field cannot be read; write H, H/step, H(first-last) or H(first-last)/step with values from {}, and a step from 2 to the number of values", place.values()
     )]
     HashShape {
         /// The field.
         place: CronField,
-        /// The element of the field's list.
+        /// The invalid element of the field's list.
         term: String,
     },
     /// The 30th of February.
     #[error("the dates of this schedule never come; write a day of month that one of its months has")]
     Never,
-    /// No zone is written.
+    /// An empty time zone.
     #[error("the time zone is empty; write an IANA name such as Europe/Berlin, or Etc/UTC")]
     ZoneEmpty,
     /// `Local`.
@@ -113,18 +113,18 @@ pub enum ScheduleError {
         "Local would be the zone of whatever host the controller runs on; write an IANA name such as Europe/Berlin"
     )]
     ZoneLocal,
-    /// Not in the time zone database.
+    /// A name that is not in the time zone database.
     #[error("{name:?} is not an IANA time zone; write a name such as Europe/Berlin, or Etc/UTC")]
     ZoneUnknown {
-        /// The name as it was written.
+        /// The name that the user wrote.
         name: String,
     },
-    /// In the database, but written otherwise; Kubernetes would refuse it.
+    /// A name that the database has in another case. Kubernetes would reject it.
     #[error("{name:?} is not how the time zone is written; write {known}")]
     ZoneSpelling {
-        /// The name as it was written.
+        /// The name that the user wrote.
         name: String,
-        /// The name as the database has it.
+        /// The name in the database.
         known: String,
     },
 }

@@ -1,21 +1,21 @@
 //! One field of a cron line, as robfig/cron 3.0.1 reads it: the parser of the CronJob controller.
 //!
-//! Its oddities are kept, because that controller decides what fires: empty parts of a list are nothing
-//! (`1,,2`), whatever follows `*-` is ignored, and `5/15` means `5-59/15`.
+//! That controller starts the Jobs, so this parser has the same oddities. It ignores empty elements of a list (`1,,2`)
+//! and whatever follows `*-`. It reads `5/15` as `5-59/15`.
 
 use super::{cron_field::CronField, error::ScheduleError};
 
-/// The values that a field lets through.
+/// The values that match a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     /// Bit n stands for value n.
     bits: u64,
-    /// Whether `*`, `?` or `*/1` is in its list: then all bits are set, and the other day field decides alone.
+    /// Whether `*`, `?` or `*/1` is in the list. Then all bits are set, and of the two day fields only the other one counts.
     pub(super) star: bool,
 }
 
 impl Field {
-    /// Reads one field of a cron line.
+    /// Parses one field of a cron line.
     pub(super) fn parse(place: CronField, text: &str) -> Result<Self, ScheduleError> {
         let mut field = Self { bits: 0, star: false };
         for term in text.split(',').filter(|term| !term.is_empty()) {
@@ -62,13 +62,13 @@ impl Field {
         Ok(())
     }
 
-    /// Whether `value` is let through. Values of calendars are never negative.
+    /// Whether `value` matches. The values of a calendar are never negative.
     pub(super) fn has(self, value: i8) -> bool {
         u32::try_from(value).is_ok_and(|value| self.bits & (1 << value) != 0)
     }
 }
 
-/// The value that `text` stands for: a name in any case, or a number within the field's range.
+/// Parses a value: a name in any case, or a number within the field's range.
 pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> {
     let named = |name: &&str| name.eq_ignore_ascii_case(text);
     if let Some(at) = place.names().iter().position(named) {
@@ -81,15 +81,15 @@ pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> 
     }
 }
 
-/// A step: a whole number from 1 on. One that is greater than the range is fine, and hits its first value.
+/// Parses a step: a whole number, at least 1. A step greater than the range matches only the first value.
 pub(super) fn step(place: CronField, text: &str) -> Result<u32, ScheduleError> {
     number(text)
         .filter(|step| *step > 0)
         .ok_or_else(|| ScheduleError::NotAStep { place, text: text.to_owned() })
 }
 
-/// A whole number, with or without a plus sign before it: what Go's `strconv.Atoi` reads and is not negative.
-/// Anything too great for it is too great for any field.
+/// Parses a whole number with or without a plus sign, as Go's `strconv.Atoi` does. Negative numbers are rejected. A number
+/// too great for 32 bits becomes the greatest one, which is out of range in every field.
 fn number(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

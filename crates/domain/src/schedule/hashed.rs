@@ -1,9 +1,9 @@
-//! Jenkins' `H`: a minute or an hour that is somebody's own, so that a hundred policies with the same line do
-//! not start at once.
+//! Jenkins' `H`: a minute or an hour that depends on the policy. A hundred policies with the same line start at different
+//! times.
 //!
-//! `H` is one value of the field, `H(a-b)` one of a range, `H/n` every n-th value from one of the first n on,
-//! `H(a-b)/n` both. The value comes from the policy's identity and the field alone: it must never change from
-//! one version of this program to the next, because a changed schedule moves everybody's backups.
+//! `H` is one value of the field. `H(a-b)` is one value of a range. `H/n` is every n-th value and starts at one of the first
+//! n. `H(a-b)/n` is every n-th value of a range. The value depends only on the policy's identity and the field. It must
+//! never change between versions of this program: a new value would move every policy's backups.
 
 use super::{
     cron_field::CronField,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::hash;
 
-/// The line with each `H` replaced; without one, the line as it is.
+/// Replaces each `H` of a line. A line without `H` is returned unchanged.
 pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleError> {
     if !line.contains('H') {
         return Ok(line.to_owned());
@@ -37,11 +37,11 @@ fn resolve_field(place: CronField, text: &str, identity: &str) -> Result<String,
     Ok(terms?.join(","))
 }
 
-/// One `H` with `rest` behind it.
+/// Resolves one `H`. `rest` is what follows it in `term`.
 fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Result<String, ScheduleError> {
     let shape = || ScheduleError::HashShape { place, term: term.to_owned() };
     if !matches!(place, CronField::Minute | CronField::Hour) {
-        // `H` begins no name of a month or day.
+        // No name of a month or day begins with `H`.
         return Err(ScheduleError::HashPlace { place });
     }
     let (range, rest) = match rest.strip_prefix('(') {
@@ -71,9 +71,9 @@ fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Res
     Ok(format!("{start}-{last}/{step}"))
 }
 
-/// A number below `values`, always the same for one identity and field.
+/// Picks a number below `values`. It is always the same for one identity and field.
 fn pick(place: CronField, identity: &str, values: u32) -> u32 {
-    // 15 digits fit into 60 bits, and against them the modulo's unevenness is nothing.
+    // 15 digits are 60 bits. With so many, the modulo prefers no value noticeably.
     let number = u64::from_str_radix(&hash::short(&format!("{identity} {place}"), 15), 16)
         .expect("a hash should be hexadecimal");
     u32::try_from(number % u64::from(values)).expect("a remainder should be below its divisor")

@@ -1,9 +1,11 @@
 //! The search for the next time of a schedule: robfig/cron 3.0.1's `SpecSchedule.Next`, step by step.
 //!
-//! It is a copy in behaviour, because the CronJob controller fires at the times which that function finds,
-//! and a status that says otherwise is wrong. So a wall time inside a gap of daylight saving is skipped, one
-//! in the repeated hour comes twice, and where midnight does not exist the result is what that function makes
-//! of it (in zones east of UTC the whole day can be passed over).
+//! The CronJob controller starts Jobs at the times that the original function finds. A status with other times would be
+//! wrong, so this search behaves the same:
+//!
+//! - It skips a wall time that does not exist because clocks go forward.
+//! - It returns a wall time in the repeated hour twice.
+//! - Where midnight does not exist, it can skip the whole day (in zones east of UTC), as the original does.
 
 use jiff::{
     Timestamp, ToSpan,
@@ -13,8 +15,8 @@ use jiff::{
 
 use super::field::Field;
 
-/// How many years ahead a time is looked for. A 29 February is at most eight years away, and only around a
-/// year such as 2100 more than four.
+/// How many years the search covers. A 29 February is within four years, except around a year such as 2100: there it is
+/// up to eight years away.
 const YEARS: i16 = 5;
 
 const MINUTE: i64 = 60;
@@ -32,7 +34,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Whether the day of `civil` is let through: by both day fields if one of them is a star, else by either.
+    /// Whether the day of `civil` matches: both day fields if one of them is a star, else either of them.
     fn has_day(&self, civil: DateTime) -> bool {
         let day_of_month = self.day_of_month.has(civil.day());
         let weekday = self.weekday.has(civil.weekday().to_sunday_zero_offset());
@@ -43,8 +45,8 @@ impl Fields {
         }
     }
 
-    /// Whether there is such a date in any year. Fields are never empty, so only days that none of the months
-    /// has can be the reason.
+    /// Whether any year has a matching date. Fields are never empty, so a schedule never comes only if none of its months
+    /// has one of its days.
     pub(super) fn ever(&self) -> bool {
         let longest = |month| match month {
             2 => 29,
@@ -58,7 +60,7 @@ impl Fields {
                 .any(|month| (1..=longest(month)).any(|day| self.day_of_month.has(day)))
     }
 
-    /// The first time after `time`; `None` when there is none within [`YEARS`] years.
+    /// The first time after `time`; `None` if there is none within [`YEARS`] years.
     pub(super) fn next(&self, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
         let mut from = time.as_second() - i64::from(time.subsec_nanosecond() < 0);
         loop {
@@ -66,13 +68,13 @@ impl Fields {
             if found > time {
                 return Some(found);
             }
-            // Where clocks went back across midnight by a broken hour (St. John's until 2011), the original
-            // can step back in time.
+            // The original can step back in time where clocks went back across midnight by a fraction of an hour
+            // (St. John's until 2011).
             from += HOUR;
         }
     }
 
-    /// What the original finds after the second `from`.
+    /// The time that the original finds after the second `from`.
     fn search(&self, zone: &TimeZone, from: i64) -> Option<Timestamp> {
         let mut wall = Wall::at(zone, from + 1)?;
         let last_year = wall.civil.year() + YEARS;
@@ -89,15 +91,15 @@ impl Fields {
         None
     }
 
-    /// Goes to the first month from here on that is let through. Like its siblings it says `true` when it came
-    /// to the beginning of a greater field, which must then be looked at again, and `None` past the end of time.
+    /// Moves to the first matching month from here on. Returns `true` if a greater field has changed: then the search checks
+    /// all fields again. Returns `None` beyond the range of the calendar. The other `seek` functions do the same.
     fn seek_month(&self, wall: &mut Wall<'_>) -> Option<bool> {
         while !self.month.has(wall.civil.month()) {
             if wall.first_step() {
                 wall.set(wall.civil.date().first_of_month().at(0, 0, 0, 0))?;
             }
-            // Days beyond the month's end run over into the next one, as in Go. That happens only where the
-            // midnight of a first of the month does not exist.
+            // A day beyond the month's end becomes a day of the next month, as in Go. This happens only where the first of a
+            // month has no midnight.
             let first = wall.civil.date().first_of_month().checked_add(1.month()).ok()?;
             let date = first.checked_add((wall.civil.day() - 1).days()).ok()?;
             wall.set(date.to_datetime(wall.civil.time()))?;
@@ -115,11 +117,11 @@ impl Fields {
             }
             let before = wall.second;
             wall.set(wall.civil.checked_add(1.day()).ok()?)?;
-            // A day that does not exist at all (Samoa crossed the date line) holds the original here forever.
+            // The original loops here forever at a day that does not exist (Samoa crossed the date line).
             if wall.second <= before {
                 wall.add(before - wall.second + DAY)?;
             }
-            // A midnight that does not exist was moved to an hour before or behind it.
+            // Of a midnight that does not exist, `set` made an hour before or after it.
             match i64::from(wall.civil.hour()) {
                 0 => {}
                 hour @ 13.. => wall.add((24 - hour) * HOUR)?,
@@ -159,7 +161,7 @@ impl Fields {
     }
 }
 
-/// Goes to the next whole minute.
+/// Moves to the next whole minute.
 fn seek_second(wall: &mut Wall<'_>) -> Option<bool> {
     while wall.civil.second() != 0 {
         wall.first_step();
@@ -171,13 +173,13 @@ fn seek_second(wall: &mut Wall<'_>) -> Option<bool> {
     Some(false)
 }
 
-/// A moment and what the clocks of a zone show at it.
+/// A moment and the wall time of a zone at it.
 struct Wall<'a> {
     zone: &'a TimeZone,
     /// Seconds since 1970.
     second: i64,
     civil: DateTime,
-    /// Whether a field was moved already; the smaller ones are at their beginning from then on.
+    /// Whether the search has moved a field. From then on all smaller fields are at their smallest values.
     stepped: bool,
 }
 
@@ -191,7 +193,7 @@ impl<'a> Wall<'a> {
         })
     }
 
-    /// Whether this is the first step of the search; it is so once.
+    /// Returns `true` at the first call only.
     fn first_step(&mut self) -> bool {
         !std::mem::replace(&mut self.stepped, true)
     }
@@ -203,8 +205,8 @@ impl<'a> Wall<'a> {
         Some(())
     }
 
-    /// Goes to a wall time. One that does not exist or exists twice is taken as Go's `time.Date` takes it: by
-    /// the offset that was in force at the same reading of UTC's clocks, corrected once.
+    /// Moves to a wall time. If it does not exist or exists twice, the result is that of Go's `time.Date`: it takes the offset
+    /// that is in force at the same wall time in UTC, and corrects it once.
     fn set(&mut self, civil: DateTime) -> Option<()> {
         let as_utc = Offset::UTC.to_timestamp(civil).ok()?.as_second();
         let guess = i64::from(offset(self.zone, as_utc)?.seconds());

@@ -4,8 +4,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::error::ScheduleError;
 
-/// The zone of an IANA name, as Kubernetes accepts it for `CronJob.spec.timeZone`, from the database that is
-/// compiled in.
+/// Finds a time zone in the compiled-in database. It accepts the names that Kubernetes accepts for
+/// `CronJob.spec.timeZone`.
 pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     if name.is_empty() {
         return Err(ScheduleError::ZoneEmpty);
@@ -15,7 +15,7 @@ pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     }
     let unknown = || ScheduleError::ZoneUnknown { name: name.to_owned() };
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
-    // The library finds names in any case; Go looks for a file of exactly this name.
+    // This library ignores the case of a name. Go opens the file of exactly this name.
     match zone.iana_name() {
         Some(known) if known == name => Ok(zone),
         Some(known) => Err(ScheduleError::ZoneSpelling { name: name.to_owned(), known: known.to_owned() }),
