@@ -37,7 +37,7 @@ const AT_ONCE: usize = 16;
 const CALM: Duration = Duration::from_mins(9);
 
 #[test]
-fn whatever_goes_wrong_all_is_well_in_the_end() -> Result<()> {
+fn policies_recover_after_random_faults() -> Result<()> {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>()).transpose();
     let long = Duration::from_secs(number("CHAOS_SECONDS")?.unwrap_or(180));
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

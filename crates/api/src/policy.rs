@@ -163,7 +163,7 @@ pub struct BackupPolicySpec {
     #[serde(default)]
     pub verification: Verification,
 
-    /// objectives defines what the backups must achieve beyond the schedule.
+    /// objectives defines, in addition to the schedule, when a policy is overdue.
     #[serde(default)]
     pub objectives: Objectives,
 

@@ -44,15 +44,15 @@ pub struct BackupPolicyStatus {
     pub next_schedule_time: Option<Time>,
 
     /// scheduleSince is the time since which the schedule applies: when the policy was created, when its schedule was
-    /// last changed, or when its suspension last ended. No backup is overdue that the schedule would have had before
-    /// this time.
+    /// last changed, or when its suspension last ended. Scheduled times before this
+    /// time never count as overdue.
     pub schedule_since: Option<Time>,
 
-    /// overdueTime is the time at which the policy becomes overdue, or became overdue, unless a successful backup is
-    /// stored. It follows from the schedule and from objectives.maxAge. It is absent if the policy is suspended.
+    /// overdueTime is the time at which the policy becomes overdue if no successful backup is stored before. It can be in
+    /// the past. It follows from the schedule and from objectives.maxAge. It is absent if the policy is suspended.
     pub overdue_time: Option<Time>,
 
-    /// serverVersion is the version of the PostgreSQL server, as the newest run that connected found it. For example,
+    /// serverVersion is the version of the PostgreSQL server, from the newest run that connected to it. For example,
     /// 17.6.
     pub server_version: Option<String>,
 

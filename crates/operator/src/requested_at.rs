@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn existing_job_is_started_waiting_or_foreign() {
+    fn existing_job_is_classified_by_its_owner() {
         let metadata = |value| serde_json::from_value::<ObjectMeta>(value).unwrap();
         let cron_job = metadata(json!({"name": "shop-backup", "uid": "c"}));
         let owned_by = |kind: &str, name: &str, uid: &str| {

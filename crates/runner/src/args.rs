@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_starts_with_a_dash() {
+    fn pattern_with_a_leading_dash_is_not_an_option() {
         let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
         let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
         let identity = args.run.identity(Operation::Backup, "p", "token");

@@ -110,7 +110,7 @@ fn exit_code(reason: Reason) -> ExitCode {
     ExitCode::from(reason.exit_code().unwrap_or(1))
 }
 
-/// A text that no other run has.
+/// A random identifier of this run.
 fn random_token() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

@@ -69,7 +69,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 /// The table "to change X, open Y" of the architecture names files and folders of this repository.
 #[test]
-fn paths_in_architecture_exist() -> Result<()> {
+fn paths_in_architecture_document_exist() -> Result<()> {
     let text = read("docs/internals/architecture.md")?;
     let mut paths = 0;
     for path in text.split('`').skip(1).step_by(2) {

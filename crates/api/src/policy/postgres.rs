@@ -31,7 +31,8 @@ pub struct Postgres {
     /// not supported.
     pub connection: Connection,
 
-    /// databases defines which databases are backed up. Defaults to all databases that the role can connect to.
+    /// databases defines which databases are backed up. Defaults to all databases that accept connections, that are not
+    /// templates, and that the role can connect to.
     #[serde(default)]
     pub databases: Databases,
 

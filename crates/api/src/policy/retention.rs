@@ -54,31 +54,34 @@ pub struct Retention {
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within: Option<String>,
 
-    /// keepWithinHourly keeps the newest backup of each hour within this duration before the newest verified backup.
+    /// keepWithinHourly considers the backups within this duration before the newest verified backup, and keeps the newest
+    /// one of each hour.
     /// Units and limits are those of keepWithin. For example, 2d.
     #[schemars(length(max = 20))]
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_hourly: Option<String>,
 
-    /// keepWithinDaily keeps the newest backup of each day within this duration before the newest verified backup.
+    /// keepWithinDaily considers the backups within this duration before the newest verified backup, and keeps the newest
+    /// one of each day.
     /// Units and limits are those of keepWithin. For example, 14d.
     #[schemars(length(max = 20))]
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_daily: Option<String>,
 
-    /// keepWithinWeekly keeps the newest backup of each ISO week within this duration before the newest verified
-    /// backup. Units and limits are those of keepWithin. For example, 2m.
+    /// keepWithinWeekly considers the backups within this duration before the newest verified backup, and keeps the newest
+    /// one of each ISO week. Units and limits are those of keepWithin. For example, 2m.
     #[schemars(length(max = 20))]
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_weekly: Option<String>,
 
-    /// keepWithinMonthly keeps the newest backup of each month within this duration before the newest verified
-    /// backup. Units and limits are those of keepWithin. For example, 1y.
+    /// keepWithinMonthly considers the backups within this duration before the newest verified backup, and keeps the newest
+    /// one of each month. Units and limits are those of keepWithin. For example, 1y.
     #[schemars(length(max = 20))]
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]
     pub keep_within_monthly: Option<String>,
 
-    /// keepWithinYearly keeps the newest backup of each year within this duration before the newest verified backup.
+    /// keepWithinYearly considers the backups within this duration before the newest verified backup, and keeps the newest
+    /// one of each year.
     /// Units and limits are those of keepWithin. For example, 10y.
     #[schemars(length(max = 20))]
     #[x_kube(validation = check::WITHIN.rule(), validation = check::WITHIN_MONTHS.rule())]

@@ -25,7 +25,7 @@ pub struct Verification {
     /// with the median of the last five verified backups. A backup that lost more is Suspicious. So is a backup of
     /// another server, a backup that lacks a database of the previous backup, and a backup in which a table of more
     /// than 1000 rows became empty. A suspicious backup is kept, but is not successful until the annotation
-    /// pgbackup.dev/acknowledged names it or the next three backups shrank alike. 100 allows any loss of rows.
+    /// pgbackup.dev/acknowledged names it or until the next three backups are smaller in the same way. 100 allows any loss of rows.
     /// Defaults to 50. From 1 to 100.
     #[serde(default = "default_max_shrink")]
     #[schemars(range(min = 1, max = 100))]

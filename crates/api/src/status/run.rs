@@ -24,7 +24,7 @@ pub struct BackupStatus {
     /// report.
     pub result: RunResult,
 
-    /// scheduledTime is the time at which the schedule had the run. It is absent for runs that a person started.
+    /// scheduledTime is the time for which the run was scheduled. It is absent for runs that a person started.
     pub scheduled_time: Option<Time>,
 
     /// startTime is the time at which the run started.
@@ -79,7 +79,8 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 
-    /// artifacts lists the files of the backup. Files that did not fit into the report of the run are missing. At most
+    /// artifacts lists the files of the backup. The list is incomplete if it was too long for the report of the run; the
+    /// backup itself is complete. At most
     /// 100 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -149,7 +150,7 @@ pub struct ScrubStatus {
     /// message is why the scrub has this result, in a sentence.
     pub message: String,
 
-    /// scheduledTime is the time at which the schedule had the run. It is absent for runs that a person started.
+    /// scheduledTime is the time for which the run was scheduled. It is absent for runs that a person started.
     pub scheduled_time: Option<Time>,
 
     /// startTime is the time at which the run started.

@@ -78,7 +78,7 @@ fn policy() -> BackupPolicy {
 }
 
 #[test]
-fn newest_pod_with_a_result_stands_for_its_job() {
+fn job_has_the_result_of_its_newest_pod_with_a_result() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     children.note_pod(Event::Apply(pod("new", "2026-11-23T02:16:00Z", 2)));

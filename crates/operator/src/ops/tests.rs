@@ -248,7 +248,7 @@ async fn several_authorization_headers_answer_400() {
 }
 
 #[tokio::test]
-async fn only_the_page_offers_basic_authentication() {
+async fn only_status_page_asks_browsers_for_basic_authentication() {
     let closed = endpoint(OpsAuth::Token, Some(Vec::new()));
     for (path, wanted) in [("/", &["Bearer", "Basic realm=\"pgbackup\""][..]), (ALL, &["Bearer"][..])] {
         let answer = respond(&closed, path).await;

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn scheduler_message_gives_what_excludes_the_last_nodes() {
+    fn scheduler_message_is_parsed_into_a_cause() {
         let cause = |message: &str| of_scheduler(message);
         assert_eq!(
             cause("0/1 nodes are available: persistentvolumeclaim \"backups\" not found. not found"),

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_tables_are_named_with_what_helps() {
+    fn error_names_unreadable_tables_and_the_grant() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let unreadable = |tables: &[&str], filtered: &[&str]| HoldError::Unreadable {
             role: "backup".to_owned(),

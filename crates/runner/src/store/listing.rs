@@ -76,7 +76,7 @@ pub struct StoredBackup {
     pub entry: CatalogBackup,
     /// The UID of the Job that stored it.
     pub job_uid: String,
-    /// The stored bytes of each database.
+    /// The stored size of each database, in bytes.
     pub sizes: BTreeMap<String, u64>,
     /// The time of its newest check.
     pub checked: Timestamp,

@@ -140,7 +140,7 @@ async fn known_caller_does_not_wait_during_a_flood_of_tokens() {
 }
 
 #[tokio::test]
-async fn permission_cache_of_a_caller_is_limited_and_its_own() {
+async fn each_caller_has_its_own_limited_permission_cache() {
     let (gate, reviews) = gate();
     let caller = async |token: &str| gate.caller(&bearer(token)).await.unwrap();
     let (greedy, modest) = (caller("good-greedy").await, caller("good-modest").await);
@@ -157,7 +157,7 @@ async fn permission_cache_of_a_caller_is_limited_and_its_own() {
 }
 
 #[tokio::test]
-async fn no_review_is_made_without_authentication() {
+async fn auth_mode_none_sends_no_review_to_the_api_server() {
     let (gate, reviews) = gate();
     let gate = Gate { auth: OpsAuth::None, ..gate };
     let caller = gate.caller(&HeaderMap::new()).now_or_never().unwrap().unwrap();

@@ -111,7 +111,7 @@ fn node_selector_that_matches_no_node_is_the_cause() {
 }
 
 #[test]
-fn error_of_the_scheduler_is_a_problem_and_a_gate_is_none() {
+fn scheduler_error_is_reported_and_a_gate_is_not() {
     assert!(problem(&pod(&unscheduled("SchedulerError", "no answer"))).is_some());
     assert_eq!(problem(&pod(&unscheduled("SchedulingGated", "waiting for a gate"))), None);
 }

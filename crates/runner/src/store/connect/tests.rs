@@ -56,7 +56,7 @@ fn upload_of_large_parts_has_longer_timeouts() {
 }
 
 #[test]
-fn unreadable_service_account_key_is_not_shown() {
+fn malformed_service_account_key_is_not_in_the_error() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0"}"#;
     let folder = tempfile::tempdir().unwrap();

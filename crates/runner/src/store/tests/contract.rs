@@ -390,21 +390,21 @@ async fn missing_bucket_is_reported(target: &Target) {
 }
 
 #[tokio::test]
-async fn volume_keeps_every_rule() {
+async fn volume_meets_the_store_contract() {
     let root = tempfile::tempdir().unwrap();
     let target = target(root.path().to_str().unwrap(), false, Variables::default());
     every_rule!(Stand { target, server: None, rule: "" });
 }
 
 #[tokio::test]
-async fn s3_keeps_every_rule() {
+async fn s3_meets_the_store_contract() {
     let server = Server::start("s3", &[]);
     let target = s3(&server.url());
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
 
 #[tokio::test]
-async fn gcs_keeps_every_rule() {
+async fn gcs_meets_the_store_contract() {
     let server = Server::start("gcs", &[]);
     let target = gcs(&server.url());
     missing_bucket_is_reported(&target).await;
@@ -412,7 +412,7 @@ async fn gcs_keeps_every_rule() {
 }
 
 #[tokio::test]
-async fn azure_keeps_every_rule() {
+async fn azure_meets_the_store_contract() {
     let server = Server::start("azure", &[]);
     let target = azure(&server.url());
     missing_bucket_is_reported(&target).await;
