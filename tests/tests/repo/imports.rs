@@ -27,6 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "hash message operation pattern reason scrub size suspicion time uri",
             "name schedule",
+            "overdue",
             "report",
             "manifest",
             "catalog comparison",
