@@ -306,5 +306,5 @@ async fn page_distinguishes_verified_from_unverified_backups() {
 async fn health_reports_why_a_policy_is_invalid() {
     let endpoint = endpoint(OpsAuth::None, Some(policies()));
     let (_, body) = get(&endpoint, &format!("{ALL}/shop/first-run-invalid-spec/health")).await;
-    assert!(body.contains("write either version (17) or image"), "{body}");
+    assert!(body.contains("write exactly one of version and image"), "{body}");
 }
