@@ -1,6 +1,7 @@
-//! The backups of one repository, from their manifests: the input of retention and of reports.
+//! The catalog of one repository: its backups with their states, built from manifests and later checks.
+//! Retention and reports read it.
 //!
-//! A folder without a manifest is no backup and never gets here.
+//! A folder without a manifest is not a backup, so the catalog does not contain it.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -12,25 +13,26 @@ use crate::{
     suspicion::{self, Suspicion, SuspicionKind},
 };
 
-/// How far the clocks of a server, a node and the control plane may differ before one of them is treated as wrong.
+/// The largest difference between the clocks of a server, a node and the control plane that counts as normal.
+/// Beyond it, one of the clocks is treated as wrong.
 pub const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// One backup of a repository.
+/// One backup of a repository, as retention and reports see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogBackup {
-    /// The backup's unique name: its folder.
+    /// The backup's name, unique in the repository: the name of its folder.
     pub id: String,
-    /// The UID of the policy in the manifest.
+    /// The UID of the policy that stored the backup, from the manifest.
     pub policy_uid: String,
-    /// The recovery point, which decides the order and the buckets of retention.
+    /// The backup's recovery point. Retention sorts backups by it and assigns them to buckets by it.
     pub snapshot_time: Timestamp,
-    /// The result of the newest check.
+    /// The state after the newest check.
     pub state: BackupState,
-    /// The names of the databases.
+    /// The names of the databases in the backup.
     pub databases: BTreeSet<String>,
-    /// The stored bytes.
+    /// The size of all files in the store, in bytes.
     pub size_bytes: u64,
-    /// The differences from earlier verified backups.
+    /// The kinds of differences from earlier verified backups; empty unless the manifest has suspicions.
     pub suspicions: BTreeSet<suspicion::Key>,
 }
 
@@ -39,15 +41,17 @@ pub struct CatalogBackup {
 pub enum BackupState {
     /// The backup passed its newest check.
     Verified,
-    /// The backup passed its newest check but is suspicious: retention ignores it until it is acknowledged.
+    /// The backup passed its newest check but is suspicious. Retention does not count it until a person
+    /// acknowledges it.
     Suspicious,
-    /// The backup failed its newest check: retention does not rely on it.
+    /// The backup failed its newest check. Retention does not count it.
     Failed,
 }
 
 impl CatalogBackup {
-    /// The backup of a manifest and of later checks, in any order. The newest check decides; of two at the same moment, the
-    /// failed one. `acknowledged` tells whether a person accepts the backup's suspicions.
+    /// Builds the entry of a backup from its manifest and the checks made after it, in any order. The newest
+    /// check decides the state; of two checks at the same time, the failed one decides. `acknowledged` is
+    /// true if a person accepted the backup's suspicions.
     pub fn new(manifest: &Manifest, later: &[Check], acknowledged: bool) -> Self {
         let newest = later
             .iter()
@@ -73,7 +77,8 @@ impl CatalogBackup {
 }
 
 impl CatalogBackup {
-    /// Accepts a suspicious backup that only lacks databases which the policy no longer selects.
+    /// Changes a suspicious backup to verified if its only suspicions are missing databases that the policy
+    /// no longer selects. `wanted` returns whether the policy selects a database.
     pub fn miss_only(&mut self, wanted: impl Fn(&str) -> bool) {
         let is_missed = |(kind, database): &suspicion::Key| {
             *kind != SuspicionKind::DatabaseMissing || database.as_deref().is_none_or(&wanted)
@@ -87,7 +92,7 @@ impl CatalogBackup {
     }
 }
 
-/// The backups of one repository, newest first.
+/// The backups of one repository, sorted by snapshot time, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     owners: BTreeSet<String>,
@@ -98,13 +103,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The catalog of the policy with the UID `owner`. Backups come in any order and are sorted by snapshot, then by their
-    /// unique names.
+    /// Creates the catalog of the policy with the UID `owner`. The backups may be in any order.
     pub fn new(owner: impl Into<String>, backups: Vec<CatalogBackup>) -> Self {
         Self::with_unreadable(owner, backups, Vec::new())
     }
 
-    /// Like [`Catalog::new`], with the names of backups that cannot be read.
+    /// Creates a catalog like [`Catalog::new`]. `unreadable` has the names of backups whose manifests cannot
+    /// be read.
     pub fn with_unreadable(
         owner: impl Into<String>,
         mut backups: Vec<CatalogBackup>,
@@ -117,8 +122,9 @@ impl Catalog {
         catalog
     }
 
-    /// Accepts the newest suspicious backups if at least [`suspicion::ALIKE`] in a row are alike. Older rows do not count: a
-    /// verified backup between them may have been removed, or may be one that cannot be read.
+    /// Accepts the newest suspicious backups (changes them to verified) if at least [`suspicion::ALIKE`]
+    /// consecutive backups have the same suspicions. Only the row that starts at the newest backup counts: in
+    /// an older row, a verified backup may have been removed or be unreadable.
     fn accept(&mut self) {
         let owners = &self.owners;
         // A backup's name begins with the time of its snapshot.
@@ -149,15 +155,17 @@ impl Catalog {
         }
     }
 
-    /// Sets the current time: a snapshot later than this plus [`SKEW`] has the time of a wrong clock.
+    /// Sets the current time. A snapshot later than `now` plus [`SKEW`] was taken by a server whose clock is
+    /// wrong.
     #[must_use]
     pub fn seen_at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// The moment from which `keepWithin` is measured: the newest verified snapshot that is not in the future. A snapshot from
-    /// the future would put every backup outside.
+    /// Returns the time from which `keepWithin` counts back: the newest verified snapshot that is not in the
+    /// future, or `now` plus [`SKEW`] if all are in the future. Counting from a snapshot in the future would
+    /// expire every correct backup. `None` without verified backups.
     pub fn newest_snapshot(&self) -> Option<Timestamp> {
         let latest =
             self.now.map_or(Timestamp::MAX, |now| now.saturating_add(SKEW).unwrap_or(Timestamp::MAX));
@@ -166,7 +174,8 @@ impl Catalog {
         times.find(|time| *time <= latest).or(Some(latest))
     }
 
-    /// Adds the UIDs of earlier owners, whose repository the policy took over with its backups.
+    /// Adds the UIDs of earlier policies whose repository and backups this policy took over
+    /// (`storage.adoptFrom`).
     #[must_use]
     pub fn adopting(mut self, owners: impl IntoIterator<Item = String>) -> Self {
         self.owners.extend(owners);
@@ -174,33 +183,35 @@ impl Catalog {
         self
     }
 
-    /// The suspicious backups that were accepted because enough in a row are alike. The caller records this: once some of them
-    /// are removed, the row is no longer complete.
+    /// Returns the names of the suspicious backups that were accepted because enough consecutive ones have
+    /// the same suspicions. The caller must record them as accepted: once retention removes some of them, the
+    /// row is too short to accept the others again.
     pub fn accepted(&self) -> &[String] {
         &self.accepted
     }
 
-    /// All backups, newest first, including those of other policies.
+    /// Returns all backups, newest first, including those of other policies.
     pub fn backups(&self) -> &[CatalogBackup] {
         &self.backups
     }
 
-    /// Whether the backup belongs to the policy. Other backups satisfy no rule and are never deleted.
+    /// Returns whether the backup belongs to this policy. Backups of other policies satisfy no retention rule
+    /// and are never deleted.
     pub fn owns(&self, backup: &CatalogBackup) -> bool {
         self.owners.contains(&backup.policy_uid)
     }
 
-    /// The policy's backups, newest first.
+    /// Returns this policy's backups, newest first.
     pub fn own(&self) -> impl DoubleEndedIterator<Item = &CatalogBackup> {
         self.backups.iter().filter(|backup| self.owns(backup))
     }
 
-    /// The policy's backups whose newest check passed, newest first.
+    /// Returns this policy's verified backups, newest first.
     pub fn verified(&self) -> impl DoubleEndedIterator<Item = &CatalogBackup> {
         self.own().filter(|backup| backup.state == BackupState::Verified)
     }
 
-    /// The figures of the policy's backups, for reports.
+    /// Returns the counts, bytes and times of this policy's backups, for reports.
     pub fn retained(&self) -> Retained {
         let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         Retained {

@@ -8,32 +8,36 @@ use crate::{
     suspicion::{Suspicion, SuspicionKind},
 };
 
-/// How many of the newest verified backups a new one is compared with.
+/// The number of earlier verified backups, the newest ones, with which a new backup is compared.
 pub const COMPARED: usize = 5;
 
-/// A table that becomes empty is suspicious if it had more rows than this.
+/// The number of rows that a table must have exceeded for its becoming empty to be suspicious.
 pub const MANY_ROWS: u64 = 1000;
 
-/// How much a database may shrink by default, in percent.
+/// The default of `verification.maxShrink`: the percentage by which a database may shrink without being
+/// suspicious.
 pub const MAX_SHRINK: u8 = 50;
 
-/// How many tables a message lists.
+/// The number of tables that one message lists by name.
 const NAMED: usize = 3;
 
-/// A table without rows that has rows in the server's statistics (`pg_class.reltuples`).
+/// A table that is empty in the backup although the server's statistics (`pg_class.reltuples`) give it rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emptied {
     /// The database's name.
     pub database: String,
-    /// The table's OID.
+    /// The table's OID on the server.
     pub oid: u32,
-    /// The number of rows in the statistics.
+    /// The number of rows according to the statistics.
     pub rows: u64,
 }
 
-/// Compares a new backup with `before`, the newest verified backups, newest first; at most [`COMPARED`] of them are used.
-/// `emptied` are the new backup's tables that have rows only in the server's statistics. `wanted` tells whether the policy
-/// still selects a database. `max_shrink` is a percentage.
+/// Compares a new backup with earlier ones and returns the differences that make it suspicious.
+///
+/// - `before`: the newest verified backups, newest first. At most [`COMPARED`] of them are used.
+/// - `emptied`: tables that are empty in the new backup although the server's statistics give them rows.
+/// - `wanted`: returns whether the policy still selects a database.
+/// - `max_shrink`: the percentage by which a database may shrink.
 pub fn suspicions(
     new: &Manifest,
     before: &[Manifest],
@@ -48,7 +52,7 @@ pub fn suspicions(
         let missing = last.databases().filter(|name| wanted(name) && !new.databases().any(|n| n == *name));
         found.extend(missing.map(database_missing));
     }
-    // At level Checksum nobody counts rows.
+    // At level Checksum no rows are counted, so there is nothing to compare.
     let read = |manifest: &&Manifest| manifest.check.level != Level::Checksum;
     for database in databases(new).filter(|_| read(&new)) {
         let earlier: Vec<&DatabaseFacts> = before
@@ -96,7 +100,7 @@ fn database_missing(name: &str) -> Suspicion {
 
 fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) -> Option<Suspicion> {
     let rows = |facts: &DatabaseFacts| facts.tables.iter().map(|table| table.rows).sum::<u64>();
-    // An empty list of tables means that its file could not be read.
+    // An empty list of tables means that the file with the list could not be read.
     let earlier = || earlier.iter().filter(|facts| !facts.tables.is_empty());
     let counts = [
         ("rows", rows(database), median(earlier().map(|facts| rows(facts)).collect())),
@@ -115,7 +119,7 @@ fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) 
     })
 }
 
-/// Whether `now` is less than `was` reduced by `max_shrink` percent.
+/// Returns whether `now` is smaller than `was` by more than `max_shrink` percent.
 fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
     let left = 100 - u128::from(max_shrink.min(100));
     u128::from(now) * 100 < u128::from(was) * left
@@ -123,7 +127,7 @@ fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
 
 fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
-    // Of an even number the lower one, so that half a row makes no backup suspicious.
+    // Of an even number of values the lower middle one: rounding never makes a backup suspicious.
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
@@ -137,7 +141,7 @@ fn emptied_tables(
     };
     let before = last.map(by_name).unwrap_or_default();
     let had = |oid: u32, name: &(String, String)| {
-        // Statistics may be old: they are used only if no earlier backup has the table.
+        // Statistics can be outdated. They are used only if the last verified backup does not have the table.
         let by_statistics = || emptied.iter().find(|one| one.database == database.name && one.oid == oid);
         before.get(name).copied().or_else(|| Some(by_statistics()?.rows)).filter(|rows| *rows > MANY_ROWS)
     };

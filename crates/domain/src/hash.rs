@@ -1,10 +1,10 @@
-//! Short stable names made from long ones, and hexadecimal digests.
+//! SHA-256 hashes as hexadecimal text, in full and shortened for names.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// The bytes as lower-case hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits, two for each byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         write!(out, "{byte:02x}").expect("writing to a string should not fail");
@@ -12,12 +12,13 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The SHA-256 of `text` as 64 hexadecimal digits.
+/// Returns the SHA-256 of `text` as 64 hexadecimal digits.
 pub fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// The first `digits` hexadecimal digits of the SHA-256 of `text`: a name, not a check.
+/// Returns the first `digits` hexadecimal digits of the SHA-256 of `text`. Use it for names only: it is too
+/// short to verify content.
 pub fn short(text: &str, digits: usize) -> String {
     let mut hash = sha256(text);
     hash.truncate(digits);

@@ -1,7 +1,7 @@
-//! Decisions of pgbackup and the formats of what it stores and reports.
+//! The decisions of pgbackup, and the formats of stored files and reports.
 //!
-//! Nothing here does I/O: time, configuration and bytes come in as arguments, decisions go out as values.
-//! Both programs use this crate and share nothing else.
+//! Nothing in this crate does I/O. Time, configuration and bytes come in as arguments; decisions are return
+//! values. Operator, runner and plugin share this crate.
 
 pub mod catalog;
 pub mod comparison;

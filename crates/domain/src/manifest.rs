@@ -1,7 +1,8 @@
-//! `manifest.json`: what a backup set holds and how it was checked. A set exists when its manifest does.
+//! The format of `manifest.json`: the content of a backup and the result of its first check. A folder is a
+//! backup only once it has a manifest.
 //!
-//! Format 1, JSON, documented for people in `docs/reference/formats.md`. Readers ignore fields they do not know and
-//! refuse a greater format.
+//! The format is JSON, version 1, and is documented in `docs/reference/formats.md`. Readers ignore unknown
+//! fields and reject a later version.
 
 use std::collections::BTreeMap;
 
@@ -11,247 +12,257 @@ use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr}
 
 use crate::{hash, name, report::RunIdentity, suspicion::Suspicion};
 
-/// The version of the format.
+/// The version of the manifest's format.
 pub const FORMAT: u32 = 1;
 
-/// The file's name in the backup.
+/// The name of the manifest's file in a backup's folder.
 pub const FILE: &str = "manifest.json";
 
-/// The file in the backup with the SHA-256 of each file, for `sha256sum -c`.
+/// The name of the file with the SHA-256 of each artifact, in the format of `sha256sum -c`.
 pub const SUMS_FILE: &str = "SHA256SUMS";
 
-/// The file in the backup that records that its suspicions are accepted.
+/// The name of the file that records that a backup's suspicions are accepted.
 pub const ACKNOWLEDGED_FILE: &str = "acknowledged.json";
 
-/// The most tables of a database in the manifest itself, about 100 KiB.
+/// The largest number of tables of one database that the manifest itself lists, about 100 KiB of JSON. A
+/// longer list is stored in a file of its own.
 pub const TABLES_INLINE: usize = 500;
 
-/// One backup.
+/// The manifest of one backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// The format's version, [`FORMAT`].
+    /// The version of the format, [`FORMAT`].
     pub format: u32,
-    /// The backup's name: its folder.
+    /// The backup's name, which is the name of its folder.
     pub id: String,
-    /// The policy that owns the backup. A backup of another UID is never deleted.
+    /// The policy that owns the backup. A policy never deletes a backup of another UID.
     pub policy: PolicyIdentity,
     /// The run that stored the backup.
     pub run: RunIdentity,
-    /// The recovery point: the oldest snapshot of the databases. Databases of a backup are not consistent with each other.
+    /// The recovery point: the snapshot time of the database that was snapshotted first. The databases of a
+    /// backup are not consistent with each other.
     pub snapshot_time: Timestamp,
-    /// When the run started.
+    /// The time at which the run started.
     pub start_time: Timestamp,
-    /// When all files were stored and checked.
+    /// The time at which all files were stored and checked.
     pub completion_time: Timestamp,
-    /// The server.
+    /// The PostgreSQL server that was backed up.
     pub server: ServerFacts,
-    /// The client tools.
+    /// The client programs that wrote the backup.
     pub client: ClientFacts,
-    /// The files of the backup except this one, `SHA256SUMS` and `run.log`.
+    /// The files of the backup, except `manifest.json`, `SHA256SUMS` and `run.log`.
     pub artifacts: Vec<Artifact>,
-    /// The first check, made before this manifest was written.
+    /// The first check, made before the manifest was written.
     pub check: Check,
-    /// The differences that make the backup suspicious: retention ignores it until they are acknowledged.
+    /// The differences that make the backup suspicious. Retention does not count the backup until they are
+    /// acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
-    /// Facts that matter for a restore.
+    /// Facts that matter for a restore, as sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// A line in the format of `sha256sum`.
+/// Formats one line of a `sha256sum` file, with the line break.
 pub fn sum(sha256: &str, file: &str) -> String {
     format!("{sha256}  {file}\n")
 }
 
-/// A policy. The UID distinguishes it from another one of the same name.
+/// Identifies a policy. The UID distinguishes it from an earlier policy with the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyIdentity {
-    /// The namespace.
+    /// The policy's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The policy's name.
     pub name: String,
-    /// The UID; a rebuilt cluster assigns a new one.
+    /// The policy's UID. A policy that is created again, for example in a rebuilt cluster, has another UID.
     pub uid: String,
 }
 
-/// The server of a backup.
+/// Facts about the PostgreSQL server that was backed up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerFacts {
-    /// `server_version`: `17.6 (Debian 17.6-0+deb13u1)`.
+    /// The setting `server_version`, for example `17.6 (Debian 17.6-0+deb13u1)`.
     pub version: String,
-    /// `server_version_num`: 170006.
+    /// The setting `server_version_num`, for example 170006.
     pub version_num: u32,
-    /// `system_identifier` of the data directory, unique to a server.
+    /// The system identifier of the data directory, which `initdb` creates. A server and its standbys have
+    /// the same.
     pub system_identifier: String,
-    /// The timeline, which increases at each promotion.
+    /// The server's timeline. Each promotion of a standby increases it.
     pub timeline: u32,
     /// Whether the server was a standby.
     pub in_recovery: bool,
-    /// The bootstrap superuser's name (OID 10): a restore into a new server needs the same.
+    /// The name of the bootstrap superuser (OID 10). A restore into a new server needs a superuser of this
+    /// name.
     pub bootstrap_superuser: String,
-    /// `shared_preload_libraries`: a restore may need them.
+    /// The setting `shared_preload_libraries`. A restore may need these libraries.
     pub shared_preload_libraries: String,
-    /// All role names, so that a restore without `globals.sql` can create them.
+    /// The names of all roles. A restore without `globals.sql` can create them.
     pub roles: Vec<String>,
 }
 
-/// The tools of a backup.
+/// The versions of the programs that wrote a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientFacts {
-    /// pg_dump's version: `17.6 (Debian 17.6-0+deb13u1)`.
+    /// The version of pg_dump, for example `17.6 (Debian 17.6-0+deb13u1)`.
     pub version: String,
-    /// The runner's version.
+    /// The version of the runner.
     pub runner: String,
 }
 
-/// One file of a backup.
+/// One file of a backup: an archive, the globals, or a list of tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
     /// The file's name in the backup's folder.
     pub file: String,
-    /// Its stored bytes.
+    /// The size of the stored file, in bytes.
     pub size_bytes: u64,
-    /// The SHA-256, computed on the way from the tool to the store.
+    /// The SHA-256 as 64 hexadecimal digits, computed while the client program wrote the file.
     pub sha256: String,
-    /// The content.
+    /// The kind of the file, and facts about its content.
     #[serde(flatten)]
     pub content: Content,
 }
 
-/// The content of a file.
+/// The kind of a backup's file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Content {
     /// A plain `pg_dump --format=custom` archive of one database.
     Database(Box<DatabaseFacts>),
-    /// SQL that creates roles and tablespaces, from `pg_dumpall --globals-only`.
+    /// SQL from `pg_dumpall --globals-only` that creates roles and tablespaces.
     #[serde(rename_all = "camelCase")]
     Globals {
         /// The command that wrote the file, without secrets.
         command: Vec<String>,
-        /// Whether the file has password hashes of roles.
+        /// Whether the file contains password hashes of roles.
         passwords: bool,
     },
-    /// The `tables` of a database with more than [`TABLES_INLINE`]. They are apart because every run reads every manifest.
+    /// The list of tables of a database that has more than [`TABLES_INLINE`] tables. The list has a file of
+    /// its own because every run reads every manifest.
     Tables {
-        /// The database's name.
+        /// The name of the database to which the tables belong.
         database: String,
     },
 }
 
-/// A database in its snapshot.
+/// Facts about one database, as of its snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseFacts {
-    /// Its name.
+    /// The database's name.
     pub name: String,
-    /// Its OID.
+    /// The database's OID.
     pub oid: u32,
-    /// When the snapshot was taken: the recovery point of this database.
+    /// The time of the snapshot, which is the recovery point of this database.
     pub snapshot_time: Timestamp,
-    /// The server's write position (replay position on a standby) at the snapshot: `0/1A2B3C4D`.
+    /// The server's write position (on a standby: its replay position) at the snapshot, for example
+    /// `0/1A2B3C4D`.
     pub snapshot_lsn: String,
-    /// How long the snapshot and its locks were held, in seconds.
+    /// How long the snapshot and its table locks were held, in seconds.
     pub held_seconds: f64,
-    /// The value of pg_dump's `--compress`: `zstd:1`.
+    /// The value of pg_dump's option `--compress`, for example `zstd:1`.
     pub compression: String,
     /// The command that wrote the archive, without secrets.
     pub command: Vec<String>,
-    /// What `CREATE DATABASE` needs to create the database again.
+    /// The properties that `CREATE DATABASE` needs to create the database again.
     pub definition: DatabaseDefinition,
-    /// Its extensions with their versions.
+    /// The versions of the database's extensions, by extension name.
     pub extensions: BTreeMap<String, String>,
-    /// How many objects of each kind the archive holds, by the words of its table of contents.
+    /// The number of objects in the archive by kind. The kinds are those of the archive's table of contents,
+    /// for example `TABLE DATA`.
     pub objects: BTreeMap<String, u64>,
-    /// Tables whose rows the policy leaves out (`dump.excludeTableData`), quoted as the server does it.
+    /// The tables whose rows the policy leaves out of the archive (`dump.excludeTableData`), quoted as the
+    /// server quotes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_table_data: Vec<String>,
-    /// The bytes of all rows, as COPY writes them: what a compressed archive's size says nothing of. 0 where the archive was
+    /// The size of all rows in COPY format, in bytes: the uncompressed size of the data. 0 if the archive was
     /// not read.
     #[serde(default)]
     pub data_bytes: u64,
-    /// The tables whose rows are in the archive. None where the archive was not read, or where they are in a file of their
-    /// own ([`Content::Tables`]).
+    /// The tables whose rows are in the archive. Empty if the archive was not read, or if the list is stored
+    /// in a file of its own ([`Content::Tables`]).
     pub tables: Vec<TableFacts>,
 }
 
-/// What `CREATE DATABASE` and `ALTER DATABASE` need to create a database again.
+/// The properties that `CREATE DATABASE` and `ALTER DATABASE` need to create a database again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseDefinition {
-    /// Its owner.
+    /// The role that owns the database.
     pub owner: String,
-    /// Its encoding.
+    /// The database's encoding, for example `UTF8`.
     pub encoding: String,
-    /// `libc`, `icu` or `builtin`.
+    /// The locale provider: `libc`, `icu` or `builtin`.
     pub locale_provider: String,
-    /// `LC_COLLATE`.
+    /// The database's `LC_COLLATE`.
     pub collate: String,
-    /// `LC_CTYPE`.
+    /// The database's `LC_CTYPE`.
     pub ctype: String,
-    /// The locale of the provider, if it has one of its own.
+    /// The locale of an `icu` or `builtin` provider; absent for `libc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// The ICU rules.
+    /// The additional ICU collation rules; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
-    /// The version of the collation that the database was created with.
+    /// The version of the collation when the database was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collation_version: Option<String>,
-    /// Its tablespace.
+    /// The database's default tablespace.
     pub tablespace: String,
-    /// `CONNECTION LIMIT`; -1 for none.
+    /// The database's `CONNECTION LIMIT`; -1 means no limit.
     pub connection_limit: i32,
-    /// `ALTER DATABASE ... SET` and `ALTER ROLE ... IN DATABASE ... SET`, by role; the empty name stands for
-    /// all roles.
+    /// The settings from `ALTER DATABASE ... SET` and `ALTER ROLE ... IN DATABASE ... SET`, by role name. An
+    /// empty role name means all roles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, Vec<String>>,
 }
 
-/// A table's rows, as read from the archive.
+/// The rows of one table, as read from the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableFacts {
-    /// The OID on the server.
+    /// The table's OID on the server.
     pub oid: u32,
-    /// Its schema.
+    /// The name of the table's schema.
     pub schema: String,
-    /// Its name.
+    /// The table's name.
     pub name: String,
-    /// The columns of its COPY block, in order, as the archive quotes them.
+    /// The column list of the table's COPY command, in the archive's order and quoting.
     pub columns: String,
-    /// How many rows the archive holds.
+    /// The number of rows in the archive.
     pub rows: u64,
-    /// The sum modulo 2^128 of a 128-bit hash of each row's COPY line, as 32 hexadecimal digits: equal for
-    /// equal rows in any order.
+    /// A hash of the rows that does not depend on their order: the sum modulo 2^128 of a 128-bit hash of each
+    /// row's COPY line, as 32 hexadecimal digits.
     pub fingerprint: String,
 }
 
-/// One check of a backup.
+/// One check of a stored backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// When the check ended.
+    /// The time at which the check ended.
     pub time: Timestamp,
-    /// The level of the check.
+    /// How thorough the check was.
     pub level: Level,
-    /// The result.
+    /// Whether the backup passed.
     pub result: CheckResult,
-    /// How many bytes were read and compared.
+    /// The number of bytes that were read back and compared.
     pub bytes_read: u64,
-    /// How many of these bytes came from the device, by the kernel's count. If fewer than `bytes_read`, the rest came from a
-    /// cache and proves nothing about the device. Only on volumes.
+    /// The number of bytes that the kernel read from the storage device for this check. If it is smaller than
+    /// `bytes_read`, the rest came from a cache, and the check proves nothing about the device for that part.
+    /// Absent for object stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_from_device: Option<u64>,
 }
 
-/// How deep a check goes.
+/// How thorough a check is.
 #[derive(
     Clone,
     Copy,
@@ -267,13 +278,14 @@ pub struct Check {
     IntoStaticStr,
 )]
 pub enum Level {
-    /// Size and SHA-256 of the bytes read back, and nothing else.
+    /// Reads the stored bytes back and compares their size and SHA-256. Does not read the archive's content.
     Checksum,
-    /// That, the archive readable to its end, rows and fingerprint of each table, and the table of contents against the
-    /// database's catalog.
+    /// Does what `Checksum` does. Also reads the archive to its end, computes rows and fingerprint of each
+    /// table, and compares the table of contents with the database's catalog.
     #[default]
     Archive,
-    /// That, and the rows of each table against those counted at the source in the same snapshot.
+    /// Does what `Archive` does. Also compares each table's rows with a count in the database, made in the
+    /// same snapshot.
     Counts,
 }
 
@@ -287,25 +299,25 @@ pub enum CheckResult {
 }
 
 impl Level {
-    /// All levels, each deeper than the one before.
+    /// Returns all levels, from the least thorough to the most thorough.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in manifests and policies: `Archive`.
+    /// Returns the name in manifests and policies, for example `Archive`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Manifest {
-    /// Parses a manifest; `None` for other texts and for a later format.
+    /// Parses a manifest. Returns `None` if the text is not a manifest or has a later format version.
     pub fn parse(text: &str) -> Option<Self> {
         let manifest: Self = serde_json::from_str(text).ok()?;
         (manifest.format <= FORMAT).then_some(manifest)
     }
 
-    /// Whether a text that [`Manifest::parse`] rejects is a manifest of a later format.
+    /// Returns whether a text that [`Manifest::parse`] rejects is a manifest of a later format version.
     pub fn is_later(text: &str) -> bool {
         #[derive(Deserialize)]
         struct Format {
@@ -314,8 +326,8 @@ impl Manifest {
         serde_json::from_str::<Format>(text).is_ok_and(|it| it.format > FORMAT)
     }
 
-    /// Whether each artifact is a file in the backup's folder and has a SHA-256. A path made of an artifact's name must not
-    /// leave the folder, whoever wrote the manifest.
+    /// Returns whether each artifact's file name is a plain name and its SHA-256 has 64 hexadecimal digits. A
+    /// path made of such a name cannot leave the backup's folder, even if the manifest was forged.
     pub fn is_plausible(&self) -> bool {
         self.artifacts.iter().all(|Artifact { file, sha256, .. }| {
             let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '\0']);
@@ -323,22 +335,23 @@ impl Manifest {
         })
     }
 
-    /// The content of [`SUMS_FILE`]: a line for each artifact.
+    /// Returns the content of [`SUMS_FILE`]: one line for each artifact.
     pub fn sums(&self) -> String {
         self.artifacts.iter().map(|artifact| sum(&artifact.sha256, &artifact.file)).collect()
     }
 
-    /// The manifest as the repository keeps it: indented, with a line break at the end.
+    /// Formats the manifest as it is stored: indented JSON with a final line break.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a manifest should always be JSON") + "\n"
     }
 
-    /// The stored bytes of all artifacts. The sum saturates: a corrupted manifest may have any numbers.
+    /// Returns the size of all artifacts, in bytes. The sum saturates at `u64::MAX`, because a corrupted
+    /// manifest may contain any numbers.
     pub fn size_bytes(&self) -> u64 {
         self.artifacts.iter().map(|artifact| artifact.size_bytes).fold(0, u64::saturating_add)
     }
 
-    /// The names of the databases.
+    /// Returns the names of the databases in the backup.
     pub fn databases(&self) -> impl Iterator<Item = &str> {
         self.artifacts.iter().filter_map(|artifact| match &artifact.content {
             Content::Database(facts) => Some(facts.name.as_str()),
@@ -346,7 +359,8 @@ impl Manifest {
         })
     }
 
-    /// Moves long lists of tables to files of their own, adds these to the artifacts, and returns each file's name and text.
+    /// Moves each list of more than [`TABLES_INLINE`] tables to a file of its own. Adds these files to the
+    /// artifacts, and returns the name and content of each for the caller to store.
     pub fn move_tables_out(&mut self) -> Vec<(String, String)> {
         let mut files = Vec::new();
         for artifact in &mut self.artifacts {
@@ -368,7 +382,8 @@ impl Manifest {
         files.into_iter().map(|(_, file, text)| (file, text)).collect()
     }
 
-    /// Puts the list of tables in a file back to its database. A file whose SHA-256 differs is ignored.
+    /// Fills in the list of tables of a database from its file. Ignores the file if it is not an artifact of
+    /// this backup or its SHA-256 differs.
     pub fn put_tables_back(&mut self, file: &str, text: &str) {
         let is = |artifact: &&Artifact| artifact.file == file && artifact.sha256 == hash::sha256(text);
         let Some(Content::Tables { database }) =

@@ -1,16 +1,17 @@
-//! What a person reads about one event: a fact, a detail and a hint, and how they are joined.
+//! Messages for people: a fact, a detail and a hint, and how they are joined.
 //!
-//! The fact and the detail say what happened; the hint is a sentence of its own that says what to do. Whoever knows the
-//! failure builds all three, with its names. They travel together, so that nobody has to take a text apart.
+//! The fact and the detail describe what happened. The hint is a sentence of its own that recommends an
+//! action. The code that detects a failure builds all three. They stay separate until the message is shown,
+//! so that no code has to parse a message.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A text for people: `<fact>: <detail>. <Hint.>`.
+/// A message for a person, shown as `<fact>: <detail>. <Hint.>`.
 ///
-/// The fact is a short clause in lower case without a full stop, with names in double quotes. The detail is what
-/// somebody else reported, or figures. The hint starts with a capital letter and ends with a full stop.
+/// The fact is a short clause in lower case without a full stop, with names in double quotes. The detail is a
+/// text from another program, or figures. The hint starts with a capital letter and ends with a full stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Message {
     /// The fact and the detail.
@@ -21,12 +22,12 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message that has only a fact.
+    /// Creates a message from a fact, without detail and hint.
     pub fn new(fact: impl Into<String>) -> Self {
         Self { text: fact.into(), hint: String::new() }
     }
 
-    /// Adds a detail after a colon; an empty one adds nothing.
+    /// Appends a detail after a colon. An empty detail changes nothing.
     #[must_use]
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
         let detail = detail.to_string();
@@ -36,14 +37,14 @@ impl Message {
         self
     }
 
-    /// Sets the hint: whole sentences that say what to do.
+    /// Sets the hint: whole sentences that recommend an action.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Sets the hint if there is none.
+    /// Sets the hint unless the message already has one.
     #[must_use]
     pub fn or_hint(self, hint: Option<impl Into<String>>) -> Self {
         match hint {
@@ -52,22 +53,22 @@ impl Message {
         }
     }
 
-    /// The fact and the detail, without the hint.
+    /// Returns the fact and the detail, without the hint.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What to do; `None` where nobody can do anything.
+    /// Returns the hint; `None` if there is no useful action.
     pub fn what_to_do(&self) -> Option<&str> {
         Some(self.hint.as_str()).filter(|hint| !hint.is_empty())
     }
 
-    /// Whether there is neither a fact nor a hint.
+    /// Returns whether both the text and the hint are empty.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty() && self.hint.is_empty()
     }
 
-    /// Shortens the text and the hint to at most so many bytes each.
+    /// Shortens the fact with its detail to at most `text` bytes and the hint to at most `hint` bytes.
     pub fn cut(&mut self, text: usize, hint: usize) {
         cut(&mut self.text, text);
         cut(&mut self.hint, hint);
@@ -80,7 +81,7 @@ impl fmt::Display for Message {
         match (text.is_empty(), hint.is_empty()) {
             (_, true) => f.write_str(text),
             (true, _) => f.write_str(hint),
-            // A text of somebody else may end in a full stop of its own.
+            // A text from another program may already end with a full stop.
             _ if text.ends_with(['.', '!', '?', '…']) => write!(f, "{text} {hint}"),
             _ => write!(f, "{text}. {hint}"),
         }
@@ -93,7 +94,8 @@ impl<T: Into<String>> From<T> for Message {
     }
 }
 
-/// The first `limit` of `items`, and how many more there are: `"a", "b" and 59 more databases`. `noun` is the plural.
+/// Lists the first `limit` items and counts the others, for example `"a", "b" and 59 more databases`. `noun`
+/// is the items' name in the plural.
 pub fn list(items: impl IntoIterator<Item = impl fmt::Display>, limit: usize, noun: &str) -> String {
     let mut items = items.into_iter();
     let shown: Vec<String> = items.by_ref().take(limit).map(|item| item.to_string()).collect();
@@ -102,7 +104,7 @@ pub fn list(items: impl IntoIterator<Item = impl fmt::Display>, limit: usize, no
     if more == 0 { shown } else { format!("{shown} and {more} more {noun}") }
 }
 
-/// Shortens `text` to at most `limit` bytes, at a character's border, with an ellipsis.
+/// Shortens `text` to at most `limit` bytes at a character boundary. A shortened text ends with an ellipsis.
 pub fn cut(text: &mut String, limit: usize) {
     if text.len() <= limit {
         return;

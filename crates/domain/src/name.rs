@@ -1,33 +1,34 @@
-//! The names of CronJobs, Jobs, backups and files, and what they tell.
+//! The names of CronJobs, Jobs, backups and files: how they are built, validated and parsed.
 
 use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 
 use crate::{hash, operation::Operation};
 
-/// The longest name of a policy. A CronJob's name has at most 52 characters (those of its Jobs have 11 more), and the
-/// longest of a policy is its own name with `-backup`.
+/// The maximum length of a policy's name. Kubernetes limits a CronJob's name to 52 characters, because Job
+/// names append 11 more. A policy's longest CronJob name is the policy's name with `-backup`.
 pub const POLICY_NAME_MAX: usize = 45;
 
-/// The longest name of a Kubernetes object.
+/// The maximum length of a Kubernetes object's name.
 const OBJECT_NAME_MAX: usize = 253;
 
-/// A text that is not a valid name of a namespace, a policy or a Job.
+/// An error: the text is not a valid name of a namespace, a policy or a Job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is not a valid name: write letters, digits, \"-\", \"_\" and \".\", and begin with a letter or digit"
 )]
 pub struct InvalidName {
-    /// The text.
+    /// The rejected text.
     pub text: String,
 }
 
-/// Checks the name of a namespace, a policy or a Job, which becomes a folder or a file of a repository. Every name that
-/// Kubernetes allows is valid, and no valid name leads out of its folder.
+/// Validates the name of a namespace, a policy or a Job, which becomes the name of a folder or file in a
+/// repository. Accepts every name that Kubernetes allows. An accepted name cannot point outside its folder.
 ///
 /// # Errors
 ///
-/// [`InvalidName`] for an empty or long text, and for other characters, as in `..` and `a/b`.
+/// [`InvalidName`] if the text is empty, too long, or has other characters or another first character, as in
+/// `..` and `a/b`.
 pub fn valid(text: &str) -> Result<String, InvalidName> {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let starts = text.starts_with(|first: char| first.is_ascii_alphanumeric());
@@ -38,13 +39,14 @@ pub fn valid(text: &str) -> Result<String, InvalidName> {
     }
 }
 
-/// The Job of a `pgbackup.dev/requested-at` token. The same token gives the same name, so each token runs once.
+/// Returns the name of the Job that the annotation `pgbackup.dev/requested-at` with the value `token`
+/// requests. Equal values give equal names, so each value starts only one run.
 pub fn requested_job(policy: &str, token: &str) -> String {
     format!("{}-r{}", Operation::Backup.cron_job(policy), hash::short(token, 8))
 }
 
-/// The slot of a Job of `cron_job`. The CronJob controller appends the scheduled time in minutes since 1970. `None` for any
-/// other name: then the Job is a manual run.
+/// Returns the scheduled time of a Job that the CronJob controller created: the controller appends it to the
+/// CronJob's name in minutes since 1970. Returns `None` for other names, which are those of manual runs.
 pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     let digits = job.strip_prefix(cron_job)?.strip_prefix('-')?;
     let canonical =
@@ -56,21 +58,23 @@ pub fn slot(cron_job: &str, job: &str) -> Option<Timestamp> {
     Timestamp::from_second(minutes.checked_mul(60)?).ok()
 }
 
-/// The length of a backup's name, in bytes.
+/// The length of every backup's name, in bytes.
 pub const BACKUP_ID_LENGTH: usize = 23;
 
-/// The name of a backup: the snapshot's time in UTC to the second, and six digits of a hash of `token`, which is unique to
-/// the attempt. Two backups can have the same time: on a standby with an idle primary the time stands still.
+/// Returns a backup's name: the snapshot time in UTC to the second, and six hexadecimal digits of a hash of
+/// `token`, which must be unique to the attempt. The hash distinguishes two backups with the same time: on a
+/// standby whose primary is idle, the snapshot time does not advance.
 pub fn backup_id(snapshot: Timestamp, token: &str) -> String {
     format!("{}-{}", backup_time(snapshot), hash::short(token, 6))
 }
 
-/// The beginning of a backup's name: the snapshot's time.
+/// Formats a snapshot time as at the beginning of a backup's name, for example `20260501T020003Z`.
 pub fn backup_time(snapshot: Timestamp) -> String {
     snapshot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Whether `name` has the form of a backup's name. A folder with another name is never listed and never deleted.
+/// Returns whether `name` has the form of a backup's name. Folders with other names are never listed and
+/// never deleted.
 pub fn is_backup_id(name: &str) -> bool {
     let shape = |(at, byte): (usize, u8)| match at {
         8 => byte == b'T',
@@ -82,22 +86,24 @@ pub fn is_backup_id(name: &str) -> bool {
     name.len() == BACKUP_ID_LENGTH && name.bytes().enumerate().all(shape)
 }
 
-/// Whether a backup's name has the time of this snapshot, to the second.
+/// Returns whether a backup's name begins with the time of `snapshot`, to the second.
 pub fn is_of_snapshot(backup: &str, snapshot: Timestamp) -> bool {
     let (time, _) = backup.split_once('-').unwrap_or_default();
     backup_id(snapshot, "").split_once('-').is_some_and(|(wanted, _)| wanted == time)
 }
 
-/// The characters of a database's name that its files have too; all others are percent-encoded.
+/// The characters of a database's name that file names keep. All others are percent-encoded.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
-/// The file of a database's archive. Anybody may choose a database's name, so everything outside `[A-Za-z0-9._-]` is
-/// percent-encoded, and so is a leading dot or dash: the file is never hidden and never read as an option.
+/// Returns the file name of a database's archive. Database names can have any characters, so everything
+/// outside `[A-Za-z0-9._-]` is percent-encoded. A leading dot or dash is encoded too: the file is never
+/// hidden, and no program reads its name as an option.
 pub fn archive_file(database: &str) -> String {
     format!("{}.dump", file_stem(database))
 }
 
-/// The file of a database's list of tables, if the list is too long for the manifest.
+/// Returns the file name of a database's list of tables, which is used if the list is too long for the
+/// manifest.
 pub fn tables_file(database: &str) -> String {
     format!("{}.tables.json", file_stem(database))
 }

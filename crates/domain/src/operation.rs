@@ -1,12 +1,13 @@
-//! The operations that a policy has on schedules, each by a CronJob of its own, and values that exist once for each.
+//! The operations that a policy schedules (backup, scrub), and [`PerOperation`], a value for each of them.
+//! Each operation has a CronJob of its own.
 //!
-//! An operation is data: code that treats all of them alike loops over [`PerOperation`] and has no branches. A new
-//! operation is a variant here and a field there; everything that must handle it then fails to compile.
+//! Code that treats all operations alike loops over [`PerOperation`] and has no branches. A new operation is
+//! a new variant of [`Operation`] and a new field of [`PerOperation`]; code that forgets it does not compile.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
-/// What a run does. Its name is part of CronJob names, labels and metrics: `backup`.
+/// The operation that a run performs.
 #[derive(
     Clone,
     Copy,
@@ -26,36 +27,37 @@ use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr}
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum Operation {
-    /// Takes backups.
+    /// Stores a new backup.
     Backup,
     /// Reads stored backups back and compares them with their manifests.
     Scrub,
 }
 
 impl Operation {
-    /// All operations, in their order.
+    /// Returns all operations in the order of their declaration.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in CronJob names, labels and metrics: `backup`.
+    /// Returns the name in CronJob names, labels and metrics, for example `backup`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The name of the CronJob that runs this operation for a policy.
+    /// Returns the name of the CronJob that runs this operation for a policy: `<policy>-<operation>`.
     pub fn cron_job(self, policy: &str) -> String {
         format!("{policy}-{}", self.as_str())
     }
 
-    /// The operation and the policy of a CronJob's name; `None` if the name is not of this form.
+    /// Splits a CronJob's name into its operation and its policy. Returns `None` if the name does not end
+    /// with an operation's name.
     pub fn of_cron_job(name: &str) -> Option<(Self, &str)> {
         let (policy, operation) = name.rsplit_once('-')?;
         Some((operation.parse().ok()?, policy))
     }
 }
 
-/// One value for each operation. Where a policy does not have to have an operation, `T` is an `Option`.
+/// One value for each operation. `T` is an `Option` where a policy can lack an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerOperation<T> {
@@ -68,12 +70,12 @@ pub struct PerOperation<T> {
 }
 
 impl<T> PerOperation<T> {
-    /// The values that `value` gives for each operation.
+    /// Creates the values by calling `value` for each operation.
     pub fn from_fn(mut value: impl FnMut(Operation) -> T) -> Self {
         Self { backup: value(Operation::Backup), scrub: value(Operation::Scrub) }
     }
 
-    /// The value of one operation.
+    /// Returns the value of one operation.
     pub const fn get(&self, operation: Operation) -> &T {
         match operation {
             Operation::Backup => &self.backup,
@@ -81,7 +83,7 @@ impl<T> PerOperation<T> {
         }
     }
 
-    /// The value of one operation, to change it.
+    /// Returns a mutable reference to the value of one operation.
     pub const fn get_mut(&mut self, operation: Operation) -> &mut T {
         match operation {
             Operation::Backup => &mut self.backup,
@@ -89,25 +91,25 @@ impl<T> PerOperation<T> {
         }
     }
 
-    /// References to the values.
+    /// Converts to a `PerOperation` of references.
     pub const fn as_ref(&self) -> PerOperation<&T> {
         let Self { backup, scrub } = self;
         PerOperation { backup, scrub }
     }
 
-    /// The values that `change` makes of these.
+    /// Converts each value with `change`.
     pub fn map<U>(self, mut change: impl FnMut(Operation, T) -> U) -> PerOperation<U> {
         let Self { backup, scrub } = self;
         PerOperation { backup: change(Operation::Backup, backup), scrub: change(Operation::Scrub, scrub) }
     }
 
-    /// The values, to change them, in the operations' order.
+    /// Iterates over mutable references to the values, in the operations' order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         let Self { backup, scrub } = self;
         [backup, scrub].into_iter()
     }
 
-    /// Each operation with its value, in the operations' order.
+    /// Iterates over the operations and their values.
     pub fn iter(&self) -> impl Iterator<Item = (Operation, &T)> {
         Operation::all().map(|operation| (operation, self.get(operation)))
     }

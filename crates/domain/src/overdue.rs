@@ -1,25 +1,29 @@
-//! When a run is overdue: its slot, and a grace that grows with the duration of earlier runs.
+//! When a run is overdue: a grace period after its scheduled time, which grows with the duration of earlier
+//! runs.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::schedule::Schedule;
 
-/// The shortest grace. It leaves room for a pod that starts slowly and for a retry.
+/// The shortest grace period. It allows for a pod that starts slowly and for a retry.
 pub const LEAST_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
-/// Seven days, longer than any run. A longer duration in a report is wrong.
+/// The longest plausible duration of a run: seven days. A report with a longer duration is wrong.
 const LONGEST_RUN_SECONDS: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
-/// The longest of the durations that runs reported, in seconds. It is at most seven days, so that a wrong report does not
-/// delay `Overdue`.
+/// Returns the longest of the reported durations, given in seconds. The result is at most seven days, so that
+/// a wrong report cannot delay `Overdue` indefinitely.
 pub fn longest_run(seconds: impl IntoIterator<Item = f64>) -> SignedDuration {
     let longest = seconds.into_iter().fold(0.0, f64::max);
     SignedDuration::from_secs_f64(longest.min(LONGEST_RUN_SECONDS))
 }
 
-/// The time at which the first slot after `served` is overdue. `served` is the slot of the newest verified backup, or of the
-/// newest scrub. If there is none, it is the time since which the schedule applies. The grace is twice `longest`, the
-/// duration of the longest run, and at least [`LEAST_GRACE`]. `None` if no slot follows.
+/// Returns the time at which the first scheduled run after `served` becomes overdue: its scheduled time plus
+/// a grace period of twice `longest`, at least [`LEAST_GRACE`]. `None` if the schedule has no later time.
+///
+/// - `served`: the scheduled time of the newest verified backup, or of the newest scrub. If there is none,
+///   the time since which the schedule applies.
+/// - `longest`: the duration of the longest known run.
 pub fn overdue_at(
     schedule: &Schedule,
     zone: &TimeZone,
@@ -42,11 +46,11 @@ mod tests {
         let overdue = |newest, longest| overdue_at(&nightly, &TimeZone::UTC, time(newest), longest);
         let quick = SignedDuration::from_mins(5);
         let slow = SignedDuration::from_mins(40);
-        // Never succeeded: counted from creation.
+        // No run succeeded yet: the grace period starts at the first slot after the creation.
         assert_eq!(overdue("2026-05-01T01:00:00Z", quick), Some(time("2026-05-01T02:15:00Z")));
-        // The newest verified backup is of a slot: the next one counts.
+        // The slot at 02:00 is served, so the next slot becomes overdue.
         assert_eq!(overdue("2026-05-01T02:00:00Z", quick), Some(time("2026-05-02T02:15:00Z")));
-        // A long run has twice its time.
+        // The grace period is twice the duration of the longest run.
         assert_eq!(overdue("2026-05-01T02:00:00Z", slow), Some(time("2026-05-02T03:20:00Z")));
         assert_eq!(overdue("2026-05-01T02:00:00Z", SignedDuration::MAX), None);
     }

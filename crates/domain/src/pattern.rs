@@ -1,15 +1,16 @@
-//! Patterns of names: `*` stands for any characters, `?` for one.
+//! Patterns of names: `*` matches any characters, `?` matches one character.
 
-/// Whether `text` is a pattern, and not just a name.
+/// Returns whether `text` contains a wildcard (`*` or `?`).
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-/// Whether `name` matches `pattern`.
+/// Returns whether `pattern` matches the whole of `name`.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last star stands, and how much of the name it has taken.
+    // The index of the last `*` in the pattern, and the end of the characters of `name` that it matches so
+    // far.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {

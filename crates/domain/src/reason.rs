@@ -1,8 +1,9 @@
-//! Why a run ended as it did: a closed set, used in reports, conditions, events and metrics.
+//! Reasons: why a run or a condition has its result. Reports, conditions, events and metrics use this closed
+//! set.
 //!
-//! A reason says what happened. It decides whether a retry can help, and so the exit code. Messages add the names of the
-//! case, and a hint that fits it; the advice here is for documents and for cases without a better hint.
-//! `docs/reference/reasons.md` is generated from this file.
+//! A reason describes what happened. The reason alone decides the exit code and so whether Kubernetes
+//! retries. Messages add names and a specific hint; the advice in this file is for the documentation and for
+//! messages without a specific hint. `docs/reference/reasons.md` is generated from this file.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
@@ -187,17 +188,18 @@ reasons! {
 }
 
 impl Reason {
-    /// All reasons, in the order of the documentation.
+    /// Returns all reasons in the order of the documentation.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in conditions, events, reports and metrics: `LockTimeout`.
+    /// Returns the name in conditions, events, reports and metrics, for example `LockTimeout`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The reason of a runner's exit code; `None` for a code that the runner never returns. 101 is Rust's code for a panic.
+    /// Returns the reason of a runner's exit code; `None` for a code that the runner never returns. 101,
+    /// Rust's exit code of a panic, is `InternalError`.
     pub fn from_exit_code(code: i32) -> Option<Self> {
         match u8::try_from(code).ok()? {
             0 => Some(Self::Verified),
@@ -206,13 +208,13 @@ impl Reason {
         }
     }
 
-    /// The advice as the hint of a message; `None` where there is nothing to do.
+    /// Returns the advice as the hint of a message; `None` if the advice is to do nothing.
     pub fn hint(self) -> Option<String> {
         let advice = self.advice();
         (!advice.starts_with("Nothing")).then(|| advice.replace('`', ""))
     }
 
-    /// Whether the same run may succeed a little later.
+    /// Returns whether a retry of the same run may succeed.
     pub const fn retriable(self) -> bool {
         matches!(self.exit_code(), Some(10..=39))
     }

@@ -1,8 +1,9 @@
-//! The report of a run: the termination message of its pod, and its record in the repository.
+//! The report of a run, which is stored twice: as the termination message of the run's pod and as a record in
+//! the repository.
 //!
-//! One format, version 1, JSON. The record `runs/<job>.json` has the full report; the termination message has as much of
-//! it as fits into [`MESSAGE_LIMIT`] bytes. A run writes a provisional report when each stage starts, so that a killed
-//! run still reports its stage; the final report has the outcome.
+//! Both are JSON, version 1. The record `runs/<job>.json` has the full report; the termination message has as
+//! much of it as fits into [`MESSAGE_LIMIT`] bytes. The run writes a provisional report at the start of each
+//! stage, so a killed run still reports its stage. The final report has the outcome.
 
 mod details;
 mod retained;
@@ -23,62 +24,64 @@ pub use self::{
 };
 use crate::{message::Message, reason::Reason};
 
-/// The version of the format. Readers refuse a greater one and ignore fields they do not know.
+/// The version of the report's format. Readers reject a greater version and ignore unknown fields.
 pub const VERSION: u32 = 1;
 
-/// The most bytes of a termination message. The kubelet keeps 4096 bytes for a container and 12 KiB for a pod; with four
-/// injected sidecars each container still has this half.
+/// The maximum size of a termination message, in bytes. Kubernetes keeps at most 4096 bytes for a container
+/// and 12 KiB for a pod; 2048 still fit if a pod has four injected sidecars.
 pub const MESSAGE_LIMIT: usize = 2048;
 
-/// How many records of earlier runs a report carries, so that a status can be repaired from it.
+/// The maximum number of earlier runs in a report. The operator repairs a status from them if it missed a
+/// run.
 pub const RECENT_RUNS: usize = 5;
 
-/// The longest text of a report's message, in bytes.
+/// The maximum size of the `message` of a report, in bytes.
 pub const TEXT_LIMIT: usize = 480;
 
-/// The longest hint of a report's message, in bytes.
+/// The maximum size of the `hint` of a report, in bytes.
 pub const HINT_LIMIT: usize = 320;
 
-/// One run: complete, or as far as it came.
+/// The report of one run, complete or provisional.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunReport {
-    /// The format's version, [`VERSION`].
+    /// The version of the format, [`VERSION`].
     pub version: u32,
-    /// How the run ended, or that it has not.
+    /// The run's outcome; `Running` in a provisional report.
     pub outcome: Outcome,
-    /// Why it ended so; absent while it runs.
+    /// The reason for the outcome; absent while the run is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The same for a person, as `message` (at most [`TEXT_LIMIT`] bytes) and `hint` (at most [`HINT_LIMIT`]).
+    /// The reason in words, as the JSON fields `message` (at most [`TEXT_LIMIT`] bytes) and `hint` (at most
+    /// [`HINT_LIMIT`] bytes).
     #[serde(flatten)]
     pub message: Message,
-    /// The run that the report is about.
+    /// Identifies the run.
     pub run: RunIdentity,
-    /// When the runner started.
+    /// The time at which the runner started.
     pub start_time: Timestamp,
-    /// When the run ended; absent while it runs.
+    /// The time at which the run ended; absent while it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Timestamp>,
-    /// What depends on the operation.
+    /// The fields that depend on the operation.
     #[serde(flatten)]
     pub details: Details,
-    /// The repository after the run; absent when the run did not list it.
+    /// Figures of the repository after the run; absent if the run did not list the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<Retained>,
-    /// Facts worth knowing that did not make the run fail.
+    /// Problems that did not make the run fail, as sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// The newest earlier runs that the repository has records of, newest first; at most [`RECENT_RUNS`].
+    /// The newest earlier runs with a record in the repository, newest first, at most [`RECENT_RUNS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<RunRecord>,
-    /// Whether something was left out to fit into the termination message.
+    /// Whether parts of the report were left out to fit into the termination message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
 impl RunReport {
-    /// The provisional report of a run that has just started.
+    /// Creates the provisional report of a run that has just started.
     pub fn started(run: RunIdentity, details: Details, start_time: Timestamp) -> Self {
         Self {
             version: VERSION,
@@ -96,20 +99,21 @@ impl RunReport {
         }
     }
 
-    /// Parses a termination message or a record; `None` when the text is neither: the output of another program, a message
-    /// cut short, or a report of a later version.
+    /// Parses a termination message or a record. Returns `None` for any other text: output of another
+    /// program, a truncated message, or a report of a later version.
     pub fn parse(text: &str) -> Option<Self> {
         let report: Self = serde_json::from_str(text).ok()?;
         (report.version <= VERSION).then_some(report)
     }
 
-    /// The full report, as the repository keeps it.
+    /// Formats the full report as it is stored in the repository: JSON on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a report should always be JSON")
     }
 
-    /// As much of the report as fits into `limit` bytes. Artifacts are dropped first, the last one before the others; then
-    /// earlier runs, warnings and the seconds of stages; then long texts are shortened. Outcome, reason and totals remain.
+    /// Formats the report in at most `limit` bytes. If it is too long, it loses parts in this order:
+    /// artifacts (the last one first), earlier runs, warnings, the seconds of stages, and then the ends of
+    /// long texts. Outcome, reason and totals always remain.
     pub fn to_message(&self, limit: usize) -> String {
         let mut report = self.clone();
         report.message.cut(TEXT_LIMIT, HINT_LIMIT);
@@ -130,7 +134,7 @@ impl RunReport {
                 break;
             }
         }
-        // A control character takes six bytes in JSON.
+        // Shorter and shorter limits: a control character takes six bytes in JSON.
         for least in [256, 64, 16] {
             report.message.cut(least, least);
             report.details.shorten(least);
@@ -141,17 +145,17 @@ impl RunReport {
         report.to_json()
     }
 
-    /// The backup that the run stored.
+    /// Returns the backup that the run stored; `None` if it stored none.
     pub fn backup(&self) -> Option<&BackupSummary> {
         self.details.as_backup()?.backup.as_ref()
     }
 
-    /// What the run's pruning did.
+    /// Returns the result of the run's pruning; `None` if the run did not prune.
     pub fn prune(&self) -> Option<&PruneOutcome> {
         self.details.as_backup()?.prune.as_ref()
     }
 
-    /// The run in one line; `None` while it runs.
+    /// Summarizes the run as it is listed in later reports; `None` while the run is running.
     pub fn record(&self) -> Option<RunRecord> {
         Some(RunRecord {
             job: self.run.job.clone(),

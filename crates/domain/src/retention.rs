@@ -1,9 +1,9 @@
-//! Which backups are kept and which are deleted: restic's `forget` over verified backups, with a minimum that no rule
-//! can undercut.
+//! Retention: which backups are kept and which are deleted. The rules work like restic's `forget`, and a
+//! minimum of verified backups is kept in any case.
 //!
-//! Rules are applied to the backups that exist, newest first, and never to the current time: a policy that was suspended
-//! for a year deletes nothing when it resumes. Only backups whose newest check passed satisfy a rule. The plan has a reason
-//! for each backup; nothing is deleted without a plan.
+//! Rules are applied to the existing backups, newest first, and do not depend on the current time: a policy
+//! that was suspended for a year deletes nothing when it resumes. Only a verified backup satisfies a rule.
+//! The plan gives a reason for each backup, and nothing is deleted without a plan.
 
 mod bucket;
 mod plan;

@@ -1,8 +1,8 @@
-//! When runs are due: cron lines and time zones.
+//! Schedules and time zones: the times at which runs are due ("slots").
 //!
-//! A schedule has the syntax that Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`). Jenkins' `H` is
-//! added in the minute and the hour. `@every` and dates that never come are rejected. The slots are those of the CronJob
-//! controller, also at changes of daylight saving time.
+//! A schedule has the syntax that Kubernetes accepts for a CronJob (robfig/cron 3.0.1, `ParseStandard`), and
+//! Jenkins' `H` in the minute and the hour. `@every` and schedules without any date are rejected. The slots
+//! are the times at which the CronJob controller creates Jobs, also at changes of daylight saving time.
 
 mod cron_field;
 mod error;
@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::TimeZone};
 pub use self::{cron_field::CronField, error::ScheduleError, zone::time_zone};
 use self::{field::Field, search::Fields};
 
-/// The names that Kubernetes accepts instead of fields, with the fields that they stand for.
+/// The predefined schedules that Kubernetes accepts, with the five fields of each.
 const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -29,7 +29,7 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-/// When backups are due.
+/// A valid schedule of runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     effective: String,
@@ -37,14 +37,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Parses a schedule. Each `H` becomes a number that depends on `identity`, which is `<namespace>/<policy>`. One
-    /// identity always gets the same number. The numbers of many identities are spread over the range.
+    /// Parses a schedule. Each `H` becomes a number that depends only on `identity`, which is
+    /// `<namespace>/<policy>`. The numbers of many identities are spread evenly.
     pub fn parse(text: &str, identity: &str) -> Result<Self, ScheduleError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(ScheduleError::Empty);
         }
-        // Kubernetes rejects these letters anywhere in a schedule. No name of a month or day has them.
+        // Kubernetes rejects a schedule that contains `TZ` anywhere. No name of a month or weekday contains
+        // it.
         if text.contains("TZ") {
             return Err(ScheduleError::ZoneInSchedule);
         }
@@ -57,23 +58,23 @@ impl Schedule {
         Ok(Self { effective, fields })
     }
 
-    /// The schedule of the CronJob: what the user wrote, with each `H` replaced by its number.
+    /// Returns the schedule as written to the CronJob: the user's text with each `H` replaced by its number.
     pub fn effective(&self) -> &str {
         &self.effective
     }
 
-    /// The first slot after `time`; `None` if there is none within five years.
+    /// Returns the first slot after `time`; `None` if there is none within five years.
     pub fn after(&self, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
         self.fields.next(zone, time)
     }
 
-    /// The first `count` slots after `time`, earliest first.
+    /// Returns the first `count` slots after `time`, earliest first.
     pub fn upcoming(&self, zone: &TimeZone, time: Timestamp, count: usize) -> Vec<Timestamp> {
         std::iter::successors(self.after(zone, time), |slot| self.after(zone, *slot)).take(count).collect()
     }
 }
 
-/// Parses a line without `H`.
+/// Parses a schedule that contains no `H`.
 fn fields(text: &str) -> Result<Fields, ScheduleError> {
     let line = if text.starts_with("@every") {
         return Err(ScheduleError::Every);

@@ -1,47 +1,48 @@
-//! Which stored backups a scrub reads: those checked longest ago, up to a share of the stored bytes.
+//! The backups that a scrub reads: those whose last check is oldest, up to a share of the stored bytes.
 
 use jiff::Timestamp;
 
 /// The default of `verification.scrub.share`: the percentage of the stored bytes that one scrub reads.
 pub const SHARE: u8 = 10;
 
-/// A backup that a scrub can read.
+/// A backup that a scrub may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scrubbable {
     /// The backup's name.
     pub id: String,
-    /// The stored bytes.
+    /// The size of all files of the backup, in bytes.
     pub size_bytes: u64,
-    /// When the backup was checked last.
+    /// The time of the backup's last check.
     pub checked: Timestamp,
 }
 
-/// The backups to read, the one checked longest ago first: enough to have at least `share` percent of all bytes, and at least
-/// one if there is any. If each scrub reads the same share, every backup is read in turn.
+/// The queue of backups to read. It returns the backup with the oldest check first, until the read backups
+/// have at least `share` percent of all bytes. It returns at least one backup if there is any. Over several
+/// scrubs every backup is read.
 #[derive(Debug)]
 pub struct Queue {
-    /// The next backup is the last of the list.
+    /// The remaining backups. The last element is the next to read.
     backups: Vec<Scrubbable>,
     wanted: u128,
-    /// The bytes of the checked backups; `None` before the first.
+    /// The size of the backups read so far, in bytes; `None` before the first one.
     checked: Option<u128>,
 }
 
 impl Queue {
-    /// All backups, and the share of a run.
+    /// Creates the queue from all backups of a repository. `share` is a percentage.
     pub fn new(mut backups: Vec<Scrubbable>, share: u8) -> Self {
         backups.sort_by(|a, b| (b.checked, &b.id).cmp(&(a.checked, &a.id)));
         let total: u128 = backups.iter().map(|backup| u128::from(backup.size_bytes)).sum();
         Self { backups, wanted: (total * u128::from(share.min(100))).div_ceil(100), checked: None }
     }
 
-    /// The next backup; `None` when enough bytes were checked.
+    /// Returns the next backup; `None` if enough bytes were read or no backup remains.
     pub fn take(&mut self) -> Option<Scrubbable> {
         if self.checked.is_some_and(|checked| checked >= self.wanted) { None } else { self.backups.pop() }
     }
 
-    /// Adds a checked backup to the share. A backup that could not be read is not added: it remains the one checked longest
-    /// ago, and a few of them would use up the share of every scrub.
+    /// Adds a backup to the bytes read so far. Callers must not add a backup that could not be read: such a
+    /// backup keeps the oldest check, and a few of them would use up the share of every scrub.
     pub fn count(&mut self, backup: &Scrubbable) {
         self.checked = Some(self.checked.unwrap_or_default() + u128::from(backup.size_bytes));
     }
@@ -60,7 +61,7 @@ mod tests {
         sizes_and_checks.iter().enumerate().map(backup).collect()
     }
 
-    /// Those that a run reads, if each can be checked that `can_be` allows.
+    /// Returns the backups that a scrub reads if `can_be` returns whether a backup is readable.
     fn read(backups: Vec<Scrubbable>, share: u8, can_be: impl Fn(&str) -> bool) -> Vec<String> {
         let mut queue = Queue::new(backups, share);
         let mut read = Vec::new();

@@ -1,12 +1,13 @@
-//! Sizes for people: binary units, three digits.
+//! Formats sizes for people.
 
-/// `1.21 GiB`, `874 KiB`, `12 B`.
+/// Formats a number of bytes with a binary unit and up to three digits, for example `1.21 GiB`, `874 KiB` or
+/// `12 B`.
 pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // Three digits are far fewer than a float has.
+    // A float is precise enough for three digits.
     #[expect(clippy::cast_precision_loss, reason = "the value is rounded to three digits")]
     let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;

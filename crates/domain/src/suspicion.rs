@@ -1,53 +1,56 @@
-//! What makes a backup suspicious: it is intact, but differs too much from earlier verified ones.
+//! Suspicions: differences that make an intact backup suspicious, because it differs too much from earlier
+//! verified ones.
 //!
-//! A suspicious backup is kept with its manifest. Retention ignores it until a person acknowledges it. Some suspicions are
-//! also accepted without a person, when [`ALIKE`] backups in a row have the same ones: the database has changed for good.
+//! A suspicious backup is stored with a manifest. Retention does not count it until a person acknowledges it.
+//! Some suspicions are accepted automatically if [`ALIKE`] consecutive backups have the same ones: the
+//! database has then changed permanently.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How many suspicious backups in a row with the same suspicions are accepted: the first and three more.
+/// The number of consecutive backups with the same suspicions after which they are accepted automatically.
 pub const ALIKE: usize = 4;
 
 /// A difference between a new backup and earlier verified ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspicion {
-    /// The kind of the difference.
+    /// The kind of difference.
     pub kind: SuspicionKind,
-    /// The database; absent if the difference is the server's.
+    /// The database that differs; absent if the server differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The fact, for a person.
+    /// The difference in words, with figures.
     pub message: String,
 }
 
-/// A kind of difference.
+/// The kind of difference that makes a backup suspicious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SuspicionKind {
-    /// The server has another system identifier, or an earlier timeline.
+    /// The server has another system identifier or an earlier timeline.
     ServerChanged,
-    /// A database of the last verified backup is missing and not retired.
+    /// A database of the last verified backup is missing, although the policy still selects it.
     DatabaseMissing,
-    /// A database has far fewer rows or bytes.
+    /// A database has far fewer rows or bytes than in earlier backups.
     Shrunk,
-    /// A table that had many rows has none.
+    /// A table that had many rows is empty.
     Emptied,
 }
 
 impl SuspicionKind {
-    /// Whether [`ALIKE`] backups in a row accept it. Only a person accepts another server or a missing database.
+    /// Returns whether [`ALIKE`] consecutive backups with this suspicion are accepted automatically. Only a
+    /// person can accept another server or a missing database.
     pub const fn is_accepted_in_a_row(self) -> bool {
         matches!(self, Self::Shrunk | Self::Emptied)
     }
 }
 
-/// Two suspicions are alike if their kinds and databases are equal; figures do not matter.
+/// The part of a suspicion that is compared between backups: its kind and its database. Figures are ignored.
 pub type Key = (SuspicionKind, Option<String>);
 
 impl Suspicion {
-    /// The key that alike suspicions share.
+    /// Returns the kind and the database.
     pub fn key(&self) -> Key {
         (self.kind, self.database.clone())
     }

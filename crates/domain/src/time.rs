@@ -1,8 +1,8 @@
-//! Times for people.
+//! Formats times for people.
 
 use jiff::Timestamp;
 
-/// To the minute and in UTC: `2026-11-23 02:15 UTC`.
+/// Formats a time in UTC, to the minute, for example `2026-11-23 02:15 UTC`.
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -1,12 +1,12 @@
-//! Connection URIs in the syntax of libpq ("Connection URIs" in its documentation), as CloudNativePG and Crunchy's operator
-//! write them into their Secrets.
+//! The parser of connection URIs in libpq's syntax ("Connection URIs" in its documentation), as CloudNativePG
+//! and Crunchy's operator write them into Secrets.
 //!
-//! A URI contains a password. No error and no `Debug` output shows any part of it: if a character is not encoded, the end of
-//! a password may look like a host or a parameter.
+//! A URI contains a password, so neither an error nor `Debug` output may contain any part of the URI. If a
+//! character of the password is not encoded, even the host or a parameter can be a part of the password.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Supported parameters, and libpq's environment variables for them.
+/// The supported parameters, and the environment variable of libpq for each.
 const PARAMETERS: [(&str, &str); 9] = [
     ("host", "PGHOST"),
     ("port", "PGPORT"),
@@ -19,13 +19,13 @@ const PARAMETERS: [(&str, &str); 9] = [
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
-/// Parameters that are accepted and ignored, since each run sets them itself.
+/// The parameters that are accepted and ignored, because each run sets its own values.
 const OURS: [&str; 4] = ["dbname", "application_name", "fallback_application_name", "connect_timeout"];
 
-/// The values of libpq's `sslmode`, each stricter than the one before.
+/// The values of libpq's `sslmode`, from the least to the most strict.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-/// A connection, as libpq's environment variables.
+/// A parsed connection URI: libpq's environment variables and their values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConnectionUri {
     variables: BTreeMap<&'static str, String>,
@@ -37,33 +37,34 @@ impl fmt::Debug for ConnectionUri {
     }
 }
 
-/// Why a connection URI is rejected. The text contains nothing of the URI.
+/// The reason why a connection URI is rejected. The message contains no part of the URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// It has another scheme, or none.
+    /// The URI does not begin with `postgresql://` or `postgres://`.
     #[error("the connection URI does not begin with postgresql:// or postgres://")]
     Scheme,
-    /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8, or a NUL.
+    /// A percent sign is not followed by two hexadecimal digits, or the decoded text is not UTF-8 or contains
+    /// a NUL.
     #[error("the connection URI has an invalid percent-encoding: write a literal % as %25")]
     Encoding,
-    /// An IPv6 address without its closing bracket, or with text other than a port behind it.
+    /// An IPv6 address has no closing bracket, or is followed by something other than a port.
     #[error("an IPv6 address in the connection URI has no closing ]")]
     Brackets,
-    /// An invalid port.
+    /// A port is not a number from 1 to 65535.
     #[error(
         "a port in the connection URI is not a number from 1 to 65535: write / ? # and @ in a password as %2F %3F %23 and %40"
     )]
     Port,
-    /// No host, or an empty one in a list.
+    /// The URI has no host, or a list of hosts has an empty one.
     #[error("the connection URI has no host")]
     NoHost,
-    /// A parameter without a value.
+    /// A parameter has no value.
     #[error("a parameter of the connection URI has no value: write name=value")]
     Parameter,
-    /// A parameter that pgbackup does not support.
+    /// pgbackup does not support a parameter of the URI.
     #[error("the connection URI has an unsupported parameter: supported are {}", supported())]
     UnknownParameter,
-    /// An `sslmode` that libpq does not know.
+    /// The `sslmode` is not one of libpq's.
     #[error("the connection URI has an unknown sslmode: write one of {}", SSL_MODES.join(", "))]
     SslMode,
 }
@@ -74,7 +75,7 @@ fn supported() -> String {
 }
 
 impl ConnectionUri {
-    /// Parses a URI. Its database is ignored: the policy selects the databases.
+    /// Parses a URI. Ignores the URI's database, because the policy selects the databases.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let text = text.trim();
         let schemes = ["postgresql://", "postgres://"];
@@ -102,7 +103,8 @@ impl ConnectionUri {
         Ok(uri)
     }
 
-    /// The environment variables, with the stricter of the URI's `sslmode` and `ssl_mode`.
+    /// Returns libpq's environment variables. `PGSSLMODE` is the stricter of the URI's `sslmode` and
+    /// `ssl_mode`.
     pub fn variables(&self, ssl_mode: &str) -> BTreeMap<&'static str, String> {
         let strictness = |mode: &str| SSL_MODES.iter().position(|known| *known == mode);
         let own = self.variables.get("PGSSLMODE").map_or("", String::as_str);
@@ -112,14 +114,14 @@ impl ConnectionUri {
         variables
     }
 
-    /// An empty value leaves libpq's default.
+    /// Sets a variable, or leaves libpq's default if the value is empty.
     fn set(&mut self, variable: &'static str, value: String) {
         if !value.is_empty() {
             self.variables.insert(variable, value);
         }
     }
 
-    /// `host:port,[::1]:5433`.
+    /// Parses a list of hosts and ports, for example `host:port,[::1]:5433`.
     fn take_hosts(&mut self, hosts: &str) -> Result<(), UriError> {
         if hosts.is_empty() {
             return Ok(());
@@ -154,7 +156,7 @@ impl ConnectionUri {
         if OURS.contains(&name) {
             return Ok(());
         }
-        // libpq accepts this too, for people who know other drivers.
+        // libpq accepts `ssl=true` too, for compatibility with other drivers.
         let (name, value) = match (name, value.as_str()) {
             ("ssl", "true") => ("sslmode", "require".to_owned()),
             _ => (name, value),
@@ -210,7 +212,7 @@ mod tests {
     #[test]
     fn uri_is_parsed_like_libpq_parses_it() {
         for (text, wanted) in [
-            // As CloudNativePG writes it, and Crunchy's operator.
+            // Formats of CloudNativePG and of Crunchy's operator.
             (
                 "postgresql://app:Zx%2F9%40@shop-rw.shop:5432/app",
                 "PGHOST=shop-rw.shop PGPASSWORD=Zx/9@ PGPORT=5432 PGSSLMODE=prefer PGUSER=app",
@@ -221,7 +223,7 @@ mod tests {
             ),
             ("postgres://db", "PGHOST=db PGSSLMODE=prefer"),
             ("postgres://u@db/?sslmode=verify-full", "PGHOST=db PGSSLMODE=verify-full PGUSER=u"),
-            // The stricter one counts.
+            // The stricter of the two modes is used.
             ("postgres://u@db/?sslmode=disable", "PGHOST=db PGSSLMODE=prefer PGUSER=u"),
             ("postgres://u@db/?ssl=true", "PGHOST=db PGSSLMODE=require PGUSER=u"),
             ("postgres://[fd00::1]:5433,b/x", "PGHOST=fd00::1,b PGPORT=5433, PGSSLMODE=prefer"),
@@ -229,7 +231,7 @@ mod tests {
                 "postgres:///x?host=a,b&port=1,2&user=u&target_session_attrs=any&dbname=y&connect_timeout=9",
                 "PGHOST=a,b PGPORT=1,2 PGSSLMODE=prefer PGTARGETSESSIONATTRS=any PGUSER=u",
             ),
-            // An unencoded @ in the password: the last @ ends it, as intended.
+            // The password contains an unencoded @: the last @ ends it.
             ("postgres://u:p@ss@db", "PGHOST=db PGPASSWORD=p@ss PGSSLMODE=prefer PGUSER=u"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(wanted), "{text}");

@@ -174,9 +174,9 @@ fn newest_check_decides_the_state_of_a_backup() {
     assert_eq!(state(&[check(june, Failed), check(july, Verified)]), BackupState::Verified);
     assert_eq!(state(&[check(july, Verified), check(june, Failed)]), BackupState::Verified);
     assert_eq!(state(&[check(july, Failed), check(june, Verified)]), BackupState::Failed);
-    // A check older than the manifest's own says nothing.
+    // A check older than the one in the manifest does not change the state.
     assert_eq!(state(&[check("2026-04-01T00:00:00Z", Failed)]), BackupState::Verified);
-    // Two at one moment: rather too careful.
+    // Of two checks at the same time, the failed one decides.
     assert_eq!(state(&[check(june, Failed), check(june, Verified)]), BackupState::Failed);
     assert_eq!(state(&[check(june, Verified), check(june, Failed)]), BackupState::Failed);
 }
@@ -235,7 +235,7 @@ fn suspicious(id: &str, day: u8, kind: SuspicionKind, database: Option<&str>) ->
     CatalogBackup { suspicions: [key].into(), ..backup(id, &at, "uid-1", BackupState::Suspicious) }
 }
 
-/// The backups that are verified, oldest first.
+/// Returns the ids of the verified backups, oldest first.
 fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
     Catalog::new("uid-1", backups.to_vec()).verified().rev().map(|backup| backup.id.clone()).collect()
 }
@@ -250,12 +250,12 @@ fn four_alike_suspicious_backups_in_a_row_are_accepted() {
     assert_eq!(verified_of(&row(4, Shrunk)), ["1", "2", "3", "4"]);
     assert_eq!(verified_of(&row(5, Emptied)), ["1", "2", "3", "4", "5"]);
     assert_eq!(Catalog::new("uid-1", row(4, Shrunk)).accepted().len(), 4);
-    // Further back the verified backups that stood between them may be gone.
+    // A verified backup that interrupted an older row may have been removed, so an older row is not accepted.
     let mut older = row(4, Shrunk);
     older.push(backup("now", "2026-05-06T00:00:00Z", "uid-1", BackupState::Verified));
     assert_eq!(verified_of(&older), ["now"]);
 
-    // One that says something else, one that is as before, and one of another database break the row.
+    // A backup with other suspicions, a verified one, and one of another database interrupt the row.
     let mut other = row(4, Shrunk);
     other[2] = suspicious("3", 3, Emptied, Some("shop"));
     assert_eq!(verified_of(&other), Vec::<String>::new());
@@ -265,7 +265,7 @@ fn four_alike_suspicious_backups_in_a_row_are_accepted() {
     let mut other = row(4, Shrunk);
     other[2] = suspicious("3", 3, Shrunk, Some("billing"));
     assert_eq!(verified_of(&other), Vec::<String>::new());
-    // A backup whose check failed says nothing, for or against.
+    // A backup whose check failed neither interrupts nor extends the row.
     let mut with_failed = row(4, Shrunk);
     with_failed.push(backup("bad", "2026-05-02T12:00:00Z", "uid-1", BackupState::Failed));
     assert_eq!(verified_of(&with_failed), ["1", "2", "3", "4"]);
@@ -287,7 +287,7 @@ fn unreadable_backup_breaks_a_row_of_alike_backups() {
     for between in ["20260501T000000Z-ffffff", "20260502T120000Z-1a2b3c", "20260505T000000Z-1a2b3c"] {
         assert_eq!(settled(&["20260401T000000Z-1a2b3c", between]), 0, "{between}");
     }
-    // So does one of a policy that is adopted later.
+    // An unreadable backup of a policy that is adopted later interrupts the row too.
     let adopting = Catalog::with_unreadable("uid-2", row.clone(), vec!["20260503T120000Z-1a2b3c".into()]);
     assert_eq!(adopting.adopting(["uid-1".to_owned()]).accepted().len(), 0);
 }

@@ -8,7 +8,7 @@ use crate::{
 
 use super::*;
 
-/// A backup of databases, each with tables and their rows.
+/// Creates a manifest with databases, each with its tables and their numbers of rows.
 fn copy(databases: &[(&str, &[(&str, u64)])]) -> Manifest {
     let at = "2026-05-01T02:00:03Z".parse().unwrap();
     Manifest {
@@ -113,7 +113,7 @@ fn far_fewer_rows_than_the_median_are_suspicious() {
     assert_eq!(found(&of(500), &before), Vec::<String>::new(), "half of it is still there");
     let said = "database \"shop\" has 499 rows, earlier verified backups have 1000";
     assert_eq!(found(&of(499), &before), [said]);
-    // A backup of long ago does not count.
+    // Only the newest five verified backups are compared; the sixth is ignored.
     let before = [of(10), of(10), of(10), of(10), of(10), of(100_000)];
     assert_eq!(found(&of(9), &before), Vec::<String>::new());
     let all = |max_shrink| suspicions(&of(0), &[of(1000)], &[], |_| true, max_shrink);
@@ -135,7 +135,7 @@ fn emptied_table_is_suspicious() {
     let last = copy(&[("shop", &[("goods", 1_000_000), ("orders", 1001), ("small", 1000)])]);
     let new = copy(&[("shop", &[("goods", 1_000_000), ("orders", 0), ("small", 0)])]);
     assert_eq!(found(&new, &[last]), ["database \"shop\" has no rows in public.orders (1001 before)"]);
-    // The server's statistics remember what no backup has seen; those of another database do not count.
+    // A table that no earlier backup has is compared with the server's statistics of the same database.
     let of = |database: &str| Emptied { database: database.into(), oid: 2, rows: 5000 };
     let found = suspicions(&new, &[], &[of("shop"), of("other")], |_| true, MAX_SHRINK);
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
@@ -181,7 +181,7 @@ fn rows_are_not_compared_at_level_checksum() {
     let mut stored = copy(&[("shop", &[])]);
     stored.check.level = Level::Checksum;
     assert_eq!(suspicions(&stored, &before, &[], |_| true, MAX_SHRINK), []);
-    // Nor does it say anything of those after it.
+    // A backup without counted rows is not compared with later ones either.
     let read = copy(&[("shop", &[("goods", 1)])]);
     assert_eq!(suspicions(&read, &[stored], &[], |_| true, MAX_SHRINK), []);
 }

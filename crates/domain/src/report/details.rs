@@ -1,4 +1,4 @@
-//! What only the reports of one operation have.
+//! The fields of a report that depend on the operation.
 
 use std::collections::BTreeMap;
 
@@ -15,61 +15,62 @@ use crate::{
     reason::Reason,
 };
 
-/// The part of a report that depends on the operation. In JSON its fields stand beside the common ones, and
-/// `operation` tells which they are.
+/// The fields of a report that depend on the operation. In JSON they are on the same level as the common
+/// fields, and the field `operation` selects them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "camelCase")]
 #[expect(clippy::large_enum_variant, reason = "a program holds few reports at a time")]
 pub enum Details {
-    /// Of a backup run.
+    /// The fields of a backup run's report.
     Backup(BackupDetails),
-    /// Of a scrub.
+    /// The fields of a scrub's report.
     Scrub(ScrubDetails),
 }
 
-/// What only the report of a backup run has.
+/// The fields that only the report of a backup run has.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupDetails {
-    /// Where the run is.
+    /// The run's stage and the duration of each stage.
     #[serde(flatten)]
     pub progress: Progress<BackupStage>,
-    /// The server's version, as the server writes it: `17.6 (Debian 17.6-0+deb13u1)`.
+    /// The server's setting `server_version`, for example `17.6 (Debian 17.6-0+deb13u1)`.
     pub server_version: Option<String>,
-    /// The version of the client tools: `17.6`.
+    /// The version of the client programs, for example `17.6`.
     pub client_version: Option<String>,
-    /// The backup that the run stored; absent when it stored none.
+    /// The backup that the run stored; absent if it stored none.
     pub backup: Option<BackupSummary>,
-    /// What pruning did; absent when the run ended before it.
+    /// The result of pruning; absent if the run ended before pruning.
     pub prune: Option<PruneOutcome>,
     /// The files of the backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactSummary>,
 }
 
-/// What only the report of a scrub has.
+/// The fields that only the report of a scrub has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubDetails {
-    /// Where the run is.
+    /// The run's stage and the duration of each stage.
     #[serde(flatten)]
     pub progress: Progress<ScrubStage>,
-    /// How many backups were read to their end and match their manifests.
+    /// The number of backups that were read to their end and match their manifests.
     #[serde(default)]
     pub passed: u32,
-    /// The names of backups that do not match their manifests, at most [`CORRUPTED_LIMIT`].
+    /// The names of the backups that do not match their manifests, at most [`CORRUPTED_LIMIT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupted: Vec<String>,
-    /// How many backups could not be read for another reason, which says nothing about them.
+    /// The number of backups that could not be read for a reason other than corruption, for example a store
+    /// that did not answer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unchecked: u32,
-    /// How many bytes were read.
+    /// The number of bytes that were read.
     #[serde(default)]
     pub bytes_read: u64,
 }
 
-/// How many names of corrupted backups a report has, at most; they take 26 bytes each.
+/// The maximum number of corrupted backups that a report names; each takes 26 bytes.
 pub const CORRUPTED_LIMIT: usize = 20;
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if gives a reference")]
@@ -78,7 +79,7 @@ const fn is_zero(count: &u32) -> bool {
 }
 
 impl Details {
-    /// The details of a run that has just started.
+    /// Creates the details of a run that has just started.
     pub fn new(operation: Operation) -> Self {
         match operation {
             Operation::Backup => Self::Backup(BackupDetails::default()),
@@ -86,7 +87,7 @@ impl Details {
         }
     }
 
-    /// What the run does.
+    /// Returns the operation of the run.
     pub const fn operation(&self) -> Operation {
         match self {
             Self::Backup(_) => Operation::Backup,
@@ -94,7 +95,7 @@ impl Details {
         }
     }
 
-    /// The stage that the run is in, or ended in.
+    /// Returns the stage in which the run is, or in which it ended.
     pub const fn stage(&self) -> Stage {
         match self {
             Self::Backup(details) => Stage::Backup(details.progress.stage),
@@ -102,7 +103,7 @@ impl Details {
         }
     }
 
-    /// How long each stage took, in seconds, in the stages' order.
+    /// Returns the duration of each stage in seconds, in the stages' order.
     pub fn stages(&self) -> Vec<(Stage, f64)> {
         fn all<S: Ord + Copy + Into<Stage>>(progress: &Progress<S>) -> Vec<(Stage, f64)> {
             progress.stages.iter().map(|(stage, seconds)| ((*stage).into(), *seconds)).collect()
@@ -113,8 +114,8 @@ impl Details {
         }
     }
 
-    /// Leaves the current stage, which took so many seconds, and enters another one. A stage of another operation
-    /// changes nothing.
+    /// Ends the current stage, which took `seconds`, and starts another one. Does nothing if the stage
+    /// belongs to another operation.
     pub fn enter(&mut self, stage: Stage, seconds: f64) {
         match (self, stage) {
             (Self::Backup(details), Stage::Backup(stage)) => details.progress.enter(stage, seconds),
@@ -123,7 +124,7 @@ impl Details {
         }
     }
 
-    /// Goes back to a stage in which the run failed.
+    /// Sets the stage in which the run failed, if it differs from the current one.
     pub fn failed_in(&mut self, stage: Stage) {
         match (self, stage) {
             (Self::Backup(details), Stage::Backup(stage)) => details.progress.stage = stage,
@@ -132,7 +133,7 @@ impl Details {
         }
     }
 
-    /// Those of a backup run.
+    /// Returns the details of a backup run; `None` for other operations.
     pub const fn as_backup(&self) -> Option<&BackupDetails> {
         match self {
             Self::Backup(details) => Some(details),
@@ -140,7 +141,7 @@ impl Details {
         }
     }
 
-    /// Those of a scrub.
+    /// Returns the details of a scrub; `None` for other operations.
     pub const fn as_scrub(&self) -> Option<&ScrubDetails> {
         match self {
             Self::Scrub(details) => Some(details),
@@ -148,7 +149,7 @@ impl Details {
         }
     }
 
-    /// Removes the last entry of a list that may be long; `false` when all of them are empty.
+    /// Removes the last artifact from the report. Returns `false` if there is none.
     pub(super) fn drop_last_artifact(&mut self) -> bool {
         match self {
             Self::Backup(details) => details.artifacts.pop().is_some(),
@@ -156,7 +157,7 @@ impl Details {
         }
     }
 
-    /// Removes the last stage's seconds; `false` when there are none.
+    /// Removes the duration of the last stage. Returns `false` if there is none.
     pub(super) fn drop_last_stage(&mut self) -> bool {
         match self {
             Self::Backup(details) => details.progress.stages.pop_last().is_some(),
@@ -164,7 +165,7 @@ impl Details {
         }
     }
 
-    /// Shortens each text to at most `limit` bytes.
+    /// Shortens each text to at most `limit` bytes, and removes the counts of kept backups.
     pub(super) fn shorten(&mut self, limit: usize) {
         match self {
             Self::Backup(BackupDetails { server_version, client_version, backup, prune, .. }) => {
@@ -186,47 +187,48 @@ impl Details {
     }
 }
 
-/// The backup that a run stored.
+/// A summary of the backup that a run stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupSummary {
-    /// The backup's name: its folder in the repository.
+    /// The backup's name, which is the name of its folder in the repository.
     pub id: String,
-    /// The recovery point: the oldest snapshot of the backup's databases.
+    /// The recovery point: the oldest snapshot time of the backup's databases.
     pub snapshot_time: Timestamp,
-    /// The stored bytes of all artifacts.
+    /// The size of all artifacts, in bytes.
     pub size_bytes: u64,
-    /// How many artifacts the backup has.
+    /// The number of artifacts.
     pub artifacts: u32,
     /// The SHA-256 of `manifest.json`.
     pub manifest_sha256: String,
-    /// The folder below the store's root: `<namespace>/<policy>/<backup>`.
+    /// The folder relative to the store's root: `<namespace>/<policy>/<backup>`.
     pub location: String,
-    /// What the run found when it read the backup back.
+    /// The result of reading the backup back.
     pub verification: Verification,
-    /// Whether the backup holds password hashes of roles.
+    /// Whether the backup contains password hashes of roles.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 }
 
-/// What a run found when it read its backup back.
+/// The result of reading a new backup back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Verification {
     /// The backup passed every check of the policy's level.
     Verified,
-    /// The stored bytes match; the policy asks for no more (`verification.level: Checksum`).
+    /// The stored bytes match those that were written. The policy asks for no more (`verification.level:
+    /// Checksum`).
     Stored,
-    /// The backup is intact, but differs too much from earlier ones.
+    /// The backup is intact but differs too much from earlier ones.
     Suspicious,
 }
 
 impl Verification {
-    /// The name in reports and statuses: `Verified`.
+    /// Returns the name in reports and statuses, for example `Verified`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The reason of a run that stored such a backup.
+    /// Returns the reason of a run that stored a backup with this result.
     pub const fn reason(self) -> Reason {
         match self {
             Self::Verified => Reason::Verified,
@@ -236,35 +238,36 @@ impl Verification {
     }
 }
 
-/// One file of a backup.
+/// A summary of one file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactSummary {
-    /// The database; absent for roles and tablespaces.
+    /// The database's name; absent for roles and tablespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The file's name in the backup.
+    /// The file's name in the backup's folder.
     pub file: String,
-    /// The stored bytes.
+    /// The size of the stored file, in bytes.
     pub size_bytes: u64,
     /// The SHA-256 of the stored bytes.
     pub sha256: String,
 }
 
-/// What pruning did.
+/// The result of pruning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PruneOutcome {
-    /// `Pruned`, `NoRules`, `DryRun`, `PruneFailed` or `RepositoryOwnedByOther`.
+    /// One of `Pruned`, `NoRules`, `DryRun`, `PruneFailed` and `RepositoryOwnedByOther`.
     pub reason: Reason,
-    /// The same for a person.
+    /// The reason in words.
     #[serde(flatten)]
     pub message: Message,
-    /// How many backups each rule keeps: `{"last": 3, "daily": 7, "minimum verified": 3}`.
+    /// The number of backups that each rule keeps, for example `{"last": 3, "daily": 7, "minimum verified":
+    /// 3}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, u32>,
-    /// How many backups were removed.
+    /// The number of backups that were removed.
     pub removed: u32,
-    /// How many leftovers of unfinished runs were removed.
+    /// The number of unfinished backups of earlier runs that were removed.
     pub leftovers: u32,
 }

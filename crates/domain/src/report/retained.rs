@@ -1,25 +1,25 @@
-//! A repository in figures.
+//! Figures of a repository: counts, bytes and times of its backups.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The backups of a policy in its repository.
+/// Figures of a policy's backups in its repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retained {
-    /// How many backups have a manifest.
+    /// The number of backups, in any state. A folder without a manifest does not count.
     pub backups: u32,
-    /// How many backups passed their newest check and are not suspicious.
+    /// The number of verified backups.
     pub verified: u32,
-    /// How many backups are suspicious.
+    /// The number of suspicious backups.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suspicious: u32,
-    /// The stored bytes of all backups.
+    /// The size of all backups, in bytes.
     pub bytes: u64,
-    /// The oldest backup's snapshot.
+    /// The snapshot time of the oldest backup; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
-    /// The newest backup's snapshot.
+    /// The snapshot time of the newest backup; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Timestamp>,
 }

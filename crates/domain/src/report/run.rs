@@ -1,4 +1,4 @@
-//! Which run a report is about, and a run in one line.
+//! The identity of a run, and its one-line summary.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,17 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::reason::Reason;
 
-/// The run that a report is about.
+/// Identifies the run that a report describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunIdentity {
-    /// The Job's name; the run's record in the repository has the same.
+    /// The Job's name, which is also the name of the run's record in the repository.
     pub job: String,
     /// The Job's UID.
     pub job_uid: String,
-    /// What started the run.
+    /// Whether the schedule or a person started the run.
     pub trigger: Trigger,
-    /// The slot of the schedule; absent for manual runs.
+    /// The time at which the run was scheduled; absent for manual runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_time: Option<Timestamp>,
 }
@@ -24,63 +24,64 @@ pub struct RunIdentity {
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Trigger {
-    /// The schedule.
+    /// The schedule started the run.
     Schedule,
-    /// A person: by the annotation, or by a Job made from the CronJob.
+    /// A person started the run: with the annotation `pgbackup.dev/requested-at`, or by creating a Job from
+    /// the CronJob.
     Manual,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Outcome {
-    /// The run has not ended: the report is provisional.
+    /// The run is still running: the report is provisional.
     Running,
-    /// The run did what it is for.
+    /// The run did all of its work.
     Succeeded,
-    /// The run ended early. It stored no backup, except when it was stopped after its manifest: then the report's
-    /// `backup` is a verified one.
+    /// The run ended before its work was done. It stored no backup, with one exception: a run that was
+    /// stopped after it wrote the manifest reports its verified backup in `backup`.
     Failed,
 }
 
 impl Trigger {
-    /// The name in reports and statuses: `Schedule`.
+    /// Returns the name in reports and statuses, for example `Schedule`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Outcome {
-    /// The name in reports and statuses: `Succeeded`.
+    /// Returns the name in reports and statuses, for example `Succeeded`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A run in one line: reports carry those of earlier runs, and a status keeps its history in them.
+/// A one-line summary of a run. Reports list earlier runs with it, and the status keeps its history in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
     /// The Job's name.
     pub job: String,
-    /// What started the run.
+    /// Whether the schedule or a person started the run.
     pub trigger: Trigger,
-    /// How the run ended.
+    /// The run's outcome.
     pub result: Outcome,
-    /// Why it ended so.
+    /// The reason for the outcome.
     pub reason: Reason,
-    /// When the runner started.
+    /// The time at which the runner started.
     pub start_time: Timestamp,
-    /// How long the run took, in seconds.
+    /// The duration of the run, in seconds.
     pub duration_seconds: f64,
-    /// The stored bytes of the run's backup; absent when it stored none.
+    /// The size of the run's backup, in bytes; absent if the run stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The recovery point of the run's backup; absent when it stored none.
+    /// The recovery point of the run's backup; absent if the run stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_time: Option<Timestamp>,
 }
 
-/// A duration in seconds, rounded to milliseconds, as reports and statuses show it.
+/// Converts a duration to seconds, rounded to milliseconds, as in reports and statuses.
 pub fn seconds(duration: jiff::SignedDuration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! The stages of a run. Each operation has stages of its own.
+//! The stages of a run. Each operation has its own stages.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr}
 
 use crate::operation::Operation;
 
-/// The stages of a backup run, in their order.
+/// The stages of a backup run, in the order in which they run.
 #[derive(
     Clone,
     Copy,
@@ -28,18 +28,18 @@ use crate::operation::Operation;
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum BackupStage {
-    /// Checks whatever can make the run fail before a byte is dumped.
+    /// Checks everything that can make the run fail, before anything is dumped.
     #[default]
     Preflight,
-    /// Locks the tables, then takes the snapshot.
+    /// Locks the tables of each database, then takes the snapshot.
     Hold,
-    /// Runs pg_dump into the store, and hashes and parses the archive on its way.
+    /// Streams pg_dump's output into the store, and hashes and parses it on the way.
     Dump,
     /// Makes the written files durable.
     Upload,
     /// Reads the stored bytes back.
     Verify,
-    /// Writes the manifest: from here on the backup exists.
+    /// Writes the manifest. From then on the backup exists.
     Manifest,
     /// Removes backups that retention does not keep.
     Prune,
@@ -47,7 +47,7 @@ pub enum BackupStage {
     Report,
 }
 
-/// The stages of a scrub, in their order.
+/// The stages of a scrub, in the order in which they run.
 #[derive(
     Clone,
     Copy,
@@ -68,10 +68,10 @@ pub enum BackupStage {
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum ScrubStage {
-    /// Reads stored backups back.
+    /// Reads stored backups back and compares them with their manifests.
     #[default]
     Verify,
-    /// Writes the report.
+    /// Writes the record and the report.
     Report,
 }
 
@@ -85,31 +85,31 @@ pub enum Stage {
 }
 
 impl BackupStage {
-    /// All stages of a backup run, in their order.
+    /// Returns all stages of a backup run, in their order.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in reports and metrics: `preflight`.
+    /// Returns the name in reports and metrics, for example `preflight`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl ScrubStage {
-    /// All stages of a scrub, in their order.
+    /// Returns all stages of a scrub, in their order.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in reports and metrics: `verify`.
+    /// Returns the name in reports and metrics, for example `verify`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Stage {
-    /// The last stage of an operation's runs, in which the report is written.
+    /// Returns the last stage of an operation's runs. In it the run writes its report.
     pub const fn last(operation: Operation) -> Self {
         match operation {
             Operation::Backup => Self::Backup(BackupStage::Report),
@@ -117,7 +117,7 @@ impl Stage {
         }
     }
 
-    /// The name in reports and metrics: `preflight`.
+    /// Returns the name in reports and metrics, for example `preflight`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backup(stage) => stage.as_str(),
@@ -138,19 +138,20 @@ impl From<ScrubStage> for Stage {
     }
 }
 
-/// Where a run is, and how long each stage took so far.
+/// The stage of a run, and the duration of each stage so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "S: Ord + Deserialize<'de>"))]
 pub struct Progress<S: Ord> {
-    /// The stage that the run is in, or ended in.
+    /// The stage in which the run is, or in which it ended.
     pub stage: S,
-    /// How long each stage took, in seconds.
+    /// The duration of each stage, in seconds.
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
     pub stages: BTreeMap<S, f64>,
 }
 
 impl<S: Ord + Copy> Progress<S> {
-    /// Leaves the current stage, which took so many seconds (since it was entered last), and enters another one.
+    /// Adds `seconds` to the current stage's duration and starts the stage `next`. A stage can be entered
+    /// more than once; its durations add up.
     pub fn enter(&mut self, next: S, seconds: f64) {
         let took = self.stages.entry(self.stage).or_default();
         *took = ((*took + seconds) * 1000.0).round() / 1000.0;

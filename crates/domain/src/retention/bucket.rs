@@ -1,48 +1,50 @@
-//! Periods of time of which a rule keeps one backup.
+//! Buckets: periods of time, of each of which a retention rule keeps one backup.
 
 use jiff::Zoned;
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
-/// A period of time of which a rule keeps the newest backup, in the policy's time zone.
+/// The kind of period (hour, day, ...) of which a retention rule keeps the newest backup. Periods are those
+/// of the policy's time zone.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumIter, EnumString, IntoStaticStr,
 )]
 #[strum(serialize_all = "camelCase")]
 pub enum Bucket {
-    /// No period: each backup has a bucket of its own.
+    /// No period: each backup is in a bucket of its own.
     Last,
-    /// An hour of the clock. The hour that is repeated when clocks are set back is one bucket, as in restic.
+    /// An hour of the wall clock. The hour that repeats when clocks are set back is one bucket, as in restic.
     Hourly,
-    /// A day.
+    /// A calendar day.
     Daily,
-    /// An ISO week: Monday to Sunday, of the year that its Thursday lies in.
+    /// An ISO week: Monday to Sunday. It belongs to the year of its Thursday.
     Weekly,
-    /// A month.
+    /// A calendar month.
     Monthly,
-    /// A year.
+    /// A calendar year.
     Yearly,
 }
 
-/// The year, and the number of the period in it.
+/// Identifies one bucket of a kind: the year, and the number of the period in that year.
 pub(super) type Key = (i16, i16);
 
 impl Bucket {
-    /// All of them, the finest first.
+    /// Returns all kinds, from the shortest period to the longest.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The name in options, plans and reports: `daily`.
+    /// Returns the name in options, plans and reports, for example `daily`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The runner's option for a rule that counts: `keep-daily`.
+    /// Returns the name of the runner's option that sets a number of buckets, for example `keep-daily`.
     pub fn keep_option(self) -> String {
         format!("keep-{self}")
     }
 
-    /// The runner's option for a rule of time: `keep-within`, `keep-within-daily`.
+    /// Returns the name of the runner's option that sets a duration, for example `keep-within-daily`. Without
+    /// a period it is `keep-within`.
     pub fn keep_within_option(self) -> String {
         match self {
             Self::Last => "keep-within".to_owned(),
@@ -50,7 +52,8 @@ impl Bucket {
         }
     }
 
-    /// Backups with equal keys share a bucket; a backup without a key shares its bucket with none.
+    /// Returns the key of the bucket that contains the time `at`. Backups with equal keys share a bucket.
+    /// `None` for [`Bucket::Last`]: each backup is in a bucket of its own.
     pub(super) fn key(self, at: &Zoned) -> Option<Key> {
         match self {
             Self::Last => None,

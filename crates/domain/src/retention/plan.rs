@@ -1,4 +1,4 @@
-//! The plan: which backups are kept, which are deleted, and why.
+//! The prune plan: which backups are kept, which are deleted, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::catalog::{BackupState, Catalog, CatalogBackup};
 
-/// What pruning does, newest backup first. Each backup of the catalog is in exactly one of the lists.
+/// The decision about each backup of a catalog. Both lists are sorted newest first, and each backup is in
+/// exactly one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
     /// The backups to keep.
@@ -21,26 +22,26 @@ pub struct PrunePlan {
     pub delete: Vec<Deleted>,
 }
 
-/// A backup to keep.
+/// A backup that the plan keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// The backup's name.
     pub id: String,
-    /// Why it is kept; never empty.
+    /// Why the backup is kept; at least one reason.
     pub reasons: Vec<KeepReason>,
 }
 
-/// A backup to delete.
+/// A backup that the plan deletes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deleted {
     /// The backup's name.
     pub id: String,
-    /// Why it is deleted.
+    /// Why the backup is deleted.
     pub reason: DeleteReason,
 }
 
 impl PrunePlan {
-    /// The number of backups that each reason keeps. A backup with two reasons is in both numbers.
+    /// Counts the kept backups by reason. A backup with two reasons counts for both.
     pub fn counts(&self) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
         for reason in self.keep.iter().flat_map(|kept| &kept.reasons) {
@@ -50,15 +51,16 @@ impl PrunePlan {
     }
 }
 
-/// Decides for each backup of the catalog whether it is kept. Days, weeks and months are those of `zone`. `just_made` is the
-/// backup of the run that prunes: it is kept, however old its snapshot looks.
+/// Decides which backups of the catalog are kept and which are deleted. `zone` determines days, weeks and
+/// months. `just_made` names the backup that the current run has stored: it is kept even if its snapshot
+/// looks old.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
     let mut windows =
         catalog.newest_snapshot().map(|newest| window::windows(rules, newest, zone)).unwrap_or_default();
     let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|backup| backup.id.as_str());
-    // Nobody needs the backups of retired databases.
+    // Failed backups of retired databases need not be kept.
     let held = catalog.verified().flat_map(|backup| &backup.databases).chain(&rules.retired);
     let held: BTreeSet<&str> = held.map(String::as_str).collect();
     let mut plan = PrunePlan::default();
@@ -92,7 +94,8 @@ pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option
     plan
 }
 
-/// Decides about a backup whose newest check failed: it is deleted as soon as verified backups can replace it.
+/// Decides about a backup that failed its newest check: it is deleted if there are enough newer verified
+/// backups and every database in it has a verified backup.
 fn failed(
     backup: &CatalogBackup,
     floors: &Floors<'_>,
@@ -108,13 +111,14 @@ fn failed(
     if reasons.is_empty() { Err(DeleteReason::CheckFailed) } else { Ok(reasons) }
 }
 
-/// Which backups are kept whatever the rules say, from the newest verified backup on.
+/// The minimum of verified backups that are kept in any case. It processes the verified backups from the
+/// newest to the oldest.
 struct Floors<'a> {
     minimum: u32,
     retired: &'a BTreeSet<String>,
-    /// The number of verified backups so far.
+    /// The number of verified backups processed so far.
     verified: u32,
-    /// How many of them have each database.
+    /// The number of processed backups that contain each database.
     holding: BTreeMap<&'a str, u32>,
 }
 
@@ -124,13 +128,14 @@ impl<'a> Floors<'a> {
         Self { minimum, retired: &rules.retired, verified: 0, holding: BTreeMap::new() }
     }
 
-    /// Takes the next older verified backup and returns the reasons to keep it.
+    /// Processes the next older verified backup and returns the reasons to keep it.
     fn take(&mut self, backup: &'a CatalogBackup) -> Vec<KeepReason> {
         let mut reasons = Vec::new();
         if self.verified == 0 {
             reasons.push(KeepReason::NewestVerified);
         }
-        // The newest backups of all databases together are kept too, so that a backup counted here is never deleted.
+        // The first `minimum` backups are kept whatever they contain. A backup that counts here is therefore
+        // never deleted.
         let mut needed = self.verified < self.minimum;
         self.verified += 1;
         for database in backup.databases.difference(self.retired) {

@@ -9,28 +9,29 @@ use super::bucket::Bucket;
 /// Why a backup is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeepReason {
-    /// It is the newest verified backup, which a restore uses by default.
+    /// The backup is the newest verified one. A restore uses it by default.
     NewestVerified,
-    /// It is among the newest verified backups of one of its databases.
+    /// The backup is among the newest `minimumVerified` verified backups of one of its databases.
     MinimumVerified,
-    /// A rule keeps it as the newest backup of a bucket.
+    /// A count rule (`keepDaily: 7`) keeps the backup as the newest one of a bucket.
     Rule(Bucket),
-    /// A rule of time keeps it as the newest backup of a bucket.
+    /// A duration rule (`keepWithinDaily: 7d`) keeps the backup as the newest one of a bucket.
     Within(Bucket),
-    /// It is the oldest verified backup, and the rule has buckets left that no backup fills yet.
+    /// The backup is the oldest verified one, and a count rule still has unfilled buckets.
     Oldest(Bucket),
-    /// It is suspicious and not acknowledged.
+    /// The backup is suspicious and not acknowledged.
     Suspicious,
-    /// Its newest check failed, but there are too few newer verified backups.
+    /// The backup failed its newest check, but there are fewer newer verified backups than `minimumVerified`.
     AwaitingVerified,
-    /// Its newest check failed, but no verified backup has one of its databases: parts of it may still be restored.
+    /// The backup failed its newest check, but one of its databases has no verified backup. Parts of the
+    /// backup may still be restorable.
     OnlyBackup,
-    /// The run that prunes has just stored it, and nothing else keeps it: older backups look newer since the server's clock
-    /// was once ahead.
+    /// The current run has just stored the backup, and nothing else keeps it. This happens if older backups
+    /// look newer because the server's clock was once ahead.
     JustMade,
-    /// The policy has no rules.
+    /// The policy has no retention rules.
     NoRules,
-    /// It belongs to another policy.
+    /// The backup belongs to another policy.
     Foreign,
 }
 
@@ -62,9 +63,9 @@ impl Serialize for KeepReason {
 /// Why a backup is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeleteReason {
-    /// It is verified, and neither a rule nor the minimum keeps it.
+    /// The backup is verified, and neither a rule nor the minimum keeps it.
     Expired,
-    /// Its newest check failed, and there are enough newer verified backups.
+    /// The backup failed its newest check, and there are enough newer verified backups.
     CheckFailed,
 }
 

@@ -1,4 +1,4 @@
-//! The rules of a policy and their syntax.
+//! The retention rules of a policy, and their syntax.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,35 +13,37 @@ use super::bucket::Bucket;
 /// The default of `retention.minimumVerified`.
 pub const MINIMUM_VERIFIED: u32 = 3;
 
-/// Which backups are kept. A backup is kept if any rule keeps it. A rule with 0 or with an empty duration is no rule, as in
-/// restic.
+/// The retention rules of a policy. A backup is kept if at least one rule keeps it. As in restic, a count of
+/// 0 or an empty duration means that there is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// `keepLast`, `keepHourly` and so on: the newest backup of each of so many buckets that have one.
+    /// The count rules (`keepLast`, `keepHourly` and so on): keep the newest backup of each of the newest n
+    /// buckets that contain a backup.
     pub keep: BTreeMap<Bucket, Count>,
-    /// `keepWithin` (as [`Bucket::Last`]), `keepWithinHourly` and so on: the newest backup of each bucket, of those that
-    /// are younger than this, counted back from the newest verified backup.
+    /// The duration rules (`keepWithinHourly` and so on; `keepWithin` is [`Bucket::Last`]): keep the newest
+    /// backup of each bucket, for backups less than this much older than the newest verified one.
     pub keep_within: BTreeMap<Bucket, Within>,
-    /// The newest n verified backups of each database are kept whatever the rules say; 0 means 1.
+    /// The number of newest verified backups of each database that are kept even if no rule keeps them; 0
+    /// means 1.
     pub minimum_verified: u32,
-    /// Databases that no longer exist: the minimum does not keep their backups.
+    /// The databases that the policy has retired. The minimum does not keep their backups.
     pub retired: BTreeSet<String>,
 }
 
 impl Rules {
-    /// Whether there is no rule. Then nothing is deleted.
+    /// Returns whether there is no rule. Without rules nothing is deleted.
     pub fn is_empty(&self) -> bool {
         self.keep.values().all(|count| *count == Count::Newest(0))
             && self.keep_within.values().all(|within| within.is_none())
     }
 }
 
-/// How many buckets a rule fills.
+/// The number of buckets in which a count rule keeps a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// All that there are, written -1.
+    /// All buckets, written as -1.
     All,
-    /// The newest n.
+    /// The newest n buckets.
     Newest(u32),
 }
 
@@ -65,10 +67,11 @@ impl fmt::Display for Count {
     }
 }
 
-/// The most of each unit: more than any backup is old, and within the range of the calendar.
+/// The largest number of each unit. It is longer than the age of any backup and within the calendar's range.
 const MOST: u16 = 9999;
 
-/// A duration in restic's syntax: `1y6m`, `14d`, `2d12h`. Years and months follow the calendar.
+/// A duration in restic's syntax, for example `1y6m`, `14d` or `2d12h`. `m` means months. Years and months
+/// follow the calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Within {
     years: u16,
@@ -82,13 +85,13 @@ impl Within {
         self == Self::default()
     }
 
-    /// The moment this long before `newest`. Years, months and days follow the calendar, where a missing day becomes the last
-    /// of its month (31 March minus a month is 28 February); hours have 60 minutes.
+    /// Returns the time this much before `newest`. Years, months and days follow the calendar of `zone`; a
+    /// day that a month lacks becomes its last day (31 March minus a month is 28 February). Hours are exact.
     pub(super) fn before(self, newest: Timestamp, zone: &TimeZone) -> Timestamp {
         let Self { years, months, days, hours } = self;
         let calendar = i64::from(years).years().months(i64::from(months)).days(i64::from(days));
         let day = newest.to_zoned(zone.clone()).checked_sub(calendar).map(|day| day.timestamp());
-        // Further back than the calendar goes: everything is younger.
+        // Before the calendar's range: every backup is newer.
         day.and_then(|day| day.checked_sub(i64::from(hours).hours())).unwrap_or(Timestamp::MIN)
     }
 }
@@ -131,21 +134,21 @@ impl fmt::Display for Within {
     }
 }
 
-/// An invalid rule.
+/// An error: a retention rule is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
-    /// An invalid count.
+    /// The number of a count rule is invalid.
     #[error("{text:?} is not a count: write how many backups to keep, or -1 for all")]
     Count {
-        /// What was written.
+        /// The rejected text.
         text: String,
     },
-    /// An invalid duration.
+    /// The duration of a rule is invalid.
     #[error(
         "{text:?} is not a duration: write years, months, days and hours like 1y6m or 2d12h, each at most once"
     )]
     Within {
-        /// What was written.
+        /// The rejected text.
         text: String,
     },
 }
@@ -189,7 +192,8 @@ mod tests {
         assert_eq!(before("1m", "2026-03-31T12:00:00Z", "UTC"), "2026-02-28T12:00:00Z");
         assert_eq!(before("1y", "2028-02-29T12:00:00Z", "UTC"), "2027-02-28T12:00:00Z");
         assert_eq!(before("1y2m3d4h", "2026-05-04T03:00:00Z", "UTC"), "2025-02-28T23:00:00Z");
-        // Berlin's 29 March 2026 has 23 hours: a day back is 23 hours back, 24 hours are 24.
+        // 29 March 2026 has 23 hours in Berlin: a day before noon is 23 hours earlier, 24 hours before it is
+        // 24 hours earlier.
         assert_eq!(before("1d", "2026-03-29T12:00:00Z", "Europe/Berlin"), "2026-03-28T13:00:00Z");
         assert_eq!(before("24h", "2026-03-29T12:00:00Z", "Europe/Berlin"), "2026-03-28T12:00:00Z");
         assert_eq!(before("9999y", "2026-03-29T12:00:00Z", "UTC"), "-007973-03-29T12:00:00Z");

@@ -11,7 +11,7 @@ use crate::{
 
 const OWNER: &str = "uid-1";
 
-/// Rules that count, over a floor of one backup of each database.
+/// Returns count rules, with a minimum of one verified backup of each database.
 fn keep(counts: &[(Bucket, u32)]) -> Rules {
     let keep = counts.iter().map(|(bucket, count)| (*bucket, Count::Newest(*count))).collect();
     Rules { keep, minimum_verified: 1, ..Rules::default() }
@@ -29,7 +29,7 @@ fn backup(id: &str, at: Timestamp, state: BackupState, databases: &[&str]) -> Ca
     }
 }
 
-/// Sets of one database, named by their times.
+/// Returns verified backups of one database, named by their times.
 fn verified(times: &[&str]) -> Vec<CatalogBackup> {
     times.iter().map(|at| backup(at, at.parse().unwrap(), BackupState::Verified, &["shop"])).collect()
 }
@@ -48,7 +48,7 @@ fn suspicious_backups_are_kept_and_satisfy_no_rule() {
         "-2026-05-01T00:00:00Z: expired",
     ];
     assert_eq!(shown(&backups, &keep(&[(Bucket::Last, 2)]), "Etc/UTC"), expected);
-    // Nor does a window end where one of them is.
+    // `keepWithin` counts back from the newest verified backup, not from a suspicious one.
     let within = Rules {
         keep_within: [(Bucket::Last, "1d1h".parse().unwrap())].into(),
         minimum_verified: 1,
@@ -61,7 +61,7 @@ fn suspicious_backups_are_kept_and_satisfy_no_rule() {
     );
 }
 
-/// The plan as `reasons: id` lines, newest first, with `-` before what goes.
+/// Formats the plan as `reasons: id` lines, newest first. Deleted backups begin with `-`.
 fn shown(backups: &[CatalogBackup], rules: &Rules, zone: &str) -> Vec<String> {
     let catalog = Catalog::new(OWNER, backups.to_vec());
     let plan = plan(&catalog, rules, &time_zone(zone).unwrap(), None);
@@ -78,7 +78,7 @@ fn shown(backups: &[CatalogBackup], rules: &Rules, zone: &str) -> Vec<String> {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// The ids that a plan keeps by the words of one rule; floors are of no interest here.
+/// Returns the ids that one count rule keeps. Backups that only the minimum keeps are left out.
 fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String> {
     let rules = keep(&[(bucket, count)]);
     let plan = plan(&Catalog::new(OWNER, verified(times)), &rules, &time_zone(zone).unwrap(), None);
@@ -92,7 +92,7 @@ fn nothing_is_deleted_without_rules() {
     backups.push(backup("bad", "2020-01-01T00:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let expected = ["2026-05-02T00:00:00Z: no rules", "2020-05-01T00:00:00Z: no rules", "bad: no rules"];
     assert_eq!(shown(&backups, &keep(&[]), "UTC"), expected);
-    // A rule of zero is no rule, as in restic.
+    // As in restic, a count of zero means that there is no rule.
     let mut zero = keep(&[(Bucket::Last, 0), (Bucket::Daily, 0)]);
     zero.keep_within.insert(Bucket::Last, "0d".parse().unwrap());
     assert!(zero.is_empty());
@@ -112,26 +112,26 @@ fn keep_daily_keeps_the_newest_backup_of_each_day() {
         "2027-01-01T01:00:00Z",
         "2026-12-31T23:59:59Z",
         "2026-12-31T00:00:00Z",
-        // Weeks without backups cost nothing: windows are counted over what exists.
+        // Days and weeks without a backup do not use up the count.
         "2026-11-02T12:00:00Z",
         "2026-11-01T12:00:00Z",
         "2026-11-01T11:00:00Z",
     ];
     assert_eq!(kept_by(Bucket::Daily, 3, &times, "UTC"), [times[0], times[1], times[3]]);
-    // West of UTC all three of the year's border lie on 30 and 31 December.
+    // In New York all three times around New Year are on 30 and 31 December.
     assert_eq!(kept_by(Bucket::Daily, 3, &times, "America/New_York"), [times[0], times[2], times[3]]);
-    // East of it they lie on 1 January and 31 December.
+    // In Tokyo they are on 31 December and 1 January.
     assert_eq!(kept_by(Bucket::Daily, 3, &times, "Asia/Tokyo"), [times[0], times[2], times[3]]);
 }
 
 #[test]
 fn keep_daily_treats_days_of_23_and_25_hours_as_days() {
-    // Berlin, 2026: the clocks go forward on 29 March and back on 25 October.
+    // In Berlin, clocks are set forward on 29 March 2026 and back on 25 October 2026.
     let spring = ["2026-03-29T21:59:00Z", "2026-03-28T23:00:00Z", "2026-03-28T22:59:00Z"];
     assert_eq!(kept_by(Bucket::Daily, 2, &spring, "Europe/Berlin"), [spring[0], spring[2]]);
     let autumn = ["2026-10-25T22:59:00Z", "2026-10-24T22:00:00Z", "2026-10-24T21:59:00Z"];
     assert_eq!(kept_by(Bucket::Daily, 2, &autumn, "Europe/Berlin"), [autumn[0], autumn[2]]);
-    // Both 02:30 of the repeated hour are one day.
+    // 02:30 comes twice on this day, and both times are on the same day.
     let twice = ["2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z", "2026-10-24T00:30:00Z"];
     assert_eq!(kept_by(Bucket::Daily, 2, &twice, "Europe/Berlin"), [twice[0], twice[2]]);
 }
@@ -146,7 +146,7 @@ fn keep_daily_distinguishes_the_same_day_of_two_years() {
 
 #[test]
 fn keep_weekly_keeps_the_newest_backup_of_each_iso_week() {
-    // 2026 has 53 weeks; its last one runs from Monday 28 December to Sunday 3 January 2027.
+    // 2026 has 53 weeks; the last one is from Monday 28 December to Sunday 3 January 2027.
     let times = [
         "2027-01-04T00:00:00Z",
         "2027-01-03T23:59:59Z",
@@ -155,15 +155,15 @@ fn keep_weekly_keeps_the_newest_backup_of_each_iso_week() {
         "2026-12-21T00:00:00Z",
     ];
     assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[1], times[3]]);
-    // West of UTC Monday's midnight is still Sunday.
+    // In New York, midnight UTC on Monday is still Sunday.
     assert_eq!(kept_by(Bucket::Weekly, 9, &times, "America/New_York"), [times[0], times[2], times[4]]);
-    // East of it Sunday's last second is already Monday.
+    // In Tokyo, the last second of Sunday UTC is already Monday.
     assert_eq!(kept_by(Bucket::Weekly, 9, &times, "Asia/Tokyo"), [times[0], times[2], times[4]]);
 }
 
 #[test]
 fn keep_weekly_uses_iso_weeks_across_new_year() {
-    // Monday 30 December 2024 is of week 1 of 2025; Friday 1 January 2021 of week 53 of 2020.
+    // Monday 30 December 2024 is in week 1 of 2025; Friday 1 January 2021 is in week 53 of 2020.
     let times = ["2025-01-05T00:00:00Z", "2024-12-30T00:00:00Z", "2024-01-01T00:00:00Z"];
     assert_eq!(kept_by(Bucket::Weekly, 9, &times, "UTC"), [times[0], times[2]]);
     let times = ["2021-01-04T00:00:00Z", "2021-01-01T00:00:00Z", "2020-12-28T00:00:00Z"];
@@ -190,9 +190,9 @@ fn keep_hourly_keeps_the_newest_backup_of_each_clock_hour() {
         ["2026-05-02T00:59:59Z", "2026-05-02T00:00:00Z", "2026-05-01T23:59:59Z", "2026-05-01T00:30:00Z"];
     assert_eq!(kept_by(Bucket::Hourly, 9, &times, "UTC"), [times[0], times[2], times[3]]);
     assert_eq!(kept_by(Bucket::Hourly, 2, &times, "UTC"), [times[0], times[2]]);
-    // Half an hour east of full hours the first two lie in two of them.
+    // Kolkata is half an hour off full hours, so the first two times are in different hours there.
     assert_eq!(kept_by(Bucket::Hourly, 9, &times, "Asia/Kolkata"), [times[0], times[1], times[3]]);
-    // Berlin's hour from two to three comes twice on 25 October 2026.
+    // In Berlin the hour from two to three comes twice on 25 October 2026.
     let twice = ["2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z", "2026-10-24T23:30:00Z"];
     assert_eq!(kept_by(Bucket::Hourly, 9, &twice, "Europe/Berlin"), [twice[0], twice[2]]);
 }
@@ -231,7 +231,7 @@ fn keep_within_is_measured_from_the_newest_verified_backup() {
         "2026-05-06T02:00:00Z",
         "2026-04-08T02:00:01Z",
     ]);
-    // Newer, but not verified: it moves no window.
+    // This backup is newer but not verified, so durations do not count back from it.
     backups.push(backup("bad", "2026-06-01T02:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let within = |rules: &[(Bucket, &str)]| Rules {
         keep_within: rules.iter().map(|(bucket, text)| (*bucket, text.parse().unwrap())).collect(),
@@ -245,7 +245,7 @@ fn keep_within_is_measured_from_the_newest_verified_backup() {
             "2026-05-07T14:00:00Z: within",
             "2026-05-07T02:00:00Z: within",
             "2026-05-06T02:00:01Z: within",
-            // Exactly two days old is no longer within them.
+            // Exactly two days old is too old.
             "-2026-05-06T02:00:00Z: expired",
             "-2026-04-08T02:00:01Z: expired",
         ]
@@ -287,7 +287,7 @@ fn minimum_verified_ignores_retired_databases() {
             "-bad: check failed"
         ]
     );
-    // The newest verified backup stays even if everything in it is retired.
+    // The newest verified backup is kept even if all of its databases are retired.
     let all = Rules { retired: ["shop".to_owned()].into(), ..retired };
     assert_eq!(shown(&backups[..1], &all, "UTC"), ["new: newest verified, minimum verified, last"]);
 }
@@ -304,7 +304,7 @@ fn oldest_backup_is_kept_until_every_bucket_is_filled() {
             "2026-05-01T02:00:00Z: oldest monthly",
         ]
     );
-    // Once the window is full it does not.
+    // If the rule has filled its buckets, it does not keep the oldest backup.
     let full = keep(&[(Bucket::Last, 1), (Bucket::Monthly, 1)]);
     assert_eq!(
         shown(&backups, &full, "UTC"),
@@ -339,7 +339,7 @@ fn minimum_verified_keeps_newest_backups_of_each_database() {
             "day0: minimum verified",
         ]
     );
-    // Validation forbids a minimum of 0; if it came here all the same, one backup of each database would stay.
+    // Validation rejects a minimum of 0. If one occurred anyway, one backup of each database would be kept.
     let none = Rules { minimum_verified: 0, ..rules.clone() };
     let kept = ["day5: newest verified, minimum verified, last", "-day4: expired"];
     assert_eq!(shown(&backups[..2], &none, "UTC"), kept);
@@ -365,7 +365,7 @@ fn failed_backup_is_deleted_after_enough_newer_verified_ones() {
             "bad3: awaiting verified",
             "day2: minimum verified, last",
             "-bad1: check failed",
-            // Broken, but no other set ever held that database.
+            // The check failed, but no other backup has this database.
             "lost: only backup",
         ]
     );
@@ -412,7 +412,7 @@ fn plan_has_the_number_of_backups_for_each_reason() {
     assert_eq!(counts, expected);
 }
 
-/// Or a backup that failed would turn into the only one when the next plan is made.
+/// If the older verified backup were deleted, a failed backup would be the only one of database b.
 #[test]
 fn newest_verified_backup_is_kept_when_newer_ones_failed() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
@@ -436,7 +436,7 @@ fn newest_verified_backup_is_kept_when_newer_ones_failed() {
 
 #[test]
 fn new_backup_is_kept_when_older_ones_look_newer() {
-    // The server's clock ran a year ahead for a while, and was set right.
+    // The server's clock was a year ahead for some time and was then corrected.
     let times =
         ["2027-05-02T00:00:00Z", "2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z"];
     let rules = keep(&[(Bucket::Last, 2)]);
@@ -466,7 +466,7 @@ fn future_snapshot_does_not_empty_keep_within() {
     };
     assert_eq!(seen_at("2026-05-04T00:00:00Z"), [times[3]]);
     assert_eq!(seen_at("2027-05-01T12:00:00Z"), times[1..], "it is the newest by now");
-    // All of them from the future: the node's clock is behind.
+    // All snapshots are in the future: the node's clock is behind.
     assert_eq!(seen_at("2026-01-01T00:00:00Z"), Vec::<String>::new());
 }
 
@@ -476,7 +476,7 @@ fn plan_for_an_empty_catalog_is_empty() {
     assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC, None), PrunePlan::default());
 }
 
-/// The rules of a line such as `--keep-daily=7 --keep-within=2d12h`.
+/// Parses rules from options such as `--keep-daily=7 --keep-within=2d12h`.
 fn rules_of(options: &str) -> Rules {
     let mut rules = keep(&[]);
     for option in options.split(' ') {
@@ -518,7 +518,8 @@ fn rules_keep_the_backups_that_restic_keeps() {
 }
 
 fn any_backups() -> impl Strategy<Value = Vec<CatalogBackup>> {
-    // Hours within three years, so that some are equal; a quarter failed; a few of another policy.
+    // Times are full hours within three years, so some are equal. A quarter of the backups failed their
+    // check, and a few belong to another policy.
     let one = (0_i64..26_000, 0..4_u8, 0..20_u8, prop::sample::subsequence(vec!["a", "b", "c"], 0..=3));
     prop::collection::vec(one, 0..60).prop_map(|backups| {
         let start: Timestamp = "2025-12-01T00:00:00Z".parse().unwrap();
@@ -568,7 +569,7 @@ fn deleted(plan: &PrunePlan) -> BTreeSet<&str> {
     plan.delete.iter().map(|deleted| deleted.id.as_str()).collect()
 }
 
-/// What must hold of every plan.
+/// Checks the properties that every plan must have.
 fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestCaseError> {
     let gone = deleted(plan);
     let kept: BTreeSet<&str> = plan.keep.iter().map(|kept| kept.id.as_str()).collect();
@@ -631,7 +632,8 @@ proptest! {
         prop_assert_eq!(second.keep.len(), first.keep.len());
         for (again, before) in second.keep.iter().zip(&first.keep) {
             prop_assert_eq!(&again.id, &before.id);
-            // A rule of time takes the oldest backup of all, as restic does, and that may be another one now.
+            // A duration rule keeps the oldest backup of all, as in restic, and after pruning the oldest may
+            // be another one.
             prop_assert!(before.reasons.iter().all(|reason| again.reasons.contains(reason)), "{:?}", before);
         }
     }
@@ -640,7 +642,7 @@ proptest! {
     fn larger_rule_never_deletes_more(
         backups in any_backups(), rules in any_rules(), more in any_rules(), zone in any_zone(),
     ) {
-        // A first rule is another matter: before it nothing goes.
+        // Adding a first rule is excluded: without rules nothing is deleted.
         prop_assume!(!rules.is_empty());
         let mut raised = rules.clone();
         for (bucket, by) in more.keep {
@@ -673,7 +675,8 @@ proptest! {
     }
 }
 
-/// Under any others the store of many years would hold thousands of backups.
+/// Returns whether the rules keep few backups. With other rules the simulated repository would hold thousands
+/// of backups.
 fn keep_few(rules: &Rules) -> bool {
     let counting = rules.keep.values().all(|count| *count != Count::All);
     !rules.is_empty() && counting && rules.keep_within.is_empty()
@@ -682,8 +685,8 @@ fn keep_few(rules: &Rules) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// Three years of backups twice a day: some never come, some are found rotten later, a database goes and
-    /// one comes. After each backup the plan is carried out.
+    /// Simulates three years with two backups a day: some runs store none, some backups fail a later check,
+    /// one database is removed and one is added. The plan is executed after each backup.
     #[test]
     fn minimum_is_kept_through_years_of_pruning(
         fates in prop::collection::vec((0..100_u8, any::<prop::sample::Index>()), 2200),
@@ -697,9 +700,9 @@ proptest! {
         for (n, (fate, which)) in fates.iter().enumerate() {
             now = schedule.after(&zone, now).unwrap();
             match fate {
-                // No backup: a bad night.
+                // The run stores no backup.
                 0..10 => continue,
-                // A scrub finds an old one rotten.
+                // A scrub finds an older backup corrupted.
                 10..13 if !backups.is_empty() => which.get_mut(&mut backups).state = BackupState::Failed,
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! How far each rule reaches over the backups, newest first.
+//! Windows: the progress of each retention rule while it processes the backups from the newest to the oldest.
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
@@ -8,7 +8,8 @@ use super::{
     rules::{Count, Rules},
 };
 
-/// The progress of each rule; `newest` is the time of the newest verified backup.
+/// Creates a window for each rule. `newest` is the time of the newest verified backup, from which durations
+/// count back.
 pub(super) fn windows(rules: &Rules, newest: Timestamp, zone: &TimeZone) -> Vec<Window> {
     let counting = rules.keep.iter().filter_map(|(bucket, count)| Window::counting(*bucket, *count));
     let within = rules.keep_within.iter().filter(|(_, within)| !within.is_none());
@@ -16,26 +17,26 @@ pub(super) fn windows(rules: &Rules, newest: Timestamp, zone: &TimeZone) -> Vec<
     counting.chain(within).collect()
 }
 
-/// How far a rule reaches back.
+/// How far back a rule keeps backups.
 enum Reach {
-    /// All backups.
+    /// Without limit.
     All,
-    /// This many more buckets.
+    /// For this number of further buckets.
     Buckets(u32),
-    /// Backups younger than this.
+    /// For backups newer than this time.
     Since(Timestamp),
 }
 
-/// The progress of one rule over the backups: restic's `forget` for one kind of bucket.
+/// The progress of one retention rule, as in restic's `forget`.
 pub(super) struct Window {
     bucket: Bucket,
     reach: Reach,
-    /// The bucket that was filled last.
+    /// The bucket of the backup that the rule kept last.
     filled: Option<Key>,
 }
 
 impl Window {
-    /// A rule that fills `count` buckets; `None` for 0, which is no rule.
+    /// Creates the window of a count rule; `None` for a count of 0, which means that there is no rule.
     fn counting(bucket: Bucket, count: Count) -> Option<Self> {
         let reach = match count {
             Count::All => Reach::All,
@@ -45,12 +46,13 @@ impl Window {
         Some(Self { bucket, reach, filled: None })
     }
 
-    /// A rule that fills each bucket after `since`.
+    /// Creates the window of a duration rule. It keeps a backup of each bucket after `since`.
     fn within(bucket: Bucket, since: Timestamp) -> Self {
         Self { bucket, reach: Reach::Since(since), filled: None }
     }
 
-    /// Takes the snapshot time of the next older backup and returns why the rule keeps it, if it does.
+    /// Processes the next older backup, with the snapshot time `at`. Returns why the rule keeps it; `None` if
+    /// the rule does not keep it.
     pub(super) fn take(&mut self, at: &Zoned, is_oldest: bool) -> Option<KeepReason> {
         let reached = match self.reach {
             Reach::All => true,

@@ -1,23 +1,23 @@
-//! The fields of a cron line: their names and values.
+//! The names and the valid values of the five fields of a cron line.
 
 use strum::{Display, EnumIter, IntoEnumIterator as _};
 
-/// The five fields of a cron line.
+/// One of the five fields of a cron line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumIter)]
 pub enum CronField {
-    /// 0 to 59.
+    /// The minute, 0 to 59.
     #[strum(to_string = "minute")]
     Minute,
-    /// 0 to 23.
+    /// The hour, 0 to 23.
     #[strum(to_string = "hour")]
     Hour,
-    /// 1 to 31.
+    /// The day of the month, 1 to 31.
     #[strum(to_string = "day of month")]
     DayOfMonth,
-    /// 1 to 12, or three letters.
+    /// The month, 1 to 12 or the first three letters of its English name.
     #[strum(to_string = "month")]
     Month,
-    /// 0 (Sunday) to 6, or three letters.
+    /// The day of the week, 0 (Sunday) to 6 or the first three letters of its English name.
     #[strum(to_string = "day of week")]
     Weekday,
 }
@@ -27,12 +27,12 @@ const MONTHS: [&str; 12] =
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl CronField {
-    /// All fields in the order of a cron line.
+    /// Returns all fields in the order of a cron line.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The smallest value.
+    /// Returns the field's smallest value.
     pub const fn min(self) -> u32 {
         match self {
             Self::Minute | Self::Hour | Self::Weekday => 0,
@@ -40,7 +40,7 @@ impl CronField {
         }
     }
 
-    /// The greatest value.
+    /// Returns the field's greatest value.
     pub const fn max(self) -> u32 {
         match self {
             Self::Minute => 59,
@@ -51,7 +51,7 @@ impl CronField {
         }
     }
 
-    /// The field's valid values, for an error message.
+    /// Describes the field's valid values for an error message.
     pub const fn values(self) -> &'static str {
         match self {
             Self::Minute => "0 to 59",
@@ -62,7 +62,8 @@ impl CronField {
         }
     }
 
-    /// The names of the values. The first name stands for the smallest value.
+    /// Returns the names of the field's values, beginning with the smallest value; empty for fields without
+    /// names.
     pub(super) const fn names(self) -> &'static [&'static str] {
         match self {
             Self::Minute | Self::Hour | Self::DayOfMonth => &[],

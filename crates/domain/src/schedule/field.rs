@@ -1,16 +1,18 @@
-//! One field of a cron line, as robfig/cron 3.0.1 reads it: the parser of the CronJob controller.
+//! The parser of one field of a cron line.
 //!
-//! That controller starts the Jobs, so this parser has the same oddities. It ignores empty elements of a list (`1,,2`)
-//! and whatever follows `*-`. It reads `5/15` as `5-59/15`.
+//! It accepts the same texts as robfig/cron 3.0.1, the parser of the CronJob controller, because that
+//! controller starts the Jobs. For this reason it ignores empty elements of a list (`1,,2`) and everything
+//! after `*-`, and reads `5/15` as `5-59/15`.
 
 use super::{cron_field::CronField, error::ScheduleError};
 
-/// The values that match a field.
+/// The set of values that match a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
-    /// Bit n stands for value n.
+    /// Bit n is set if the value n matches.
     bits: u64,
-    /// Whether `*`, `?` or `*/1` is in the list. Then all bits are set, and of the two day fields only the other one counts.
+    /// Whether the list contains `*`, `?` or `*/1`. If so, all bits are set. If one of the two day fields has
+    /// a star, only the other one restricts the day.
     pub(super) star: bool,
 }
 
@@ -27,7 +29,7 @@ impl Field {
         Ok(field)
     }
 
-    /// Adds one element of the list: `*`, `n`, `a-b`, each with or without `/step`.
+    /// Adds the values of one element of the list: `*`, `n` or `a-b`, each with or without `/step`.
     fn add(&mut self, place: CronField, term: &str) -> Result<(), ScheduleError> {
         let shape = || ScheduleError::Shape { place, term: term.to_owned() };
         let (range, step) = match term.split_once('/') {
@@ -62,13 +64,13 @@ impl Field {
         Ok(())
     }
 
-    /// Whether `value` matches. The values of a calendar are never negative.
+    /// Returns whether `value` matches. Callers pass calendar values, which are never negative.
     pub(super) fn has(self, value: i8) -> bool {
         u32::try_from(value).is_ok_and(|value| self.bits & (1 << value) != 0)
     }
 }
 
-/// Parses a value: a name in any case, or a number within the field's range.
+/// Parses a value: a name in upper or lower case, or a number within the field's range.
 pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> {
     let named = |name: &&str| name.eq_ignore_ascii_case(text);
     if let Some(at) = place.names().iter().position(named) {
@@ -81,15 +83,16 @@ pub(super) fn value(place: CronField, text: &str) -> Result<u32, ScheduleError> 
     }
 }
 
-/// Parses a step: a whole number, at least 1. A step greater than the range matches only the first value.
+/// Parses a step: a whole number of at least 1. A step greater than the range matches only the first value.
 pub(super) fn step(place: CronField, text: &str) -> Result<u32, ScheduleError> {
     number(text)
         .filter(|step| *step > 0)
         .ok_or_else(|| ScheduleError::NotAStep { place, text: text.to_owned() })
 }
 
-/// Parses a whole number with or without a plus sign, as Go's `strconv.Atoi` does. Negative numbers are rejected. A number
-/// too great for 32 bits becomes the greatest one, which is out of range in every field.
+/// Parses a whole number with or without a plus sign, as Go's `strconv.Atoi` does. Returns `None` for other
+/// texts, including negative numbers. A number above 32 bits becomes `u32::MAX`, which is out of range in
+/// every field.
 fn number(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,9 +1,15 @@
-//! Jenkins' `H`: a minute or an hour that depends on the policy. A hundred policies with the same line start at different
-//! times.
+//! Jenkins' `H`: a minute or an hour that depends on the policy, so that many policies with the same schedule
+//! start at different times.
 //!
-//! `H` is one value of the field. `H(a-b)` is one value of a range. `H/n` is every n-th value and starts at one of the first
-//! n. `H(a-b)/n` is every n-th value of a range. The value depends only on the policy's identity and the field. It must
-//! never change between versions of this program: a new value would move every policy's backups.
+//! | text | result |
+//! | --- | --- |
+//! | `H` | one value of the field |
+//! | `H(a-b)` | one value from a to b |
+//! | `H/n` | every n-th value, beginning with one of the first n |
+//! | `H(a-b)/n` | every n-th value from a to b, beginning with one of the first n |
+//!
+//! The result depends only on the policy's identity and the field. It must never change between versions:
+//! another result would move the backups of every policy that uses `H`.
 
 use super::{
     cron_field::CronField,
@@ -12,7 +18,7 @@ use super::{
 };
 use crate::hash;
 
-/// Replaces each `H` of a line. A line without `H` is returned unchanged.
+/// Replaces each `H` in a schedule. Returns a schedule without `H` unchanged.
 pub(super) fn resolve(line: &str, identity: &str) -> Result<String, ScheduleError> {
     if !line.contains('H') {
         return Ok(line.to_owned());
@@ -37,11 +43,11 @@ fn resolve_field(place: CronField, text: &str, identity: &str) -> Result<String,
     Ok(terms?.join(","))
 }
 
-/// Resolves one `H`. `rest` is what follows it in `term`.
+/// Replaces one `H`. `rest` is the part of `term` after the `H`.
 fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Result<String, ScheduleError> {
     let shape = || ScheduleError::HashShape { place, term: term.to_owned() };
     if !matches!(place, CronField::Minute | CronField::Hour) {
-        // No name of a month or day begins with `H`.
+        // No name of a month or weekday begins with `H`, so this `H` cannot be part of a name.
         return Err(ScheduleError::HashPlace { place });
     }
     let (range, rest) = match rest.strip_prefix('(') {
@@ -71,9 +77,9 @@ fn resolve_term(place: CronField, term: &str, rest: &str, identity: &str) -> Res
     Ok(format!("{start}-{last}/{step}"))
 }
 
-/// Picks a number below `values`. It is always the same for one identity and field.
+/// Returns a number below `values` that depends only on the identity and the field.
 fn pick(place: CronField, identity: &str, values: u32) -> u32 {
-    // 15 digits are 60 bits. With so many, the modulo prefers no value noticeably.
+    // 15 hexadecimal digits have 60 bits, so the modulo distributes the numbers almost evenly.
     let number = u64::from_str_radix(&hash::short(&format!("{identity} {place}"), 15), 16)
         .expect("a hash should be hexadecimal");
     u32::try_from(number % u64::from(values)).expect("a remainder should be below its divisor")

@@ -1,11 +1,11 @@
-//! The search for the next time of a schedule: robfig/cron 3.0.1's `SpecSchedule.Next`, step by step.
+//! The search for the next slot of a schedule: a port of `SpecSchedule.Next` of robfig/cron 3.0.1.
 //!
-//! The CronJob controller starts Jobs at the times that the original function finds. A status with other times would be
-//! wrong, so this search behaves the same:
+//! The CronJob controller starts Jobs at the times that the original function returns. The operator must show
+//! the same times, so this search has the same behaviour:
 //!
-//! - It skips a wall time that does not exist because clocks go forward.
-//! - It returns a wall time in the repeated hour twice.
-//! - Where midnight does not exist, it can skip the whole day (in zones east of UTC), as the original does.
+//! - It skips a wall time that does not exist because clocks are set forward.
+//! - It returns a wall time in a repeated hour twice.
+//! - On a day without midnight it can skip the whole day (in zones east of UTC).
 
 use jiff::{
     Timestamp, ToSpan,
@@ -15,15 +15,15 @@ use jiff::{
 
 use super::field::Field;
 
-/// How many years the search covers. A 29 February is within four years, except around a year such as 2100: there it is
-/// up to eight years away.
+/// The number of years that the search covers. A 29 February is at most four years away, or eight around a
+/// year like 2100.
 const YEARS: i16 = 5;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The fields of a cron line.
+/// The five fields of a cron line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) minute: Field,
@@ -34,7 +34,8 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Whether the day of `civil` matches: both day fields if one of them is a star, else either of them.
+    /// Returns whether the day of `civil` matches. If one of the two day fields is a star, both must match;
+    /// otherwise one is enough.
     fn has_day(&self, civil: DateTime) -> bool {
         let day_of_month = self.day_of_month.has(civil.day());
         let weekday = self.weekday.has(civil.weekday().to_sunday_zero_offset());
@@ -45,8 +46,8 @@ impl Fields {
         }
     }
 
-    /// Whether any year has a matching date. Fields are never empty, so a schedule never comes only if none of its months
-    /// has one of its days.
+    /// Returns whether any date matches. Each field has at least one value, so the only schedules without a
+    /// date are those whose months all lack the days.
     pub(super) fn ever(&self) -> bool {
         let longest = |month| match month {
             2 => 29,
@@ -60,7 +61,7 @@ impl Fields {
                 .any(|month| (1..=longest(month)).any(|day| self.day_of_month.has(day)))
     }
 
-    /// The first time after `time`; `None` if there is none within [`YEARS`] years.
+    /// Returns the first slot after `time`; `None` if there is none within [`YEARS`] years.
     pub(super) fn next(&self, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
         let mut from = time.as_second() - i64::from(time.subsec_nanosecond() < 0);
         loop {
@@ -68,13 +69,13 @@ impl Fields {
             if found > time {
                 return Some(found);
             }
-            // The original can step back in time where clocks went back across midnight by a fraction of an hour
-            // (St. John's until 2011).
+            // The original can return an earlier time where clocks were set back across midnight by a
+            // fraction of an hour (St. John's until 2011).
             from += HOUR;
         }
     }
 
-    /// The time that the original finds after the second `from`.
+    /// Returns the slot that the original function returns for the second `from`.
     fn search(&self, zone: &TimeZone, from: i64) -> Option<Timestamp> {
         let mut wall = Wall::at(zone, from + 1)?;
         let last_year = wall.civil.year() + YEARS;
@@ -91,15 +92,16 @@ impl Fields {
         None
     }
 
-    /// Moves to the first matching month from here on. Returns `true` if a greater field has changed: then the search checks
-    /// all fields again. Returns `None` beyond the range of the calendar. The other `seek` functions do the same.
+    /// Moves to the first matching month. Returns `true` if a greater field (here the year) changed: the
+    /// caller then restarts with the greatest field. Returns `None` at the end of the calendar. The other
+    /// `seek` functions work alike.
     fn seek_month(&self, wall: &mut Wall<'_>) -> Option<bool> {
         while !self.month.has(wall.civil.month()) {
             if wall.first_step() {
                 wall.set(wall.civil.date().first_of_month().at(0, 0, 0, 0))?;
             }
-            // A day beyond the month's end becomes a day of the next month, as in Go. This happens only where the first of a
-            // month has no midnight.
+            // As in Go, a day beyond the end of the month becomes a day of the next month. This happens only
+            // if the first day of a month has no midnight.
             let first = wall.civil.date().first_of_month().checked_add(1.month()).ok()?;
             let date = first.checked_add((wall.civil.day() - 1).days()).ok()?;
             wall.set(date.to_datetime(wall.civil.time()))?;
@@ -117,11 +119,13 @@ impl Fields {
             }
             let before = wall.second;
             wall.set(wall.civil.checked_add(1.day()).ok()?)?;
-            // The original loops here forever at a day that does not exist (Samoa crossed the date line).
+            // At a day that does not exist (Samoa crossed the date line), the original never returns. Skip
+            // the day.
             if wall.second <= before {
                 wall.add(before - wall.second + DAY)?;
             }
-            // Of a midnight that does not exist, `set` made an hour before or after it.
+            // For a midnight that does not exist, `set` returned a time before or after it. Correct to the
+            // day's first hour.
             match i64::from(wall.civil.hour()) {
                 0 => {}
                 hour @ 13.. => wall.add((24 - hour) * HOUR)?,
@@ -161,7 +165,7 @@ impl Fields {
     }
 }
 
-/// Moves to the next whole minute.
+/// Moves to the next full minute. Returns `true` if the minute changed, `None` at the end of the calendar.
 fn seek_second(wall: &mut Wall<'_>) -> Option<bool> {
     while wall.civil.second() != 0 {
         wall.first_step();
@@ -173,13 +177,14 @@ fn seek_second(wall: &mut Wall<'_>) -> Option<bool> {
     Some(false)
 }
 
-/// A moment and the wall time of a zone at it.
+/// A moment, and the wall time of a zone at that moment.
 struct Wall<'a> {
     zone: &'a TimeZone,
-    /// Seconds since 1970.
+    /// The moment, in seconds since 1970.
     second: i64,
     civil: DateTime,
-    /// Whether the search has moved a field. From then on all smaller fields are at their smallest values.
+    /// Whether the search has changed a field. The first change sets all smaller fields to their smallest
+    /// values.
     stepped: bool,
 }
 
@@ -193,7 +198,7 @@ impl<'a> Wall<'a> {
         })
     }
 
-    /// Returns `true` at the first call only.
+    /// Marks the first change of a field. Returns `true` at the first call only.
     fn first_step(&mut self) -> bool {
         !std::mem::replace(&mut self.stepped, true)
     }
@@ -205,8 +210,8 @@ impl<'a> Wall<'a> {
         Some(())
     }
 
-    /// Moves to a wall time. If it does not exist or exists twice, the result is that of Go's `time.Date`: it takes the offset
-    /// that is in force at the same wall time in UTC, and corrects it once.
+    /// Moves to a wall time. For a wall time that does not exist or exists twice, the result equals that of
+    /// Go's `time.Date`: it takes the zone's offset at the same wall time in UTC and corrects it once.
     fn set(&mut self, civil: DateTime) -> Option<()> {
         let as_utc = Offset::UTC.to_timestamp(civil).ok()?.as_second();
         let guess = i64::from(offset(self.zone, as_utc)?.seconds());

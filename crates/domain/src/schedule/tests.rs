@@ -19,7 +19,7 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// The first slots after a moment, on the zone's clocks, one a line.
+/// Returns the first slots after a time, as wall times of the zone.
 fn slots(zone: &str, text: &str, after: &str, count: usize) -> Vec<String> {
     let zone = time_zone(zone).unwrap();
     schedule(text)
@@ -144,7 +144,7 @@ fn invalid_cron_line_is_rejected_with_a_correct_example() {
 
 #[test]
 fn h_is_a_stable_value_of_the_policy() {
-    // These numbers are a promise: another one moves the backups of everybody who wrote H.
+    // These numbers must never change: other numbers would move the backups of every policy that uses H.
     for (text, effective) in [
         ("H 2 * * *", "54 2 * * *"),
         ("H H * * *", "54 22 * * *"),
@@ -212,7 +212,7 @@ fn time_zone_is_an_exact_iana_name() {
     }
 }
 
-/// The table of robfig/cron 3.0.1's own tests (`TestActivation`, `TestNext`), as far as it has whole minutes.
+/// The test table of robfig/cron 3.0.1 (`TestActivation`, `TestNext`), without the rows that have seconds.
 #[test]
 fn slots_match_the_test_table_of_robfig_cron() {
     for (after, text, next) in [
@@ -238,14 +238,14 @@ fn slots_match_the_test_table_of_robfig_cron() {
         ("2012-07-08T00:00", "@weekly", "2012-07-15T00:00"),
         ("2012-07-01T00:00", "@monthly", "2012-08-01T00:00"),
         ("2012-07-01T00:00", "@yearly", "2013-01-01T00:00"),
-        // Both day fields given: either will do.
+        // Both day fields are restricted: one match is enough.
         ("2012-06-14T23:59", "* * 1,15 * Sun", "2012-06-15T00:00"),
         ("2012-07-31T23:59", "* * 1,15 * Sun", "2012-08-01T00:00"),
-        // One is a star: both must match.
+        // One day field is a star: both must match.
         ("2012-07-09T00:00", "0 0 * * Mon", "2012-07-16T00:00"),
         ("2012-07-09T00:00", "0 0 1,15 * *", "2012-07-15T00:00"),
         ("2012-07-09T00:00", "0 0 1,15 * */1", "2012-07-15T00:00"),
-        // A star with a step is none.
+        // A star with a step is not a star.
         ("2012-07-09T00:00", "0 0 */10 * Sun", "2012-07-11T00:00"),
         ("2012-07-11T00:00", "0 0 */10 * Sun", "2012-07-15T00:00"),
     ] {
@@ -254,11 +254,11 @@ fn slots_match_the_test_table_of_robfig_cron() {
     }
 }
 
-/// The upstream table's rows about daylight saving, and more whose answers robfig/cron 3.0.1 gave when asked.
+/// The rows of robfig/cron's table about daylight saving, and further results of robfig/cron 3.0.1.
 #[test]
 fn slots_follow_daylight_saving_like_the_cronjob_controller() {
     for (zone, after, text, expected) in [
-        // A wall time in the gap is skipped.
+        // A wall time that does not exist is skipped.
         ("America/New_York", "2012-03-11T00:00-05", "30 2 11 Mar ?", "2013-03-11T02:30:00-04:00"),
         ("America/New_York", "2012-03-11T00:00-05", "0 2 * * ?", "2012-03-12T02:00:00-04:00"),
         ("America/New_York", "2012-03-11T01:00-05", "0 1 * * ?", "2012-03-12T01:00:00-04:00"),
@@ -269,7 +269,7 @@ fn slots_follow_daylight_saving_like_the_cronjob_controller() {
             "2012-03-11T01:00:00-05:00 2012-03-11T03:00:00-04:00 2012-03-11T04:00:00-04:00",
         ),
         ("Europe/Berlin", "2026-03-28T12:00+01", "30 2 * * *", "2026-03-30T02:30:00+02:00"),
-        // One in the repeated hour comes twice.
+        // A wall time in the repeated hour comes twice.
         ("America/New_York", "2012-11-04T00:00-04", "30 2 04 Nov ?", "2012-11-04T02:30:00-05:00"),
         ("America/New_York", "2012-11-04T01:45-04", "30 1 04 Nov ?", "2012-11-04T01:30:00-05:00"),
         (
@@ -297,13 +297,13 @@ fn slots_follow_daylight_saving_like_the_cronjob_controller() {
             "15 2 * * *",
             "2026-10-25T02:15:00+02:00 2026-10-25T02:15:00+01:00 2026-10-26T02:15:00+01:00",
         ),
-        // A midnight that does not exist, west of UTC and east of it: there the Sunday is passed over.
+        // Midnight does not exist, west and east of UTC. In the east, the Sunday is skipped.
         ("America/Sao_Paulo", "2018-10-17T05:00-04", "0 9 10 * ?", "2018-11-10T09:00:00-02:00"),
         ("America/Sao_Paulo", "2018-02-14T05:00-05", "0 9 22 * ?", "2018-02-22T09:00:00-03:00"),
         ("America/Sao_Paulo", "2018-11-03T00:00-03", "0 0 * * *", "2018-11-05T00:00:00-02:00"),
         ("Asia/Beirut", "2024-03-30T12:00+02", "0 12 * * *", "2024-03-31T12:00:00+03:00"),
         ("Asia/Beirut", "2024-03-30T12:00+02", "0 12 * * 0", "2024-04-07T12:00:00+03:00"),
-        // Clocks that move by half an hour.
+        // Clocks move by half an hour.
         (
             "Australia/Lord_Howe",
             "2026-04-04T12:00+11",
@@ -320,7 +320,7 @@ fn slots_follow_daylight_saving_like_the_cronjob_controller() {
 
 #[test]
 fn skipped_calendar_day_does_not_stop_the_search() {
-    // Samoa had no 30 December 2011; robfig/cron never returns from there.
+    // Samoa had no 30 December 2011; robfig/cron never returns there.
     assert_eq!(slots("Pacific/Apia", "@monthly", "2011-12-15T00:00:00Z", 1), ["2012-01-01T00:00:00+14:00"]);
 }
 
@@ -357,7 +357,7 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     (631_152_000_i64..2_524_608_000).prop_map(|second| Timestamp::from_second(second).unwrap())
 }
 
-/// Zones with everything that clocks do.
+/// Zones with unusual clock changes.
 fn odd_zone() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "America/Sao_Paulo",

@@ -1,11 +1,11 @@
-//! Time zones by their IANA names.
+//! Time zones by IANA name.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::error::ScheduleError;
 
-/// Finds a time zone in the compiled-in database. It accepts the names that Kubernetes accepts for
-/// `CronJob.spec.timeZone`.
+/// Returns the time zone with this name from the compiled-in database. Accepts exactly the names that
+/// Kubernetes accepts in `CronJob.spec.timeZone`.
 pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     if name.is_empty() {
         return Err(ScheduleError::ZoneEmpty);
@@ -15,7 +15,8 @@ pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     }
     let unknown = || ScheduleError::ZoneUnknown { name: name.to_owned() };
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;
-    // This library ignores the case of a name. Go opens the file of exactly this name.
+    // The database ignores upper and lower case. Kubernetes does not: Go opens the file with exactly this
+    // name.
     match zone.iana_name() {
         Some(known) if known == name => Ok(zone),
         Some(known) => Err(ScheduleError::ZoneSpelling { name: name.to_owned(), known: known.to_owned() }),
