@@ -32,7 +32,7 @@ use crate::{
     status::BackupPolicyStatus,
 };
 
-/// spec defines which databases of a PostgreSQL server are backed up, when, where the backups are stored, and how long they
+/// spec defines which databases of a PostgreSQL server are backed up, when, to which store, and how long the backups
 /// are kept.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -45,12 +45,12 @@ use crate::{
     namespaced,
     status = "BackupPolicyStatus",
     derive = "PartialEq",
-    doc = "BackupPolicy backs up databases of a PostgreSQL server on a schedule. Each backup consists of archives of pg_dump, on a volume or in a bucket. After a backup is stored, it is read back and verified. Old backups are removed by retention rules. The status reports whether the newest backup exists and is verified.",
+    doc = "BackupPolicy backs up the databases of a PostgreSQL server on a schedule, with pg_dump, to a volume or a bucket. Each backup is read back and verified after it is stored. Retention rules define which old backups are deleted. The status reports whether the newest backup that was due is stored and verified.",
     printcolumn(
         name = "Schedule",
         type_ = "string",
         json_path = ".spec.schedule",
-        description = "The schedule of backups, in spec.timeZone."
+        description = "The schedule of the backups, in the time zone spec.timeZone."
     ),
     printcolumn(
         name = "Ready",
@@ -62,13 +62,13 @@ use crate::{
         name = "Backup",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"BackupHealthy\")].reason",
-        description = "Verified, or the reason why the newest backup is not verified."
+        description = "The reason of the condition BackupHealthy: Verified if the newest backup that was due is verified, or what is wrong."
     ),
     printcolumn(
         name = "Recovery-Point",
         type_ = "date",
         json_path = ".status.lastSuccess.snapshotTime",
-        description = "The age of the newest successful backup, from its snapshot."
+        description = "The age of the newest successful backup, since its snapshot."
     ),
     printcolumn(
         name = "Size",
@@ -80,7 +80,7 @@ use crate::{
         name = "Backups",
         type_ = "integer",
         json_path = ".status.retained.verified",
-        description = "The number of backups in the repository whose newest check passed."
+        description = "The number of backups that passed their newest check and that are not suspicious."
     ),
     printcolumn(
         name = "Next",
@@ -93,7 +93,7 @@ use crate::{
         type_ = "boolean",
         json_path = ".spec.suspend",
         priority = "1",
-        description = "True if scheduled backups and scrubs are stopped."
+        description = "True if spec.suspend stops scheduled backups and scrubs."
     ),
     printcolumn(
         name = "Message",
@@ -112,11 +112,12 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackupPolicySpec {
-    /// schedule defines when backups start, in five cron fields: minute, hour, day of month, month and day of week.
-    /// @hourly, @daily, @weekly, @monthly and @yearly are allowed too. The times are in timeZone, and are those of a
-    /// Kubernetes CronJob, also when daylight saving time starts or ends. H stands for a minute or an hour that the
-    /// operator chooses once for each policy, so that policies with the same schedule start at different times. For
-    /// example, "15 2 * * *" is 02:15 every day, and "H 2 * * *" is the same minute between 02:00 and 02:59 every day.
+    /// schedule defines when backups start, in the syntax of a Kubernetes CronJob: five fields (minute, hour, day of
+    /// month, month and day of week), or one of @hourly, @daily, @weekly, @monthly and @yearly. The times are in
+    /// timeZone. The minute and the hour can be H: the operator replaces H with a number that it derives from the
+    /// namespace and the name of the policy, so that policies with the same schedule start at different times. For
+    /// example, "15 2 * * *" starts a backup at 02:15 every day. "H 2 * * *" starts one every day at the same minute
+    /// between 02:00 and 02:59.
     #[schemars(length(max = 100))]
     #[x_kube(
         validation = check::EVERY.rule(),
@@ -126,48 +127,58 @@ pub struct BackupPolicySpec {
     )]
     pub schedule: String,
 
-    /// timeZone is the IANA name of a time zone. The schedules, and the hours, days, weeks, months and years of the
-    /// retention rules, are in this time zone. Defaults to Etc/UTC. For example, Europe/Berlin.
+    /// timeZone is the time zone of the schedules and of the retention rules, as an IANA name. The retention rules
+    /// use it to decide where an hour, a day, a week, a month or a year begins. Defaults to Etc/UTC. For example,
+    /// Europe/Berlin.
     #[serde(default = "default_time_zone")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = check::TIME_ZONE.rule(), validation = check::TIME_ZONE_LOCAL.rule())]
     pub time_zone: String,
 
-    /// suspend stops scheduled backups and scrubs. Running Jobs continue. Stored backups are kept. A backup that the
-    /// annotation pgbackup.dev/requested-at requests starts when suspend is false again. Defaults to false.
+    /// suspend stops scheduled backups and scrubs. Running Jobs continue, and stored backups are kept. If the
+    /// annotation pgbackup.dev/requested-at requests a backup meanwhile, that backup starts when suspend is set to
+    /// false. Defaults to false.
     #[serde(default)]
     pub suspend: bool,
 
-    /// catchUp defines what happens to a backup that could not start on time, for example because the cluster was down. If
-    /// true, the newest backup that was missed starts as soon as it can. If false, a backup that cannot start within five
-    /// minutes is skipped. Defaults to true.
+    /// catchUp defines whether a scheduled backup or scrub that could not start on time (for example, because the
+    /// cluster was down) starts later. If true, one run starts as soon as possible, however many were missed. If
+    /// false, a run that could not start within five minutes of its scheduled time is skipped. Defaults to true.
     #[serde(default = "default_catch_up")]
     pub catch_up: bool,
 
-    /// postgres defines the PostgreSQL server and what of it is backed up.
+    /// postgres defines the PostgreSQL server, how backups connect to it, and which of its databases are backed up.
     pub postgres: Postgres,
 
-    /// dump defines how pg_dump dumps the databases.
+    /// dump defines how the databases are dumped: compression, lock timeout, excluded tables, and limits for
+    /// standbys.
     #[serde(default)]
     pub dump: Dump,
 
-    /// storage defines where backups are stored. Write exactly one of volume, s3, gcs and azure.
+    /// storage defines where backups are stored: on a volume, or in a bucket of S3, Google Cloud Storage or Azure.
+    /// Exactly one of volume, s3, gcs and azure is required.
     pub storage: Storage,
 
-    /// retention defines which backups are kept. A backup is kept if at least one rule keeps it. Rules consider only
-    /// backups whose newest check passed. Without rules, no backup is deleted.
+    /// retention defines which backups are kept, by rules that work like those of restic forget. A backup is kept if
+    /// at least one rule keeps it. The rules apply to successful backups only; a backup that is suspicious and not
+    /// acknowledged is always kept. If fewer hours, days, weeks, months or years have a backup than a rule keeps, the
+    /// oldest backup is kept too. Backup runs delete the backups that no rule keeps. Defaults to no rules: all
+    /// backups are kept.
     #[serde(default)]
     pub retention: Retention,
 
-    /// verification defines how backups are checked when they are stored, and later.
+    /// verification defines how thoroughly a new backup is checked, when a new backup is suspicious, and when stored
+    /// backups are checked again.
     #[serde(default)]
     pub verification: Verification,
 
-    /// objectives defines, in addition to the schedule, when a policy is overdue.
+    /// objectives defines how old the newest backup can become before the policy is overdue, even if no scheduled
+    /// backup is missing.
     #[serde(default)]
     pub objectives: Objectives,
 
-    /// job defines how the Jobs of backups and scrubs, and the pods of these Jobs, run.
+    /// job defines the Jobs that run backups and scrubs, and the pods of these Jobs: resources, deadline, retries and
+    /// scheduling.
     #[serde(default)]
     pub job: JobOptions,
 }
@@ -177,9 +188,10 @@ pub struct BackupPolicySpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Objectives {
-    /// maxAge is the greatest allowed age of the newest successful backup, from its snapshot. When the backup is older, the
-    /// condition BackupHealthy is False with the reason Overdue. Without maxAge, only the schedule decides when a backup
-    /// is overdue. The units are m (minutes, not months), h (hours) and d (days). From 25m to 399d. For example, 26h.
+    /// maxAge is the maximum age of the newest successful backup, measured from its snapshot. When the backup becomes
+    /// older, the condition BackupHealthy is False with the reason Overdue. Defaults to no limit: the policy is then
+    /// overdue only if a scheduled backup is missing. The units are m (minutes, not months), h (hours) and d (days).
+    /// From 25m to 399d. For example, 26h.
     #[schemars(length(max = 20))]
     #[x_kube(validation = age::MAX_AGE.rule(), validation = age::MAX_AGE_MINUTES.rule())]
     pub max_age: Option<String>,

@@ -14,31 +14,33 @@ use crate::messages::postgres as check;
 #[x_kube(validation = check::VERSION_OR_IMAGE.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct Postgres {
-    /// version is the major version of the server. Backups run in the official PostgreSQL image of this version. A backup
-    /// fails before it dumps anything if the server has another major version. Write either version or image. At least
-    /// 13. For example, 17.
+    /// version is the major version of the server. Backups run in the official PostgreSQL image of this version. If
+    /// the server has another major version, a backup fails before it dumps anything, unless dump.allowNewerClient
+    /// allows it. Exactly one of version and image is required. At least 13. For example, 17.
     #[schemars(range(min = 13, max = 99))]
     pub version: Option<u32>,
 
-    /// image is the container image that backups run in, instead of the official PostgreSQL image. It must contain psql,
-    /// pg_dump, pg_dumpall and pg_restore on its PATH, in the server's major version. Use the image of the server if the
-    /// server has extensions that the official image lacks. For example, docker.io/postgis/postgis:17-3.5.
+    /// image is the container image that backups run in, instead of the official PostgreSQL image. It must contain
+    /// psql, pg_dump, pg_dumpall and pg_restore on its PATH, with the major version of the server. Set it if the
+    /// server uses extensions that the official image lacks: then use the image of the server. Exactly one of version
+    /// and image is required. For example, docker.io/postgis/postgis:17-3.5.
     #[schemars(length(max = 512))]
     #[x_kube(validation = check::IMAGE.rule())]
     pub image: Option<String>,
 
-    /// connection defines how backups connect to the server. They must reach the server itself: connection poolers are
-    /// not supported.
+    /// connection defines how backups connect to the server. They must connect to the server itself: connection
+    /// poolers, for example PgBouncer, are not supported.
     pub connection: Connection,
 
-    /// databases defines which databases are backed up. Defaults to all databases that accept connections, that are not
-    /// templates, and that the role can connect to.
+    /// databases defines which databases are backed up. Defaults to all databases that accept connections, that are
+    /// not templates, and that the role has permission to connect to.
     #[serde(default)]
     pub databases: Databases,
 
-    /// globals defines whether backups contain roles and tablespaces. WithoutPasswords: yes, without the password hashes of
-    /// the roles. WithPasswords: yes, with the password hashes; this requires a superuser, or a role that can read
-    /// pg_authid, and who can read the backup can attack the hashes. None: no. Defaults to WithoutPasswords.
+    /// globals defines whether backups contain the roles and tablespaces of the server. WithoutPasswords: they do,
+    /// without the password hashes of the roles. WithPasswords: they do, with the password hashes; the role must be a
+    /// superuser or be able to read pg_authid, and everybody who can read the backup can try to crack the hashes.
+    /// None: they do not. Defaults to WithoutPasswords.
     #[serde(default)]
     pub globals: Globals,
 }
@@ -57,16 +59,17 @@ pub struct Postgres {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// host is the host name or IP address of the server. Write either host or uriSecretRef. For example,
-    /// shop-db.shop.svc.
+    /// host is the host name or the IP address of the server. Exactly one of host and uriSecretRef is required. For
+    /// example, shop-db.shop.svc.
     #[schemars(length(max = 253))]
     #[x_kube(validation = check::HOST.rule())]
     pub host: Option<String>,
 
-    /// uriSecretRef selects the key of a Secret that contains a connection URI (postgresql://user:password@host:5432/).
-    /// It replaces host, port, user, userSecretRef and passwordSecretRef. The database in the URI is ignored. If the URI
-    /// has an sslmode, the stricter one of it and sslMode applies. CloudNativePG (Secrets <cluster>-app and
-    /// <cluster>-superuser) and Crunchy's operator (<cluster>-pguser-<user>) provide such URIs in the key uri.
+    /// uriSecretRef selects the key of a Secret that contains a connection URI
+    /// (postgresql://user:password@host:5432/). It replaces host, port, user, userSecretRef and passwordSecretRef.
+    /// The database in the URI is ignored. If the URI has an sslmode, the stricter of that sslmode and the field
+    /// sslMode applies. CloudNativePG writes such URIs into the key uri of its Secrets <cluster>-app and
+    /// <cluster>-superuser, and Crunchy's operator into the key uri of <cluster>-pguser-<user>.
     pub uri_secret_ref: Option<SecretKeyRef>,
 
     /// port is the port of the server. Defaults to 5432.
@@ -74,31 +77,35 @@ pub struct Connection {
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
 
-    /// sslMode defines whether the connection is encrypted and how the server's certificate is verified. The values are
-    /// those of libpq. disable: no encryption. prefer: encryption if the server supports it. require: encryption, but
-    /// the certificate is not verified. verify-ca: a CA of caSecretRef must have signed the certificate. verify-full: like
-    /// verify-ca, and the certificate must be valid for host. Defaults to prefer.
+    /// sslMode defines whether the connection is encrypted and how the server's certificate is verified, with the
+    /// values of libpq. disable: no encryption. prefer: encryption if the server supports it. require: encryption,
+    /// without verification of the certificate. verify-ca: encryption, and a CA of caSecretRef must have signed the
+    /// certificate. verify-full: like verify-ca, and the certificate must be valid for host. Defaults to prefer.
     #[serde(default)]
     pub ssl_mode: SslMode,
 
-    /// user is the role that backups log in as. The role must be able to read all data: use a superuser, or a member of
-    /// pg_read_all_data (PostgreSQL 14 and later). If tables use row security, the role also needs the attribute
-    /// BYPASSRLS. Write either user or userSecretRef. At most 63 bytes.
+    /// user is the role that backups log in as. The role must have permission to read all data: use a superuser, or
+    /// grant pg_read_all_data (PostgreSQL 14 and later). If tables use row security, the role also needs the
+    /// attribute BYPASSRLS. Exactly one of user and userSecretRef is required, unless uriSecretRef is set. At most 63
+    /// bytes.
     #[schemars(length(min = 1, max = 63))]
     pub user: Option<String>,
 
-    /// userSecretRef selects the key of a Secret that contains the name of the role that backups log in as.
+    /// userSecretRef selects the key of a Secret that contains the name of the role that backups log in as, in place
+    /// of user.
     pub user_secret_ref: Option<SecretKeyRef>,
 
     /// passwordSecretRef selects the key of a Secret that contains the password of the role.
     pub password_secret_ref: Option<SecretKeyRef>,
 
-    /// caSecretRef selects the key of a Secret that contains the certificates, in PEM format, of the CAs that can sign the
-    /// server's certificate. sslMode verify-ca and verify-full require it.
+    /// caSecretRef selects the key of a Secret that contains the certificates of the CAs that can sign the server's
+    /// certificate, in PEM format. It is required by sslMode verify-ca and verify-full, and not allowed with other
+    /// values of sslMode.
     pub ca_secret_ref: Option<SecretKeyRef>,
 
-    /// clientCertificateSecretRef selects a Secret of the type kubernetes.io/tls. It contains the certificate (tls.crt)
-    /// that the role logs in with, and its private key (tls.key).
+    /// clientCertificateSecretRef selects a Secret of the type kubernetes.io/tls. It contains the client certificate
+    /// (tls.crt) and the private key (tls.key) that the role logs in with, instead of a password or in addition to
+    /// it.
     pub client_certificate_secret_ref: Option<SecretRef>,
 }
 
@@ -127,23 +134,23 @@ pub enum SslMode {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Databases {
-    /// include lists the databases to back up, by name or by pattern. In a pattern, * stands for any characters and ? for
-    /// one character. A pattern matches databases that accept connections, that are not templates, and that the role can
-    /// connect to. A backup fails if a database that is listed by name cannot be dumped, or if no database matches.
-    /// Defaults to ["*"]. At most 100 entries. For example, ["shop", "app_*"].
+    /// include lists the databases that are backed up, by name or by pattern: * matches any characters, and ? matches
+    /// one character. A pattern matches only databases that accept connections, that are not templates, and that the
+    /// role has permission to connect to. A backup fails if a database that is listed by name cannot be dumped, or if
+    /// no database matches. Defaults to ["*"]. At most 100 entries. For example, ["shop", "app_*"].
     #[serde(default = "all_databases")]
     #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 63)))]
     pub include: Vec<String>,
 
-    /// exclude lists databases that are not backed up, by name or by pattern. At most 100 entries. For example,
-    /// ["scratch_*"].
+    /// exclude lists the databases that are not backed up although include matches them, by name or by pattern. At
+    /// most 100 entries. For example, ["scratch_*"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     pub exclude: Vec<String>,
 
-    /// retired lists the names of databases that have been deleted. retention.minimumVerified no longer protects their
-    /// backups, so that the rules can expire them. Patterns are not allowed. At most 100 entries. For example,
-    /// ["legacy"].
+    /// retired lists databases that have been dropped on purpose, by name; patterns are not allowed.
+    /// retention.minimumVerified no longer protects their backups, so the other rules can delete them. A backup
+    /// without these databases is not suspicious. At most 100 entries. For example, ["legacy"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     #[x_kube(validation = check::RETIRED_NAME.rule())]

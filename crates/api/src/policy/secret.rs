@@ -24,7 +24,7 @@ pub struct SecretKeyRef {
     #[x_kube(validation = object::NAME.rule())]
     pub name: String,
 
-    /// key is the key in the Secret's data that contains the value.
+    /// key is the key in the Secret whose value is used.
     #[schemars(length(max = 253))]
     #[x_kube(validation = object::SECRET_KEY.rule())]
     pub key: String,

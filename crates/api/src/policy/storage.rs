@@ -14,10 +14,10 @@ use crate::messages::{object, storage as check};
 #[x_kube(validation = check::ONE_STORAGE.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// volume is a volume of the cluster.
+    /// volume is a PersistentVolumeClaim that backups are stored on.
     pub volume: Option<VolumeStorage>,
 
-    /// s3 is a bucket of Amazon S3, or of another store with the same API, for example MinIO, Ceph, Garage or Cloudflare
+    /// s3 is a bucket of Amazon S3, or of a store with the same API, for example MinIO, Ceph, Garage or Cloudflare
     /// R2.
     pub s3: Option<S3Storage>,
 
@@ -27,9 +27,10 @@ pub struct Storage {
     /// azure is a container of Azure Blob Storage.
     pub azure: Option<AzureStorage>,
 
-    /// adoptFrom is the UID of the policy that the repository belongs to. This policy takes the repository over with its
-    /// backups. Set it if the cluster was rebuilt, or if the policy was deleted and created again. The condition
-    /// RetentionHealthy reports the UID. adoptFrom has no effect after the repository is taken over.
+    /// adoptFrom is the UID of another policy that owns the repository. This policy then takes over the repository
+    /// and its backups. Set it after the cluster was rebuilt, or after the policy was deleted and created again. The
+    /// UID is in the message of the condition RetentionHealthy. After this policy has taken over the repository,
+    /// adoptFrom has no effect.
     #[schemars(length(max = 64))]
     #[x_kube(validation = check::ADOPT_FROM.rule())]
     pub adopt_from: Option<String>,
@@ -40,15 +41,15 @@ pub struct Storage {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStorage {
-    /// claimName is the name of a PersistentVolumeClaim in the namespace of the policy. User and group 65532, or
-    /// job.runAsUser, must be able to write to the volume.
+    /// claimName is the name of a PersistentVolumeClaim in the namespace of the policy. The user and group of the
+    /// pods (65532, or job.runAsUser) must have permission to write to the volume.
     #[schemars(length(max = 253))]
     #[x_kube(validation = object::NAME.rule())]
     pub claim_name: String,
 
-    /// subPath is the directory of the volume that contains the repositories. It is created if it does not exist. The
-    /// repository of a policy is <subPath>/<namespace>/<policy>, so that many policies can share a volume. Defaults to the
-    /// root of the volume. For example, backups/shop.
+    /// subPath is the directory of the volume that contains the repositories. Policies can share a directory, because
+    /// the repository of each policy is <subPath>/<namespace>/<policy>. A missing directory is created. Defaults to
+    /// the root of the volume. For example, backups/shop.
     #[schemars(length(max = 200))]
     #[x_kube(validation = check::PATH.rule())]
     pub sub_path: Option<String>,
@@ -65,48 +66,50 @@ pub struct S3Storage {
     #[x_kube(validation = check::S3_BUCKET.rule())]
     pub bucket: String,
 
-    /// prefix is the path in the bucket that contains the repositories. The repository of a policy is
-    /// <prefix>/<namespace>/<policy>, so that many policies can share a bucket. Clusters that share a bucket need different
-    /// prefixes. Defaults to the root of the bucket. For example, clusters/main.
+    /// prefix is the path in the bucket that contains the repositories. Policies of a cluster can share a prefix,
+    /// because the repository of each policy is <prefix>/<namespace>/<policy>. Clusters that share a bucket need
+    /// different prefixes. Defaults to the root of the bucket. For example, clusters/main.
     #[schemars(length(max = 200))]
     #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// endpoint is the URL of the store. Defaults to that of Amazon S3 in the region. For example,
+    /// endpoint is the URL of the store. Defaults to the endpoint of Amazon S3 in region. For example,
     /// https://s3.example.org:9000.
     #[schemars(length(max = 500))]
     #[x_kube(validation = check::ENDPOINT.rule(), validation = check::ENDPOINT_PORT.rule())]
     pub endpoint: Option<String>,
 
-    /// region is the region of the bucket. Most stores other than Amazon S3 ignore it. Defaults to us-east-1. For example,
-    /// eu-central-1.
+    /// region is the region of the bucket. Most stores other than Amazon S3 ignore it. Defaults to us-east-1. For
+    /// example, eu-central-1.
     #[schemars(length(max = 64))]
     #[x_kube(validation = check::REGION.rule())]
     pub region: Option<String>,
 
-    /// pathStyle defines where requests have the name of the bucket: in the path of the URL (true,
-    /// https://host/bucket), or in its host name (false, https://bucket.host). Defaults to true if endpoint is set, and
-    /// to false if not.
+    /// pathStyle defines how requests name the bucket: in the path of the URL (true, https://host/bucket) or in its
+    /// host name (false, https://bucket.host). Defaults to true if endpoint is set, and to false if it is not.
     pub path_style: Option<bool>,
 
-    /// credentials are the access key of the store. The key must have permission to list, read, write and delete objects
-    /// under prefix, and to abort multipart uploads. Defaults to the credentials that the cluster gives to the pods: a
-    /// role of their ServiceAccount, or of the node.
+    /// credentials are the access key for the bucket. It needs permission to list, read, write and delete objects
+    /// under prefix, and to abort multipart uploads. Defaults to the credentials that the platform gives to the pods:
+    /// a role of their ServiceAccount (workload identity), or of their node.
     pub credentials: Option<S3Credentials>,
 
-    /// pruneCredentials are another access key, which is used only to delete objects. If it is set, credentials needs no
-    /// permission to delete objects. Defaults to credentials.
+    /// pruneCredentials are another access key, which is used only to delete objects. With it, the key in credentials
+    /// needs no permission to delete objects. Defaults to credentials.
     pub prune_credentials: Option<S3Credentials>,
 
-    /// caSecretRef selects the key of a Secret that contains the certificates, in PEM format, of the CAs that can sign the
-    /// store's certificate. Defaults to the public CAs that Mozilla trusts.
+    /// caSecretRef selects the key of a Secret that contains the certificates of the CAs that can sign the store's
+    /// certificate, in PEM format. It requires an endpoint that starts with https://. Defaults to the public CAs that
+    /// Mozilla trusts.
     pub ca_secret_ref: Option<SecretKeyRef>,
 
-    /// serverSideEncryption defines how the store encrypts the backups. Defaults to the setting of the bucket.
+    /// serverSideEncryption defines how the store encrypts the stored objects. Defaults to the default encryption of
+    /// the bucket.
     pub server_side_encryption: Option<S3Encryption>,
 
-    /// storageClass is the storage class of the backups. GLACIER and DEEP_ARCHIVE are not allowed, because a backup is read
-    /// back right after it is stored. Defaults to the setting of the bucket. For example, STANDARD_IA.
+    /// storageClass is the storage class of the stored objects. GLACIER and DEEP_ARCHIVE are not allowed, because
+    /// each backup is read back right after it is stored. Defaults to the default of the bucket. For example,
+    /// STANDARD_IA.
     #[schemars(length(max = 64))]
     #[x_kube(validation = check::S3_CLASS.rule(), validation = check::ARCHIVE_CLASS.rule())]
     pub storage_class: Option<String>,
@@ -132,11 +135,12 @@ pub struct S3Credentials {
 #[x_kube(validation = check::KMS_KEY_UNUSED.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct S3Encryption {
-    /// algorithm defines who holds the encryption key: the store (AES256) or the key management service (aws:kms).
+    /// algorithm is AES256 to encrypt with a key of the store, or aws:kms to encrypt with a key of the key management
+    /// service (KMS).
     pub algorithm: S3EncryptionAlgorithm,
 
-    /// kmsKeyId is the ID, the ARN or the alias of the key in the key management service. It requires the algorithm
-    /// aws:kms. Defaults to the account's key for S3. For example, alias/backups.
+    /// kmsKeyId is the ID, the ARN or the alias of the KMS key. It requires the algorithm aws:kms. Defaults to the
+    /// account's KMS key for S3. For example, alias/backups.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = check::KMS_KEY.rule())]
     pub kms_key_id: Option<String>,
@@ -154,9 +158,9 @@ pub enum S3EncryptionAlgorithm {
 }
 
 // kube describes an optional enum by the text of the enum, not by that of the field.
-/// checksumAlgorithm is the algorithm of a checksum that is sent with each upload and that the store verifies: SHA256 or
-/// CRC64NVME. Buckets with object lock require one. Defaults to no checksum; every backup is read back and compared in
-/// any case.
+/// checksumAlgorithm is the algorithm of a checksum that is sent with each upload and that the store verifies.
+/// Buckets with object lock require one. Defaults to no checksum. Each backup is read back and compared in either
+/// case.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum S3Checksum {
     /// SHA-256.
@@ -183,15 +187,16 @@ pub struct GcsStorage {
     #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// credentials are the key of a service account. The service account must have permission to list, read, create and
-    /// delete objects. Defaults to the credentials that the cluster gives to the pods (workload identity).
+    /// credentials are the key of a service account with permission to list, read, create and delete objects.
+    /// Defaults to the credentials that the platform gives to the pods (workload identity).
     pub credentials: Option<GcsCredentials>,
 
     /// pruneCredentials are the key of another service account, which is used only to delete objects. Defaults to
     /// credentials.
     pub prune_credentials: Option<GcsCredentials>,
 
-    /// storageClass is the storage class of the backups. Defaults to the setting of the bucket. For example, NEARLINE.
+    /// storageClass is the storage class of the stored objects. Defaults to the default of the bucket. For example,
+    /// NEARLINE.
     #[schemars(length(max = 64))]
     #[x_kube(validation = check::GCS_CLASS.rule())]
     pub storage_class: Option<String>,
@@ -201,8 +206,8 @@ pub struct GcsStorage {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GcsCredentials {
-    /// serviceAccountKeySecretRef selects the key of a Secret that contains the service account key, as the JSON file that
-    /// Google Cloud creates.
+    /// serviceAccountKeySecretRef selects the key of a Secret that contains the JSON file of a service account key,
+    /// as Google Cloud creates it.
     pub service_account_key_secret_ref: SecretKeyRef,
 }
 
@@ -211,12 +216,12 @@ pub struct GcsCredentials {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AzureStorage {
-    /// account is the name of the storage account.
+    /// account is the name of the storage account. For example, shopbackups.
     #[schemars(length(max = 100))]
     #[x_kube(validation = check::ACCOUNT.rule())]
     pub account: String,
 
-    /// container is the name of the container. The container must exist.
+    /// container is the name of the blob container. The container must exist.
     #[schemars(length(max = 100))]
     #[x_kube(validation = check::CONTAINER.rule())]
     pub container: String,
@@ -227,14 +232,14 @@ pub struct AzureStorage {
     #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
 
-    /// endpoint is the URL of the account's blob service. Defaults to https://<account>.blob.core.windows.net.
+    /// endpoint is the URL of the blob service. Defaults to https://<account>.blob.core.windows.net.
     #[schemars(length(max = 500))]
     #[x_kube(validation = check::ENDPOINT.rule(), validation = check::ENDPOINT_PORT.rule())]
     pub endpoint: Option<String>,
 
-    /// credentials are the key of the storage account, or a shared access signature (SAS) token with permission to list,
-    /// read, create, write and delete blobs. Defaults to the credentials that the cluster gives to the pods (workload
-    /// identity).
+    /// credentials are an account key of the storage account, or a shared access signature (SAS) token with
+    /// permission to list, read, create, write and delete blobs. Defaults to the credentials that the platform gives
+    /// to the pods (workload identity).
     pub credentials: Option<AzureCredentials>,
 
     /// pruneCredentials are another account key or SAS token, which is used only to delete blobs. Defaults to
@@ -248,9 +253,11 @@ pub struct AzureStorage {
 #[x_kube(validation = check::KEY_OR_TOKEN.rule())]
 #[serde(rename_all = "camelCase")]
 pub struct AzureCredentials {
-    /// accountKeySecretRef selects the key of a Secret that contains a key of the storage account.
+    /// accountKeySecretRef selects the key of a Secret that contains an account key of the storage account. Exactly
+    /// one of accountKeySecretRef and sasTokenSecretRef is required.
     pub account_key_secret_ref: Option<SecretKeyRef>,
 
-    /// sasTokenSecretRef selects the key of a Secret that contains a SAS token.
+    /// sasTokenSecretRef selects the key of a Secret that contains a SAS token. Exactly one of accountKeySecretRef
+    /// and sasTokenSecretRef is required.
     pub sas_token_secret_ref: Option<SecretKeyRef>,
 }

@@ -13,26 +13,27 @@ use crate::messages::schedule as check;
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// level defines how thoroughly a backup is checked after it is stored. Checksum reads the stored bytes back and
-    /// compares their size and SHA-256; the backup is then Stored, not Verified, because its archives may be
-    /// unreadable. Archive also reads each archive to its end, fingerprints the rows of each table, and compares the
-    /// table of contents with the database. Counts also counts the rows of each table on the server, in the same
-    /// snapshot, and so reads every table twice. Defaults to Archive.
+    /// level defines how thoroughly a new backup is checked after it is stored. Checksum: the runner reads the stored
+    /// bytes back and compares their size and SHA-256; the state of the backup is then Stored and not Verified,
+    /// because its archives could be unreadable. Archive: the runner also reads each archive to its end with
+    /// pg_restore, counts and fingerprints the rows of each table in it, and compares its table of contents with the
+    /// database. Counts: the runner also counts the rows of each table on the server, in the snapshot of the backup,
+    /// which makes the server read each table twice. Defaults to Archive.
     #[serde(default)]
     pub level: VerificationLevel,
 
-    /// maxShrink is how much of its rows, or of its bytes, a database can lose, in percent. A new backup is compared
-    /// with the median of the last five verified backups. A backup that lost more is Suspicious. So is a backup of
-    /// another server, a backup that lacks a database of the previous backup, and a backup in which a table of more
-    /// than 1000 rows became empty. A suspicious backup is kept, but is not successful until the annotation
-    /// pgbackup.dev/acknowledged names it or until the next three backups are smaller in the same way. 100 allows any loss of rows.
-    /// Defaults to 50. From 1 to 100.
+    /// maxShrink is the maximum loss of rows, or of bytes of data, of a database, in percent. The runner compares
+    /// each new backup with the median of the newest five verified backups. A backup with a greater loss is
+    /// Suspicious: it is kept, but it is successful only after a person acknowledges it with the annotation
+    /// pgbackup.dev/acknowledged, or after three more backups in a row have the same loss. 100 disables this check.
+    /// Other checks also make a backup Suspicious: it comes from another server, a database of the previous backup is
+    /// missing, or a table of more than 1000 rows is now empty. Defaults to 50. From 1 to 100.
     #[serde(default = "default_max_shrink")]
     #[schemars(range(min = 1, max = 100))]
     pub max_shrink: u8,
 
     /// scrub defines when stored backups are read back and checked again, to find backups that the disk or the bucket
-    /// has corrupted. Without scrub, stored backups are not checked again.
+    /// has corrupted. Defaults to no scrubs: a backup is checked only when it is stored.
     pub scrub: Option<Scrub>,
 }
 
@@ -40,8 +41,8 @@ pub struct Verification {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
-    /// schedule defines when scrubs start, in the format of spec.schedule and in spec.timeZone. For example,
-    /// "H 4 * * 0" is Sundays between 04:00 and 04:59.
+    /// schedule defines when scrubs start, in the syntax of spec.schedule and in spec.timeZone. For example, "H 4 * *
+    /// 0" starts a scrub every Sunday at the same minute between 04:00 and 04:59.
     #[schemars(length(max = 100))]
     #[x_kube(
         validation = check::EVERY.rule(),
@@ -51,9 +52,9 @@ pub struct Scrub {
     )]
     pub schedule: String,
 
-    /// share is how much of the stored bytes one scrub reads, in percent. A scrub starts with the backups that were
-    /// checked least recently, and reads at least one. With a share of 10 and a weekly schedule, each backup is read
-    /// once in ten weeks. Defaults to 10. From 1 to 100.
+    /// share is the percentage of all stored bytes that one scrub reads. A scrub begins with the backups whose last
+    /// check was longest ago, and reads at least one backup. Defaults to 10. From 1 to 100. For example, with a share
+    /// of 10 and a weekly schedule, each backup is read about once in ten weeks.
     #[serde(default = "default_share")]
     #[schemars(range(min = 1, max = 100))]
     pub share: u8,

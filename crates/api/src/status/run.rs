@@ -17,14 +17,14 @@ use super::{
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// job is the name of the Job.
+    /// job is the name of the run's Job.
     pub job: String,
 
-    /// result is Running, Succeeded, Failed or Unknown. Unknown means that the Job ended or was deleted without a
-    /// report.
+    /// result is Running, Succeeded, Failed or Unknown. Unknown: the Job ended or was deleted, and the operator
+    /// received no report of the run.
     pub result: RunResult,
 
-    /// scheduledTime is the time for which the run was scheduled. It is absent for runs that a person started.
+    /// scheduledTime is the time for which the run was scheduled. It is absent if a person started the run.
     pub scheduled_time: Option<Time>,
 
     /// startTime is the time at which the run started.
@@ -33,60 +33,63 @@ pub struct BackupStatus {
     /// completionTime is the time at which the run ended.
     pub completion_time: Option<Time>,
 
-    /// durationSeconds is how long the run took, in seconds.
+    /// durationSeconds is the duration of the run, in seconds.
     pub duration_seconds: Option<f64>,
 
-    /// stage is the stage that the run is in, or ended in: preflight, hold, dump, upload, verify, manifest, prune or
-    /// report.
+    /// stage is the current stage of the run, or the last stage of a run that ended: preflight, hold, dump, upload,
+    /// verify, manifest, prune or report.
     pub stage: Option<String>,
 
-    /// stages is how long each stage took, in seconds, by the name of the stage.
+    /// stages is the duration of each stage of the run, in seconds, by the name of the stage. For example, {dump:
+    /// 12.4}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub stages: BTreeMap<String, f64>,
 
-    /// backup is the name of the backup that the run stored. It is absent if the run stored none.
+    /// backup is the name of the backup that the run stored. It is absent if the run stored no backup. For example,
+    /// 20260501T020003Z-1a2b3c.
     pub backup: Option<String>,
 
-    /// snapshotTime is the recovery point of the backup: the time of the oldest snapshot among its databases.
+    /// snapshotTime is the recovery point of the backup: the snapshot time of its databases. If the snapshots were
+    /// taken at different times, it is the earliest.
     pub snapshot_time: Option<Time>,
 
     /// sizeBytes is the stored size of the backup, in bytes.
     pub size_bytes: Option<u64>,
 
-    /// size is sizeBytes in a readable unit. For example, 1.2 GiB.
+    /// size is sizeBytes in a readable unit. For example, 1.21 GiB.
     pub size: Option<String>,
 
-    /// artifactCount is the number of files of the backup, including the file of roles and tablespaces.
+    /// artifactCount is the number of files of the backup, including the file of roles and tablespaces, without the
+    /// manifest.
     pub artifact_count: Option<u32>,
 
-    /// manifestSha256 is the SHA-256 of the manifest of the backup, in hexadecimal.
+    /// manifestSha256 is the SHA-256 of the backup's file manifest.json, in hexadecimal.
     pub manifest_sha256: Option<String>,
 
-    /// location is the path of the backup in the store.
+    /// location is the path of the backup in the store. For example, shop/nightly/20260501T020003Z-1a2b3c.
     pub location: Option<String>,
 
     /// verification is the state of the backup. Verified: the runner read the backup back and found it complete.
     /// Stored: the runner compared only the stored bytes, because verification.level is Checksum. Suspicious: the
-    /// backup is intact, but comes from another server, lacks a database, or has much less data than the backups before
-    /// it. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub found that the stored bytes
-    /// have changed.
+    /// backup is intact, but it comes from another server, lacks a database, or has much less data than earlier
+    /// backups. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub found that the stored
+    /// bytes have changed.
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,
 
-    /// passwordHashes is true if the backup contains the password hashes of roles, as postgres.globals: WithPasswords
-    /// requires.
+    /// passwordHashes is true if the backup contains the password hashes of roles, which postgres.globals:
+    /// WithPasswords requests.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 
-    /// artifacts lists the files of the backup. The list is incomplete if it was too long for the report of the run; the
-    /// backup itself is complete. At most
-    /// 100 entries.
+    /// artifacts lists the files of the backup. If the backup has many files, the list is shorter than artifactCount,
+    /// because the size of a run's report is limited. At most 100 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub artifacts: Vec<ArtifactStatus>,
 
-    /// warnings lists findings that did not make the run fail. At most 100 entries.
+    /// warnings lists problems that the run found and that did not make it fail. At most 100 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub warnings: Vec<String>,
@@ -97,7 +100,8 @@ pub struct BackupStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStatus {
-    /// database is the name of the database that the file contains. It is absent for the file of roles and tablespaces.
+    /// database is the name of the database whose archive the file is. It is absent for the file of roles and
+    /// tablespaces.
     pub database: Option<String>,
 
     /// file is the name of the file.
@@ -115,19 +119,20 @@ pub struct ArtifactStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureStatus {
-    /// job is the name of the Job.
+    /// job is the name of the run's Job.
     pub job: String,
 
-    /// time is the time at which the run ended, or at which it started if its end is not known.
+    /// time is the time at which the run ended, or at which it started if the end is unknown.
     pub time: Time,
 
-    /// reason is why the run failed, in one word. docs/reference/reasons.md lists the reasons.
+    /// reason is the reason of the failure in one word, for programs. docs/reference/reasons.md lists all reasons.
+    /// For example, LockTimeout.
     pub reason: AnyReason,
 
-    /// message is why the run failed, in a sentence, and what to do.
+    /// message describes the failure and what to do about it.
     pub message: String,
 
-    /// stage is the stage that the run ended in.
+    /// stage is the stage in which the run failed. For example, dump.
     pub stage: Option<String>,
 }
 
@@ -136,21 +141,22 @@ pub struct FailureStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubStatus {
-    /// job is the name of the Job.
+    /// job is the name of the run's Job.
     pub job: String,
 
-    /// result is Succeeded, Failed or Unknown. Succeeded: all backups that the scrub read are intact. Failed: a backup
-    /// is corrupted, or the scrub could not do its work. Unknown means that the Job ended or was deleted without a
-    /// report.
+    /// result is Succeeded, Failed or Unknown. Succeeded: all backups that the scrub read are intact. Failed: a
+    /// backup is corrupted, or the scrub ended with an error. Unknown: the Job ended or was deleted, and the operator
+    /// received no report of the scrub.
     pub result: RunResult,
 
-    /// reason is why the scrub has this result, in one word. docs/reference/reasons.md lists the reasons.
+    /// reason is the reason of the result in one word, for programs. docs/reference/reasons.md lists all reasons. For
+    /// example, BackupCorrupted.
     pub reason: AnyReason,
 
-    /// message is why the scrub has this result, in a sentence.
+    /// message describes the result of the scrub, and what to do if it failed.
     pub message: String,
 
-    /// scheduledTime is the time for which the run was scheduled. It is absent for runs that a person started.
+    /// scheduledTime is the time for which the run was scheduled. It is absent if a person started the run.
     pub scheduled_time: Option<Time>,
 
     /// startTime is the time at which the run started.
@@ -159,7 +165,7 @@ pub struct ScrubStatus {
     /// completionTime is the time at which the run ended.
     pub completion_time: Option<Time>,
 
-    /// durationSeconds is how long the run took, in seconds.
+    /// durationSeconds is the duration of the run, in seconds.
     pub duration_seconds: Option<f64>,
 
     /// passed is the number of backups that the scrub read and found intact.
@@ -171,11 +177,12 @@ pub struct ScrubStatus {
     #[schemars(length(max = 20))]
     pub corrupted: Vec<String>,
 
-    /// unchecked is the number of backups that the scrub could not read, so that their state is unknown.
+    /// unchecked is the number of backups that the scrub could not read, for example because the store did not
+    /// answer. Their state is unknown.
     #[serde(default)]
     pub unchecked: u32,
 
-    /// bytesRead is how much the scrub read, in bytes.
+    /// bytesRead is the number of bytes that the scrub read.
     #[serde(default)]
     pub bytes_read: u64,
 }
@@ -185,25 +192,28 @@ pub struct ScrubStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStatus {
-    /// job is the name of the Job.
+    /// job is the name of the run's Job.
     pub job: String,
 
-    /// trigger is what started the run: Schedule, or Manual if a person started it.
+    /// trigger is Schedule for a scheduled run, or Manual for a run that a person started.
     #[schemars(with = "String")]
     pub trigger: Trigger,
 
-    /// result is Succeeded, Failed or Unknown. Unknown means that the Job ended or was deleted without a report.
+    /// result is Succeeded, Failed or Unknown. Unknown: the Job ended or was deleted, and the operator received no
+    /// report of the run.
     pub result: RunResult,
 
-    /// reason is why the run has this result, in one word. docs/reference/reasons.md lists the reasons.
+    /// reason is the reason of the result in one word, for programs. docs/reference/reasons.md lists all reasons. For
+    /// example, Verified.
     pub reason: AnyReason,
 
     /// startTime is the time at which the run started.
     pub start_time: Time,
 
-    /// durationSeconds is how long the run took, in seconds.
+    /// durationSeconds is the duration of the run, in seconds.
     pub duration_seconds: Option<f64>,
 
-    /// sizeBytes is the size of what the run stored, in bytes.
+    /// sizeBytes is the stored size of the backup that the run stored, in bytes. It is absent if the run stored no
+    /// backup.
     pub size_bytes: Option<u64>,
 }
