@@ -1,43 +1,45 @@
-//! The rows of each table and their fingerprint, from the SQL text that `pg_restore --data-only --verbose` writes.
+//! Parses the SQL text of `pg_restore --data-only --verbose`, and computes the number and the fingerprint of
+//! each table's rows.
 //!
-//! The parser follows quotes, not lines: a name may contain line breaks and a line that looks like `COPY ...`. With
-//! `--data-only` names and rows are all that users choose. The OID of a COPY block's table is in the comment before the block
-//! (`-- TOC entry 3349 (class 0 OID 16385)`), which pg_restore writes without line breaks.
+//! The parser follows quotes, not lines, because a name may contain line breaks and a line that looks like
+//! `COPY ...`. With `--data-only`, names and rows are the only text that users choose. A table's OID comes
+//! from the comment before its COPY command (`-- TOC entry 3349 (class 0 OID 16385)`), which pg_restore
+//! writes without line breaks.
 
 use std::collections::BTreeMap;
 
 use memchr::{memchr, memchr2, memchr3};
 use twox_hash::XxHash3_128;
 
-/// The longest COPY head that is parsed: 1,600 columns with the longest names take about 200 kB.
+/// The maximum length of a COPY command, in bytes. 1,600 columns with the longest names take about 200 kB.
 const HEAD_MAX: usize = 1 << 20;
 
-/// How much of other statements and of comments is kept.
+/// The number of bytes that are kept of other statements and of comments.
 const START_MAX: usize = 128;
 
-/// The data of an archive.
+/// The parsed data of an archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// The rows of each table, by its OID on the server.
+    /// The rows of each table, by the table's OID on the server.
     pub tables: BTreeMap<u32, Rows>,
     /// The number of large objects.
     pub large_objects: u64,
-    /// The bytes of all rows, line breaks included.
+    /// The size of all rows in bytes, including line breaks.
     pub data_bytes: u64,
 }
 
-/// The rows of a table.
+/// The number and the fingerprint of a table's rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The column list of the COPY head, without its parentheses.
+    /// The column list of the COPY command, without parentheses.
     pub columns: String,
     /// The number of rows.
     pub count: u64,
-    /// The sum modulo 2^128 of XXH3-128 (seed 0) of each line without its line break.
+    /// The sum modulo 2^128 of the XXH3-128 (seed 0) of each row's line, without its line break.
     pub fingerprint: u128,
 }
 
-/// Parses the text piece by piece.
+/// Parses the text in chunks.
 #[derive(Debug, Default)]
 pub struct CopyParser {
     state: State,
@@ -50,17 +52,18 @@ enum State {
     /// Between statements.
     #[default]
     Between,
-    /// In a comment or a `\` command, up to the line's end.
+    /// In a comment or a `\` command, which ends at the end of the line.
     Line(Vec<u8>),
-    /// In a statement; `quote` is the open quote.
+    /// In a statement; `quote` is the quote that is open.
     Statement { head: Vec<u8>, quote: Option<u8> },
-    /// After `COPY ... FROM stdin;`, before its line break.
+    /// After `COPY ... FROM stdin;`, before the line break.
     CopyStart(Box<Rows>),
-    /// In the rows; `line` is the beginning of a line, from earlier pieces.
+    /// In the rows; `line` is the beginning of an incomplete line from earlier chunks.
     Copy { rows: Box<Rows>, line: Option<Box<PartialLine>> },
 }
 
-/// An incomplete line of a row. It is hashed as it arrives, so that a field of a gigabyte takes no memory.
+/// A line of which only the beginning has arrived. It is hashed as it arrives, so that a field of a gigabyte
+/// takes no memory.
 struct PartialLine {
     hasher: twox_hash::xxhash3_128::Hasher,
     start: Vec<u8>,
@@ -68,7 +71,7 @@ struct PartialLine {
 }
 
 impl CopyParser {
-    /// Takes the next piece of the text.
+    /// Parses the next chunk of the text.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match std::mem::take(&mut self.state) {
@@ -81,7 +84,7 @@ impl CopyParser {
         }
     }
 
-    /// The data; `None` if the text ended inside a statement or a block of rows.
+    /// Returns the parsed data; `None` if the text ended within a statement or within the rows of a table.
     pub fn finish(self) -> Option<Contents> {
         match self.state {
             State::Between | State::Line(_) => Some(self.contents),
@@ -224,13 +227,14 @@ impl PartialLine {
     }
 }
 
-/// Appends `bytes` to `start` up to `limit` bytes.
+/// Appends `bytes` to `start`, which is limited to `limit` bytes.
 fn keep(start: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let room = limit.saturating_sub(start.len()).min(bytes.len());
     start.extend_from_slice(&bytes[..room]);
 }
 
-/// Keeps a complete COPY head, and the beginning of any other statement.
+/// Appends `bytes` to the kept part of a statement: all of a COPY command, and the beginning of any other
+/// statement.
 fn keep_head(head: &mut Vec<u8>, bytes: &[u8]) {
     let start = [&head[..], &bytes[..bytes.len().min(5)]].concat();
     keep(head, bytes, if start.starts_with(b"COPY ") { HEAD_MAX } else { START_MAX });
@@ -242,10 +246,11 @@ fn toc_entry_oid(line: &[u8]) -> Option<u32> {
     oid.strip_suffix(')')?.parse().ok()
 }
 
-/// The column list of a head such as `COPY public.t (a, b) FROM stdin`; `None` for other statements.
+/// Returns the column list of a statement such as `COPY public.t (a, b) FROM stdin`; `None` for other
+/// statements.
 fn copy_columns(head: &[u8]) -> Option<String> {
     let head = head.strip_prefix(b"COPY ")?.strip_suffix(b" FROM stdin")?;
-    // The list is the last pair of parentheses outside quotes; a table without columns has none.
+    // The column list is the last pair of parentheses outside quotes. A table without columns has none.
     let (mut at, mut open) = (0, None);
     while let Some(found) = memchr2(b'"', b'(', &head[at..]) {
         let here = at + found;

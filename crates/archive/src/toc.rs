@@ -1,10 +1,12 @@
-//! The table of contents of an archive, from the output of `pg_restore --list`, and the server's objects that it lacks.
+//! Parses the output of `pg_restore --list`, an archive's table of contents, and finds the server's objects
+//! that the archive lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-/// The kinds of entries that the manifest counts. A kind comes before another one that it begins with.
+/// The kinds of entries that the manifest counts. If one kind begins with another, the longer one comes
+/// first.
 const KINDS: [&str; 24] = [
     "TABLE DATA",
     "TABLE ATTACH",
@@ -32,16 +34,16 @@ const KINDS: [&str; 24] = [
     "RULE",
 ];
 
-/// An object on the server, with the numbers that the table of contents has for it.
+/// An object on the server, identified as in the table of contents.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SourceObject {
-    /// The OID of the object's catalog; 0 for the rows of a table.
+    /// The OID of the catalog that contains the object; 0 for the rows of a table.
     pub class: u32,
     /// The object's OID.
     pub oid: u32,
-    /// The kind in the table of contents: `TABLE`, `TABLE DATA`, `INDEX` ...
+    /// The kind as in the table of contents: `TABLE`, `TABLE DATA`, `INDEX` and so on.
     pub kind: String,
-    /// The name, for messages.
+    /// The object's name, for messages.
     pub name: String,
 }
 
@@ -54,20 +56,20 @@ pub struct Toc {
 }
 
 impl Toc {
-    /// Parses the listing. Lines look like `214; 1259 16385 TABLE public t postgres`: dump id, OID of the catalog
-    /// (0 for data), OID, kind, schema, name, owner. The names are not parsed.
+    /// Parses the whole listing. Its lines have the form `214; 1259 16385 TABLE public t postgres`: dump id,
+    /// OID of the catalog (0 for data), OID, kind, schema, name, owner. Schema and name are not parsed.
     pub fn parse(listing: &str) -> Self {
         let mut toc = Self::default();
         listing.lines().for_each(|line| toc.push(line));
         toc
     }
 
-    /// Parses the next line of the listing.
+    /// Parses the next line of the listing. Ignores comments and other lines.
     pub fn push(&mut self, line: &str) {
         let Some((class, oid, rest)) = entry(line).filter(|_| !line.starts_with(';')) else {
             return;
         };
-        // A schema may have the name DATA or SET: only entries without a catalog of their own are data.
+        // A schema may be named DATA or SET. Only entries with catalog 0 are data.
         let is_kind = |kind: &&&str| {
             let plain = class == 0 || !(kind.ends_with(" DATA") || kind.ends_with(" SET"));
             plain && rest.strip_prefix(**kind).is_some_and(|rest| rest.starts_with(' '))
@@ -75,15 +77,16 @@ impl Toc {
         if let Some(kind) = KINDS.iter().find(is_kind) {
             *self.counts.entry((*kind).to_owned()).or_default() += 1;
         }
-        // Other data, of sequences and materialized views, has class 0 too. Large objects are compared by their number,
-        // and before PostgreSQL 17 each has an entry: there may be millions.
+        // Catalog 0 also includes the data of sequences and materialized views, which are not compared. Large
+        // objects are compared by their number instead; before PostgreSQL 17 each has an entry, and there may
+        // be millions.
         let is_wanted = if class == 0 { rest.starts_with("TABLE DATA ") } else { !rest.starts_with("BLOB ") };
         if is_wanted {
             self.entries.insert((class, oid));
         }
     }
 
-    /// The objects of the server's snapshot that the archive lacks.
+    /// Returns the objects of the server's snapshot that the archive lacks.
     pub fn missing<'a>(&self, source: &'a [SourceObject]) -> Vec<&'a SourceObject> {
         source.iter().filter(|object| !self.entries.contains(&(object.class, object.oid))).collect()
     }

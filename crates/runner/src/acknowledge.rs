@@ -1,4 +1,5 @@
-//! Writes down which suspicious backups are accepted: by a person, or because several in a row are alike.
+//! Records which suspicious backups are accepted: those that a person acknowledged, and those with several
+//! consecutive backups that differ alike.
 
 use domain::{
     catalog::{BackupState, Catalog},
@@ -13,8 +14,8 @@ use crate::{
     store::{Listing, Owner, Repository, StoreError},
 };
 
-/// Records which suspicious backups are accepted: those that the policy acknowledges, and those that an earlier run found in
-/// a row but could not record. Returns the listing after it.
+/// Records which suspicious backups are accepted: those that the policy's annotation acknowledges, and those
+/// that an earlier run accepted but could not record. Returns the listing as it is afterwards.
 pub async fn acknowledge(
     run: &mut Run,
     repository: &Repository,
@@ -42,7 +43,8 @@ pub async fn acknowledge(
         accept_alike(run, repository, &catalog).await
     };
     match recorded.await {
-        // This run may make room. It already treats these backups as accepted.
+        // A full store is not an error here: this run may free space. It already treats these backups as
+        // accepted.
         Err(error) if error.reason() == Reason::NoSpace => {
             run.log(format_args!("cannot record which suspicious backups are accepted: {error}"));
             Ok(listing)
@@ -52,8 +54,9 @@ pub async fn acknowledge(
     }
 }
 
-/// Records the suspicious backups that are accepted because several in a row are alike. This comes before the next backup and
-/// before one of the row is removed: afterwards the row could not be recognised.
+/// Records the suspicious backups that are accepted because several consecutive ones have the same
+/// suspicions. Must run before the next backup is stored and before one of them is removed: after that, they
+/// are no longer consecutive.
 pub async fn accept_alike(
     run: &mut Run,
     repository: &Repository,

@@ -1,6 +1,7 @@
-//! `backup`: preflight; for each database hold, dump and upload; then verify, manifest and prune.
+//! The subcommand `backup`: preflight; hold, dump and upload for each database; then verify, manifest and
+//! prune.
 //!
-//! A backup exists when its manifest does, and the manifest is written last.
+//! A folder is a backup only once it has a manifest. Therefore the manifest is written last.
 
 mod completeness;
 mod database;
@@ -42,8 +43,8 @@ use crate::{
     store::{BackupWriter, Listing, Repository, StoredBackup},
 };
 
-/// Stores a backup and prunes old ones; gives its verification and a sentence about it. `token` is a text that no other run
-/// has.
+/// Stores a backup and prunes old ones. Returns the result of the verification and a sentence that describes
+/// the backup. `token` must be unique to this attempt.
 pub async fn backup(
     run: &mut Run,
     config: &Config,
@@ -80,8 +81,8 @@ pub async fn backup(
     Ok((verification, message))
 }
 
-/// Opens the repository and writes the provisional record there: if the store cannot be written, the run fails before the
-/// dump. A full store is no failure yet: there may be backups to remove.
+/// Opens the repository and writes the provisional record, so that a store that cannot be written fails the
+/// run before the dump. A full store is no error yet, because pruning may free space.
 async fn open(run: &mut Run, config: &Config) -> Result<Repository, BackupError> {
     let (owner, now) = (config.adopt_from.as_deref(), run.report.start_time);
     let repository = Repository::open(&config.store, &config.policy, owner, now).await?;
@@ -92,7 +93,8 @@ async fn open(run: &mut Run, config: &Config) -> Result<Repository, BackupError>
     }
 }
 
-/// The backup of an earlier attempt of the same run, which was killed after it had written the manifest.
+/// Returns the backup of an earlier attempt of this run, if there is one: that attempt was killed after it
+/// wrote the manifest.
 async fn earlier_attempt(
     run: &mut Run,
     config: &Config,
@@ -117,7 +119,7 @@ async fn earlier_attempt(
     Some(Stored { id: manifest.id, verification, suspicions: manifest.suspicions, message })
 }
 
-/// From preflight to manifest. `listing` is what the repository has before.
+/// Runs the stages from preflight to manifest. `listing` describes the repository before the run.
 async fn store(
     run: &mut Run,
     config: &Config,
@@ -137,7 +139,7 @@ async fn store(
     manifest::write(run, config, repository, listing, server, writer, verified).await
 }
 
-/// Connects to the server, and chooses the databases.
+/// Connects to the server, checks it, and chooses the databases.
 async fn preflight(
     run: &mut Run,
     config: &Config,
@@ -159,18 +161,19 @@ async fn preflight(
         run.warn(warning);
     }
     let selection = databases::select(&mut session, &config.include, &config.exclude).await?;
-    // A session that idles for the length of a dump is likely to be ended by somebody.
+    // Close the session: an idle session may be ended by the server or a firewall during the dump.
     session.close().await;
     left_out::report(run, &selection.left_out);
     Ok((server, selection.chosen))
 }
 
-/// The databases that the policy includes by their name.
+/// Returns the entries of `databases.include` that are names, not patterns.
 fn literals(config: &Config) -> Vec<&str> {
     config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect()
 }
 
-/// Stores all databases in a new backup. One that was dropped meanwhile is left out, unless the policy names it.
+/// Stores all databases in a new backup. Skips a database that was dropped during the run, unless
+/// `databases.include` contains its name.
 async fn store_databases(
     run: &mut Run,
     config: &Config,
@@ -206,7 +209,7 @@ async fn store_databases(
     }
 }
 
-/// Whether the server has no database of this OID any more. If the server cannot be asked, the answer is no.
+/// Returns whether the database with this OID no longer exists. Returns `false` if the query fails.
 async fn was_dropped(server: &Server, oid: u32) -> bool {
     databases::exists(&server.tools, &server.maintenance, oid).await.is_ok_and(|exists| !exists)
 }

@@ -1,4 +1,4 @@
-//! The policy's backups as retention and suspicion see them.
+//! Builds the catalog of a policy's backups for retention and comparison.
 
 use domain::{
     catalog::{BackupState, Catalog, CatalogBackup},
@@ -11,12 +11,12 @@ use crate::{
     store::{Listing, Owner, Repository},
 };
 
-/// All backups of the policy.
+/// Returns the catalog of all backups in the repository.
 pub fn catalog(repository: &Repository, config: &Config, listing: &Listing) -> Catalog {
     with(repository, config, listing, None)
 }
 
-/// All backups of the policy, and a new one.
+/// Returns the catalog of all backups in the repository and of `new`.
 pub fn with(
     repository: &Repository,
     config: &Config,
@@ -25,7 +25,7 @@ pub fn with(
 ) -> Catalog {
     let mut backups: Vec<CatalogBackup> =
         listing.backups.iter().map(|backup| backup.entry.clone()).chain(new).collect();
-    // An acknowledged backup is accepted even if there was no room to record that.
+    // An acknowledged backup counts as accepted even if a full store prevented the record of that.
     if repository.owner == Owner::ThisPolicy {
         for backup in &mut backups {
             backup.miss_only(|database| is_wanted(config, database));
@@ -40,7 +40,8 @@ pub fn with(
         .seen_at(now())
 }
 
-/// Whether the policy includes a database now. One that it excludes or calls retired is not missing.
+/// Returns whether the policy selects a database: it is included, not excluded and not retired. Such a
+/// database must not be missing from a backup.
 pub fn is_wanted(config: &Config, database: &str) -> bool {
     let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, database));
     any(&config.include) && !any(&config.exclude) && !config.rules.retired.contains(database)

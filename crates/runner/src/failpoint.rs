@@ -1,8 +1,8 @@
-//! Stops a run at the start of a stage, for tests that kill it there. Only debug builds contain failpoints.
+//! Failpoints: stop a run at the start of a stage, for tests that kill it there. Only debug builds have them.
 
 use domain::report::BackupStage;
 
-/// Waits for ever if the environment has `PGBACKUP_FAILPOINT=<stage>`.
+/// Waits forever if the environment variable `PGBACKUP_FAILPOINT` names this stage.
 #[cfg(debug_assertions)]
 pub async fn reach(stage: BackupStage) {
     if std::env::var("PGBACKUP_FAILPOINT").is_ok_and(|at| at == stage.as_str()) {
@@ -11,7 +11,7 @@ pub async fn reach(stage: BackupStage) {
     }
 }
 
-/// Does nothing in release builds.
+/// Does nothing, because this is a release build.
 #[cfg(not(debug_assertions))]
 pub fn reach(_: BackupStage) -> std::future::Ready<()> {
     std::future::ready(())

@@ -1,4 +1,4 @@
-//! Functions for the fuzz targets: each takes bytes from outside and returns what the runner makes of them.
+//! Functions for the fuzz targets. Each parses untrusted bytes and returns the result.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use crate::{
     store::{self, Repository, StoreError, Target},
 };
 
-/// The reason and the message of a failed answer of an object store.
+/// Returns the reason and the message for an error response of an object store.
 pub fn store_answer(status: u16, body: &str) -> (Reason, String) {
     let error = refusal(status, body);
     (error.reason(), error.to_string())
 }
 
-/// The error of a failed answer of an object store.
+/// Returns the error for an error response of an object store.
 pub fn refusal(status: u16, body: &str) -> StoreError {
     use object_store::Error as Kind;
     let url = "http://127.0.0.1:9000/backups/repository.json".to_owned();
@@ -38,32 +38,33 @@ pub fn refusal(status: u16, body: &str) -> StoreError {
     StoreError::Object { action: "write", url, source: Box::new(source) }
 }
 
-/// The reason and the message of a client program that failed with this standard error.
+/// Returns the reason and the message for a client program that failed with this standard error.
 pub fn tool_error(stderr: &str) -> (Reason, String) {
     let error = ToolError::new("pg_dump", stderr);
     (error.reason(Reason::DumpFailed), error.to_string())
 }
 
-/// The message about a blocking session with this query.
+/// Returns the message about a blocking session that runs this query.
 pub fn query(query: &str) -> Option<String> {
     let blocker = json!({"who": "", "table": "", "seconds": 0, "query": query});
     serde_json::from_value::<Blocker>(blocker).ok().map(|blocker| blocker.to_string())
 }
 
-/// `repository.json`, parsed and written again; `None` if it is invalid.
+/// Parses `repository.json` and formats it again; `None` if it is invalid.
 pub fn owner_marker(text: &str) -> Option<String> {
     store::rewritten(text)
 }
 
-/// The output of `plan --backups` for these backups; `None` if they are invalid.
+/// Returns the output of `plan --backups` for a list of backups in JSON; `None` if the list or an argument is
+/// invalid.
 pub fn planned(backups: &str, arguments: &[&str]) -> Option<String> {
     let line = ["pgbackup-runner", "plan", "--backups=-", "--output=json"].iter().chain(arguments);
     let Ok(Command::Plan(args)) = Cli::try_parse_from(line).map(|cli| cli.command) else { return None };
     plan::planned(backups, &args).ok()
 }
 
-/// How many backups of the repository `shop/nightly` in this folder are intact, corrupted, and unchecked; `None` if the
-/// repository cannot be read.
+/// Scrubs the repository `shop/nightly` in this folder. Returns the numbers of intact, corrupted and
+/// unchecked backups; `None` if the repository cannot be read.
 pub fn scrubbed(folder: &Path) -> Option<(u32, usize, u32)> {
     let target = Target::folder(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

@@ -1,4 +1,4 @@
-//! `install`: copies the runner into a folder that a container with another image mounts.
+//! The subcommand `install`: copies the runner into a volume that a container with another image mounts.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 

@@ -1,9 +1,9 @@
-//! The rooms of pgbackup-runner. The program begins in `main.rs`.
+//! The modules of pgbackup-runner. The program itself is in `main.rs`.
 //!
-//! This is a library only so that `fuzz` can reach the parsers, through [`fuzzing`].
+//! This is a library only so that `fuzz` can call the parsers, through [`fuzzing`].
 //!
-//! The runner talks to PostgreSQL through its client programs, to the store, and to the kubelet through the termination
-//! message; never to the Kubernetes API.
+//! The runner uses PostgreSQL through its client programs, the store, and the termination message that the
+//! kubelet reads. It never uses the Kubernetes API.
 
 #![allow(missing_docs, reason = "only main.rs and the fuzz targets use this library")]
 

@@ -1,4 +1,4 @@
-//! `list`: prints the stored backups of a policy, for people or as JSON.
+//! The subcommand `list`: prints the stored backups of a policy as a table or as JSON.
 
 use domain::{catalog::BackupState, manifest::Level, name, size};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::{
     store::{Listing, Repository, StoreError, StoredBackup},
 };
 
-/// Lists the stored backups, newest first, as text to print.
+/// Returns the list of stored backups, newest first, as text to print.
 pub async fn list(stored: &StoredArgs, output: Output) -> Result<String, StoreError> {
     let repository = Repository::open_read_only(&stored.target(), &stored.namespace, &stored.policy)?;
     Ok(format(&repository.list().await?, output))
@@ -74,13 +74,14 @@ fn table(rows: &[Row<'_>], listing: &Listing) -> String {
         .collect()
 }
 
-/// A name as it is if nothing in it can be misread; else in double quotes, with escapes.
+/// Returns the name unchanged if it cannot be misread in the table; otherwise escaped and in double quotes.
 fn quoted_if_needed(name: &str) -> String {
     let quoted = format!("{name:?}");
     if quoted.len() == name.len() + 2 && !name.contains([' ', ',']) { name.to_owned() } else { quoted }
 }
 
-/// Escapes line breaks, other control characters, and characters that reverse the direction of the text (U+202E).
+/// Escapes line breaks, other control characters, and characters that reverse the direction of the text
+/// (U+202E).
 fn one_line(text: &impl ToString) -> String {
     let escape = |c: char| {
         let is_plain = matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;

@@ -1,5 +1,5 @@
-//! pgbackup-runner: reads the command line, runs the subcommand, listens for signals, and exits with the code of the
-//! outcome.
+//! The program pgbackup-runner: parses the arguments, runs the subcommand, handles signals, and exits with
+//! the code of the outcome.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -16,9 +16,12 @@ use pgbackup_runner::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The program: reads the command line, and does what it says.
+/// Parses the arguments and runs the subcommand.
 ///
-/// An error is what has no reason: the runtime or the log cannot be had.
+/// # Errors
+///
+/// Only failures that have no reason: for example, the asynchronous runtime cannot start. Every other failure
+/// becomes an exit code.
 fn main() -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
@@ -27,7 +30,7 @@ fn main() -> anyhow::Result<ExitCode> {
         .with_target(false)
         .with_writer(std::io::stderr)
         .init();
-    // Backups are for their owner's group and nobody else.
+    // Permit access to files for the owner and the group only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -65,7 +68,8 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reports wrong arguments; prints the help if that was asked for. A run reports its failure to the kubelet too.
+/// Reports invalid arguments, or prints the help if it was requested. For a run, the failure is also written
+/// into the termination message.
 fn invalid_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let operation = words.get(1).and_then(|word| word.parse::<Operation>().ok());
@@ -94,7 +98,8 @@ fn failed(command: &str, reason: Reason, message: Message) -> ExitCode {
     exit_code(reason)
 }
 
-/// Runs a command to its end. A read of a slow disk must not outlast SIGTERM's grace: what is left of it is given up.
+/// Runs a command in an asynchronous runtime. Does not wait for blocking reads at the end: on a slow disk,
+/// one could outlast the pod's grace period.
 fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is there already");
@@ -105,17 +110,18 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(ended)
 }
 
-/// Every reason that a run of ours can have has a code.
+/// Returns the exit code of a reason. Every reason that the runner reports has one.
 fn exit_code(reason: Reason) -> ExitCode {
     ExitCode::from(reason.exit_code().unwrap_or(1))
 }
 
-/// A random identifier of this run.
+/// Returns a random token that identifies this attempt.
 fn random_token() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// Starts a run, whose panics are reported from now on. `token` is a text that no other run has.
+/// Creates a run. From now on, panics are reported in the termination message. `token` must be unique to this
+/// attempt.
 fn start(args: &RunArgs, operation: Operation, policy: &str, token: &str) -> Run {
     let termination = TerminationMessage::new(args.termination_log.clone());
     termination.clone().report_panics();
@@ -167,14 +173,15 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
     Ok(run.finish(reason, message).await)
 }
 
-/// `3 backups (1.2 GiB)`.
+/// Formats the checked backups, for example `3 backups (1.2 GiB)`.
 fn backups(scrub: &ScrubDetails) -> String {
     let backups = if scrub.passed == 1 { "backup" } else { "backups" };
     format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
 }
 
-/// Runs `work` until a signal stops it: the kubelet sends one first, and SIGKILL after the pod's grace period. A task of its
-/// own listens, so that a signal is logged at once even if `work` is busy.
+/// Runs `work` until it ends or until a signal arrives; returns the signal's name as the inner error. The
+/// kubelet sends SIGTERM, and SIGKILL after the pod's grace period. A separate task receives signals, so that
+/// a signal is logged at once even if `work` is busy.
 async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;

@@ -1,8 +1,8 @@
-//! PostgreSQL, through its own programs only: psql, pg_dump, pg_dumpall, pg_restore.
+//! PostgreSQL, used only through its own programs: psql, pg_dump, pg_dumpall and pg_restore.
 //!
-//! There is no second driver: authentication, TLS and service files behave the same everywhere. Programs are never started
-//! through a shell. A database's name is passed only in `PGDATABASE`: in `-d`, a name such as `dbname=x host=y` would lead
-//! to another server.
+//! There is no database driver, so authentication, TLS and service files work in the same way everywhere.
+//! Programs are started without a shell. A database's name is passed only in `PGDATABASE`: with `-d`, a name
+//! such as `dbname=x host=y` would select another server.
 
 pub mod archive;
 pub mod blocker;

@@ -1,4 +1,5 @@
-//! `plan`: prints what retention would do with given backups. Runs prune by the same function.
+//! The subcommand `plan`: prints what retention would do with a list of backups. Runs prune with the same
+//! function.
 
 use std::{
     collections::BTreeSet,
@@ -17,10 +18,10 @@ use serde::Deserialize;
 
 use crate::args::{Output, PlanArgs};
 
-/// All backups have the same owner.
+/// The owner of all listed backups.
 const OWNER: &str = "";
 
-/// Why there is no plan.
+/// The reason why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("cannot read the backups from {:?}: {source}", path.display())]
@@ -47,26 +48,26 @@ impl PlanError {
     }
 }
 
-/// A backup, as the input of `plan` describes it.
+/// A backup in the input of `plan`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
     id: String,
     time: Timestamp,
     verified: bool,
-    /// The databases that it holds. `--minimum-verified` applies to each database.
+    /// The names of the databases in the backup. `--minimum-verified` applies to each database.
     #[serde(default)]
     databases: BTreeSet<String>,
 }
 
-/// Reads the backups, and returns the plan as text.
+/// Reads the list of backups and returns the plan as text.
 pub fn plan(args: &PlanArgs) -> Result<String, PlanError> {
     let text =
         read(&args.backups).map_err(|source| PlanError::Read { path: args.backups.clone(), source })?;
     planned(&text, args)
 }
 
-/// The plan for the backups in `text`.
+/// Returns the plan for the backups in `text`, a list in JSON.
 pub fn planned(text: &str, args: &PlanArgs) -> Result<String, PlanError> {
     let backups: Vec<Given> = serde_json::from_str(text)?;
     let zone = schedule::time_zone(&args.retention.time_zone)?;

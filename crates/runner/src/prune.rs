@@ -1,5 +1,5 @@
-//! Removes backups that retention does not keep, and unfinished backups of killed runs. A failed prune is reported, but
-//! never fails the backup.
+//! Removes backups that retention does not keep, and unfinished backups of killed runs. If that fails, the
+//! report says so, but the backup run does not fail.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,20 @@ use crate::{
     store::{Listing, Owner, Repository, StoreError},
 };
 
-/// How many records of runs are kept: those of hourly runs for more than a month.
+/// The number of records of runs that are kept: more than a month of hourly runs.
 const RECORDS: usize = 1000;
 
-/// How many failures a message names.
+/// The number of failures that a message describes.
 const NAMED: usize = 2;
 
-/// What a run has removed so far, and what it could not remove.
+/// The backups that a run has removed so far, and those that it could not remove.
 #[derive(Debug, Default)]
 pub struct Removals {
     backups: u32,
     leftovers: u32,
     tried: usize,
     failed: Vec<StoreError>,
-    /// For each backup that the store keeps locked: until when.
+    /// For each backup that the store keeps locked: the end of the lock.
     locked: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Removals {
     }
 }
 
-/// Removes unfinished backups of killed runs. This comes before the backup, which may need their room.
+/// Removes unfinished backups of killed runs. Runs before the backup, which may need their space.
 pub async fn remove_leftovers(run: &mut Run, repository: &Repository, listing: &Listing) -> Removals {
     let mut removals = Removals::default();
     if repository.owner != Owner::ThisPolicy {
@@ -65,8 +65,8 @@ pub async fn remove_leftovers(run: &mut Run, repository: &Repository, listing: &
     removals
 }
 
-/// Prunes before the backup, because the store has no room for it. Pruning after the backup retries what fails here, and
-/// reports it.
+/// Prunes before the backup, because the store has too little space for it. Failures are only logged: the
+/// pruning after the backup tries again and reports them.
 pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, removals: &mut Removals) {
     if repository.owner != Owner::ThisPolicy {
         return;
@@ -78,7 +78,7 @@ pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, 
     removals.backups += early.backups;
 }
 
-/// Removes what retention does not keep. The report gets the outcome, and what the repository has after it.
+/// Removes the backups that retention does not keep. Adds the result and the remaining backups to the report.
 pub async fn prune(run: &mut Run, config: &Config, repository: &Repository, removals: Removals) {
     let outcome = match &repository.owner {
         Owner::ThisPolicy => remove(run, repository, config, removals).await,
@@ -124,7 +124,8 @@ async fn remove(
     Ok(PruneOutcome { kept: plan.counts(), removed: backups, leftovers, ..verdict })
 }
 
-/// Removes what the plan deletes, or logs it in a dry run. After a failure it goes on with the next backup.
+/// Removes the backups that the plan deletes, or logs them in a dry run. Continues with the next backup after
+/// a failure. Returns the plan.
 async fn remove_expired(
     run: &mut Run,
     repository: &Repository,
@@ -133,7 +134,8 @@ async fn remove_expired(
 ) -> Result<PrunePlan, StoreError> {
     let just_made = run.report.backup().map(|backup| backup.id.clone());
     let catalog = catalog(repository, config).await?;
-    // Four alike in a row are accepted. That is recorded before one of the four is removed.
+    // Suspicious backups that are accepted because they differ alike must be recorded as accepted before one
+    // of them is removed. Those that could not be recorded are not removed.
     let unwritten = match acknowledge::accept_alike(run, repository, &catalog).await {
         Ok(()) => &[][..],
         Err(error) if error.reason() == Reason::NoSpace => catalog.accepted(),
@@ -163,7 +165,8 @@ fn summary(failed: &[StoreError], of: usize) -> String {
     format!("{} of {of} backups could not be removed: {}{more}", failed.len(), named.join("; "))
 }
 
-/// Somebody asked the store for the locks, so they are no failure.
+/// Describes backups that the store keeps locked. Locks are configured in the store, so they are not a
+/// failure.
 fn locks(mut until: Vec<String>) -> String {
     until.sort_unstable();
     match until.as_slice() {

@@ -1,4 +1,4 @@
-//! Reads a stored file back from where it is, and compares it with what was written.
+//! Reads a stored file back and compares it with what was written.
 
 use archive::{rows::Contents, toc::Toc};
 use domain::reason::Reason;
@@ -9,7 +9,7 @@ use crate::{
     transfer::{self, FileSum},
 };
 
-/// A stored file that cannot be read back, or has changed.
+/// The reason why a stored file failed its check.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadBackError {
     #[error(transparent)]
@@ -32,7 +32,7 @@ impl ReadBackError {
         }
     }
 
-    /// What to do in this case; `None` where the advice of the reason is enough.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
@@ -40,48 +40,51 @@ impl ReadBackError {
         }
     }
 
-    /// Whether pg_restore could not even be started. That says nothing about the archive.
+    /// Returns whether pg_restore could not be started. Such an error does not mean that the archive is
+    /// corrupted.
     pub const fn is_missing_program(&self) -> bool {
         matches!(self, Self::Archive { source: ArchiveError::Start(_), .. })
     }
 }
 
-/// The beginning of a SHA-256. The text may come from a corrupted manifest, and then have any form.
+/// Returns the first 12 characters of a SHA-256. The text may come from a corrupted manifest, so it may have
+/// any form.
 fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// How much was read back.
+/// The number of bytes that were read back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadBack {
     pub bytes: u64,
-    /// How many of them the device delivered, where the kernel tells.
+    /// The number of these bytes that came from the storage device; `None` if the kernel does not report it.
     pub from_device: Option<u64>,
 }
 
 impl ReadBack {
-    /// The sum of both.
+    /// Adds the numbers of two files.
     pub fn and(self, other: Self) -> Self {
         let from_device = self.from_device.zip(other.from_device).map(|(a, b)| a + b);
         Self { bytes: self.bytes + other.bytes, from_device }
     }
 }
 
-/// A stored archive that was read back.
+/// A stored archive that was read back and parsed.
 #[derive(Debug)]
 pub struct StoredArchive {
     pub read: ReadBack,
     pub toc: Toc,
-    /// Its rows; `None` where they were not asked for.
+    /// The rows of the archive; `None` if they were not requested.
     pub contents: Option<Contents>,
 }
 
-/// Reads the file `name` back and compares its size and SHA-256.
+/// Reads a file back and compares its size and SHA-256 with `written`. `name` is its name in errors.
 pub async fn file(reader: Reader, name: &str, written: &FileSum) -> Result<ReadBack, ReadBackError> {
     compare(reader, name, written, None, None).await
 }
 
-/// Reads an archive back, in one pass for its checksum, its table of contents and, if `with_contents`, its rows.
+/// Reads an archive back. One pass computes its checksum and parses its table of contents and, if
+/// `with_contents`, its rows.
 pub async fn archive(
     reader: Reader,
     name: &str,

@@ -1,4 +1,5 @@
-//! The state of a run, and its end: the report to the kubelet, the record in the repository, the last line of the log.
+//! The state of a run, and its end: the report in the termination message, the record in the repository, and
+//! the last line of the log.
 
 use std::{fmt, time::Instant};
 
@@ -18,18 +19,18 @@ use domain::{
 #[derive(Debug)]
 pub struct Run {
     pub report: RunReport,
-    /// Where the record is written; `None` before the store is open.
+    /// The repository for the run's record; `None` until the store is open.
     repository: Option<Repository>,
-    /// The backup that is removed if the run ends before the manifest is written.
+    /// The backup to remove if the run ends before the manifest is written.
     unfinished: Option<BackupWriter>,
-    /// The lines of the backup's `run.log`.
+    /// The lines of the backup's file `run.log`.
     log: Vec<String>,
     stage_since: Instant,
     termination: TerminationMessage,
 }
 
 impl Run {
-    /// Starts a run in its first stage, and writes the first report.
+    /// Creates a run in its first stage and writes the first provisional report.
     pub fn new(identity: RunIdentity, termination: TerminationMessage, operation: Operation) -> Self {
         let run = Self {
             report: RunReport::started(identity, Details::new(operation), now()),
@@ -43,14 +44,14 @@ impl Run {
         run
     }
 
-    /// Enters a stage. The report names it, in case the run is killed.
+    /// Starts a stage and writes a provisional report, so that a killed run still reports its stage.
     pub fn stage(&mut self, stage: impl Into<Stage>) {
         self.report.details.enter(stage.into(), self.stage_since.elapsed().as_secs_f64());
         self.stage_since = Instant::now();
         self.termination.write(&self.report);
     }
 
-    /// The details of a backup run's report.
+    /// Returns the details of the report. Panics unless this is a backup run.
     pub fn backup_details(&mut self) -> &mut BackupDetails {
         match &mut self.report.details {
             Details::Backup(details) => details,
@@ -58,13 +59,13 @@ impl Run {
         }
     }
 
-    /// Writes a line to the pod's log and to `run.log` in the backup.
+    /// Writes a line to the pod's log and to the backup's `run.log`.
     pub fn log(&mut self, line: impl fmt::Display) {
         tracing::info!(stage = self.report.details.stage().as_str(), "{line}");
         self.note(line);
     }
 
-    /// Writes a line to `run.log` only.
+    /// Writes a line to the backup's `run.log` only.
     pub fn note(&mut self, line: impl fmt::Display) {
         let time = now().strftime("%Y-%m-%dT%H:%M:%SZ");
         self.log.push(format!("{time} {}: {line}", self.report.details.stage().as_str()));
@@ -77,17 +78,17 @@ impl Run {
         self.report.warnings.push(line);
     }
 
-    /// The text of `run.log`.
+    /// Returns the text of the backup's `run.log`.
     pub fn log_text(&self) -> String {
         self.log.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// The store is open: the record is written there.
+    /// Sets the repository into which the run's record is written.
     pub fn opened(&mut self, repository: &Repository) {
         self.repository = Some(repository.clone());
     }
 
-    /// Begins a backup. An unfinished backup of an earlier round is removed.
+    /// Creates an unfinished backup with this id. First removes the unfinished backup of an earlier round.
     pub async fn begin(&mut self, repository: &Repository, id: &str) -> Result<BackupWriter, StoreError> {
         if let Some(unfinished) = self.unfinished.clone() {
             unfinished.abandon().await?;
@@ -98,12 +99,13 @@ impl Run {
         Ok(writer)
     }
 
-    /// The backup has its manifest: it stays, however the run ends.
+    /// Marks the backup as complete: it has its manifest and is kept even if the run fails later.
     pub fn committed(&mut self) {
         self.unfinished = None;
     }
 
-    /// Ends the run: removes an unfinished backup, writes the record and the final report, and logs the outcome in one line.
+    /// Ends the run: removes an unfinished backup, writes the final report and the record, and logs the
+    /// outcome in one line. Returns `reason`.
     pub async fn finish(mut self, reason: Reason, message: impl Into<Message>) -> Reason {
         let outcome = if reason.exit_code() == Some(0) { Outcome::Succeeded } else { Outcome::Failed };
         let ended_in = self.report.details.stage();
@@ -115,7 +117,8 @@ impl Run {
             self.report.details.failed_in(ended_in);
         }
         self.report.completion_time = Some(now());
-        // The report comes first: a run that was told to stop may be killed while it waits for the store.
+        // The report is written before the store is used: after SIGTERM, the run may be killed while it waits
+        // for the store.
         self.termination.write(&self.report);
         if let Some(unfinished) = self.unfinished.take()
             && let Err(error) = unfinished.abandon().await
@@ -133,7 +136,8 @@ impl Run {
         reason
     }
 
-    /// Writes the report to the repository as the record of this run.
+    /// Writes the current report into the repository as the run's record. Does nothing if the store is not
+    /// open.
     pub async fn record(&self) -> Result<(), StoreError> {
         let Some(repository) = &self.repository else { return Ok(()) };
         repository.write_record(&self.report.run.job, &self.report.to_json()).await

@@ -1,6 +1,7 @@
-//! `scrub`: reads stored backups back, long after they were made, and compares them with their manifests.
+//! The subcommand `scrub`: reads stored backups back, long after they were written, and compares them with
+//! their manifests.
 //!
-//! The outcome is recorded beside each backup. Retention ignores a backup whose newest check failed.
+//! The result is stored beside each backup. Retention does not count a backup that failed its newest check.
 
 pub mod check;
 pub mod error;
@@ -26,7 +27,8 @@ use crate::{
     store::{Listing, Repository, StoredBackup},
 };
 
-/// Checks the backups that were not checked for longest. The report of `run` always has the outcome so far.
+/// Checks the backups with the oldest checks, up to the share of `args`. Updates the report of `run` after
+/// each backup.
 pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
     let StoredArgs { namespace, policy, .. } = &args.stored;
     let target = args.stored.target();
@@ -57,8 +59,8 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
     tally.require_intact()
 }
 
-/// Adds the backups whose manifest cannot be read to `tally`, then checks the others, up to the share. `report` is called
-/// after each backup.
+/// Checks the backups whose manifests cannot be read, then the others up to `share` percent of the stored
+/// bytes. Adds the results to `tally` and calls `report` after each backup.
 pub async fn read_share(
     repository: &Repository,
     share: u8,

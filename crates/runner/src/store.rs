@@ -1,6 +1,7 @@
 //! A policy's repository on a volume or in an object store.
 //!
-//! A backup exists when its manifest does. A file that cannot be read is left alone, and it never stops a new backup.
+//! A folder is a backup only once it has a manifest. A file that cannot be read is kept, and it never
+//! prevents a new backup.
 
 mod backend;
 mod bucket_client;

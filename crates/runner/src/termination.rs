@@ -1,4 +1,4 @@
-//! The termination message of the pod: the report that the kubelet reads when the container ends.
+//! The termination message: the file with the report that the kubelet reads when the container ends.
 
 use std::{fs, io::Write as _, panic, path::PathBuf};
 
@@ -20,8 +20,8 @@ impl TerminationMessage {
         Self { path }
     }
 
-    /// Replaces the message. The process may be killed at any time, so a single `write` call writes the whole message, and
-    /// spaces over the rest of a longer message before it.
+    /// Replaces the message with this report. The process may be killed at any time, so a single `write` call
+    /// writes the whole message, and spaces over the rest of a longer earlier message.
     pub fn write(&self, report: &RunReport) {
         let Ok(mut file) = fs::File::options().write(true).open(&self.path) else {
             return;
@@ -34,13 +34,14 @@ impl TerminationMessage {
         }
     }
 
-    /// The report that was written last.
+    /// Returns the report that was written last.
     fn read(&self) -> Option<RunReport> {
         RunReport::parse(fs::read_to_string(&self.path).ok()?.trim_end())
     }
 
-    /// From now on a panic anywhere in the process logs one line and turns the last report into a failure with the reason
-    /// `InternalError`. A run that survives the panic of one task overwrites that report.
+    /// Installs a panic hook for the whole process. A panic then logs one line and changes the last report
+    /// into a failure with the reason `InternalError`. A run that survives the panic of a task overwrites
+    /// this report later.
     pub fn report_panics(self) {
         panic::set_hook(Box::new(move |panic| {
             let text = panic.payload_as_str().unwrap_or("no text");

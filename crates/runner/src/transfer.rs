@@ -1,5 +1,5 @@
-//! The pipeline between client programs, the store and the parsers of archives, in both directions: every piece is hashed,
-//! stored and parsed as it passes.
+//! The pipeline between client programs, the store and the parsers of archives, in both directions. Every
+//! chunk is hashed, stored and parsed as it passes.
 
 use archive::rows::Contents;
 use bytes::Bytes;
@@ -19,12 +19,12 @@ use crate::{
     store::{Reader, StoreError, Upload},
 };
 
-/// An upload that failed.
+/// The reason why an upload failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error(transparent)]
     Dump(#[from] DumpError),
-    /// The parser could not be started.
+    /// The parser of archives could not be started.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -40,7 +40,7 @@ impl TransferError {
         }
     }
 
-    /// What to do in this case; `None` where the advice of the reason is enough.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
@@ -50,33 +50,34 @@ impl TransferError {
     }
 }
 
-/// The size and the SHA-256 of what passed.
+/// The size and the SHA-256 of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSum {
     pub size: u64,
     pub sha256: String,
 }
 
-/// A file that was uploaded and not yet read back.
+/// A file that was uploaded but not yet read back.
 #[derive(Debug)]
 pub struct Uploaded {
     pub sum: FileSum,
-    /// Lines of the program's standard error.
+    /// The lines of the program's standard error.
     pub warnings: Vec<String>,
 }
 
-/// An archive that was uploaded and not yet read back.
+/// An archive that was uploaded but not yet read back.
 #[derive(Debug)]
 pub struct UploadedArchive {
     pub file: Uploaded,
-    /// What the parser found in the stream, if it ran; `Err` when the stored archive must be parsed instead.
+    /// The rows that the parser found in the stream, empty if it did not run. An error if the parser failed;
+    /// the stored archive must then be parsed instead.
     pub contents: Result<Contents, ArchiveError>,
-    /// The command line of pg_dump.
+    /// The command line of pg_dump, without secrets.
     pub command: Vec<String>,
 }
 
-/// Dumps a database into `upload` and, if `parse`, parses the archive beside it. `locked` is sent when pg_dump has all
-/// its locks, which is before its first byte.
+/// Dumps a database into `upload`. If `parse`, also parses the archive on the way. Sends a message to
+/// `locked` when pg_dump has all its locks, which is when its output begins.
 pub async fn dump(
     tools: &Tools,
     options: DumpOptions<'_>,
@@ -101,7 +102,8 @@ pub async fn upload(program: Program, upload: &mut Upload) -> Result<Uploaded, T
     upload_output(program, Sinks { upload: Some(upload), ..Sinks::default() }).await
 }
 
-/// The program's exit status decides, never the end of its output.
+/// Uploads the output of a program. The program's exit status decides about success, not the end of its
+/// output.
 async fn upload_output(mut program: Program, sinks: Sinks<'_>) -> Result<Uploaded, TransferError> {
     let sum = run(async || program.next().await.map_err(TransferError::from), sinks).await?;
     Ok(Uploaded { sum, warnings: program.finish().await? })
@@ -116,17 +118,17 @@ pub async fn download(
     run(async || reader.next().await, Sinks { toc, contents, ..Sinks::default() }).await
 }
 
-/// Where each piece goes.
+/// The receivers of each chunk.
 #[derive(Default)]
 struct Sinks<'a> {
-    /// Receives a message before the first piece is stored.
+    /// Receives a message before the first chunk is stored.
     first: Option<oneshot::Sender<()>>,
     upload: Option<&'a mut Upload>,
     toc: Option<&'a mut TocReader>,
     contents: Option<&'a mut ArchiveReader>,
 }
 
-/// Moves all pieces that `next` gives.
+/// Passes all chunks that `next` returns to the receivers. Returns their total size and SHA-256.
 async fn run<E: From<StoreError>>(
     mut next: impl AsyncFnMut() -> Result<Option<Bytes>, E>,
     mut sinks: Sinks<'_>,
@@ -134,7 +136,8 @@ async fn run<E: From<StoreError>>(
     let (mut hasher, mut size) = (Sha256::new(), 0);
     while let Some(piece) = next().await? {
         if let Some(first) = sinks.first.take() {
-            // Sending fails when the session that holds the tables has ended: then nobody waits.
+            // Sending fails if the session that holds the tables has ended. Then nothing waits for the
+            // message.
             let _ = first.send(());
         }
         hasher.update(&piece);

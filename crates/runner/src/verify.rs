@@ -1,4 +1,4 @@
-//! `verify`: checks the given backups, or the newest one.
+//! The subcommand `verify`: checks the given backups, or the newest one.
 
 use domain::catalog::BackupState;
 
@@ -12,7 +12,8 @@ use crate::{
     store::{Listing, Repository},
 };
 
-/// Checks the backups `ids`, or the newest one if there are none.
+/// Checks the backups `ids`. Without ids, checks the newest backup, except those that failed their last
+/// check.
 pub async fn verify(args: &StoredArgs, ids: &[String]) -> Result<(), ScrubError> {
     let repository = Repository::open_read_only(&args.target(), &args.namespace, &args.policy)?;
     let listing = repository.list().await?;

@@ -1,4 +1,4 @@
-//! What a run leaves when it ends: its exit code, its log, and the termination message.
+//! The outcome of a run: its exit code, its log, and the termination message.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -16,7 +16,7 @@ use domain::{
 };
 use tempfile::TempDir;
 
-/// The runner with a termination message in `folder`.
+/// Returns the runner's command with a termination message in `folder`.
 fn runner(folder: &Path, arguments: &[&str]) -> Command {
     let termination = folder.join("termination-log");
     fs::write(&termination, "").unwrap();
@@ -94,7 +94,7 @@ fn success_is_logged_once() {
     assert!(line.contains(" INFO no backups to scrub yet"), "{line}");
 }
 
-/// The pipe of the store's FIFO blocks the run; a signal must end it all the same.
+/// Opening a FIFO in the store blocks the run. A signal must end the run anyway.
 #[test]
 fn sigterm_is_reported_while_the_store_blocks() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A panic is reported. The hook is global, so this test has a process of its own.
+//! A panic is reported. The panic hook is global, so this test runs in a process of its own.
 
 use std::{fs, panic};
 

@@ -71,7 +71,7 @@ pub enum ScrubStage {
     /// Reads stored backups back and compares them with their manifests.
     #[default]
     Verify,
-    /// Writes the record and the report.
+    /// Writes the report.
     Report,
 }
 

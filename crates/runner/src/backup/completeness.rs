@@ -1,14 +1,14 @@
-//! Compares an archive with what the database had in the snapshot.
+//! Compares an archive with the database's contents in the snapshot.
 
 use archive::{rows::Contents, toc::Toc};
 
 use super::error::BackupError;
 use crate::pg::source::Source;
 
-/// How many missing objects a message names.
+/// The number of missing objects that a message lists.
 const NAMED: usize = 5;
 
-/// Fails if the archive lacks an object, a row or a large object of `source`.
+/// Returns an error if the archive lacks an object, a row or a large object that `source` has.
 pub fn require_all(file: &str, source: &Source, toc: &Toc, contents: &Contents) -> Result<(), BackupError> {
     let mut missing: Vec<String> = toc
         .missing(&source.objects)

@@ -1,4 +1,4 @@
-//! Stores one database, in as many rounds as locks and lost snapshots make necessary.
+//! Stores one database, and repeats the round after a lock timeout or a lost snapshot.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
     transfer::TransferError,
 };
 
-/// The most rounds of one database within an attempt.
+/// The maximum number of rounds for one database within an attempt.
 const ROUNDS: u32 = 5;
 
-/// Stores `database` in the backup of `destination`, which is returned too.
+/// Stores `database` in the backup of `destination`. Returns the database and the backup's writer.
 pub async fn store(
     run: &mut Run,
     config: &Config,
@@ -63,12 +63,13 @@ pub async fn store(
     }
 }
 
-/// Up to a third longer than `least`, at random, so that two runs that block each other do not collide again.
+/// Returns a random duration between `least` and a third more. The random part prevents two runs that block
+/// each other from colliding again.
 fn pause(least: Duration) -> Duration {
     least + least * fastrand::u32(..1000) / 3000
 }
 
-/// Whether pg_dump was built without the compression method. Its version alone does not tell.
+/// Returns whether this pg_dump was built without the compression method. Its version does not show that.
 const fn lacks_method(error: &BackupError) -> bool {
     matches!(error, BackupError::Transfer(TransferError::Dump(DumpError::NoSuchCompression(_))))
 }

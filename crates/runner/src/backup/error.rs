@@ -1,4 +1,4 @@
-//! Why a backup run stored no verified backup.
+//! The error of a backup run.
 
 use domain::{message::Message, reason::Reason, size, uri::UriError};
 
@@ -12,7 +12,7 @@ use crate::{
     transfer::TransferError,
 };
 
-/// The reason why a backup run stored no verified backup.
+/// The reason why a backup run failed or its backup is suspicious.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error(transparent)]
@@ -23,9 +23,9 @@ pub enum BackupError {
         size::human(*needed)
     )]
     NoSpace {
-        /// Free bytes.
+        /// The free space of the store, in bytes.
         free: u64,
-        /// The bytes of the last backup of each database.
+        /// The total size of the newest backup of each database, in bytes.
         needed: u64,
     },
     #[error("the connection URI is invalid: {0}")]
@@ -55,9 +55,9 @@ pub enum BackupError {
         namespace: String,
         policy: String,
         id: String,
-        /// The differences.
+        /// The differences from earlier backups, as sentences.
         what: Vec<String>,
-        /// One of them is a missing database.
+        /// Whether one of the differences is a missing database.
         dropped: bool,
     },
     #[error("database {database:?}: {source}")]
@@ -82,7 +82,7 @@ impl BackupError {
         }
     }
 
-    /// What to do in this case; `None` where the advice of the reason is enough.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),

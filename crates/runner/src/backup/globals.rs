@@ -1,4 +1,4 @@
-//! Stores roles and tablespaces in a backup.
+//! Stores the roles and tablespaces ("globals") in a backup.
 
 use domain::{reason::Reason, report::BackupStage};
 
@@ -11,16 +11,16 @@ use crate::{
     transfer::{self, TransferError, Uploaded},
 };
 
-/// The file of roles and tablespaces, uploaded and not yet read back.
+/// The globals file, uploaded but not yet read back.
 pub struct StoredGlobals {
     pub uploaded: Uploaded,
-    /// The command line of pg_dumpall.
+    /// The command line of pg_dumpall, without secrets.
     pub command: Vec<String>,
     pub passwords: bool,
 }
 
-/// Stores what the role has the privilege to read, and warns about the rest: that is no reason to fail a backup whose
-/// databases are stored.
+/// Stores the globals as far as the role has permission to read them, and warns about the rest. Missing
+/// globals do not fail a backup whose databases are stored.
 pub async fn store(
     run: &mut Run,
     writer: &BackupWriter,
@@ -29,7 +29,7 @@ pub async fn store(
 ) -> Result<Option<StoredGlobals>, BackupError> {
     run.stage(BackupStage::Dump);
     let with_passwords: &[bool] = match globals {
-        // Checked beforehand, because pg_dumpall reports it in the language of the server.
+        // Checked in advance, because the server translates the error that pg_dumpall prints.
         Globals::WithPasswords if !server.reads_passwords => {
             run.warn(
                 "password hashes are not in this backup: the role has no permission to read pg_authid"

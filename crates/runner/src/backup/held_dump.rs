@@ -1,4 +1,4 @@
-//! pg_dump, and beside it the session that holds the tables and the snapshot.
+//! Runs pg_dump beside the session that holds the table locks and the snapshot.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,17 +16,19 @@ use crate::{
     transfer::{TransferError, UploadedArchive},
 };
 
-/// How the session that holds the tables ended.
+/// How the session that holds the table locks ended.
 #[derive(Debug)]
 pub enum Held {
-    /// pg_dump had its own locks. What the snapshot contains.
+    /// pg_dump acquired its own locks, so the session was no longer needed. Contains the database's contents
+    /// in the snapshot.
     UntilLocked(Box<Source>),
-    /// pg_dump ended before it had its locks. The session that held or awaited a table at that moment.
+    /// pg_dump ended before it acquired its locks. Contains the session that blocked a table at that moment,
+    /// if it was found.
     WithoutDump(Option<Blocker>),
 }
 
-/// Waits for both. If the tables are no longer held, it does not wait for the dump. If the dump fails, it does not wait for
-/// the counting of rows, except that after a lock timeout the holding session reports the blocker.
+/// Waits for pg_dump and for the holding session. Returns at once if the holding session is lost, and if the
+/// dump fails. After a lock timeout it still waits for the holding session, which reports the blocker.
 pub async fn side_by_side(
     dumping: impl Future<Output = Result<UploadedArchive, TransferError>>,
     holding: impl Future<Output = Result<Held, HoldError>>,
@@ -46,9 +48,9 @@ pub async fn side_by_side(
     }
 }
 
-/// Holds the tables until pg_dump has its own locks, then describes the snapshot and has its rows counted. If pg_dump does
-/// not get its locks, the session ends at once, because others wait behind its locks. If the session is lost earlier, it
-/// protected nothing, and the dump is worthless.
+/// Holds the tables until pg_dump has acquired its own locks, then describes the snapshot and counts its rows
+/// with `count`. If pg_dump cannot acquire its locks, the session ends at once, because other sessions wait
+/// for its locks. If the session is lost before, the dump is inconsistent, and an error is returned.
 pub async fn hold_until_locked(
     mut session: Session,
     locked: oneshot::Receiver<()>,
@@ -66,7 +68,8 @@ pub async fn hold_until_locked(
     Ok(Held::UntilLocked(Box::new(source)))
 }
 
-/// The result of both. `lock_timeout` is how long pg_dump waited for a lock.
+/// Combines the results of the dump and of the holding session. `lock_timeout` is how long pg_dump waited for
+/// a lock.
 pub fn result(
     both: Result<(Result<UploadedArchive, TransferError>, Held), HoldError>,
     lock_timeout: Duration,

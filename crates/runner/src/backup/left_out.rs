@@ -1,13 +1,13 @@
-//! Reports the databases that are not in the backup, in one line for each cause.
+//! Reports the databases that are not in the backup, with one line for each cause.
 
 use std::collections::BTreeMap;
 
 use crate::{pg::databases::LeftOut, run::Run};
 
-/// How many databases a line names.
+/// The number of databases that a line lists.
 const NAMED: usize = 5;
 
-/// Warns about the databases that somebody may miss, and logs the others.
+/// Warns about databases that a person may need, and logs the others.
 pub fn report(run: &mut Run, databases: &[LeftOut]) {
     for (is_missed, line) in lines(databases) {
         if is_missed { run.warn(line) } else { run.log(line) }

@@ -1,4 +1,4 @@
-//! Writes what a backup is complete with: checksums, the log, and last of all the manifest.
+//! Writes the last files of a backup: checksums, log and, at the very end, the manifest.
 
 use domain::{
     hash,
@@ -19,16 +19,16 @@ use crate::{
     transfer::FileSum,
 };
 
-/// A backup that this attempt, or an earlier one of the same run, stored.
+/// A backup that this attempt, or an earlier attempt of the same run, stored.
 pub struct Stored {
     pub id: String,
     pub verification: Verification,
     pub suspicions: Vec<Suspicion>,
-    /// One sentence about it.
+    /// A sentence that describes the backup.
     pub message: String,
 }
 
-/// Writes the manifest and what comes before it, and puts the backup into the report.
+/// Writes the lists of tables, the checksums, the log and the manifest, and adds the backup to the report.
 pub async fn write(
     run: &mut Run,
     config: &Config,
@@ -79,7 +79,7 @@ pub async fn write(
     Ok(Stored { id, verification, suspicions, message })
 }
 
-/// The oldest snapshot of a database.
+/// Returns the oldest snapshot time of the databases.
 fn snapshot_time(artifacts: &[Artifact]) -> Option<jiff::Timestamp> {
     let snapshots = artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Database(facts) => Some(facts.snapshot_time),
@@ -88,7 +88,7 @@ fn snapshot_time(artifacts: &[Artifact]) -> Option<jiff::Timestamp> {
     snapshots.min()
 }
 
-/// `2 databases stored and verified: 1.2 GiB, read back from the device`.
+/// Describes the backup, for example `2 databases stored and verified: 1.2 GiB, read back from the device`.
 fn summary(Verified { artifacts, check, .. }: &Verified) -> String {
     let databases =
         artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
@@ -105,7 +105,7 @@ fn summary(Verified { artifacts, check, .. }: &Verified) -> String {
     )
 }
 
-/// Puts a stored backup into the report.
+/// Adds a stored backup to the report.
 pub fn report(
     run: &mut Run,
     repository: &Repository,

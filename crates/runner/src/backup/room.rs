@@ -1,4 +1,4 @@
-//! Fails early where the new backup cannot fit into the store.
+//! Checks that the store has enough free space before anything is dumped.
 
 use super::error::BackupError;
 use crate::{
@@ -9,8 +9,9 @@ use crate::{
     store::{Repository, StoreError, StoredBackup},
 };
 
-/// Requires as much free space as the newest backups of the same databases take. Where there is less, retention is applied
-/// first: otherwise a full store would stay full, because pruning follows a backup.
+/// Requires at least as much free space as the newest backups of the same databases take. If there is less,
+/// the backups that retention does not keep are removed first. Without this a full store would stay full,
+/// because pruning normally follows the backup.
 pub async fn require(
     run: &mut Run,
     config: &Config,
@@ -34,7 +35,7 @@ pub async fn require(
     }
 }
 
-/// The free bytes, if they are less than needed.
+/// Returns the free space in bytes if it is less than `needed`.
 async fn shortage(repository: &Repository, needed: u64) -> Result<Option<u64>, StoreError> {
     Ok(repository.free_bytes().await?.filter(|free| *free < needed))
 }

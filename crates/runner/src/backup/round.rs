@@ -1,4 +1,4 @@
-//! One round: hold the tables of a database, take a snapshot, dump it and upload the archive.
+//! One round: lock the tables of a database, take a snapshot, dump it and upload the archive.
 
 use std::time::Duration;
 
@@ -28,14 +28,16 @@ use crate::{
     transfer::{self, UploadedArchive},
 };
 
-/// A snapshot that is held longer than this is worth a warning, since vacuum cannot remove rows that it sees.
+/// The duration of a held snapshot above which the run warns: vacuum cannot remove rows that the snapshot
+/// sees.
 const LONG_SNAPSHOT: Duration = Duration::from_hours(1);
 
-/// Where the archive of a database is uploaded.
+/// The backup into which a database's archive is uploaded.
 pub enum Destination<'a> {
-    /// A new backup in this repository, named after the database's snapshot. Each round begins another one.
+    /// A new backup in this repository, named after the database's snapshot time. Each round creates a new
+    /// one.
     New(&'a Repository),
-    /// The backup that the first database began.
+    /// The backup that the first database of this run created.
     Begun(Box<BackupWriter>),
 }
 
@@ -53,7 +55,7 @@ impl Destination<'_> {
     }
 }
 
-/// What is dumped, and how.
+/// The inputs of one round: what is dumped, and how.
 #[derive(Clone, Copy)]
 pub struct Round<'a> {
     pub config: &'a Config,
@@ -63,7 +65,7 @@ pub struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Returns the database, uploaded and not yet read back, and the backup that it is in.
+    /// Runs the round. Returns the database, uploaded but not yet read back, and the writer of its backup.
     pub async fn run(
         &self,
         run: &mut Run,
@@ -80,7 +82,7 @@ impl Round<'_> {
         let excluded = Excluded::new(&hold.relations, &config.dump.exclude_table_data);
         let (time, lsn, since) = (hold.time, hold.lsn.clone(), hold.since);
         let dumped = self.dump(hold, &excluded, &mut upload).await;
-        // The transaction of pg_dump kept the snapshot until now.
+        // The transaction of pg_dump held the snapshot until now.
         let snapshot = Snapshot { time, lsn, held: since.elapsed() };
         let (archive, mut source) = match dumped {
             Ok(dumped) => dumped,
@@ -150,11 +152,11 @@ impl Round<'_> {
     }
 }
 
-/// Tables whose rows the policy excludes.
+/// The tables whose rows the policy excludes.
 #[derive(Debug, Default)]
 struct Excluded {
     oids: Vec<u32>,
-    /// Their names, quoted by the server.
+    /// The tables' names, quoted by the server.
     names: Vec<String>,
 }
 
@@ -167,8 +169,8 @@ impl Excluded {
         Self { oids, names }
     }
 
-    /// The tables whose rows are not in the archive, and those whose rows are: pg_dump ignores a name that it does not find,
-    /// for example in a database with another encoding, without a message.
+    /// Splits the tables into those without rows in the archive and those with rows. pg_dump silently ignores
+    /// a name that it does not find, for example in a database with another encoding.
     fn split(self, archive: &UploadedArchive) -> (Self, Self) {
         let is_stored =
             |oid: &u32| archive.contents.as_ref().is_ok_and(|contents| contents.tables.contains_key(oid));
@@ -188,7 +190,7 @@ impl Excluded {
     }
 }
 
-/// The warnings of pg_dump, and one about a long snapshot.
+/// Returns pg_dump's warnings, and a warning if the snapshot was held for long.
 fn warnings(lines: &[String], held: Duration) -> impl Iterator<Item = String> {
     let long = (held > LONG_SNAPSHOT).then(|| {
         format!(

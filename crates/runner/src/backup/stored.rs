@@ -1,4 +1,4 @@
-//! A database that is uploaded, and what the manifest records about it.
+//! A database that is uploaded, and the facts about it for the manifest.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,32 +15,33 @@ use crate::{
     transfer::UploadedArchive,
 };
 
-/// A database that is uploaded and not yet read back.
+/// A database that is uploaded but not yet read back.
 #[derive(Debug)]
 pub struct StoredDatabase {
-    /// The name of the archive in the backup.
+    /// The file name of the archive in the backup's folder.
     pub file: String,
     pub archive: UploadedArchive,
-    /// What the database had in the snapshot.
+    /// The database's contents in the snapshot.
     pub source: Source,
     pub database: Database,
     pub snapshot: Snapshot,
     pub compression: String,
-    /// The tables whose rows were excluded.
+    /// The tables whose rows are not in the archive.
     pub excluded: Vec<String>,
 }
 
-/// The snapshot of a database.
+/// The snapshot of one database.
 #[derive(Debug)]
 pub struct Snapshot {
     pub time: Timestamp,
     pub lsn: String,
-    /// How long it was held.
+    /// How long the snapshot was held.
     pub held: Duration,
 }
 
 impl StoredDatabase {
-    /// What the manifest records, with the `contents` of the archive and the number of objects in its table of contents.
+    /// Returns the facts for the manifest. `contents` are the rows of the archive; `objects` are the counts
+    /// of its table of contents.
     pub fn facts(self, contents: &Contents, objects: BTreeMap<String, u64>) -> DatabaseFacts {
         let tables = self.source.tables.into_iter().filter_map(|(oid, (schema, name))| {
             let rows = contents.tables.get(&oid)?;
@@ -66,7 +67,7 @@ impl StoredDatabase {
         }
     }
 
-    /// The tables that have no rows in the archive, but many according to the server's statistics.
+    /// Returns the tables that are empty in the archive but have rows according to the server's statistics.
     pub fn emptied(&self, contents: &Contents) -> Vec<Emptied> {
         let empty = contents.tables.iter().filter(|(_, rows)| rows.count == 0);
         let known = empty.filter_map(|(oid, _)| Some((*oid, *self.source.estimates.get(oid)?)));

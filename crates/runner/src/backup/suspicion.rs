@@ -1,4 +1,4 @@
-//! Compares a new backup with those before it.
+//! Compares a new backup with earlier ones.
 
 use domain::{
     catalog::{BackupState, CatalogBackup},
@@ -14,7 +14,7 @@ use crate::{
     store::{Listing, Repository, StoreError, Unreadable},
 };
 
-/// The differences between a new backup and the verified backups before it.
+/// Returns the differences between a new backup and the newest verified backups.
 pub async fn find(
     repository: &Repository,
     config: &Config,
@@ -31,8 +31,9 @@ pub async fn find(
     Ok(comparison::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
 }
 
-/// The manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of the store is an error here
-/// too: a backup that was compared with nothing must not pass.
+/// Returns the manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of
+/// the store is returned as an error: otherwise the new backup would count as verified without any
+/// comparison.
 async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, StoreError> {
     match repository.find_manifest(id).await {
         Ok(found) => Ok(found.map(|(manifest, _)| manifest)),
@@ -41,7 +42,8 @@ async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, 
     }
 }
 
-/// The verification of a new backup, after those before it.
+/// Returns the result of a new backup's verification: suspicious, stored or verified. `before` describes the
+/// repository without it.
 pub fn verification(
     repository: &Repository,
     config: &Config,
@@ -81,7 +83,7 @@ mod tests {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "{").unwrap();
         assert!(earlier(&repository, id).await.unwrap().is_none(), "it is corrupted");
-        // Reading a folder fails even for root, like an unreachable store.
+        // Reading a folder fails even for root. It stands for a store that cannot be reached.
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(earlier(&repository, id).await.unwrap_err().reason(), Reason::StoreFailed);

@@ -1,4 +1,4 @@
-//! Reads everything that a run uploaded back, and compares it with what was written and with the databases.
+//! Reads every uploaded file back, and compares it with the written bytes and with the databases.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ use crate::{
     store::BackupWriter,
 };
 
-/// What was read back.
+/// The result of reading a backup back.
 pub struct Verified {
     pub artifacts: Vec<Artifact>,
     pub check: Check,
-    /// Tables without rows that have many according to the server's statistics.
+    /// The tables that are empty in the archive but have rows according to the server's statistics.
     pub emptied: Vec<Emptied>,
 }
 
-/// Reads all files back.
+/// Reads all files of the backup back and checks them at the given level.
 pub async fn verify(
     writer: &BackupWriter,
     level: Level,
@@ -60,7 +60,7 @@ pub async fn verify(
     Ok(Verified { artifacts, check, emptied })
 }
 
-/// Reads an archive back. Where the parser of the stream failed, the stored archive is parsed instead.
+/// Reads an archive back and checks it. If parsing failed during the dump, the stored archive is parsed now.
 async fn verify_database(
     writer: &BackupWriter,
     level: Level,

@@ -1,7 +1,7 @@
-//! Reads archives with pg_restore: the stream of a dump while it is uploaded, or a stored file.
+//! Reads archives with pg_restore: the stream of a dump while it is uploaded, or a stored archive.
 //!
-//! A pg_restore that stops reading must not stop the dump: after [`STALL_TIMEOUT`] it is stopped, and the stored archive is
-//! parsed later instead.
+//! A pg_restore that hangs must not stop the dump. After [`STALL_TIMEOUT`] it is stopped, and the stored
+//! archive is parsed later instead.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -31,26 +31,26 @@ use super::{
     stderr, tools,
 };
 
-/// Pieces that wait for pg_restore.
+/// The number of chunks that may wait for pg_restore.
 const QUEUE: usize = 8;
 
-/// How long pg_restore may read and write nothing.
+/// How long pg_restore may make no progress before it is stopped.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often its progress is checked within that time.
+/// How often the progress is checked within [`STALL_TIMEOUT`].
 const CHECKS: u32 = 6;
 
-/// An archive that cannot be read to its end.
+/// The reason why an archive cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("cannot start pg_restore: {0}")]
     Start(#[source] std::io::Error),
-    /// Only the kernel, short of memory, sends signal 9 to pg_restore.
+    /// pg_restore was ended by signal 9. Only the kernel sends it, when memory is short.
     #[error("pg_restore was killed by signal 9: the pod ran out of memory")]
     Killed,
     #[error("pg_restore cannot read the archive to its end: {0}")]
     Unreadable(#[from] ToolError),
-    /// pg_restore exited with status 0.
+    /// pg_restore exited with status 0, but its output is cut off within the rows of a table.
     #[error("the output of pg_restore ends within the rows of a table")]
     Incomplete,
     #[error("pg_restore stopped reading the archive for {} s", STALL_TIMEOUT.as_secs())]
@@ -67,12 +67,12 @@ impl ArchiveError {
     }
 }
 
-/// pg_restore, which reads an archive piece by piece and whose output is parsed.
+/// A running pg_restore that receives an archive in chunks. Its output is parsed.
 #[derive(Debug)]
 pub struct ArchiveReader {
     pieces: Option<mpsc::Sender<Bytes>>,
     outcome: JoinHandle<Result<Contents, ArchiveError>>,
-    /// The bytes that pg_restore has read and written. As long as they grow, it works.
+    /// The number of bytes that pg_restore has read and written. While it grows, pg_restore makes progress.
     progress: Arc<AtomicU64>,
     timeout: Duration,
     stalled: bool,
@@ -96,7 +96,7 @@ impl ArchiveReader {
         let (taken, given) = (progress.clone(), progress.clone());
         let feed = async move {
             while let Some(piece) = queue.recv().await {
-                // The exit status says why pg_restore ended early.
+                // If this fails, pg_restore has ended. Its exit status explains why.
                 if stdin.write_all(&piece).await.is_err() {
                     break;
                 }
@@ -120,8 +120,8 @@ impl ArchiveReader {
         Ok(Self { pieces: Some(pieces), outcome, progress, timeout, stalled: false })
     }
 
-    /// Passes the next piece on. If pg_restore has ended or stalled, the piece is dropped, and [`Self::finish`] returns
-    /// the error.
+    /// Passes the next chunk of the archive to pg_restore. If pg_restore has ended or hangs, the chunk is
+    /// dropped, and [`Self::finish`] returns the error.
     pub async fn push(&mut self, piece: Bytes) {
         let Some(pieces) = &self.pieces else { return };
         match tokio::time::timeout(self.timeout, pieces.send(piece)).await {
@@ -135,13 +135,14 @@ impl ArchiveReader {
         }
     }
 
-    /// Ends the archive and returns its contents.
+    /// Ends the input and returns the parsed contents of the archive.
     pub async fn finish(mut self) -> Result<Contents, ArchiveError> {
         self.pieces = None;
         if self.stalled {
             return Err(ArchiveError::Stalled);
         }
-        // A small archive fits into the queue and the pipe. Then a stall is noticed only here.
+        // A small archive fits into the queue and the pipe, so only here can it be seen that pg_restore
+        // hangs.
         let (mut before, mut idle) = (self.progress.load(Ordering::Relaxed), 0);
         while idle < CHECKS {
             if let Ok(outcome) = tokio::time::timeout(self.timeout / CHECKS, &mut self.outcome).await {
@@ -155,7 +156,8 @@ impl ArchiveReader {
     }
 }
 
-/// pg_restore, which lists an archive. The table of contents comes first, so it ends long before the archive does.
+/// A running pg_restore that lists an archive's table of contents. The table of contents is at the beginning,
+/// so pg_restore ends before it has read the whole archive.
 #[derive(Debug)]
 pub struct TocReader {
     stdin: Option<ChildStdin>,
@@ -191,7 +193,8 @@ impl TocReader {
         Ok(Self { stdin, outcome, timeout })
     }
 
-    /// Passes the next piece on, until pg_restore has read the table of contents.
+    /// Passes the next chunk of the archive to pg_restore. Does nothing once pg_restore has read the table of
+    /// contents.
     pub async fn push(&mut self, piece: &[u8]) {
         let Some(stdin) = &mut self.stdin else { return };
         if !matches!(tokio::time::timeout(self.timeout, stdin.write_all(piece)).await, Ok(Ok(()))) {
@@ -199,7 +202,7 @@ impl TocReader {
         }
     }
 
-    /// The table of contents.
+    /// Ends the input and returns the table of contents.
     pub async fn finish(mut self) -> Result<Toc, ArchiveError> {
         self.stdin = None;
         let outcome = tokio::time::timeout(self.timeout, &mut self.outcome).await;
@@ -214,7 +217,7 @@ impl Drop for TocReader {
     }
 }
 
-/// An error unless pg_restore exited with status 0. An unknown status is an error.
+/// Returns an error unless pg_restore exited with status 0. An unknown status is an error.
 fn refuse(status: Option<ExitStatus>, stderr: &str) -> Result<(), ArchiveError> {
     match status {
         Some(status) if status.success() => Ok(()),
@@ -230,7 +233,7 @@ impl Drop for ArchiveReader {
     }
 }
 
-/// `--verbose` writes many lines to the standard error; only errors are kept.
+/// Returns whether a line of pg_restore's standard error is an error. `--verbose` prints many other lines.
 fn is_error(line: &str) -> bool {
     line.contains("error:") || line.contains("detail:")
 }
@@ -239,7 +242,7 @@ fn is_error(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A program in place of pg_restore.
+    /// Returns a shell script that runs instead of pg_restore.
     fn program(script: &str) -> Command {
         let mut command = tools::offline("sh");
         command.args(["-c", script]);

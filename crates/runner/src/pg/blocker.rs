@@ -1,5 +1,5 @@
-//! The session that blocks a lock: its name, its query and the age of its transaction. Values in the query are replaced,
-//! because they are the application's data.
+//! Finds the session that blocks a lock, and describes it by its name, its query and the age of its
+//! transaction. Values in the query are replaced, because they are the application's data.
 
 use std::{fmt, time::Duration};
 
@@ -10,13 +10,14 @@ use super::{
     tools::Tools,
 };
 
-/// How much of a query a message shows, in characters.
+/// The maximum length of a query in a message, in characters.
 const QUERY_MAX: usize = 120;
 
-/// How long the session that holds the tables may take to find the blocker: others wait behind it.
+/// The time limit for the query that finds the blocker. It is short because other sessions wait for the
+/// holding session's locks.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A session that holds or waits for an ACCESS EXCLUSIVE lock, the only one that conflicts with ACCESS SHARE.
+/// A session that holds or waits for an ACCESS EXCLUSIVE lock. No other lock conflicts with ACCESS SHARE.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Blocker {
     who: String,
@@ -40,7 +41,7 @@ impl fmt::Display for Blocker {
 }
 
 impl Blocker {
-    /// What ends the blocking transaction.
+    /// Returns a hint that says how to end the blocking transaction.
     pub fn hint(&self) -> String {
         let Self { who, .. } = self;
         if self.query.is_none() {
@@ -56,8 +57,8 @@ impl Blocker {
     }
 }
 
-/// A prepared transaction holds locks without a process; its lock on its own transaction id identifies it. A session
-/// that holds its lock comes before those that wait.
+/// Finds the blocker. Sessions that hold the lock come before sessions that wait for it. A prepared
+/// transaction has no process; it is identified by the lock on its own transaction id.
 const BLOCKERS: &str = r"
 SELECT CASE WHEN a.pid IS NULL THEN 'prepared transaction ' || coalesce(p.gid, '?')
             ELSE 'process ' || a.pid || coalesce(' (' || nullif(a.application_name, '') || ')', '') END AS who,
@@ -73,7 +74,7 @@ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DI
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY l.granted DESC, coalesce(a.xact_start, p.prepared) LIMIT 1";
 
-/// The blocker, asked in a new session after the lock timed out; `None` if it cannot be found.
+/// Returns the blocker, queried in a new session after a lock timeout; `None` if it is not found.
 pub async fn seen_afterwards(tools: &Tools, database: &str) -> Option<Blocker> {
     let mut session = Session::open(tools, database).ok()?;
     let blocker = ask(&mut session).await;
@@ -81,8 +82,9 @@ pub async fn seen_afterwards(tools: &Tools, database: &str) -> Option<Blocker> {
     blocker.ok().flatten()
 }
 
-/// The blocker, asked in the session that still holds the tables: a session that waits behind it would stop waiting as
-/// soon as it ended.
+/// Returns the blocker, queried in the session that holds the tables; `None` if it is not found. A new
+/// session would be too late: a blocker that waits for this session's locks gets them as soon as this session
+/// ends.
 pub async fn seen_by(session: &mut Session) -> Option<Blocker> {
     tokio::time::timeout(QUERY_TIMEOUT, ask(session)).await.ok()?.ok().flatten()
 }
@@ -91,13 +93,15 @@ async fn ask(session: &mut Session) -> Result<Option<Blocker>, SessionError> {
     Ok(session.rows(BLOCKERS).await?.pop())
 }
 
-/// A query on one line, with `?` for each text and number, cut to [`QUERY_MAX`].
+/// Formats a query on one line with at most [`QUERY_MAX`] characters. Each text and number is replaced by
+/// `?`.
 fn without_values(query: &str) -> String {
     let mut shown = String::new();
     let mut rest = query;
     while let Some(first) = rest.chars().next() {
         let in_word = shown.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
-        // Comments are dropped and quoted names kept: an apostrophe in them begins no value.
+        // Comments are removed and quoted names are kept. An apostrophe in them does not begin a text
+        // literal.
         if let Some(length) = comment_length(rest) {
             rest = &rest[length..];
             continue;
@@ -138,8 +142,9 @@ fn without_values(query: &str) -> String {
     }
 }
 
-/// The length of the text literal at the beginning of `rest`, with its quotes; all of `rest` if it does not end. A
-/// doubled quote does not end it, nor does a literal that follows at once.
+/// Returns the length of the text literal at the start of `rest`, with its quotes; the length of `rest` if
+/// the literal has no end. A doubled quote does not end the literal. `escapes` is true for `E'...'`, where a
+/// backslash escapes a quote.
 fn text_length(rest: &str, escapes: bool) -> usize {
     let mut bytes = rest.bytes().enumerate().skip(1);
     while let Some((at, byte)) = bytes.next() {
@@ -153,8 +158,8 @@ fn text_length(rest: &str, escapes: bool) -> usize {
     rest.len()
 }
 
-/// The length of the comment at the beginning of `rest`, `-- ...` or a nested `/* ... */`; all of `rest` if it does not
-/// end.
+/// Returns the length of the comment at the start of `rest`, either `-- ...` or a nested `/* ... */`; the
+/// length of `rest` if the comment has no end. `None` if there is no comment.
 fn comment_length(rest: &str) -> Option<usize> {
     if rest.starts_with("--") {
         return Some(rest.find('\n').unwrap_or(rest.len()));
@@ -175,12 +180,13 @@ fn comment_length(rest: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// The length of the quoted name at the beginning of `rest`, with its quotes. A doubled quote starts another name.
+/// Returns the length of the quoted name at the start of `rest`, with its quotes. A doubled quote ends it;
+/// the rest of the name then counts as another quoted name.
 fn name_length(rest: &str) -> usize {
     rest[1..].find('"').map_or(rest.len(), |end| end + 2)
 }
 
-/// The length of the dollar-quoted text at the beginning of `rest`; `None` for a parameter such as `$1`.
+/// Returns the length of the dollar-quoted text at the start of `rest`; `None` for a parameter such as `$1`.
 fn dollar_length(rest: &str) -> Option<usize> {
     let tag_end = rest[1..].find('$')? + 2;
     let tag = &rest[..tag_end];

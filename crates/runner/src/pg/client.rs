@@ -1,21 +1,21 @@
-//! The client tools of the image.
+//! The version of the client programs in the image.
 
 use super::tools;
 
 /// The version of pg_dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientVersion {
-    /// As pg_dump prints it.
+    /// The version as pg_dump prints it, for example `17.6 (Debian 17.6-0+deb13u1)`.
     pub text: String,
     pub major: u32,
 }
 
-/// The image has no pg_dump, or none that prints its version.
+/// An error: the image has no pg_dump, or `pg_dump --version` prints no version.
 #[derive(Debug, thiserror::Error)]
 #[error("the image has no usable pg_dump: {0}")]
 pub struct NoClientError(String);
 
-/// Asks pg_dump for its version.
+/// Runs `pg_dump --version` and returns the version.
 pub async fn version() -> Result<ClientVersion, NoClientError> {
     let output = tools::offline("pg_dump").arg("--version").output().await;
     let output = output.map_err(|error| NoClientError(error.to_string()))?;
@@ -23,7 +23,7 @@ pub async fn version() -> Result<ClientVersion, NoClientError> {
     parse(&text).ok_or_else(|| NoClientError(format!("pg_dump --version printed {:?}", text.trim())))
 }
 
-/// Parses `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`.
+/// Parses the output of `pg_dump --version`, for example `pg_dump (PostgreSQL) 17.6 (Debian 17.6-0+deb13u1)`.
 fn parse(text: &str) -> Option<ClientVersion> {
     let (_, version) = text.trim().split_once("(PostgreSQL) ")?;
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();

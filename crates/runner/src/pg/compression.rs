@@ -1,13 +1,13 @@
-//! The compression of archives, and what each version of pg_dump supports.
+//! The compression of archives, and the methods that each version of pg_dump supports.
 
 use std::{fmt, str::FromStr};
 
-/// The first major version of pg_dump with zstd and lz4; older ones have gzip only. Of all methods that were measured, zstd
-/// at level 1 made the smallest files and took no longer than no compression; gzip at its default level took 4.7 times
-/// as long.
+/// The first major version of pg_dump that supports zstd and lz4; older versions support only gzip. zstd at
+/// level 1 is the default because it was best when measured: it made the smallest files and took no longer
+/// than no compression. gzip at its default level took 4.7 times as long.
 const METHODS_SINCE: u32 = 16;
 
-/// A value of pg_dump's `--compress`.
+/// A compression method and its level, for pg_dump's option `--compress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     method: Method,
@@ -30,30 +30,31 @@ pub enum CompressionError {
     Unknown { text: String },
     #[error("pg_dump {client} does not support {wanted}, which needs version {METHODS_SINCE}")]
     TooNew {
-        /// The client's major version.
+        /// The major version of pg_dump.
         client: u32,
         wanted: Compression,
     },
 }
 
 impl CompressionError {
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         matches!(self, Self::TooNew { .. }).then(|| "Set dump.compression to gzip.".to_owned())
     }
 }
 
 impl Compression {
-    /// What every client supports.
+    /// gzip at level 1, which every pg_dump supports.
     pub const GZIP: Self = Self { method: Method::Gzip, level: 1 };
 
-    /// The best compression that a client of this major version supports.
+    /// Returns the best compression that a pg_dump of this major version supports.
     pub const fn best(client_major: u32) -> Self {
         let method = if client_major >= METHODS_SINCE { Method::Zstd } else { Method::Gzip };
         Self { method, level: 1 }
     }
 
-    /// The value of `--compress` for a client of this major version.
+    /// Returns the value of `--compress` in the syntax of a pg_dump of this major version. An error if that
+    /// version does not support the method.
     pub fn option(self, client_major: u32) -> Result<String, CompressionError> {
         match self.method {
             _ if client_major >= METHODS_SINCE => Ok(self.to_string()),

@@ -1,7 +1,7 @@
-//! Counts the rows of tables in the snapshot that is dumped: the archive must contain as many.
+//! Counts the rows of tables in the snapshot that is dumped, for comparison with the archive.
 //!
-//! A session of its own imports the snapshot and counts each table in a short transaction, while the session that
-//! exported the snapshot still holds the tables.
+//! A separate session imports the snapshot and counts each table in a short transaction, while the session
+//! that exported the snapshot still holds the tables.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,9 +11,10 @@ use super::{
     tools::Tools,
 };
 
-/// A query that makes the server generate the statement that counts one table's rows. The server adds the condition by
-/// which an extension selects the rows that are the user's, as pg_dump does. psql runs the statement by `\gexec`: read
-/// from standard input, a condition could contain commands of psql, and these can start a shell.
+/// Returns a query whose result is the statement that counts a table's rows. For a table of an extension, the
+/// server adds the condition that selects the user's rows, as pg_dump does. psql executes the result with
+/// `\gexec`. The condition is not sent through standard input, because there it could contain commands of
+/// psql, which can start a shell.
 fn counting(oid: u32) -> String {
     format!(
         "SELECT format('SELECT to_json(count(*)) FROM ONLY %I.%I %s', n.nspname, c.relname, \
@@ -23,8 +24,8 @@ fn counting(oid: u32) -> String {
     )
 }
 
-/// The number of rows of each table, by OID. A lock that is not available at once is a lock timeout: another session
-/// waits for the table behind the lock that is already held.
+/// Returns the number of rows of each table, by OID. If a lock is not available at once, the error is a lock
+/// timeout: another session already waits for the table.
 pub async fn count(
     tools: &Tools,
     database: &str,
@@ -48,10 +49,12 @@ pub async fn count(
     Ok(counts)
 }
 
-/// A snapshot exists as long as the session that exported it.
+/// Converts an error of `SET TRANSACTION SNAPSHOT`. A snapshot exists only as long as the session that
+/// exported it, so an unknown snapshot means that this session was lost.
 fn snapshot_gone(error: SessionError) -> HoldError {
     match error.sqlstate() {
-        // "Invalid snapshot identifier", "does not exist" (newer servers), "source process is not running anymore".
+        // "invalid snapshot identifier", "does not exist" (newer servers), "source process is not running
+        // anymore".
         Some("22023" | "42704" | "55000") => HoldError::Lost(Box::new(error)),
         _ => HoldError::while_holding(error),
     }

@@ -1,4 +1,4 @@
-//! Chooses the databases to dump, and explains why the others are left out.
+//! Chooses the databases to dump, and explains why others are left out.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,25 @@ const SERVICE_DATABASES: [&str; 4] = ["rdsadmin", "cloudsqladmin", "azure_mainte
 pub struct Database {
     pub name: String,
     pub oid: u32,
-    /// What `CREATE DATABASE` needs.
+    /// The properties that `CREATE DATABASE` needs.
     pub definition: DatabaseDefinition,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Sorted by name.
+    /// The databases to dump, sorted by name.
     pub chosen: Vec<Database>,
-    /// Databases that the patterns match and that are not dumped.
+    /// The databases that a pattern includes but that cannot be dumped.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A database that a pattern matches, but that is not dumped.
+/// A database that a pattern includes but that cannot be dumped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     pub name: String,
-    /// The cause, to be read after "it".
+    /// The cause, as a predicate: "database x" or "it" comes before it in messages.
     pub why: &'static str,
-    /// Whether somebody may need it: not for templates and databases of the hosting service.
+    /// Whether a person may need the database: `false` for templates and databases of the hosting service.
     pub missed: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct LeftOut {
 pub enum SelectionError {
     #[error("cannot list the databases: {0}")]
     List(#[from] SessionError),
-    /// A database in `databases.include` does not exist or cannot be dumped.
+    /// A database whose name is in `databases.include` does not exist or cannot be dumped.
     #[error("database {name:?} of databases.include {}", obstacle.fact())]
     Unavailable { name: String, obstacle: Obstacle },
     #[error("every chosen database was dropped during the run")]
@@ -61,7 +61,7 @@ pub enum SelectionError {
 }
 
 impl SelectionError {
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unavailable { name, obstacle } => Some(obstacle.hint(name)),
@@ -79,7 +79,7 @@ impl SelectionError {
     }
 }
 
-/// A row of pg_database. Its columns differ between versions: hence the options.
+/// A row of pg_database. `all` contains the columns that not every server version has.
 #[derive(Debug, Deserialize)]
 struct Row {
     oid: u32,
@@ -107,8 +107,8 @@ struct All {
     datcollversion: Option<String>,
 }
 
-/// Each database's name is in its own encoding. JSON drops bytes that are not UTF-8, and a name without them may be that of
-/// another database: hence the hexadecimal digits.
+/// Lists the databases. The name is sent as hexadecimal digits because each database's name is in its own
+/// encoding. JSON would drop bytes that are not UTF-8, and the rest could be the name of another database.
 const LIST: &str = r"
 SELECT d.oid::int8 AS oid, encode(namesend(d.datname), 'hex') AS name, d.datallowconn AS accepts, d.datistemplate AS template,
        d.datconnlimit AS connection_limit, has_database_privilege(d.oid, 'CONNECT') AS connectable,
@@ -118,7 +118,7 @@ SELECT d.oid::int8 AS oid, encode(namesend(d.datname), 'hex') AS name, d.datallo
         FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid) AS settings
 FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace ORDER BY d.datname";
 
-/// Lists the databases and chooses those to dump.
+/// Lists the databases of the server and chooses those to dump.
 pub async fn select(
     session: &mut Session,
     include: &[String],
@@ -128,7 +128,7 @@ pub async fn select(
     choose(rows, include, exclude)
 }
 
-/// Decodes hexadecimal digits; U+FFFD replaces what is not UTF-8.
+/// Decodes hexadecimal digits to text. Bytes that are not UTF-8 become U+FFFD.
 fn text_of_hex<'de, D: Deserializer<'de>>(digits: D) -> Result<String, D::Error> {
     let digits = String::deserialize(digits)?;
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
@@ -137,7 +137,7 @@ fn text_of_hex<'de, D: Deserializer<'de>>(digits: D) -> Result<String, D::Error>
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether a database still exists. `maintenance` is the database for the query.
+/// Returns whether a database with this OID exists. The query runs in the database `maintenance`.
 pub async fn exists(tools: &Tools, maintenance: &str, oid: u32) -> Result<bool, SessionError> {
     let mut session = Session::open(tools, maintenance)?;
     let there =

@@ -1,4 +1,4 @@
-//! `pg_dump` of one database, inside a snapshot that a [`super::hold::Hold`] exported.
+//! Starts `pg_dump` for one database, in a snapshot that a [`super::hold::Hold`] exported.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use super::{
     tools::{self, Tools},
 };
 
-/// How a database is dumped.
+/// The options of one dump.
 #[derive(Clone, Copy, Debug)]
 pub struct DumpOptions<'a> {
     pub database: &'a str,
-    /// The database's encoding, which the archive keeps: with the `client_encoding` of a role or a database, the server
-    /// would convert, or fail to.
+    /// The database's own encoding, which the archive keeps. Without it the server would convert to the
+    /// `client_encoding` of the role or the database, which can fail.
     pub encoding: &'a str,
-    /// The name of the exported snapshot.
+    /// The identifier of the exported snapshot.
     pub snapshot: &'a str,
-    /// How long pg_dump waits for a lock.
+    /// How long pg_dump waits for each lock.
     pub lock_timeout: Duration,
-    /// The value of `--compress`: `zstd:1` or `1`.
+    /// The value of `--compress`, for example `zstd:1` or `1`.
     pub compression: &'a str,
-    /// Tables whose rows are left out, quoted by the server.
+    /// The tables whose rows are left out, quoted by the server.
     pub without_data: &'a [String],
 }
 
-/// Starts pg_dump and returns its command line too. pg_dump writes nothing before it has all its locks.
+/// Starts pg_dump. Returns the running program and its command line. pg_dump writes no output until it has
+/// all its locks.
 pub fn start(tools: &Tools, options: DumpOptions<'_>) -> Result<(Program, Vec<String>), DumpError> {
     let mut command = tools.dump("pg_dump", Some(options.database));
     command

@@ -1,4 +1,4 @@
-//! Why pg_dump or pg_dumpall failed.
+//! The errors of pg_dump and pg_dumpall.
 
 use std::process::ExitStatus;
 
@@ -6,24 +6,24 @@ use domain::reason::Reason;
 
 use super::{error::ToolError, privilege, tools};
 
-/// How much of a list of tables a message holds, in bytes.
+/// The maximum length of a list of tables in a message, in bytes.
 const TABLES_MAX: usize = 120;
 
-/// A dump that failed.
+/// The reason why pg_dump or pg_dumpall failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     #[error("cannot start {program}: {source}")]
     Start { program: &'static str, source: std::io::Error },
     #[error("cannot read the output of {program}: {source}")]
     Read { program: &'static str, source: std::io::Error },
-    /// pg_dump waited longer than it may for a table's lock.
+    /// pg_dump waited longer than its lock timeout for a table.
     #[error("pg_dump could not lock {tables} in time: {error}")]
     LockTimeout {
-        /// The tables of the LOCK TABLE statement.
+        /// The tables of the LOCK TABLE statement that failed.
         tables: String,
         error: ToolError,
     },
-    /// The snapshot was gone before pg_dump imported it.
+    /// The snapshot no longer existed when pg_dump imported it.
     #[error("the session that holds the snapshot ended: {0}")]
     SnapshotGone(ToolError),
     /// This pg_dump was built without the library of the compression method.
@@ -31,7 +31,7 @@ pub enum DumpError {
     NoSuchCompression(ToolError),
     #[error("pg_dump exited with status 0 but wrote nothing")]
     Empty,
-    /// Only the kernel, short of memory, sends signal 9 to a program of ours.
+    /// The program was ended by signal 9. Only the kernel sends it, when memory is short.
     #[error("{program} was killed by signal 9: the pod ran out of memory")]
     Killed { program: &'static str },
     #[error("{0}")]
@@ -50,7 +50,7 @@ impl DumpError {
         }
     }
 
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Failed(error) => error.hint(privilege::ANY_ROLE),
@@ -58,7 +58,7 @@ impl DumpError {
         }
     }
 
-    /// The error of a program that exited with `status`.
+    /// Returns the error of a program that failed with this standard error and exit status.
     pub fn of_exit(program: &'static str, stderr: &str, status: ExitStatus) -> Self {
         if tools::was_killed(status) {
             return Self::Killed { program };
@@ -70,8 +70,9 @@ impl DumpError {
         Self::of_message(ToolError::new(program, stderr))
     }
 
-    /// pg_dump prints the statement that failed on a line of its own, in English whatever the server's language. Names
-    /// of tables may contain any text, so no other line is searched for these statements.
+    /// Classifies an error by the SQL statement that failed. pg_dump prints the statement on a line of its
+    /// own, whose start is English even if the server's messages are not. Other lines are not searched for
+    /// statements, because names of tables may contain any text.
     fn of_message(error: ToolError) -> Self {
         if error.stderr.starts_with("pg_dump: error: this build does not support compression with ") {
             return Self::NoSuchCompression(error);
@@ -90,11 +91,11 @@ impl DumpError {
     }
 }
 
-/// What pg_dump prints before the statement that failed: since version 15, and before it.
+/// The text that pg_dump prints before the failed statement: since version 15, and in older versions.
 const STATEMENT: [&str; 2] = ["pg_dump: detail: Query was: ", "pg_dump: error: query was: "];
 
-/// Whether a LOCK TABLE failed for another cause than the timeout. The server's messages are in its own language; an
-/// unknown one is most likely the timeout.
+/// Returns whether a LOCK TABLE failed for a known cause other than the timeout. The server's messages may be
+/// translated, so an unknown message most likely means the timeout.
 fn is_no_timeout(error: &ToolError) -> bool {
     let first = error.stderr.lines().next().unwrap_or_default();
     error.reason(Reason::LockTimeout) != Reason::LockTimeout
@@ -103,7 +104,8 @@ fn is_no_timeout(error: &ToolError) -> bool {
             .any(|text| first.contains(text))
 }
 
-/// The tables of `LOCK TABLE public.a, public.b IN ACCESS SHARE MODE`, cut to what a message can hold.
+/// Returns the tables of a statement such as `LOCK TABLE public.a, public.b IN ACCESS SHARE MODE`, shortened
+/// to [`TABLES_MAX`] bytes.
 fn locked_tables(statement: &str) -> String {
     let tables = statement.trim_start_matches("LOCK TABLE ");
     let mut tables =

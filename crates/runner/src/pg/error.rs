@@ -1,22 +1,22 @@
 //! The errors of client programs, and the reason of each.
 //!
-//! libpq's own messages are English (`LC_MESSAGES=C`). The server's come in its language until a session exists; so
-//! reasons rest on libpq's messages and on SQLSTATEs where possible.
+//! libpq's own messages are English (`LC_MESSAGES=C`). The server's messages may be translated until a
+//! session exists. Reasons are therefore derived from libpq's messages and from SQLSTATEs where possible.
 
 use domain::reason::Reason;
 
 use super::privilege;
 
-/// A program that failed, or psql whose statement failed.
+/// The error of a client program that failed, or of a statement that failed in psql.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct ToolError {
     pub program: String,
-    /// Its standard error, trimmed.
+    /// The program's standard error, trimmed.
     pub stderr: String,
 }
 
-/// Parts of libpq's messages about a failed connection. The last two are libpq 13's and its programs'.
+/// Parts of libpq's messages about a failed connection. The last two are from libpq 13 and its programs.
 const FAILED_CONNECTION: [&str; 4] = [
     "connection to server",
     "could not translate host name",
@@ -24,7 +24,7 @@ const FAILED_CONNECTION: [&str; 4] = [
     "connection to database",
 ];
 
-/// Messages before a session exists, and the reason of each. The first match decides.
+/// Messages of failed connections, and the reason of each. The first match decides.
 const CONNECTING: [(&str, Reason); 23] = [
     ("could not translate host name", Reason::NameNotResolved),
     ("no pg_hba.conf entry", Reason::AuthenticationFailed),
@@ -56,12 +56,13 @@ impl ToolError {
         Self { program: program.to_owned(), stderr: stderr.trim().to_owned() }
     }
 
-    /// The SQLSTATE of the error, not of warnings before it. psql writes it because of `VERBOSITY=verbose`.
+    /// Returns the SQLSTATE of the error; SQLSTATEs of warnings are skipped. psql prints SQLSTATEs because of
+    /// `VERBOSITY=verbose`.
     pub fn sqlstate(&self) -> Option<&str> {
         self.stderr.lines().filter_map(sqlstate_of).find(|state| !is_of_a_notice(state))
     }
 
-    /// The reason; `otherwise` for an error that is not known here.
+    /// Returns the reason of the error; `otherwise` for an unknown error.
     pub fn reason(&self, otherwise: Reason) -> Reason {
         // The hint of "out of shared memory" contains the name of this setting in every language.
         if self.stderr.contains("max_locks_per_transaction") {
@@ -71,7 +72,7 @@ impl ToolError {
             return match state {
                 "42501" => Reason::MissingPrivilege,
                 "28P01" | "28000" => Reason::AuthenticationFailed,
-                // Bytes of a SQL_ASCII database that are not UTF-8.
+                // A SQL_ASCII database contains bytes that are not UTF-8.
                 "22021" | "22P05" => Reason::EncodingNotSupported,
                 "57P01" | "57P02" | "57P03" | "53300" => Reason::ServerNotReady,
                 _ => otherwise,
@@ -87,12 +88,12 @@ impl ToolError {
         otherwise
     }
 
-    /// What to do about a missing privilege of `role`, which is quoted.
+    /// Returns a hint if the role lacks a privilege. `role` is the role's quoted name.
     pub fn hint(&self, role: &str) -> Option<String> {
         privilege::hint(&self.stderr, role)
     }
 
-    /// The standard error in one line, without the positions in the server's source files.
+    /// Formats the standard error on one line, without positions in the server's source files.
     fn message(&self) -> String {
         let lines = self.stderr.lines().map(str::trim).filter(|line| {
             !line.is_empty()
@@ -104,7 +105,8 @@ impl ToolError {
     }
 }
 
-/// The SQLSTATE in `ERROR:  57014: canceling statement`, in any language: five characters after the severity.
+/// Returns the SQLSTATE of a line such as `ERROR:  57014: canceling statement`: the five characters after the
+/// severity, which may be in any language.
 fn sqlstate_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(":  ")?;
     let state = rest.get(..5)?;
@@ -113,7 +115,8 @@ fn sqlstate_of(line: &str) -> Option<&str> {
     is_state.then_some(state)
 }
 
-/// Whether it is of class 00 (success), 01 (warning) or 02 (no data), which end no statement.
+/// Returns whether the SQLSTATE is of class 00 (success), 01 (warning) or 02 (no data), which do not end a
+/// statement.
 fn is_of_a_notice(state: &str) -> bool {
     ["00", "01", "02"].iter().any(|class| state.starts_with(class))
 }

@@ -1,12 +1,12 @@
-//! Roles and tablespaces: `pg_dumpall --globals-only`.
+//! Starts `pg_dumpall --globals-only`, which dumps roles and tablespaces.
 
 use super::{dump_error::DumpError, preflight::Server, program::Program, tools};
 
-/// The name of the file in a backup.
+/// The name of the globals file in a backup's folder.
 pub const FILE: &str = "globals.sql";
 
-/// Starts pg_dumpall and returns its command line too. Without `passwords` any role can run it: only password hashes
-/// need the privilege to read pg_authid.
+/// Starts pg_dumpall. Returns the running program and its command line. Without `passwords` every role has
+/// permission: only password hashes need the privilege to read pg_authid.
 pub fn start(server: &Server, passwords: bool) -> Result<(Program, Vec<String>), DumpError> {
     let mut command = server.tools.dump("pg_dumpall", None);
     command
@@ -18,8 +18,9 @@ pub fn start(server: &Server, passwords: bool) -> Result<(Program, Vec<String>),
     Ok((Program::start(&mut command, "pg_dumpall")?, line))
 }
 
-/// pg_dumpall does not read `PGDATABASE`, and it parses a name that looks like a connection string as one. A quoted name in
-/// a connection string is always a name (libpq, "Connection Strings").
+/// Returns a connection string that selects the database. pg_dumpall ignores `PGDATABASE`, and would parse a
+/// name such as `dbname=x host=y` as a connection string. A quoted name in a connection string is never
+/// parsed (libpq, "Connection Strings").
 fn connection_string(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', r"\\").replace('\'', r"\'"))
 }

@@ -1,8 +1,8 @@
-//! Locks before the snapshot.
+//! Locks the tables of a database before the snapshot is taken.
 //!
-//! pg_dump takes its snapshot first and its locks later. A table that is rewritten in between is dumped empty, with exit
-//! status 0. So a session of ours lists the tables, locks them (ACCESS SHARE), takes the snapshot and lists them again.
-//! Only if both lists agree, the snapshot is exported to pg_dump.
+//! pg_dump takes its snapshot first and its locks later. A table that is rewritten in between is dumped
+//! empty, with exit status 0. For this reason a separate session lists the tables, locks them (ACCESS SHARE),
+//! takes the snapshot and lists them again. It exports the snapshot to pg_dump only if both lists are equal.
 
 use std::time::{Duration, Instant};
 
@@ -17,39 +17,39 @@ use super::{
     tools::Tools,
 };
 
-/// How often the tables are listed and locked until both lists agree.
+/// The maximum number of times that the tables are listed and locked until both lists are equal.
 const LISTS: u32 = 5;
 
-/// How many tables a message names.
+/// The number of tables that a message lists.
 const NAMED: usize = 5;
 
-/// Locked tables, and the snapshot that was taken after they were locked.
+/// A session that holds the locks of all tables and a snapshot taken after them.
 #[derive(Debug)]
 pub struct Hold {
     /// The session that holds the locks and the snapshot.
     pub session: Session,
-    /// The value of pg_dump's `--snapshot`.
+    /// The identifier of the exported snapshot, for pg_dump's option `--snapshot`.
     pub snapshot: String,
-    /// When the snapshot was taken; on a standby, the time of the newest replayed transaction.
+    /// The time of the snapshot; on a standby, the time of the newest replayed transaction.
     pub time: Timestamp,
     /// The server's write position; on a standby, its replay position.
     pub lsn: String,
-    /// Since when the snapshot is held.
+    /// The local time since which the transaction has been open, for measuring how long the snapshot is held.
     pub since: Instant,
     pub relations: Vec<Relation>,
-    /// The size of the database, from which the size of its archive is estimated.
+    /// The size of the database in bytes, for estimating the archive's size.
     pub database_bytes: u64,
 }
 
-/// Tables that could not be held.
+/// The reason why the tables of a database could not be held.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Another session holds a lock that conflicts with ours or pg_dump's.
+    /// Another session holds a lock that conflicts with the locks of the runner's session or of pg_dump.
     #[error("cannot lock {what} within {} s{}", wait.as_secs_f64(), detail(blocker.as_deref()))]
     LockTimeout {
-        /// The tables, as far as they are known.
+        /// The locked tables, or "a table" if they are unknown.
         what: String,
-        /// How long the lock was waited for.
+        /// How long the session waited for the lock.
         wait: Duration,
         blocker: Option<Box<Blocker>>,
     },
@@ -57,20 +57,20 @@ pub enum HoldError {
     SchemaChanging,
     #[error("{}", unreadable(role, tables, filtered))]
     Unreadable {
-        /// Quoted.
+        /// The role's name, quoted.
         role: String,
-        /// Tables that the role has no permission to read.
+        /// The tables that the role has no permission to read.
         tables: Vec<String>,
-        /// Tables with rows that row security may hide from the role.
+        /// The tables in which row security may hide rows from the role.
         filtered: Vec<String>,
     },
     #[error("the name of a table or schema is not valid UTF-8: one of {}; {error}", names.join(", "))]
     NotUtf8 {
-        /// Tables whose names are not ASCII, with their bytes in octal.
+        /// Tables whose names are not ASCII. Each byte that is not ASCII is written in octal.
         names: Vec<String>,
         error: SessionError,
     },
-    /// The session ended while pg_dump still needed it.
+    /// The session ended while pg_dump still needed its locks and snapshot.
     #[error("the session that holds the tables was lost: {0}")]
     Lost(Box<SessionError>),
     /// The connection or a statement failed.
@@ -79,12 +79,13 @@ pub enum HoldError {
 }
 
 impl HoldError {
-    /// The error of a session that holds the tables: if the session has ended, they are no longer held.
+    /// Converts an error of a session that holds tables. If the error means that the session has ended, the
+    /// result is [`Self::Lost`].
     pub fn while_holding(error: SessionError) -> Self {
         let ended = match &error {
             SessionError::Silent => true,
-            // Failures of the connection, ends by an administrator or by a timeout of idle sessions; and libpq's own
-            // messages, which have no SQLSTATE.
+            // SQLSTATEs of failed connections, of sessions ended by an administrator and of sessions ended by
+            // an idle timeout. libpq's own messages have no SQLSTATE.
             SessionError::Failed(failed) => failed
                 .sqlstate()
                 .is_none_or(|state| ["08", "57P", "25P"].iter().any(|class| state.starts_with(class))),
@@ -93,7 +94,7 @@ impl HoldError {
         if ended { Self::Lost(Box::new(error)) } else { Self::Session(error) }
     }
 
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::LockTimeout { blocker, .. } => blocker.as_ref().map(|blocker| blocker.hint()),
@@ -123,7 +124,8 @@ impl HoldError {
             Self::Unreadable { .. } => Reason::MissingPrivilege,
             Self::NotUtf8 { .. } => Reason::EncodingNotSupported,
             Self::Lost(_) => Reason::HoldLost,
-            // A standby cancels statements that conflict with replay; a deadlock cancels one of two. Both pass.
+            // A standby cancels statements that conflict with replay, and a deadlock cancels one of two
+            // statements. A retry helps against both.
             Self::Session(error) if matches!(error.sqlstate(), Some("40001" | "40P01")) => Reason::HoldLost,
             Self::Session(error) => error.reason(Reason::InternalError),
         }
@@ -146,21 +148,22 @@ fn unreadable(role: &str, tables: &[String], filtered: &[String]) -> String {
     facts.join("; ")
 }
 
-/// A table that a dump reads.
+/// A table whose rows are dumped.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Relation {
     pub oid: u32,
-    /// Schema and name, quoted by the server.
+    /// The schema and the table's name, each quoted by the server.
     pub quoted: String,
-    /// Schema and name, unquoted.
+    /// The schema and the table's name, without quotes.
     pub name: String,
     readable: bool,
     /// Whether row security applies to the role.
     filtered: bool,
 }
 
-/// The tables that a dump reads: neither temporary nor of the system; members of extensions only if these mark them as
-/// configuration. A partitioned table has no rows of its own, so row security matters for its partitions only.
+/// Lists the tables whose rows pg_dump reads: neither temporary nor system tables; members of an extension
+/// only if the extension marks them as configuration. Row security is checked on partitions only, because a
+/// partitioned table has no rows of its own.
 const RELATIONS: &str = r"
 SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS quoted, n.nspname || '.' || c.relname AS name,
        coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), true) AS readable,
@@ -173,8 +176,8 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
                       AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))
 ORDER BY c.oid";
 
-/// `statement_timestamp()` is when the statement that takes the snapshot arrived. The snapshot contains everything that
-/// was committed by then.
+/// Takes and exports the snapshot. `statement_timestamp()` is the time at which the server received this
+/// statement; the snapshot contains everything that was committed by then.
 const EXPORT: &str = r"
 SELECT to_json(q) FROM (
     SELECT pg_export_snapshot() AS snapshot,
@@ -183,7 +186,7 @@ SELECT to_json(q) FROM (
            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn
 ) q";
 
-/// Converting a SQL_ASCII name to SQL_ASCII does not change it.
+/// Lists a few names that are not ASCII. Converting from SQL_ASCII to SQL_ASCII keeps all bytes.
 const NOT_ASCII: &str = r"
 SELECT coalesce(json_agg(name), '[]') FROM (
     SELECT encode(convert_to(n.nspname || '.' || c.relname, 'SQL_ASCII'), 'escape') AS name
@@ -199,8 +202,8 @@ struct Export {
     lsn: String,
 }
 
-/// Locks every table of `database` and takes a snapshot. If a lock cannot be had within `wait`, it fails at once: behind
-/// a waiting ACCESS EXCLUSIVE lock every reader of the table waits too.
+/// Locks every table of `database` and takes a snapshot. Returns a lock timeout after `wait` and does not
+/// retry: while another session waits for ACCESS EXCLUSIVE, all later readers of the table wait too.
 pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold, HoldError> {
     for _ in 0..LISTS {
         match lock_and_list(tools, database, wait).await {
@@ -216,7 +219,7 @@ pub async fn take(tools: &Tools, database: &str, wait: Duration) -> Result<Hold,
                 let names = not_ascii(tools, database).await;
                 return Err(HoldError::NotUtf8 { names, error });
             }
-            // A listed table was dropped.
+            // A listed table was dropped before it was locked.
             Err(HoldError::Session(error))
                 if matches!(error.sqlstate(), Some("42P01" | "3F000" | "42809")) => {}
             Err(error) => return Err(error),
@@ -263,7 +266,8 @@ async fn refuse_unreadable(session: &mut Session, relations: &[Relation]) -> Res
     Err(HoldError::Unreadable { role, tables: quoted(tables), filtered: quoted(filtered) })
 }
 
-/// A few names that are not ASCII, escaped: `gru\337`. None if the query fails.
+/// Returns a few names that are not ASCII, with escaped bytes, for example `gru\337`. Returns an empty list
+/// if the query fails.
 async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
     let Ok(mut session) = Session::open(tools, database) else {
         return Vec::new();

@@ -1,8 +1,8 @@
-//! Checks a database before it is dumped: what would make the dump fail, and what pg_dump would leave out with exit
-//! status 0.
+//! Checks a database before it is dumped: for what would make the dump fail, and for what pg_dump would leave
+//! out with exit status 0.
 //!
-//! Privileges on tables are checked where the tables are locked, in `hold`. This checks sequences, large objects, the size
-//! of the lock table and objects that pg_dump leaves out.
+//! This module checks sequences, large objects, the size of the lock table, and objects that pg_dump leaves
+//! out. The privileges on tables are checked in `hold`, where the tables are locked.
 
 use domain::{message, reason::Reason};
 use serde::Deserialize;
@@ -14,34 +14,34 @@ use super::{
     tools::Tools,
 };
 
-/// How many objects a message names.
+/// The number of objects that a message lists.
 const NAMED: usize = 5;
 
-/// How long the query on extensions' tables may take, locks included, in milliseconds.
+/// The time limit of the query on extensions' tables, including waiting for locks, in milliseconds.
 const EXTENSION_QUERY_TIMEOUT: u32 = 5000;
 
-/// A database that cannot be dumped completely.
+/// The reason why a database cannot be dumped completely.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     #[error("{0}")]
     Session(#[from] SessionError),
     #[error("role {role} has no permission to read {}", unreadable(sequences, *large_objects))]
     Unreadable {
-        /// Quoted.
+        /// The role's name, quoted.
         role: String,
         sequences: Vec<String>,
-        /// How many.
+        /// The number of large objects that the role cannot read.
         large_objects: u64,
     },
     #[error(transparent)]
     LockTable(#[from] LockTableError),
-    /// Rows that pg_dump leaves out, where the policy does not allow that.
+    /// Tables of extensions have rows that pg_dump leaves out, and the policy sets `dump.strictExtensions`.
     #[error("{}", what.join("; "))]
     ExtensionRows { what: Vec<String> },
 }
 
 impl InspectError {
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Session(error) => error.hint(ANY_ROLE),
@@ -89,7 +89,7 @@ struct Findings {
     extension_tables: Vec<ExtensionTable>,
 }
 
-/// A table of an extension that has not marked it as configuration: pg_dump leaves its rows out.
+/// A table that an extension does not mark as configuration. pg_dump leaves its rows out.
 #[derive(Debug, Deserialize)]
 struct ExtensionTable {
     extension: String,
@@ -97,10 +97,15 @@ struct ExtensionTable {
     readable: bool,
 }
 
-/// has_sequence_privilege() fails for other relations, and only CASE guarantees the order of evaluation. A large object
-/// can be read by superusers, by its owner, and by whom its ACL or `lo_compat_privileges` allows;
-/// `has_largeobject_privilege()` exists since 18 only. pg_dump reads the view pg_user_mappings, which hides options from
-/// roles without permission. Only a superuser can dump subscriptions, because their connections contain passwords.
+/// Finds everything that the role cannot read and everything that pg_dump leaves out.
+///
+/// - Sequences: has_sequence_privilege() fails for other relations, and only CASE guarantees the order of
+///   evaluation.
+/// - Large objects: superusers, the owner, roles in the ACL and, with `lo_compat_privileges`, all roles can
+///   read them. `has_largeobject_privilege()` exists only since version 18.
+/// - User mappings: pg_dump reads the view pg_user_mappings, which hides options from roles without
+///   permission.
+/// - Subscriptions: only a superuser can dump them, because their connections contain passwords.
 const FINDINGS: &str = r"
 WITH me AS (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
 own_schema AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
@@ -144,7 +149,8 @@ SELECT to_json(q) FROM (SELECT
      FROM relation WHERE relkind = 'r' AND NOT is_config) AS extension_tables
 ) q";
 
-/// Checks the database and returns warnings. `strict`: rows of extensions' tables that pg_dump leaves out are an error.
+/// Checks the database and returns warnings. With `strict`, rows of extensions' tables that pg_dump leaves
+/// out are an error instead of a warning.
 pub async fn inspect(tools: &Tools, database: &str, strict: bool) -> Result<Vec<String>, InspectError> {
     let mut session = Session::open(tools, database)?;
     let findings: Findings = session.query(FINDINGS).await?;
@@ -200,7 +206,7 @@ fn unreadable(sequences: &[String], large_objects: u64) -> String {
     what.join(" and ")
 }
 
-/// Reports the tables that have rows. The server has quoted their names.
+/// Returns a message for each of the tables that has rows or cannot be checked.
 async fn extension_rows(
     session: &mut Session,
     tables: Vec<ExtensionTable>,
@@ -220,7 +226,7 @@ async fn extension_rows(
             ))
             .await;
         let holding = match answer {
-            // A lock, many dead rows, or a table that was dropped.
+            // A lock, many dead rows, or a table that was dropped prevented the check.
             Err(error) if error.sqlstate().is_some() => {
                 return Ok(vec![format!(
                     "rows in tables of extensions may be left out: the tables cannot be checked: {error}"

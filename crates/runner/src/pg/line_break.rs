@@ -1,12 +1,13 @@
-//! Values of Secrets that end with a line break: `echo` adds one, and the server refuses the value.
+//! Finds values of Secrets that end with a line break. `echo` appends one, and the server then rejects the
+//! value.
 
-/// The values that the connection uses: libpq's variable, what it is, and the policy's field.
+/// The checked values: libpq's variable, its name in messages, and the policy's field.
 const VALUES: [(&str, &str, &str); 2] = [
     ("PGUSER", "user name", "postgres.connection.userSecretRef"),
     ("PGPASSWORD", "password", "postgres.connection.passwordSecretRef"),
 ];
 
-/// A value that ends with a line break.
+/// A value of a Secret that ends with a line break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineBreak {
     pub what: &'static str,
@@ -22,14 +23,16 @@ impl LineBreak {
     }
 }
 
-/// The first of the values that ends with a line break.
+/// Returns the first value that ends with a line break. `variable` returns the value of an environment
+/// variable.
 pub fn find(variable: impl Fn(&str) -> Option<String>) -> Option<LineBreak> {
     let ends = |name: &str| variable(name).is_some_and(|value| value.ends_with(['\n', '\r']));
     let (_, what, field) = VALUES.into_iter().find(|(name, ..)| ends(name))?;
     Some(LineBreak { what, field })
 }
 
-/// A message without the line break at the end of the user name: it would become `user "postgres; "`.
+/// Removes the line break from the quoted user name in a message, which would otherwise show `user "postgres;
+/// "`.
 pub fn shown(message: &str, user: &str) -> String {
     let trimmed = user.trim_end_matches(['\n', '\r']);
     message.replace(&format!("\"{user}\""), &format!("\"{trimmed}\""))

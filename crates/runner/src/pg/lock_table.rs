@@ -1,27 +1,27 @@
-//! The server's lock table, which must have room for a lock on each table.
+//! Checks the server's lock table, which must have room for a lock on each table.
 
 use serde::Deserialize;
 
-/// The session that holds the tables and pg_dump each lock every table.
+/// The number of sessions that lock every table: the session that holds the tables, and pg_dump.
 const LOCKERS: u64 = 2;
 
-/// The shares of the lock table, in percent, above which there is a warning, and above which a dump is refused: other
-/// sessions need locks too.
+/// The percentage of the lock table above which the run warns. [`REFUSE`] is the percentage above which the
+/// run fails, because other sessions need locks too.
 const WARN: u64 = 50;
 const REFUSE: u64 = 80;
 
-/// The settings that the size of the lock table follows from.
+/// The settings that determine the size of the lock table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct LockSettings {
-    /// `max_locks_per_transaction`.
+    /// The setting `max_locks_per_transaction`.
     per_transaction: u64,
-    /// `max_connections`.
+    /// The setting `max_connections`.
     connections: u64,
-    /// `max_prepared_transactions`.
+    /// The setting `max_prepared_transactions`.
     prepared: u64,
 }
 
-/// A dump would take too much of the lock table.
+/// An error: the dump would use too much of the lock table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the dump of {tables} tables needs {} locks, and the server has room for {}, of which a dump may take {REFUSE} %: max_locks_per_transaction is {} for {} connections",
@@ -51,13 +51,15 @@ impl LockSettings {
         self.per_transaction.saturating_mul(self.sessions())
     }
 
-    /// The least `max_locks_per_transaction` with which a dump of so many tables takes at most `percent` of the room.
+    /// Returns the smallest `max_locks_per_transaction` with which a dump of `tables` tables uses at most
+    /// `percent` of the lock table.
     fn per_transaction_for(self, tables: u64, percent: u64) -> u64 {
         (tables * LOCKERS * 100).div_ceil(percent * self.sessions().max(1))
     }
 
-    /// Refuses a dump of too many tables; returns a warning for many. The server has some locks in reserve, which are for
-    /// others.
+    /// Checks a dump of `tables` tables. Returns an error if it would use more than [`REFUSE`] percent of the
+    /// lock table, and a warning if it would use more than [`WARN`] percent. The server's reserve of further
+    /// locks is not counted.
     pub fn check(self, tables: u64) -> Result<Option<String>, LockTableError> {
         let (needed, room) = (tables * LOCKERS, self.room());
         let percent = (needed * 100).checked_div(room).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! Why a database cannot be dumped.
+//! The reasons why a database cannot be dumped.
 
 use super::privilege;
 
@@ -17,7 +17,7 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// To be read after "database x" or "it".
+    /// Returns the reason as a predicate: "database x" or "it" comes before it in messages.
     pub const fn fact(self) -> &'static str {
         match self {
             Self::Missing => "does not exist",
@@ -31,7 +31,7 @@ impl Obstacle {
         }
     }
 
-    /// What to do about the database `name` in `databases.include`.
+    /// Returns a hint for the database `name` if `databases.include` contains this name.
     pub fn hint(self, name: &str) -> String {
         let remove = "or remove it from databases.include.";
         let name = privilege::quoted(name);

@@ -1,4 +1,5 @@
-//! Checks before anything is dumped: the connection, poolers, versions, clocks, the lag of a standby.
+//! Checks the server before anything is dumped: the connection, connection poolers, versions, clocks, and the
+//! lag of a standby.
 
 use std::time::Duration;
 
@@ -17,25 +18,26 @@ use super::{
     tools::{self, Tools},
 };
 
-/// What the policy accepts of a server.
+/// The limits that the policy sets for a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Requirements {
-    /// Whether the client tools may have a newer major version than the server.
+    /// Whether the client programs may have a newer major version than the server.
     pub allow_newer_client: bool,
-    /// How far a standby may be behind its primary.
+    /// The maximum lag of a standby behind its primary.
     pub max_replica_lag: Duration,
 }
 
-/// Databases for queries about the whole server. Any database would do; these two nearly always exist.
+/// The databases that are tried for queries about the whole server. Every database would work; these two
+/// nearly always exist.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
-/// A server that can be backed up.
+/// A server that passed the preflight checks.
 #[derive(Debug)]
 pub struct Server {
-    /// The tools, with the settings that this server supports.
+    /// The client programs, with the settings that this server supports.
     pub tools: Tools,
     pub facts: ServerFacts,
-    /// pg_dump's version, as it prints it.
+    /// The version of pg_dump, as pg_dump prints it.
     pub client_version: String,
     pub client_major: u32,
     /// The database for queries about the whole server.
@@ -64,8 +66,8 @@ struct Facts {
     others: Vec<OtherSession>,
 }
 
-/// A session of another run of the same policy, by its application name. Any role can choose such a name, so only sessions
-/// of the same role are searched.
+/// A session of another run of the same policy, found by its application name. Only sessions of the same role
+/// are searched, because any role can choose such a name.
 #[derive(Deserialize)]
 struct OtherSession {
     pid: i32,
@@ -73,7 +75,8 @@ struct OtherSession {
     since: Option<Timestamp>,
 }
 
-/// A setting that the role has no permission to see is missing in pg_settings, whereas current_setting() would fail.
+/// Queries everything that preflight needs. It reads settings from pg_settings, which omits a setting that
+/// the role has no permission to see; current_setting() would fail.
 const FACTS: &str = r"
 SELECT to_json(q) FROM (
     SELECT current_setting('pgbackup.session', true) AS token,
@@ -101,11 +104,13 @@ SELECT to_json(q) FROM (
             AND split_part(application_name, '/', 2) = split_part(current_setting('application_name'), '/', 2)) AS others
 ) q";
 
-/// Clocks that differ by more than this make ages wrong, and may change the order of backups.
+/// The difference of the clocks above which the run warns. Such a difference makes ages wrong and may change
+/// the order of backups.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Connects to the server and checks it. Returns the session too, for more queries about the whole server. `literals` are
-/// the databases that the policy names: they are tried if the usual ones are missing.
+/// Connects to the server and checks it. Returns the server, and the session for further queries about the
+/// whole server. `literals` are the names in `databases.include`; they are tried if [`MAINTENANCE`] does not
+/// exist.
 pub async fn examine(
     tools: Tools,
     requirements: Requirements,
@@ -113,9 +118,10 @@ pub async fn examine(
 ) -> Result<(Server, Session), PreflightError> {
     refuse_missing_certificates(|variable| std::env::var(variable).ok())?;
     let ClientVersion { text: client_version, major: client_major } = client::version().await?;
-    // Most likely the server has the client's version, and a role's own transaction_timeout must not end even the first
-    // session. An older server refuses settings that it does not know. Then the first session does without them, so that
-    // the message can name the versions.
+    // The server most likely has the client's version. The settings of that version are used from the first
+    // session on, because a role's own transaction_timeout could end it. An older server rejects settings
+    // that it does not know; then the first session is repeated without them, so that the error can name both
+    // versions.
     let likely = tools.clone().for_server(client_major);
     let connected = match connect(&likely, literals).await {
         Err(failure) if is_about_a_setting(&failure.error) => connect(&tools, literals).await,
@@ -182,7 +188,7 @@ fn clocks_apart(server: Timestamp, ours: Timestamp) -> Option<String> {
     })
 }
 
-/// A failure of the first session on a database.
+/// A failure of the first session, with the database that it used.
 struct ConnectFailure {
     error: SessionError,
     database: String,
@@ -200,7 +206,7 @@ async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts, St
                 tracing::debug!("database {database} does not answer: {error}");
                 let first = first_failure.take().unwrap_or_else(|| failed(error));
                 if !is_about_the_database {
-                    // The failure would be the same for every database.
+                    // The failure does not depend on the database, so no other one is tried.
                     return Err(first);
                 }
                 first_failure = Some(first);
@@ -235,8 +241,8 @@ fn explained(ConnectFailure { error, database }: ConnectFailure, tools: &Tools) 
     }
 }
 
-/// Whether the server refuses a setting that it does not know. Its message may be in any language; the name of the setting
-/// is not translated.
+/// Returns whether the server rejects a setting that it does not know. The message may be translated, but the
+/// setting's name is not.
 fn is_about_a_setting(error: &SessionError) -> bool {
     let SessionError::Failed(ToolError { stderr, .. }) = error else {
         return false;
@@ -251,7 +257,8 @@ fn is_about_the_database(error: &SessionError) -> bool {
     stderr.contains("FATAL:") && stderr.contains("database \"") && !stderr.contains("authentication failed")
 }
 
-/// Refuses paths of certificates that do not exist: a volume of the pod leaves out Secrets and keys that are missing.
+/// Returns an error for a certificate file that does not exist. A pod's volume omits missing Secrets and
+/// keys.
 fn refuse_missing_certificates(variable: impl Fn(&str) -> Option<String>) -> Result<(), PreflightError> {
     for (name, field) in [
         ("PGSSLROOTCERT", "caSecretRef"),
@@ -274,7 +281,7 @@ mod tests {
     #[test]
     fn missing_certificate_is_refused() {
         assert!(refuse_missing_certificates(|_| None).is_ok());
-        // The system's own certificates, since PostgreSQL 16.
+        // Since PostgreSQL 16, "system" means the system's own certificates.
         assert!(refuse_missing_certificates(|_| Some("system".into())).is_ok());
         assert!(refuse_missing_certificates(|_| Some("/proc/self/exe".into())).is_ok());
         let error = refuse_missing_certificates(|_| Some("/no/such/ca.crt".into())).unwrap_err();

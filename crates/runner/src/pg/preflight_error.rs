@@ -1,4 +1,4 @@
-//! Why a server cannot be backed up.
+//! The reasons why a server cannot be backed up.
 
 use domain::reason::Reason;
 
@@ -6,43 +6,43 @@ use super::{
     client::NoClientError, line_break::LineBreak, privilege, replica::StaleError, session::SessionError,
 };
 
-/// A server that cannot be backed up.
+/// The reason why a server cannot be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     #[error(transparent)]
     Client(#[from] NoClientError),
     #[error("{0}")]
     Connect(#[from] SessionError),
-    /// The server refuses a value that ends with a line break.
+    /// The server rejects a value of a Secret that ends with a line break.
     #[error("the {} ends with a line break: {message}", value.what)]
     LineBreak { value: LineBreak, message: String },
     /// The role has no permission for the queries about the whole server.
     #[error("{error}")]
     Facts {
         error: SessionError,
-        /// The database of the queries.
+        /// The database in which the queries ran.
         database: String,
-        /// Quoted.
+        /// The role's name, quoted.
         role: String,
     },
-    /// A session's settings are refused, or are not those that were sent.
+    /// A session's settings are rejected, or differ from those that were sent.
     #[error("a connection pooler answers at this address: {0}")]
     Pooler(String),
     #[error("the file {path:?} of postgres.connection.{field} does not exist")]
     Certificate {
         path: String,
-        /// The policy's field.
+        /// The field in `postgres.connection` that names the certificate's Secret.
         field: &'static str,
     },
     #[error(transparent)]
     Stale(#[from] StaleError),
-    /// The client tools have another major version than the server.
+    /// The client programs have another major version than the server.
     #[error("the client tools have version {client}, the server has version {server}")]
     Version { client: u32, server: u32 },
 }
 
 impl PreflightError {
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::LineBreak { value, .. } => Some(value.hint()),

@@ -1,10 +1,10 @@
-//! Statements that give a role the privileges that a backup needs.
+//! Hints with the SQL statements that give a role the privileges for a backup.
 
-/// Stands for the role where its name is not known.
+/// The placeholder for a role whose name is unknown.
 pub const ANY_ROLE: &str = "<user>";
 
-/// Explains what helps against `permission denied` and row security. The server's messages are recognized in English;
-/// for any other language there is no hint. `role` is quoted.
+/// Returns the statement that helps against `permission denied` or row security. `role` is the role's quoted
+/// name. Returns `None` for other messages and for messages in other languages than English.
 pub fn hint(message: &str, role: &str) -> Option<String> {
     if message.contains("row-level security policy") {
         return Some(bypass_row_security(role));
@@ -23,7 +23,8 @@ pub fn hint(message: &str, role: &str) -> Option<String> {
     })
 }
 
-/// Functions have privileges of their own in each database.
+/// Returns a hint to grant EXECUTE. It applies to one database, because each database has its own privileges
+/// on functions.
 pub fn grant_execute(functions: &str, role: &str) -> String {
     format!("Run in this database: GRANT EXECUTE ON FUNCTION {functions} TO {role}.")
 }
@@ -32,12 +33,13 @@ pub fn bypass_row_security(role: &str) -> String {
     format!("Run ALTER ROLE {role} BYPASSRLS, or let the tables' owner run the backup.")
 }
 
-/// Covers tables, sequences and schemas, but neither large objects nor row security.
+/// Returns a statement that grants reading all tables, sequences and schemas. It does not cover large objects
+/// and row security.
 pub fn read_all(role: &str) -> String {
     format!("GRANT pg_read_all_data TO {role} (PostgreSQL 14 and later)")
 }
 
-/// A name as SQL has it: quoted unless it is a plain lower-case identifier.
+/// Returns a name as it is written in SQL: quoted unless it is a plain lower-case identifier.
 pub fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

@@ -1,4 +1,4 @@
-//! A running client program whose standard output is read piece by piece.
+//! A running client program whose standard output is read in chunks.
 
 use bytes::Bytes;
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
 
 use super::{dump_error::DumpError, pipe::Output, stderr};
 
-/// A running program. Dropping it kills the program.
+/// A running client program. Dropping this value kills the program.
 #[derive(Debug)]
 pub struct Program {
     name: &'static str,
@@ -18,7 +18,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `command`, whose pipes [`super::tools`] has set up.
+    /// Starts `command`, whose pipes were set up by [`super::tools`].
     pub fn start(command: &mut Command, name: &'static str) -> Result<Self, DumpError> {
         let mut child = command.spawn().map_err(|source| DumpError::Start { program: name, source })?;
         let output = Output::new(child.stdout.take().expect("stdout should be piped"));
@@ -27,12 +27,14 @@ impl Program {
         Ok(Self { name, child, output, stderr })
     }
 
-    /// The next piece of the output; `None` at its end, which does not mean that the program succeeded.
+    /// Returns the next chunk of the output; `None` at its end. The end does not mean that the program
+    /// succeeded: call [`Self::finish`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, DumpError> {
         self.output.next().await.map_err(|source| DumpError::Read { program: self.name, source })
     }
 
-    /// Waits until the program exits and returns the lines of its standard error. Only exit status 0 is success.
+    /// Waits until the program exits, and returns the lines of its standard error. Returns an error unless
+    /// the exit status is 0.
     pub async fn finish(mut self) -> Result<Vec<String>, DumpError> {
         let status = self.child.wait().await;
         let status = status.map_err(|source| DumpError::Read { program: self.name, source })?;

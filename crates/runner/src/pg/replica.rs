@@ -1,41 +1,42 @@
-//! How far a standby is behind its primary.
+//! Checks how far a standby is behind its primary.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The replay of a standby.
+/// The state of replay on a standby.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Replay {
-    /// Whether another server sends it WAL.
+    /// Whether another server currently sends WAL to this standby.
     receiving: bool,
-    /// Whether everything that was received is replayed.
+    /// Whether the standby has replayed everything that it has received.
     caught_up: bool,
-    /// Whether everything that the sender has written is replayed; `None` if the role has no permission to see that.
+    /// Whether the standby has replayed everything that the sending server has written; `None` if the role
+    /// has no permission to see that.
     level: Option<bool>,
     /// The age of the newest replayed transaction, in seconds; `None` if none was replayed yet.
     seconds: Option<f64>,
-    /// Whether somebody paused the replay.
+    /// Whether replay is paused.
     paused: bool,
     /// The replay position.
     lsn: Option<String>,
 }
 
-/// A standby that is too far behind its primary.
+/// An error: the standby is too far behind its primary.
 #[derive(Debug, thiserror::Error)]
 #[error("the standby is too far behind its primary: {age}{at}, and {why}; the policy allows {allowed} s")]
 pub struct StaleError {
     age: String,
     at: String,
     why: &'static str,
-    /// In seconds.
+    /// The lag that the policy allows, in seconds.
     allowed: u64,
 }
 
 const UNKNOWN_LEVEL: &str = "whether the primary has written since is visible only with pg_read_all_stats";
 
 impl StaleError {
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self.why {
             UNKNOWN_LEVEL => Some("GRANT pg_read_all_stats to the role of the backup.".to_owned()),
@@ -45,8 +46,9 @@ impl StaleError {
 }
 
 impl Replay {
-    /// A standby that has replayed everything its sender has, and still receives WAL, is as new as its primary, however
-    /// long ago the primary wrote anything. Any other standby is as old as the newest transaction that it replayed.
+    /// Returns an error if the standby is further behind than `allowed`. A standby that receives WAL and has
+    /// replayed everything that its sender has written is up to date, even if the primary wrote its last
+    /// transaction long ago. For any other standby, the lag is the age of its newest replayed transaction.
     pub fn refuse_stale(&self, allowed: Duration) -> Result<(), StaleError> {
         let Self { receiving, caught_up, level, seconds, paused, ref lsn } = *self;
         if receiving && caught_up && level == Some(true) && !paused {
@@ -108,7 +110,7 @@ mod tests {
                 let message = refused.to_string();
                 assert!(message.contains(why) && message.contains("allows 300 s"), "{message}");
             }
-            // A transaction within the allowed lag is enough, whatever else is known.
+            // A transaction within the allowed lag is enough, whatever the other values are.
             assert!(refused_by(&Replay { seconds: Some(300.0), ..replay.clone() }).is_none(), "{replay:?}");
             assert_eq!(refused_by(&Replay { seconds: Some(300.1), ..replay }).is_some(), why.is_some());
         }

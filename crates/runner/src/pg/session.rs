@@ -1,7 +1,8 @@
-//! A psql process that runs statements from its standard input.
+//! A session: a psql process that runs statements from its standard input.
 //!
-//! After each statement psql echoes a marker, which ends the statement's output. The server makes JSON of every result,
-//! so no name can imitate the marker. A failed statement ends the session (`ON_ERROR_STOP`).
+//! After each statement psql echoes a marker, which ends the statement's output. The server returns every
+//! result as JSON, so no name in a result can imitate the marker. A failed statement ends the session
+//! (`ON_ERROR_STOP`).
 
 use std::{process::Stdio, time::Duration};
 
@@ -18,8 +19,8 @@ use super::{
     tools::{self, Tools},
 };
 
-/// How long a statement may take. On a healthy server none takes as long, and the server itself bounds those that wait
-/// for locks. Keepalives notice a server that is gone earlier.
+/// The time limit of a statement. On a healthy server no statement takes as long, and the server itself
+/// limits statements that wait for locks. If the server disappears, keepalives detect that earlier.
 const STATEMENT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How long psql may take to exit.
@@ -35,7 +36,7 @@ pub struct Session {
     marker: String,
 }
 
-/// A session that failed; it cannot be used again.
+/// The error of a session. After an error the session cannot be used again.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error("cannot start psql: {0}")]
@@ -45,7 +46,7 @@ pub enum SessionError {
     Failed(#[from] ToolError),
     #[error("the server did not answer a query within {} s", STATEMENT_TIMEOUT.as_secs())]
     Silent,
-    /// Only the kernel, short of memory, sends signal 9 to psql.
+    /// psql was ended by signal 9. Only the kernel sends it, when memory is short.
     #[error("psql was killed by signal 9: the pod ran out of memory")]
     Killed,
     #[error("cannot parse the answer to a query: {0}")]
@@ -53,7 +54,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// What to do about a missing privilege of `role`, which is quoted.
+    /// Returns a hint if the role lacks a privilege. `role` is the role's quoted name.
     pub fn hint(&self, role: &str) -> Option<String> {
         match self {
             Self::Failed(error) => error.hint(role),
@@ -61,7 +62,7 @@ impl SessionError {
         }
     }
 
-    /// The SQLSTATE of a failed statement.
+    /// Returns the SQLSTATE of a failed statement; `None` for other errors.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Failed(error) => error.sqlstate(),
@@ -69,7 +70,7 @@ impl SessionError {
         }
     }
 
-    /// The reason; `otherwise` for a failed statement with an unknown error.
+    /// Returns the reason of the error; `otherwise` for a failed statement with an unknown SQLSTATE.
     pub fn reason(&self, otherwise: domain::reason::Reason) -> domain::reason::Reason {
         use domain::reason::Reason;
         match self {
@@ -83,7 +84,8 @@ impl SessionError {
 }
 
 impl Session {
-    /// Starts psql on `database`. Whether it can connect shows at the first statement.
+    /// Starts psql on `database`. Does not wait for the connection: if it fails, the first statement returns
+    /// the error.
     pub fn open(tools: &Tools, database: &str) -> Result<Self, SessionError> {
         let mut command = tools.psql(database);
         command
@@ -99,16 +101,16 @@ impl Session {
         Ok(Self { child, stdin, stdout: BufReader::new(stdout), stderr, marker })
     }
 
-    /// Runs `sql`, one or more statements of which the last returns one JSON value. The server converts it to UTF-8 or
-    /// fails. It does not convert names in catalogs that databases of all encodings share: there U+FFFD replaces what
-    /// is not UTF-8.
+    /// Runs `sql`, which is one or more statements of which the last returns one JSON value, and parses the
+    /// value. The server converts text to UTF-8; if it cannot, the statement fails. Names in the catalogs
+    /// that all databases share are not converted: in them, U+FFFD replaces bytes that are not UTF-8.
     pub async fn query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
         let answer = self.run(sql).await?;
         serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(SessionError::Answer)
     }
 
-    /// Like [`Self::query`], without a timeout: a statement that reads a whole table may take hours. Keepalives notice a
-    /// server that is gone.
+    /// Runs `sql` like [`Self::query`], but without a time limit: a statement that reads a whole table may
+    /// take hours. If the server disappears, keepalives detect that.
     pub async fn long_query<T: DeserializeOwned>(&mut self, sql: &str) -> Result<T, SessionError> {
         let answer = self.exchange(&self.script(sql)).await;
         match answer {
@@ -119,22 +121,22 @@ impl Session {
         }
     }
 
-    /// Runs `query` and returns all its rows.
+    /// Runs `query` and returns all of its rows.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: &str) -> Result<Vec<T>, SessionError> {
         self.query(&format!("SELECT coalesce(json_agg(to_json(q)), '[]') FROM ({query}) q")).await
     }
 
-    /// Runs `sql`, statements without a result.
+    /// Runs `sql`, one or more statements without a result.
     pub async fn execute(&mut self, sql: &str) -> Result<(), SessionError> {
         self.run(sql).await.map(drop)
     }
 
-    /// Ends the session and waits until psql has exited, which releases every lock.
+    /// Ends the session and waits until psql has exited, which releases all locks.
     pub async fn close(self) {
         let Self { mut child, stdin, stderr, .. } = self;
         drop(stdin);
         if tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
-            // The end of the process ends the session.
+            // Killing psql also ends the session.
             let _ = child.kill().await;
         }
         stderr.abort();
@@ -153,7 +155,8 @@ impl Session {
         format!("{sql}\n;\n\\echo '{}'\n", self.marker)
     }
 
-    /// The output up to the marker; `None` if psql exits before it.
+    /// Sends the script and returns the output before the marker; `None` if psql exits before it prints the
+    /// marker.
     async fn exchange(&mut self, script: &str) -> Option<Vec<u8>> {
         self.stdin.write_all(script.as_bytes()).await.ok()?;
         self.stdin.flush().await.ok()?;
@@ -171,7 +174,8 @@ impl Session {
     }
 
     async fn failure(&mut self) -> SessionError {
-        // psql has closed its output, so it is about to exit. Then its standard error is complete.
+        // psql has closed its output, so it is about to exit. Wait for that: then its standard error is
+        // complete.
         let Ok(ended) = tokio::time::timeout(EXIT_TIMEOUT, self.child.wait()).await else {
             return SessionError::Silent;
         };

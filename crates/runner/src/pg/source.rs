@@ -1,7 +1,8 @@
-//! The objects of a database in the snapshot that is dumped: the archive must contain them.
+//! The objects of a database in the dumped snapshot, for comparison with the archive.
 //!
-//! Objects are compared by OID, never by name. Not compared are ACLs, comments, default privileges, the public schema,
-//! members of extensions, publications, subscriptions, event triggers and security labels.
+//! Objects are compared by OID, never by name. These kinds are not compared: ACLs, comments, default
+//! privileges, the public schema, members of extensions, publications, subscriptions, event triggers and
+//! security labels.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +11,26 @@ use serde::Deserialize;
 
 use super::session::{Session, SessionError};
 
-/// The contents of a database.
+/// The contents of a database in the snapshot.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The objects that the archive must contain.
     pub objects: Vec<SourceObject>,
-    /// The tables whose rows the archive must contain: schema and name by OID.
+    /// The tables whose rows the archive must contain: schema and name, by OID.
     pub tables: BTreeMap<u32, (String, String)>,
-    /// The estimated number of rows of each table (`pg_class.reltuples`), by OID.
+    /// The number of rows of each table according to the statistics (`pg_class.reltuples`), by OID.
     pub estimates: BTreeMap<u32, u64>,
-    /// The number of rows of each table, by OID, if they were counted.
+    /// The counted rows of each table, by OID; `None` if they were not counted.
     pub counts: Option<BTreeMap<u32, u64>>,
     /// The number of large objects.
     pub large_objects: u64,
-    /// The extensions with their versions.
+    /// The versions of the extensions, by name.
     pub extensions: BTreeMap<String, String>,
 }
 
-/// Relations of user schemas and their parts. Members of extensions are left out, but not the rows of those that the
-/// extension marks as configuration. Invalid indexes are left out, as pg_dump does.
+/// Lists the objects that the archive must contain: relations of user schemas, and their indexes,
+/// constraints, triggers and policies; functions and types. Members of extensions are omitted, except the
+/// rows of tables that the extension marks as configuration. Invalid indexes are omitted, as in pg_dump.
 const OBJECTS: &str = r"
 WITH member AS (
     SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -103,14 +105,14 @@ struct Extension {
 }
 
 impl Source {
-    /// The archive need not contain the rows of these tables.
+    /// Removes the rows of these tables from what the archive must contain.
     pub fn without_data(&mut self, tables: &[u32]) {
         self.objects.retain(|object| object.class != 0 || !tables.contains(&object.oid));
         self.tables.retain(|oid, _| !tables.contains(oid));
     }
 }
 
-/// Describes the database in the session of the snapshot.
+/// Queries the contents of the database in the session that holds the snapshot.
 pub async fn describe(session: &mut Session) -> Result<Source, SessionError> {
     let objects: Vec<SourceObject> = session.rows(OBJECTS).await?;
     let tables: Vec<Table> = session

@@ -1,19 +1,19 @@
-//! Reads a program's standard error in bounded memory.
+//! Reads a program's standard error with limited memory.
 //!
-//! Programs write a line for each large object, or a warning for each table, and there may be millions. The first and
-//! the last lines are kept: the error is at the end, its cause often at the front.
+//! Programs may write millions of lines, for example one for each large object or a warning for each table.
+//! The first and the last lines are kept: the error is at the end, and its cause is often at the beginning.
 
 use std::collections::VecDeque;
 
 use tokio::{io::AsyncReadExt as _, process::ChildStderr};
 
-/// How much of one line is kept, in bytes: a statement that locks every table is one line.
+/// The maximum length of a kept line, in bytes. A statement that locks every table is one line.
 const LINE_MAX: usize = 16 * 1024;
 
-/// How much is kept of the first lines, and as much again of the last ones, in bytes.
+/// The maximum size of the first lines that are kept, and likewise of the last lines, in bytes.
 const HALF_MAX: usize = 128 * 1024;
 
-/// Whether a line is kept.
+/// A function that returns whether to keep a line.
 pub type LineFilter = fn(&str) -> bool;
 
 pub const ALL: LineFilter = |_| true;
@@ -28,7 +28,7 @@ struct Kept {
     omitted: u64,
 }
 
-/// Reads to the end, or to the first read that fails.
+/// Reads to the end, or until a read fails. Returns the kept lines.
 pub async fn read(mut stderr: ChildStderr, is_kept: LineFilter) -> String {
     let mut kept = Kept::new(is_kept);
     let mut piece = vec![0; 8 * 1024];
@@ -68,7 +68,7 @@ impl Kept {
         if !(self.filter)(&line) {
             return;
         }
-        // Once there are last lines, every later line follows them.
+        // The first line that does not fit belongs to the last lines, and so do all lines after it.
         if self.last.is_empty() && self.first_bytes + line.len() <= HALF_MAX {
             self.first_bytes += line.len() + 1;
             self.first.push(line);

@@ -8,24 +8,25 @@ use std::{
 use domain::uri::ConnectionUri;
 use tokio::process::Command;
 
-/// The environment variable with a connection URI. PostgreSQL's programs do not get it.
+/// The environment variable that contains a connection URI. PostgreSQL's programs do not receive it.
 pub const URI: &str = "PGBACKUP_URI";
 
-/// Keepalives, for which libpq has no environment variables. A dead server is noticed within a minute. A connection string
-/// without a database leaves the database to `PGDATABASE`.
+/// A connection string that sets keepalives, for which libpq has no environment variables. A dead server is
+/// detected within a minute. The string has no database, so libpq uses `PGDATABASE`.
 const CONNECTION: &str = "--dbname=keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=60000";
 
-/// How long a connection may take, in seconds.
+/// The time limit for connecting, in seconds.
 const CONNECT_TIMEOUT: &str = "15";
 
-/// PostgreSQL cuts application names at 63 bytes.
+/// The maximum length of an application name, in bytes. PostgreSQL truncates longer names.
 const APPLICATION_NAME_MAX: usize = 63;
 
-/// Prefixes of variables that PostgreSQL's programs must not get: the store's credentials and our own, among them the
-/// connection URI.
+/// Prefixes of environment variables that PostgreSQL's programs must not receive: the store's credentials and
+/// pgbackup's own variables, including the connection URI.
 const NOT_FOR_CLIENTS: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "PGBACKUP_"];
 
-/// Settings that servers refuse before the given major version.
+/// Settings that older servers reject: the first major version that accepts the setting, its name and its
+/// value.
 pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
     (14, "idle_session_timeout", "0"),
     (14, "client_connection_check_interval", "10s"),
@@ -35,40 +36,41 @@ pub const NEWER_SETTINGS: [(u32, &str, &str); 3] = [
 /// The client programs, with the settings of one run.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// The connection, unless the environment has it in libpq's variables.
+    /// The connection; `None` if the environment contains libpq's variables instead.
     uri: Option<ConnectionUri>,
     application_name: String,
-    /// Known after the first session. It decides which settings the server supports.
+    /// The server's major version, which decides which settings it accepts; `None` before the first session.
     server_major: Option<u32>,
-    /// A setting of each session. A session of another client, which a pooler may hand out, does not have it.
+    /// The value of the setting `pgbackup.session`. A connection pooler that returns another client's session
+    /// is detected because that session does not have the value.
     session_token: String,
 }
 
 impl Tools {
-    /// The tools of the run `application_name`. `session_token` must differ in each run.
+    /// Creates the tools of a run. `session_token` must be unique to the attempt.
     pub fn new(uri: Option<ConnectionUri>, mut application_name: String, session_token: String) -> Self {
         application_name.truncate(application_name.floor_char_boundary(APPLICATION_NAME_MAX));
         Self { uri, application_name, server_major: None, session_token }
     }
 
-    /// Adds the settings that servers of this major version support.
+    /// Adds the settings that servers of this major version accept.
     pub fn for_server(mut self, major: u32) -> Self {
         self.server_major = Some(major);
         self
     }
 
-    /// The value of the setting `pgbackup.session` in every session of this run.
+    /// Returns the value of the setting `pgbackup.session` in every session of this run.
     pub fn session_token(&self) -> &str {
         &self.session_token
     }
 
-    /// libpq's variable `name`, from the URI or from the environment.
+    /// Returns libpq's variable `name` from the URI or, if it is not there, from the environment.
     pub fn connection_variable(&self, name: &str) -> Option<String> {
         let of_uri = self.uri.as_ref().and_then(|uri| uri.variables("").get(name).cloned());
         of_uri.or_else(|| std::env::var(name).ok())
     }
 
-    /// psql on `database`.
+    /// Returns a command that runs psql on `database`.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = self.client("psql");
         command
@@ -78,7 +80,8 @@ impl Tools {
         command
     }
 
-    /// pg_dump of `database` in its own encoding, or pg_dumpall, which chooses a database itself.
+    /// Returns a command that runs pg_dump on `database` in the database's own encoding, or pg_dumpall with
+    /// `None`: pg_dumpall chooses the database itself.
     pub fn dump(&self, program: &str, database: Option<&str>) -> Command {
         let mut command = self.client(program);
         command.env_remove("PGCLIENTENCODING").env("PGOPTIONS", self.options(false));
@@ -101,8 +104,9 @@ impl Tools {
         command
     }
 
-    /// The settings of every session. They override those of the role and of the database: a role's own
-    /// statement_timeout would end backups.
+    /// Returns the settings of every session, for `PGOPTIONS`. They override those of the role and the
+    /// database: a role's own statement_timeout would end a backup. `own_queries` is true for psql and false
+    /// for the dump programs.
     fn options(&self, own_queries: bool) -> String {
         let mut settings = vec![
             "statement_timeout=0".to_owned(),
@@ -117,7 +121,7 @@ impl Tools {
             format!("pgbackup.session={}", self.session_token),
         ];
         if own_queries {
-            // With another search_path, a function in the database could replace one of the system's.
+            // With another search_path, a function in the database could replace a system function.
             settings.extend(["row_security=off".to_owned(), "search_path=pg_catalog".to_owned()]);
         }
         let known = NEWER_SETTINGS.iter().filter(|(since, ..)| self.server_major >= Some(*since));
@@ -126,7 +130,8 @@ impl Tools {
     }
 }
 
-/// A program with pipes instead of a terminal. It is killed when it is dropped, and its messages are English.
+/// Returns a command with pipes instead of a terminal. The program is killed when it is dropped, and its own
+/// messages are English.
 pub fn offline(program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -149,19 +154,20 @@ fn remove_variables(command: &mut Command, prefixes: &[&str]) {
     }
 }
 
-/// pg_restore, without the settings and the password of the connection.
+/// Returns a command that runs pg_restore, without the environment variables of the connection.
 pub fn pg_restore() -> Command {
     let mut command = offline("pg_restore");
     remove_variables(&mut command, &["PG"]);
     command
 }
 
-/// Whether a program was ended by signal 9. Only the kernel, short of memory, sends it to a program of ours.
+/// Returns whether a program was ended by signal 9. Only the kernel sends it to these programs, when memory
+/// is short.
 pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-/// The program and its arguments, for the manifest. They contain no secrets.
+/// Returns the program and its arguments for the manifest. Arguments never contain secrets.
 pub fn command_line(command: &Command) -> Vec<String> {
     let command = command.as_std();
     std::iter::once(command.get_program())
@@ -246,7 +252,7 @@ mod tests {
                 assert!(settings.contains(&setting), "{setting} is not in {options}");
             }
         }
-        // Only for our own queries.
+        // These settings are only for the runner's own queries.
         for setting in ["row_security=off", "search_path=pg_catalog"] {
             let has = |command| variable(command, "PGOPTIONS").unwrap().contains(setting);
             assert!(has(&ours) && !has(&dumps), "{setting}");
@@ -255,7 +261,7 @@ mod tests {
         assert_eq!(variable(&dumps, "PGCLIENTENCODING"), None, "the archive's encoding is the database's");
     }
 
-    /// The value of a variable in a command's environment.
+    /// Returns the value of a variable in a command's environment.
     fn variable(command: &Command, name: &str) -> Option<String> {
         let mut variables = command.as_std().get_envs();
         let (_, value) = variables.find(|(variable, _)| *variable == name)?;

@@ -1,4 +1,4 @@
-//! Reads one stored backup back, compares it with its manifest, and records the outcome beside it.
+//! Reads one stored backup back, compares it with its manifest, and stores the result beside it.
 
 use domain::manifest::{
     self, Artifact, Check, CheckResult, Content, DatabaseFacts, Level, Manifest, TableFacts,
@@ -13,10 +13,11 @@ use crate::{
     transfer::FileSum,
 };
 
-/// How many differences a message names.
+/// The number of differences that a message lists.
 const NAMED: usize = 5;
 
-/// Checks a backup and records the outcome. The second value is whether a corruption could be recorded.
+/// Checks a backup and stores the result beside it. The second value is an error if a corruption could not be
+/// stored.
 pub async fn check_backup(
     repository: &Repository,
     backup: &StoredBackup,
@@ -25,7 +26,7 @@ pub async fn check_backup(
     let (manifest, sha256) = match repository.find_manifest(id).await {
         Ok(Some(found)) => found,
         Ok(None) => return (Checked::Removed, Ok(())),
-        // Retention ignores a backup with such a manifest, whatever its checks say.
+        // No result is stored: retention does not count a backup with an unreadable manifest in any case.
         Err(why) => return (Checked::of(why.into()), Ok(())),
     };
     let wrong = match check(repository, &manifest, &sha256).await {
@@ -46,8 +47,9 @@ pub async fn check_backup(
     (checked, recorded)
 }
 
-/// Checks a backup whose manifest or check files could not be read. If only a check file is corrupted, the archives are read
-/// back; that outcome is not recorded, because the corrupted file would still hide it.
+/// Checks a backup whose manifest or check files could not be read, for the cause `why`. If only a check file
+/// is corrupted, the archives are read back. That result is not stored, because the corrupted check file
+/// would still make the backup unreadable.
 pub async fn check_unreadable(repository: &Repository, id: &str, why: Unreadable) -> Checked {
     let Some(file) = corrupted_check_file(&why) else { return Checked::of(why.into()) };
     match repository.find_manifest(id).await {
@@ -63,7 +65,7 @@ pub async fn check_unreadable(repository: &Repository, id: &str, why: Unreadable
     }
 }
 
-/// The name of the check file that `why` is about.
+/// Returns the name of the corrupted check file; `None` if another file is the cause.
 fn corrupted_check_file(why: &Unreadable) -> Option<&str> {
     let path = match why {
         Unreadable::Corrupted { file, .. } => file,
@@ -74,7 +76,8 @@ fn corrupted_check_file(why: &Unreadable) -> Option<&str> {
     name.starts_with("check-").then_some(name)
 }
 
-/// The outcome, after another look at the manifest: another run may have removed the backup during the check.
+/// Returns the result of a failed check. `exists` is whether the manifest still exists: another run may have
+/// removed the backup during the check.
 pub(super) fn unless_removed(wrong: Finding, exists: Result<bool, Unreadable>) -> Checked {
     match exists {
         Ok(false) => Checked::Removed,
@@ -83,8 +86,8 @@ pub(super) fn unless_removed(wrong: Finding, exists: Result<bool, Unreadable>) -
     }
 }
 
-/// Reads every file of a backup, at the level of its first check. After an error it goes on, because another file may be
-/// corrupted.
+/// Reads every file of a backup at the level of its first check. Returns a corruption at once; after another
+/// error it continues, because a later file may be corrupted.
 pub(super) async fn check(
     repository: &Repository,
     manifest: &Manifest,
@@ -105,7 +108,7 @@ pub(super) async fn check(
     wrong.map_or(Ok(all.unwrap_or_default()), Err)
 }
 
-/// Compares the manifest with `SHA256SUMS`: only this finds a flipped bit that leaves a valid manifest.
+/// Compares the manifest with `SHA256SUMS`. A flipped bit that leaves the manifest valid is found only here.
 async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) -> Result<(), Finding> {
     let file = manifest::SUMS_FILE;
     let sums = match repository.read_text(&manifest.id, file).await {
@@ -128,7 +131,7 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     Err(Unreadable::corrupted(file, &"it does not match the manifest").into())
 }
 
-/// Reads a file. Where pg_restore cannot be started, its bytes are compared all the same.
+/// Checks one file. If pg_restore cannot be started, the checksum is still compared.
 async fn check_file(
     repository: &Repository,
     manifest: &Manifest,
@@ -158,7 +161,7 @@ async fn check_file(
     }
 }
 
-/// Compares what pg_restore reads from the archive now with what the manifest records.
+/// Compares the archive's rows and objects, as pg_restore reads them now, with those in the manifest.
 fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchive) -> Result<(), Finding> {
     let contents = archive.contents.as_ref();
     let rows = |table: &TableFacts| {
@@ -180,8 +183,8 @@ fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchiv
     Err(Finding::ContentDiffers { file: file.to_owned(), differences })
 }
 
-/// Records the outcome. The newest check decides, so its time is later than that of the check before it, even if the clock of
-/// that node was ahead.
+/// Stores the result of a check beside the backup. Its time is after the previous check, even if the clock of
+/// that check's node was ahead, because the newest check decides.
 async fn record(
     repository: &Repository,
     backup: &StoredBackup,

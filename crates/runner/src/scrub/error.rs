@@ -1,4 +1,4 @@
-//! Why a scrub or a verification failed.
+//! The errors of the subcommands `scrub` and `verify`.
 
 use domain::{message::Message, reason::Reason};
 
@@ -16,21 +16,22 @@ pub enum ScrubError {
     Corrupted {
         corrupted: usize,
         checked: usize,
-        /// The first of those with the worst finding.
+        /// The name of the backup with the most severe finding.
         backup: String,
-        /// What is wrong with it.
+        /// The most severe finding.
         first: Box<Finding>,
-        /// Why the outcome could not be recorded: retention does not know of the corruption.
+        /// The error if a corruption could not be stored beside the backup. Retention then does not know
+        /// about it.
         unrecorded: Option<Box<StoreError>>,
     },
-    /// Others may be intact, but none is corrupted.
+    /// No backup is corrupted, but at least one could not be checked.
     #[error("{unchecked} of {checked} backups could not be checked; {backup}: {first}")]
     Unchecked {
         unchecked: usize,
         checked: usize,
-        /// The first one.
+        /// The name of the first backup that could not be checked.
         backup: String,
-        /// Why the first one could not be checked.
+        /// Why that backup could not be checked.
         first: Box<Finding>,
     },
 }
@@ -49,7 +50,7 @@ impl ScrubError {
         }
     }
 
-    /// What to do in this case; `None` where the advice of the reason is enough.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),

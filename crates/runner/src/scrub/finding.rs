@@ -1,4 +1,4 @@
-//! What a check finds wrong with a stored backup.
+//! The problems that a check finds in a stored backup.
 
 use domain::reason::Reason;
 
@@ -7,7 +7,7 @@ use crate::{
     store::{StoreError, Unreadable},
 };
 
-/// What is wrong with a backup, or why that is not known.
+/// A problem of a stored backup, or the reason why the backup could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum Finding {
     #[error(transparent)]
@@ -17,17 +17,18 @@ pub enum Finding {
     #[error("archive {file:?} has the right checksum, but pg_restore reads other contents: {}", differences.join(", "))]
     ContentDiffers {
         file: String,
-        /// The first few.
+        /// The first few differences.
         differences: Vec<String>,
     },
-    /// The manifest, or a file beside it.
+    /// The manifest or a check file cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error("check file \"{location}\" is corrupted, the archives are intact")]
     CheckFile { location: String },
 }
 
-/// What is affected, the worst first. It decides the reason of a run with several findings.
+/// The kind of the affected file, from the most to the least severe. The most severe finding determines the
+/// reason of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Archive,
@@ -57,7 +58,7 @@ impl Finding {
         }
     }
 
-    /// What to do in this case; `None` where the advice of the reason is enough.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::ReadBack(error) => error.hint(),
@@ -73,8 +74,8 @@ impl Finding {
         }
     }
 
-    /// Whether the stored bytes are not those that were written. An error of pg_restore or of an unreachable store says
-    /// nothing about them, and must not condemn a backup.
+    /// Returns whether the stored bytes differ from those that were written. An error of pg_restore or of a
+    /// store that does not answer is no evidence of that, so it must not mark a backup as corrupted.
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::ReadBack(ReadBackError::ChecksumMismatch { .. })
@@ -86,13 +87,13 @@ impl Finding {
         }
     }
 
-    /// Whether the corruption is permanent. An I/O error of the device may come from a network share that was away: it is
-    /// reported, but retention does not ignore the backup.
+    /// Returns whether the corruption is permanent. An I/O error may come from a network share that was
+    /// temporarily unavailable: it is reported, but not stored beside the backup.
     pub const fn is_permanent(&self) -> bool {
         !matches!(self, Self::ReadBack(ReadBackError::Store(_)))
     }
 
-    /// Whether every other backup would give the same.
+    /// Returns whether the check of every other backup would fail in the same way.
     pub fn concerns_all(&self) -> bool {
         match self {
             Self::ReadBack(ReadBackError::Store(error)) | Self::Unreadable(Unreadable::Store(error)) => {

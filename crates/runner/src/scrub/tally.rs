@@ -1,4 +1,4 @@
-//! The outcome of all checks of a scrub.
+//! Counts the results of all checks of a scrub.
 
 use domain::{
     report::{self, ScrubDetails},
@@ -8,13 +8,13 @@ use domain::{
 use super::{error::ScrubError, finding::Finding};
 use crate::{read_back::ReadBack, store::StoreError};
 
-/// The outcome of the check of one backup.
+/// The result of the check of one backup.
 pub enum Checked {
     Intact(ReadBack),
     /// Another run removed the backup during the check.
     Removed,
     Corrupted(Finding),
-    /// The check was not possible.
+    /// The backup could not be checked.
     Unchecked(Finding),
 }
 
@@ -24,19 +24,19 @@ impl Checked {
     }
 }
 
-/// The outcome of all checks so far.
+/// The results of all checks so far.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub(super) intact: usize,
     pub(super) corrupted: Vec<(String, Finding)>,
     pub(super) unchecked: Vec<(String, Finding)>,
     bytes_read: u64,
-    /// Why the first corruption that could not be recorded was not.
+    /// The first error because of which a corruption could not be stored beside its backup.
     unrecorded: Option<StoreError>,
 }
 
 impl Tally {
-    /// Adds a backup, and prints a line about it.
+    /// Adds the result of a backup's check and prints it as one line.
     pub fn add(&mut self, id: &str, checked: Checked) {
         match checked {
             Checked::Intact(read) => {
@@ -56,7 +56,7 @@ impl Tally {
         }
     }
 
-    /// Adds whether the outcome was recorded beside the backup.
+    /// Adds whether a result could be stored beside its backup.
     pub fn note_recorded(&mut self, recorded: Result<(), StoreError>) {
         if let Err(error) = recorded {
             println!("cannot record the outcome of the check: {error}");
@@ -64,7 +64,7 @@ impl Tally {
         }
     }
 
-    /// Writes the findings into a report's details.
+    /// Copies the results into the details of a report.
     pub fn fill(&self, details: &mut ScrubDetails) {
         let count = |backups: usize| u32::try_from(backups).unwrap_or(u32::MAX);
         let corrupted = self.corrupted.iter().map(|(backup, _)| backup.clone());
@@ -74,7 +74,7 @@ impl Tally {
         details.bytes_read = self.bytes_read;
     }
 
-    /// Fails if a backup is corrupted or could not be checked.
+    /// Returns an error if a backup is corrupted or could not be checked.
     pub fn require_intact(self) -> Result<(), ScrubError> {
         let (corrupted, unchecked) = (self.corrupted.len(), self.unchecked.len());
         let checked = self.intact + corrupted + unchecked;

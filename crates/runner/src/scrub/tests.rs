@@ -24,7 +24,7 @@ use crate::{
 const OLD: &str = "20260501T020003Z-1a2b3c";
 const NEW: &str = "20260502T020003Z-1a2b3c";
 
-/// A repository with backups of two files each.
+/// A repository with backups that have two files each.
 struct Fixture {
     root: tempfile::TempDir,
     repository: Repository,
@@ -59,7 +59,8 @@ impl Fixture {
         backups.into_iter().find(|backup| backup.entry.id == id).unwrap()
     }
 
-    /// How many backups are intact, which are corrupted, and which could not be checked.
+    /// Scrubs the repository. Returns the number of intact backups, and the ids of the corrupted and of the
+    /// unchecked ones.
     async fn scrubbed(&self, share: u8) -> (usize, Vec<String>, Vec<String>) {
         let mut tally = Tally::default();
         read_share(&self.repository, share, &mut tally, |_| ()).await.unwrap();
@@ -93,8 +94,8 @@ fn manifest(id: &str) -> Manifest {
     Manifest::parse(&text.to_string()).unwrap()
 }
 
-/// Replaces a file by a folder: reading it fails even for root, like reading from a broken disk, and says nothing of the
-/// bytes.
+/// Replaces a file by a folder. Reading it then fails even for root, like reading from a broken disk, but is
+/// no evidence of corruption.
 fn make_unreadable(path: &Path) {
     fs::remove_file(path).unwrap();
     fs::create_dir(path).unwrap();
@@ -219,7 +220,7 @@ async fn corruption_is_reported_if_it_cannot_be_recorded() {
     let fixture = Fixture::new(&[OLD]).await;
     let mut backup = fixture.backup(OLD).await;
     flip(&fixture.file(OLD, "a.sql"), 0);
-    // Where the check would be there is a folder.
+    // A folder has the name of the check file, so the check file cannot be written.
     backup.checked = "2100-01-01T00:00:00Z".parse().unwrap();
     fs::create_dir(fixture.file(OLD, "check-21000101T000001Z.json")).unwrap();
     let (checked, recorded) = check_backup(&fixture.repository, &backup).await;
@@ -234,7 +235,8 @@ async fn corruption_is_reported_if_it_cannot_be_recorded() {
     assert!(error.to_string().contains("; the outcome could not be recorded: "), "{error}");
 }
 
-/// `/proc/self/mem` gives the I/O error of a broken disk at its beginning, where no memory is.
+/// Reading `/proc/self/mem` from its beginning fails with EIO, as on a broken disk, because no memory is
+/// mapped there.
 #[tokio::test]
 async fn device_error_is_reported_but_not_recorded() {
     let fixture = Fixture::new(&[OLD]).await;
@@ -253,7 +255,7 @@ async fn manifest_cannot_point_outside_its_backup() {
     let fixture = Fixture::new(&[OLD]).await;
     let path = fixture.file(OLD, manifest::FILE);
     let text = fs::read_to_string(&path).unwrap();
-    // A device without an end would be read for ever.
+    // If a scrub followed this path, it would read a device without an end.
     let sha256 = hash::sha256("a.sql");
     for (was, is) in [
         ("\"a.sql\"", "\"/dev/zero\""),

@@ -1,4 +1,4 @@
-//! The two kinds of stores behind one interface: a volume and an object store.
+//! One interface to the two kinds of stores: volumes and object stores.
 
 use std::fs::File;
 
@@ -12,23 +12,23 @@ use super::{
     volume::{PartialFile, Volume},
 };
 
-/// A policy's repository in a store.
+/// A policy's repository in a store of either kind.
 #[derive(Clone, Debug)]
 pub enum Backend {
     Volume(Volume),
     Objects(Objects),
 }
 
-/// What a run holds while its backup is unfinished.
+/// The resources of a backup that is being written.
 #[derive(Debug)]
 pub enum Unfinished {
-    /// On a volume: a lock, which ends with the process.
+    /// For a volume: a file lock, which ends with the process.
     Volume { _lock: File },
-    /// In an object store: the uploads that must be aborted if the backup is abandoned.
+    /// For an object store: the uploads to abort if the backup is abandoned.
     Objects(Uploads),
 }
 
-/// Calls the same method of either kind.
+/// Calls the method of the same name on the store of either kind.
 macro_rules! either {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match $self {
@@ -39,7 +39,8 @@ macro_rules! either {
 }
 
 impl Backend {
-    /// Creates the repository's folder and `folders` in it. An object store has no folders.
+    /// Creates the repository's folder and `folders` in it. Does nothing for an object store, which has no
+    /// folders.
     pub async fn make(&self, folders: &'static [&str]) -> Result<(), StoreError> {
         match self {
             Self::Volume(volume) => volume.make(folders).await,
@@ -47,7 +48,7 @@ impl Backend {
         }
     }
 
-    /// A file's path below the volume's root, or its URL.
+    /// Returns a file's path relative to the volume's root, or an object's URL.
     pub fn location(&self, file: &str) -> String {
         match self {
             Self::Volume(volume) => volume.location(file),
@@ -55,7 +56,7 @@ impl Backend {
         }
     }
 
-    /// The free space in bytes; `None` for an object store.
+    /// Returns the free space in bytes; `None` for an object store.
     pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         match self {
             Self::Volume(volume) => volume.free_bytes().await.map(Some),
@@ -63,8 +64,8 @@ impl Backend {
         }
     }
 
-    /// Keeps other runs from claiming the repository at the same time. An object store needs no lock: conditional
-    /// requests create what may be created only once.
+    /// Locks the repository, so that no other run claims it at the same time. Returns `None` for an object
+    /// store: there, conditional requests prevent that two runs create the same object.
     pub async fn lock(&self) -> Result<Option<File>, StoreError> {
         match self {
             Self::Volume(volume) => volume.lock().await.map(Some),
@@ -76,39 +77,40 @@ impl Backend {
         either!(self.inventory())
     }
 
-    /// The files in a folder of the repository.
+    /// Lists the files in a folder of the repository.
     pub async fn entries(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
         either!(self.entries(folder))
     }
 
-    /// The text of a small file; `None` if it does not exist.
+    /// Returns the text of a small file; `None` if it does not exist.
     pub async fn read(&self, file: &str) -> Result<Option<String>, StoreError> {
         either!(self.read(file))
     }
 
-    /// Writes a small file whole and replaces one of the same name.
+    /// Writes a small file atomically. Replaces a file of the same name.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
         either!(self.write(file, text))
     }
 
-    /// Writes a small file whole; `false` if there is one of that name with another content. The same content means that
-    /// a repeated request met its own file.
+    /// Creates a small file atomically. Returns `false` if a file of this name has other content. Equal
+    /// content counts as created: a repeated request finds the file that it created before.
     pub async fn create(&self, file: &str, text: &str) -> Result<bool, StoreError> {
         let created = either!(self.create(file, text))?;
         Ok(created || self.read(file).await?.as_deref() == Some(text))
     }
 
-    /// Removes a file; a missing one is no error.
+    /// Removes a file. A missing file is not an error.
     pub async fn remove(&self, file: &str) -> Result<(), StoreError> {
         either!(self.remove(file))
     }
 
-    /// Removes a backup, its manifest first: a half-removed backup never looks complete.
+    /// Removes a backup. Its manifest is removed first, so that a partly removed backup never looks complete.
     pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
         either!(self.remove_backup(id))
     }
 
-    /// Removes the unfinished backup of a dead run; `false` if the run may be alive or the backup has a manifest.
+    /// Removes the unfinished backup of a dead run. Returns `false` if the run may be alive or the backup has
+    /// a manifest.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         either!(self.remove_leftover(id))
     }
@@ -122,9 +124,10 @@ impl Backend {
         }
     }
 
-    /// A new file of an unfinished backup. It appears whole, with [`Upload::finish`], or not at all. `secret`: on a
-    /// volume, only the owner reads it. `database_bytes`: the size of the database whose archive it is; 0 for any other
-    /// file.
+    /// Starts a file of an unfinished backup. The file exists only after [`Upload::finish`].
+    ///
+    /// - `secret`: on a volume, only the owner may read the file.
+    /// - `database_bytes`: for an archive, the size of the database; otherwise 0.
     pub async fn upload(
         &self,
         unfinished: &Unfinished,
@@ -143,12 +146,12 @@ impl Backend {
         }
     }
 
-    /// Removes what only an unfinished backup needs.
+    /// Removes files and locks that only an unfinished backup needs.
     pub async fn end_backup(&self, id: &str) {
         either!(self.end_backup(id));
     }
 
-    /// Removes an unfinished backup.
+    /// Aborts the uploads of an unfinished backup and removes it.
     pub async fn abandon_backup(&self, id: &str, unfinished: &Unfinished) -> Result<(), StoreError> {
         if let (Self::Objects(objects), Unfinished::Objects(uploads)) = (self, unfinished) {
             objects.abort(uploads).await?;
@@ -156,7 +159,7 @@ impl Backend {
         self.remove_backup(id).await
     }
 
-    /// Reads a stored file piece by piece; on a volume from the device.
+    /// Opens a stored file for reading in chunks; on a volume from the storage device, not from the cache.
     pub async fn open_reader(&self, file: &str) -> Result<Reader, StoreError> {
         match self {
             Self::Volume(volume) => Ok(volume.open_reader(file)),

@@ -6,35 +6,36 @@ use object_store::{Attributes, ObjectStore, multipart::MultipartStore, path::Pat
 
 use super::{error::StoreError, timeouts::RequestTimeouts};
 
-/// What object_store's client of every cloud can do.
+/// The traits that object_store's client of every cloud implements.
 pub trait Cloud: ObjectStore + MultipartStore + Signer {}
 
 impl<T: ObjectStore + MultipartStore + Signer> Cloud for T {}
 
-/// Makes a client with these timeouts.
+/// A function that creates a client with the given timeouts.
 pub type MakeClient = dyn Fn(RequestTimeouts) -> Result<Arc<dyn Cloud>, StoreError> + Send + Sync;
 
 #[derive(Clone)]
 pub struct BucketClient {
-    /// `s3://bucket`.
+    /// The bucket's URL, for example `s3://bucket`.
     pub url: String,
-    /// The path of the policies' folders.
+    /// The path in the bucket below which the policies' folders are.
     pub prefix: Path,
-    /// For all requests but removals.
+    /// The client for all requests except removals.
     pub store: Arc<dyn Cloud>,
-    /// Makes clients like `store`, for larger parts.
+    /// Creates clients that differ from `store` only in their timeouts, for larger parts.
     pub make_client: Arc<MakeClient>,
-    /// For removals, perhaps with credentials of its own.
+    /// The client for removals, which may have credentials of its own.
     pub pruner: Arc<dyn Cloud>,
-    /// The attributes of every new object: its storage class.
+    /// The attributes of every new object, for example its storage class.
     pub attributes: Attributes,
-    /// For requests that object_store does not offer. It trusts the same authorities.
+    /// A client for requests that object_store does not support. It trusts the same certificate authorities.
     pub http: reqwest::Client,
-    /// A backup without a manifest whose newest object is older than this is a leftover of a dead run.
+    /// The age of the newest object from which on a backup without a manifest counts as unfinished by a dead
+    /// run.
     pub leftover_age: Duration,
 }
 
-/// Clients hold credentials, so they are not shown.
+/// Shows only the URL and the prefix, because the clients contain credentials.
 impl fmt::Debug for BucketClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BucketClient({}/{})", self.url, self.prefix)

@@ -6,8 +6,9 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::error::StoreError;
 
-/// The certificates of the PEM file `bundle`, each in DER; of Mozilla's authorities without a bundle. Those of the image
-/// are never used: many images have none, and a backup must not depend on it.
+/// Returns the certificates in the PEM file `bundle`, or those of Mozilla's authorities without a bundle.
+/// Each is in DER format. The image's own certificates are not used: many images have none, and a backup must
+/// not depend on the image.
 pub fn authorities(bundle: Option<&Path>) -> Result<Vec<Vec<u8>>, StoreError> {
     let Some(path) = bundle else {
         let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();

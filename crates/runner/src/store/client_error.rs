@@ -1,4 +1,4 @@
-//! What an error of an object store's client means: its reason, a short text and, where it is known, what to do.
+//! Explains the errors of an object store's client: the reason, a short text and, if possible, a hint.
 
 mod answer;
 mod cause;
@@ -19,11 +19,11 @@ use self::{
 pub use self::{answer::is_locked, cause::without_error_number};
 use super::{http::WrongRegion, location::Kind};
 
-/// Parts of the URLs by which clients ask the platform for credentials: Amazon, Google, Azure.
+/// Parts of the URLs that clients request to get credentials from the platform: Amazon, Google, Azure.
 const METADATA: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data/iam/", "/computeMetadata/", "/metadata/identity/oauth2/token"];
 
-/// Explains the error of a request for the object `object`, such as `s3://bucket/key`.
+/// Explains the error of a request for `object`, a URL such as `s3://bucket/key`.
 pub fn explain(error: &object_store::Error, object: &str) -> Explanation {
     let field = Kind::of_url(object).map_or("storage", Kind::field);
     let text = error.to_string();
@@ -36,7 +36,7 @@ pub fn explain(error: &object_store::Error, object: &str) -> Explanation {
         .unwrap_or_else(|| answer.explain(error, &text, proxy.as_ref()))
 }
 
-/// Whether the object does not exist. A missing bucket is no missing object.
+/// Returns whether the object does not exist. A missing bucket does not count.
 pub fn is_missing_object(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && !answer::is_missing_bucket(&error.to_string())
 }

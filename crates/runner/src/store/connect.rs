@@ -1,5 +1,5 @@
-//! Makes the clients of a bucket. Credentials, region and endpoint come from the environment variables that the clouds'
-//! own tools read.
+//! Creates the clients of a bucket. Credentials, region and endpoint come from the same environment variables
+//! that the clouds' own tools use.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
     timeouts::{CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES, RequestTimeouts},
 };
 
-/// Makes the clients of the bucket `name`. No request is sent.
+/// Creates the clients of the bucket `name`. Sends no request.
 pub fn connect(
     kind: Kind,
     name: &str,
@@ -61,7 +61,7 @@ fn configuration(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> 
     StoreError::Configuration(error.into())
 }
 
-/// Refuses an endpoint that is no URL: the first request to it would end in a panic.
+/// Returns an error for an endpoint that is not a URL. Without this check the first request would panic.
 fn check_endpoints(kind: Kind, variables: &Pairs) -> Result<(), StoreError> {
     for (name, value) in variables {
         let key = name.to_ascii_lowercase();
@@ -85,7 +85,8 @@ fn check_endpoints(kind: Kind, variables: &Pairs) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An error of a client that could not be made. The error of a service account's key is not shown: it contains the key.
+/// Converts the error of a client that could not be created. The error of a service account's key is
+/// replaced, because it contains the key.
 fn unusable(error: object_store::Error) -> StoreError {
     if error.to_string().contains("Unable to decode service account file") {
         return configuration("the service account's key is not the JSON that Google issues");
@@ -101,13 +102,13 @@ fn client(
     variables: Pairs,
     timeouts: RequestTimeouts,
 ) -> Result<Arc<dyn Cloud>, StoreError> {
-    // An endpoint is in a variable of its own or, with Google, in the service account's key.
+    // The endpoint is in a variable of its own or, for Google, in the service account's key.
     let is_plain = |value: &str| value.starts_with("http://") || value.contains("\"http://");
     let plain = variables.iter().any(|(_, value)| is_plain(value));
     let client = client_options(authorities, plain, timeouts)?;
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: timeouts.retry, ..RetryConfig::default() };
     let settings = variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    // A variable that is no setting of the store belongs to another tool.
+    // A variable that is not a setting of the store belongs to another tool and is ignored.
     let built: object_store::Result<Arc<dyn Cloud>> = match kind {
         Kind::S3 => {
             let builder = settings.fold(AmazonS3Builder::new(), |builder, (name, value)| {
@@ -153,12 +154,12 @@ fn client(
     built.map_err(unusable)
 }
 
-/// TLS protects the content on the way, and it is read back and compared; so it is not hashed a second time for the
-/// signature. Over plain HTTP it is.
+/// Adds the options of S3. With TLS the content is not hashed again for the signature: TLS protects it in
+/// transit, and it is read back and compared. Over plain HTTP the content is signed.
 fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS3Builder {
     let mut builder = builder
         .with_virtual_hosted_style_request(!options.path_style)
-        // Not all stores with this API support requests that remove many objects.
+        // Not all S3-compatible stores support requests that remove many objects.
         .with_disable_bulk_delete(true)
         .with_unsigned_payload(!plain && options.checksum.is_none());
     let given = [
@@ -186,7 +187,8 @@ fn client_options(
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout_disabled()
         .with_read_timeout(timeouts.read)
-        // To choose one of a name's addresses, object_store would ask the C library; reqwest has a resolver of its own.
+        // With random addresses, object_store would resolve names with the C library. reqwest has its own
+        // resolver.
         .with_config(ClientConfigKey::RandomizeAddresses, "false")
         .with_no_system_certificates(true);
     for der in authorities {
@@ -195,7 +197,7 @@ fn client_options(
     Ok(options)
 }
 
-/// The client for requests that object_store does not offer.
+/// Creates the client for requests that object_store does not support.
 fn plain_client(authorities: &[Vec<u8>]) -> Result<reqwest::Client, StoreError> {
     let certificates: Result<Vec<_>, _> =
         authorities.iter().map(|der| reqwest::Certificate::from_der(der)).collect();

@@ -1,14 +1,16 @@
-//! The environment variables of a bucket: which of them each client uses, and whether they are usable.
+//! The environment variables of a bucket: which of them each client uses, and whether their values are
+//! usable.
 
 use super::{error::StoreError, location::Kind, target::Variables};
 
-/// Marks variables with the credentials for removals only.
+/// The prefix of variables whose credentials are used only for removals.
 const PRUNE_PREFIX: &str = "PGBACKUP_PRUNE_";
 
-/// The variables of each client, by name.
+/// Environment variables as pairs of name and value.
 pub type Pairs = Vec<(String, String)>;
 
-/// The prefix of the variables that the cloud's own tools read, and those of them that are credentials.
+/// Returns the prefix of the variables that the cloud's own tools read, and the names of those that are
+/// credentials.
 const fn names(kind: Kind) -> (&'static str, &'static [&'static str]) {
     match kind {
         Kind::S3 => ("AWS_", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
@@ -17,8 +19,8 @@ const fn names(kind: Kind) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// The store's variables, each trimmed: `echo` leaves a line break at the end of a Secret's value. A value that cannot
-/// be in a header is refused, because it would crash the client.
+/// Returns the store's variables with trimmed values: `echo` appends a line break to a Secret's value.
+/// Returns an error for a value that cannot be in an HTTP header, because it would crash the client.
 pub fn checked(kind: Kind, variables: &Variables) -> Result<Pairs, StoreError> {
     let (prefix, _) = names(kind);
     let is_ours = |name: &str| name.strip_prefix(PRUNE_PREFIX).unwrap_or(name).starts_with(prefix);
@@ -37,13 +39,13 @@ fn invalid(message: String) -> StoreError {
     StoreError::Configuration(message.into())
 }
 
-/// The variables of all requests but removals.
+/// Returns the variables for all requests except removals.
 pub fn own(kind: Kind, variables: &[(String, String)]) -> Pairs {
     let (prefix, _) = names(kind);
     variables.iter().filter(|(name, _)| name.starts_with(prefix)).cloned().collect()
 }
 
-/// The variables of removals, if they have credentials of their own.
+/// Returns the variables for removals; `None` if there are no separate credentials for removals.
 pub fn for_removals(kind: Kind, variables: &[(String, String)]) -> Option<Pairs> {
     let (prefix, credentials) = names(kind);
     let given: Vec<_> = variables

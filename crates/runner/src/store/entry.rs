@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use super::error::StoreError;
 
-/// A file in a folder.
+/// A file in a folder of a repository.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub name: String,
@@ -12,5 +12,5 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// The files of each backup's folder, or why the folder cannot be listed.
+/// The files in each backup's folder by backup id, or the error if the folder cannot be listed.
 pub type Inventory = BTreeMap<String, Result<Vec<Entry>, StoreError>>;

@@ -1,4 +1,4 @@
-//! Operations of a store that failed.
+//! The errors of a store.
 
 use std::{
     error::Error,
@@ -12,28 +12,28 @@ use super::client_error::{explain, is_missing_object, without_error_number};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// On a volume.
+    /// An operation on a file of a volume failed.
     #[error("cannot {action} \"{}\": {}", path.display(), without_error_number(&source.to_string()))]
     File {
-        /// A verb: `read`, `write`, `sync`.
+        /// The action that failed, as a verb: `read`, `write`, `sync`.
         action: &'static str,
         path: PathBuf,
         source: io::Error,
     },
-    /// In an object store.
+    /// A request to an object store failed.
     #[error("cannot {action} {url}: {}", explain(source, url).text)]
     Object { action: &'static str, url: String, source: Box<object_store::Error> },
-    /// The store keeps the object, whoever asks to remove it.
+    /// The object cannot be removed because the store keeps it locked.
     #[error("{url} is locked until {until}")]
     Locked {
         url: String,
-        /// In the store's format.
+        /// The end of the lock, in the store's format.
         until: String,
     },
-    /// A file that may be written only once.
+    /// A file that must be created by one run only exists already.
     #[error("{location} exists already: another run wrote it")]
     AlreadyThere { location: String },
-    /// The stored bytes are not the text that was written.
+    /// The stored bytes are not UTF-8 text.
     #[error("{location} is corrupted: it is not UTF-8 text")]
     NotText { location: String },
     #[error("a background task of the runner failed: {0}")]
@@ -55,7 +55,7 @@ impl StoreError {
         }
     }
 
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File { action, path, source } => hint_of_file(action, path, source),
@@ -74,7 +74,8 @@ impl StoreError {
         }
     }
 
-    /// Whether the stored bytes are lost: the device reports an error, or they are not what was written.
+    /// Returns whether stored bytes are lost: the device reports an I/O error, or the bytes are not the text
+    /// that was written.
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
@@ -83,7 +84,7 @@ impl StoreError {
         }
     }
 
-    /// Whether every other file would fail in the same way, so that there is no use in trying it.
+    /// Returns whether an operation on any other file would fail in the same way.
     pub fn is_of_the_whole_store(&self) -> bool {
         use Reason::{
             BucketNotFound, ClockSkew, CredentialsMissing, InternalError, InvalidConfiguration, NoSpace,
@@ -106,7 +107,7 @@ impl StoreError {
         )
     }
 
-    /// Whether the file does not exist.
+    /// Returns whether the file does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
@@ -116,7 +117,7 @@ impl StoreError {
     }
 }
 
-/// Adds the action and the path to an I/O error.
+/// Returns a function that adds the action and the path to an I/O error.
 pub fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::File { action, path: path.to_owned(), source }
 }

@@ -1,4 +1,4 @@
-//! Files and folders: written whole or not at all, and synced.
+//! Files and folders on a volume, written atomically and synced to the device.
 
 use std::{
     fs::{self, File},
@@ -11,20 +11,21 @@ use domain::manifest;
 
 use super::error::{StoreError, failed};
 
-/// Only the owner and the group have access to backups.
+/// The mode of folders: access for the owner and the group only. [`FILE_MODE`] is the same for files.
 pub const DIRECTORY_MODE: u32 = 0o750;
 pub const FILE_MODE: u32 = 0o640;
-/// Only the owner reads the file.
+/// The mode of files that only the owner may read.
 pub const SECRET_MODE: u32 = 0o600;
 
-/// Runs `work`, which may block for long on a slow disk, on a thread of its own. Meanwhile signals are handled.
+/// Runs `work` on a separate thread, because it may block for long on a slow disk. Meanwhile signals are
+/// handled.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await?
 }
 
-/// Creates a folder and its missing parents. An existing one keeps its mode.
+/// Creates a folder and its missing parents, and syncs the parent. An existing folder keeps its mode.
 pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -34,7 +35,8 @@ pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
     sync_folder(folder.parent().unwrap_or(folder))
 }
 
-/// The names in a folder, sorted; none if it does not exist. Names that are not UTF-8 are not ours.
+/// Returns the names in a folder, sorted; an empty list if the folder does not exist. Skips names that are
+/// not UTF-8, because pgbackup never writes such names.
 pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -50,7 +52,7 @@ pub fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// The text of a file; `None` if it does not exist.
+/// Returns the text of a file; `None` if it does not exist.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
     match fs::read(path).map_err(failed("read", path)) {
         Ok(bytes) => match String::from_utf8(bytes) {
@@ -62,19 +64,19 @@ pub fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-/// Whether a path exists. If that cannot be known, it is an error.
+/// Returns whether a path exists. Returns an error if that cannot be determined.
 pub fn exists(path: &Path) -> Result<bool, StoreError> {
     path.try_exists().map_err(failed("stat", path))
 }
 
-/// Writes a file whole or not at all: under another name, synced, then renamed.
+/// Writes a file atomically: writes it under another name, syncs it and renames it.
 pub fn write_atomic(folder: &Path, file: &str, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let part = folder.join(format!("{file}.part"));
     write_synced(&part, bytes, mode)?;
     rename_synced(&part, &folder.join(file))
 }
 
-/// Writes a file and syncs its content, but not its name.
+/// Writes a file and syncs its content. Does not sync the folder.
 pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let mut file = File::options()
         .write(true)
@@ -93,8 +95,8 @@ pub fn rename_synced(from: &Path, to: &Path) -> Result<(), StoreError> {
     sync_folder(to.parent().unwrap_or(to))
 }
 
-/// Some file systems cannot sync a folder and answer EINVAL or EBADF: there a rename is as durable as it can be.
-/// PostgreSQL ignores the same two errors (`fsync_fname`).
+/// Syncs a folder, so that renames in it are durable. Ignores EINVAL and EBADF, with which some file systems
+/// reject this; PostgreSQL ignores the same errors (`fsync_fname`).
 pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     let unsupported =
         [rustix::io::Errno::INVAL, rustix::io::Errno::BADF].map(rustix::io::Errno::raw_os_error);
@@ -104,7 +106,7 @@ pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a file; a missing one is no error.
+/// Removes a file. A missing file is not an error.
 pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
@@ -112,7 +114,7 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes the backup's folder `<parent>/<id>`, its manifest first. A missing folder is no error.
+/// Removes the backup's folder `<parent>/<id>`, its manifest first. A missing folder is not an error.
 pub fn remove_backup_folder(parent: &Path, id: &str) -> Result<(), StoreError> {
     let folder = parent.join(id);
     remove_file(&folder.join(manifest::FILE))?;

@@ -1,5 +1,5 @@
-//! The HTTP connector under object_store's clients. It keeps what they would drop from an answer, and refuses what would
-//! crash them.
+//! The HTTP connector of object_store's clients. It keeps a part of the response that the clients would drop
+//! (the bucket's region), and rejects URLs that would crash them.
 
 use std::{future::Future, pin::Pin};
 
@@ -11,10 +11,10 @@ use object_store::{
     },
 };
 
-/// The header of Amazon's answers with the region that a bucket is in.
+/// The header of Amazon's responses that contains the bucket's region.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
 
-/// The bucket is in another region than the one that the request was signed for.
+/// An error: the bucket is in another region than the one for which the request was signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bucket is in region \"{bucket}\", the request was for region \"{request}\"")]
 pub struct WrongRegion {
@@ -22,12 +22,12 @@ pub struct WrongRegion {
     pub request: String,
 }
 
-/// A URL that http::Uri accepts and reqwest does not: with port 99999, for one.
+/// An error: http::Uri accepts the URL but reqwest does not, for example a URL with port 99999.
 #[derive(Debug, thiserror::Error)]
 #[error("the URL cannot be used")]
 struct UnusableUrl;
 
-/// Makes reqwest clients whose answers are checked.
+/// Creates reqwest clients whose requests and responses are checked.
 #[derive(Debug, Default)]
 pub struct Connector;
 
@@ -64,16 +64,18 @@ impl HttpService for Checked {
     }
 }
 
-/// The region in `Authorization: AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/s3/aws4_request, ...`.
+/// Returns the region in the header `Authorization: AWS4-HMAC-SHA256
+/// Credential=<key>/<date>/<region>/s3/aws4_request, ...`.
 fn signed_region(request: &HttpRequest) -> Option<String> {
     let authorization = request.headers().get("authorization")?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;
     let scope = credential.split(',').next()?;
-    // A key may contain slashes, the parts after it may not.
+    // The key may contain slashes, but the parts after it cannot. So count from the end.
     scope.rsplit('/').nth(2).map(str::to_owned)
 }
 
-/// The bucket's region in an answer that sends the client elsewhere, or refuses the signature's region.
+/// Returns the bucket's region from a response that redirects the client or rejects the region of the
+/// signature.
 fn wrong_region(response: &HttpResponse) -> Option<String> {
     matches!(response.status().as_u16(), 301 | 307 | 400).then_some(())?;
     response.headers().get(BUCKET_REGION)?.to_str().ok().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! The backups of a repository, as one listing shows them.
+//! The list of all backups of a repository.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use super::error::StoreError;
 
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The backups with a readable manifest, newest last.
+    /// The backups with a readable manifest, oldest first.
     pub backups: Vec<StoredBackup>,
-    /// Ids of backups without a manifest.
+    /// The ids of folders without a manifest, which are unfinished backups.
     pub leftovers: Vec<String>,
-    /// Ids of backups whose manifest or checks cannot be read, and why. They are left alone, and retention ignores
-    /// them.
+    /// The ids of backups whose manifest or checks cannot be read, each with the cause. These backups are
+    /// kept, and retention does not count them.
     pub unreadable: Vec<(String, Unreadable)>,
 }
 
-/// Why a backup's manifest or checks cannot be read.
+/// The reason why a backup's manifest or checks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file is not what was written.
+    /// The file's content is not what was written.
     #[error("\"{file}\" is corrupted: {what}")]
     Corrupted { file: String, what: String },
     #[error("\"{file}\" was written by a later version of pgbackup")]
@@ -39,7 +39,7 @@ impl Unreadable {
         Self::Corrupted { file: file.to_owned(), what: what.to_string() }
     }
 
-    /// Whether the stored bytes are wrong.
+    /// Returns whether the stored bytes are wrong.
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Store(error) => error.is_corruption(),
@@ -56,7 +56,7 @@ impl Unreadable {
         }
     }
 
-    /// What to do, where it is more than the reason's advice.
+    /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
@@ -68,19 +68,19 @@ impl Unreadable {
     }
 }
 
-/// A backup that has a manifest, as far as every run needs it. Manifests of many tables are large, so they are not kept: the
-/// repository reads one again when it is needed.
+/// A backup that has a manifest, with the facts that every run needs. The manifest itself can be large, so it
+/// is not kept in memory; [`super::Repository::manifest`] reads it again.
 #[derive(Clone, Debug)]
 pub struct StoredBackup {
-    /// What retention needs.
+    /// The backup as retention sees it.
     pub entry: CatalogBackup,
-    /// The UID of the Job that stored it.
+    /// The UID of the Job that stored the backup.
     pub job_uid: String,
-    /// The stored size of each database, in bytes.
+    /// The size of each database's archive in bytes, by database name.
     pub sizes: BTreeMap<String, u64>,
-    /// The time of its newest check.
+    /// The time of the newest check.
     pub checked: Timestamp,
-    /// The level of its first check and of every later one.
+    /// The level of the first check, which later checks use too.
     pub level: Level,
 }
 

@@ -1,4 +1,4 @@
-//! A store's location on the command line: a folder, or a bucket of one of three kinds.
+//! The location of a store on the command line: a folder, or a bucket of one of three kinds.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -6,13 +6,13 @@ use object_store::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// A folder: a volume's root.
+    /// A folder, which is the root of a volume.
     Folder(PathBuf),
     Bucket {
         kind: Kind,
-        /// The bucket's name, or the container's on Azure.
+        /// The name of the bucket, or of the container on Azure.
         name: String,
-        /// Comes before the policies' folders.
+        /// The path in the bucket below which the policies' folders are.
         prefix: Path,
     },
 }
@@ -39,7 +39,7 @@ impl Kind {
         }
     }
 
-    /// The field of `storage` in a policy.
+    /// Returns the field of the policy that configures this kind of store.
     pub const fn field(self) -> &'static str {
         match self {
             Self::S3 => "storage.s3",
@@ -48,13 +48,13 @@ impl Kind {
         }
     }
 
-    /// The kind of the bucket that a URL such as `s3://bucket/key` is in.
+    /// Returns the kind of a bucket by its URL, for example `s3://bucket/key`.
     pub fn of_url(url: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| url.starts_with(kind.scheme()))
     }
 }
 
-/// A text that is no location.
+/// The reason why a text is not a valid location.
 #[derive(Debug, thiserror::Error)]
 pub enum LocationError {
     #[error(

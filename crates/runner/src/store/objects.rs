@@ -1,7 +1,7 @@
-//! A repository in an object store: S3 and stores with its API, Google Cloud Storage, Azure Blob Storage.
+//! A repository in an object store: S3 and compatible stores, Google Cloud Storage, Azure Blob Storage.
 //!
-//! An object appears whole or not at all: an upload is completed only after the program that wrote it exited with
-//! status 0.
+//! An object appears completely or not at all. An upload is completed only after the program that wrote it
+//! has exited with status 0.
 
 mod folder;
 pub mod upload;
@@ -27,7 +27,7 @@ use super::{
     timeouts::RequestTimeouts,
 };
 
-/// Removals at once.
+/// The number of objects that are removed concurrently.
 const AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The repository in the folder `<prefix>/<below>`.
+    /// Creates the repository in the folder `<prefix>/<below>` of the bucket.
     pub fn new(bucket: BucketClient, below: &str) -> Self {
         Self { folder: Folder::new(bucket, below) }
     }
@@ -69,7 +69,7 @@ impl Objects {
         self.folder.open_reader(file).await
     }
 
-    /// All backups and their files, by one listing.
+    /// Lists all backups and their files with a single listing of the bucket.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
         let mut backups = Inventory::new();
         for object in self.folder.list(&self.folder.path).await? {
@@ -85,9 +85,9 @@ impl Objects {
         Ok(backups)
     }
 
-    /// Removes a backup, its manifest first. In a versioned bucket a removal only hides an object, even a locked one;
-    /// so the manifest's lock is checked before, and a locked backup stays listed. The manifest was written last, so its
-    /// lock ends last.
+    /// Removes a backup, its manifest first. Returns [`StoreError::Locked`] if the manifest is locked. This
+    /// is checked before the removal, because a versioned bucket would only hide a locked object. The
+    /// manifest is the last file written, so its lock is the last to end.
     pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
         let manifest = format!("{id}/{}", manifest::FILE);
         if let Some(until) = self.folder.locked_until(&manifest).await {
@@ -102,7 +102,8 @@ impl Objects {
         stream::iter(removals).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Removes a backup without a manifest that is older than any run lasts; `false` if it is younger or has a manifest.
+    /// Removes a backup without a manifest if its newest object is older than any run lasts. Returns `false`
+    /// if it is younger or has a manifest.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         let files = self.entries(id).await?;
         let newest = files.iter().map(|file| file.modified).max();
@@ -120,7 +121,7 @@ impl Objects {
         self.remove_backup(id).await.map(|()| true)
     }
 
-    /// Begins a backup: nothing is written yet, and nothing of that name may exist.
+    /// Starts a backup. Writes nothing yet. Returns an error if objects with this backup's name exist.
     pub async fn begin_backup(&self, id: &str) -> Result<Uploads, StoreError> {
         if self.entries(id).await?.is_empty() {
             Ok(Uploads::new(id, BTreeMap::new()))
@@ -129,14 +130,16 @@ impl Objects {
         }
     }
 
-    /// Removes `uploads.json` from a backup that has its manifest. A failure does no harm.
+    /// Removes `uploads.json` from a backup that has its manifest. A failure is only logged, because the file
+    /// does no harm.
     pub async fn end_backup(&self, id: &str) {
         if let Err(error) = self.remove(&format!("{id}/{}", uploads::FILE)).await {
             tracing::debug!("{error}");
         }
     }
 
-    /// A new object of a backup, the archive of a database of `database_bytes`.
+    /// Starts a new object of a backup. `database_bytes` is the size of the archive's database, which
+    /// determines the part size.
     pub fn upload(
         &self,
         uploads: &Uploads,
@@ -154,8 +157,9 @@ impl Objects {
         Ok(ObjectUpload::new(self.folder.clone(), store, uploads.clone(), file, part))
     }
 
-    /// Aborts all uploads: the store drops their parts. It would keep a part that arrives after that for ever (S3,
-    /// "AbortMultipartUpload"), so the parts that are being sent are waited for.
+    /// Aborts all uploads, so that the store deletes their parts. First waits for the parts that are being
+    /// sent: S3 would keep a part that arrives after the abort forever ("AbortMultipartUpload" in its
+    /// documentation).
     pub async fn abort(&self, uploads: &Uploads) -> Result<(), StoreError> {
         uploads.wait_for_parts().await;
         for (file, id) in uploads.change(std::mem::take) {

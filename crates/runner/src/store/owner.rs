@@ -1,5 +1,6 @@
-//! The owner of a repository: `repository.json`. A policy of the same name in a rebuilt cluster is another owner: it
-//! removes nothing that it did not store, until its policy takes the repository over.
+//! The owner of a repository, stored in `repository.json`. A policy that is created again in a rebuilt
+//! cluster has another UID, so it is not the owner: it removes only backups of its own, until
+//! `storage.adoptFrom` makes it the owner.
 
 use domain::reason::Reason;
 use jiff::Timestamp;
@@ -12,13 +13,13 @@ pub(super) const FILE: &str = "repository.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     ThisPolicy,
-    /// The policy with this UID.
+    /// The policy with this UID owns the repository.
     OtherPolicy(String),
-    /// `repository.json` cannot be read, for this cause.
+    /// `repository.json` cannot be read. Contains the cause.
     Unknown(String),
 }
 
-/// The content of the file.
+/// The content of `repository.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Marker {
@@ -40,13 +41,14 @@ impl Marker {
     }
 }
 
-/// A marker parsed and written again; `None` if it is none.
+/// Parses the content of `repository.json` and formats it again; `None` if it is invalid.
 pub fn rewritten(text: &str) -> Option<String> {
     Marker::parse(text).ok().map(|marker| marker.to_json())
 }
 
-/// Returns the owner and the UIDs of earlier owners. A repository without an owner, or one of the owner `adopt_from`,
-/// becomes that of policy `uid`. Of two first runs at the same time, one succeeds.
+/// Claims the repository for the policy `uid` if it has no owner, or if its owner is `adopt_from`. Returns
+/// the owner and the UIDs of earlier owners. If two policies claim a new repository at the same time, one of
+/// them becomes the owner.
 pub(super) async fn claim(
     backend: &Backend,
     uid: &str,
@@ -95,7 +97,8 @@ async fn read(backend: &Backend) -> Result<Option<Marker>, Unreadable> {
     Ok(backend.read(FILE).await?.map(|text| Marker::parse(&text)).transpose()?)
 }
 
-/// A run fails if the object store does not answer, but not because of one corrupted file.
+/// Returns whether the run must fail because of this error: an object store that does not respond does, one
+/// corrupted file does not.
 fn fails_the_run(error: &StoreError) -> bool {
     !matches!(error, StoreError::File { .. }) && error.reason() != Reason::StoreFailed
 }

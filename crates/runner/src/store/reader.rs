@@ -1,4 +1,4 @@
-//! A stored file that is read piece by piece.
+//! Reads a stored file in chunks.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ enum Source {
     Objects(BoxStream<'static, Result<Bytes, StoreError>>),
 }
 
-/// How many bytes the device has delivered so far.
+/// A shared counter of the bytes that the storage device has delivered.
 #[derive(Clone, Debug, Default)]
 pub struct BytesFromDevice(Arc<AtomicU64>);
 
@@ -42,7 +42,7 @@ impl Reader {
         Self { source: Source::Objects(stream) }
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         match &mut self.source {
             Source::Volume { pieces, .. } => pieces.recv().await,
@@ -51,8 +51,8 @@ impl Reader {
         .transpose()
     }
 
-    /// How many bytes the device has delivered so far, by the kernel's count for the reading thread. `None` for an object
-    /// store, whose devices nobody else sees.
+    /// Returns the number of bytes that the storage device has delivered so far, as counted by the kernel for
+    /// the reading thread. `None` for an object store, whose devices cannot be observed.
     pub fn bytes_from_device(&self) -> Option<u64> {
         match &self.source {
             Source::Volume { from_device, .. } => Some(from_device.0.load(Ordering::Relaxed)),

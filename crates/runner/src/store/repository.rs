@@ -1,4 +1,4 @@
-//! A policy's repository: its backups, its records and its owner.
+//! A policy's repository: its backups, the records of its runs, and its owner.
 
 use std::path::Path;
 
@@ -21,24 +21,24 @@ use super::{
     writer::BackupWriter,
 };
 
-/// The folder of the runs' records.
+/// The folder with the records of the runs.
 pub(super) const RUNS: &str = "runs";
 
-/// Small files that are read at once.
+/// The number of small files that are read concurrently.
 const AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct Repository {
     pub(super) backend: Backend,
-    /// Only the owner's runs remove backups.
+    /// The owner of the repository. Only the owner's runs remove backups.
     pub owner: Owner,
-    /// The UIDs of earlier owners, whose backups are this policy's now.
+    /// The UIDs of earlier owners, whose backups now belong to this policy.
     pub adopted: Vec<String>,
 }
 
 impl Repository {
-    /// Opens the folder `<location>/<namespace>/<policy>` and creates it if it does not exist. The first policy owns it.
-    /// A policy that gives the owner's UID as `adopt_from` becomes the owner.
+    /// Opens the folder `<location>/<namespace>/<policy>`, and creates it if it does not exist. A repository
+    /// without an owner, or whose owner has the UID `adopt_from`, becomes this policy's.
     pub async fn open(
         target: &Target,
         policy: &PolicyIdentity,
@@ -53,36 +53,36 @@ impl Repository {
         Ok(Self { backend, owner, adopted })
     }
 
-    /// Opens the folder without claiming or creating it: nothing may be removed.
+    /// Opens the folder read-only: does not create or claim it, so nothing is removed.
     pub fn open_read_only(target: &Target, namespace: &str, policy: &str) -> Result<Self, StoreError> {
         let backend = backend(target, namespace, policy)?;
         let owner = Owner::Unknown("the repository was opened read-only".to_owned());
         Ok(Self { backend, owner, adopted: Vec::new() })
     }
 
-    /// Reads a file of a backup.
+    /// Opens a file of a backup for reading in chunks.
     pub async fn read(&self, id: &str, file: &str) -> Result<Reader, StoreError> {
         self.backend.open_reader(&format!("{id}/{file}")).await
     }
 
-    /// Stores the result of a later check of a backup. The newest check decides.
+    /// Stores the result of a later check beside the backup. The newest check decides.
     pub async fn write_check(&self, id: &str, check: &Check) -> Result<(), StoreError> {
         let text = serde_json::to_string_pretty(check).expect("a check should always be JSON") + "\n";
         let time = check.time.strftime("%Y%m%dT%H%M%SZ");
         self.backend.write(&format!("{id}/check-{time}.json"), &text).await
     }
 
-    /// The path or URL of a backup or of a file of the repository.
+    /// Returns the path or URL of a backup or of another file of the repository.
     pub fn location(&self, of: &str) -> String {
         self.backend.location(of)
     }
 
-    /// The free space in bytes; `None` for an object store.
+    /// Returns the free space in bytes; `None` for an object store.
     pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.backend.free_bytes().await
     }
 
-    /// Lists all backups. One that cannot be read hides no other.
+    /// Lists all backups. An unreadable backup does not prevent listing the others.
     pub async fn list(&self) -> Result<Listing, StoreError> {
         let found = self.backend.inventory().await?;
         let found = stream::iter(found).map(async |(id, files)| {
@@ -107,7 +107,7 @@ impl Repository {
         Ok(listing)
     }
 
-    /// A backup; `None` if it has no manifest, or another run removes it meanwhile.
+    /// Reads the facts of a backup; `None` if it has no manifest, or if another run removes it meanwhile.
     async fn read_backup(&self, id: &str, files: &[Entry]) -> Result<Option<StoredBackup>, Unreadable> {
         if !files.iter().any(|file| file.name == manifest::FILE) {
             return Ok(None);
@@ -143,14 +143,14 @@ impl Repository {
         }
     }
 
-    /// A backup's manifest, with the tables of large databases, and its SHA-256; `None` if there is none or it cannot be
-    /// read.
+    /// Returns a backup's manifest, including the lists of tables in files of their own, and its SHA-256;
+    /// `None` if it does not exist or cannot be read.
     pub async fn manifest(&self, id: &str) -> Option<(Manifest, String)> {
         self.find_manifest(id).await.ok().flatten()
     }
 
-    /// Like [`Self::manifest`], but `None` only if there is no manifest. A corrupted list of tables is left out: whoever
-    /// compares that file reports it.
+    /// Returns a backup's manifest and its SHA-256 like [`Self::manifest`]; `None` only if it does not exist.
+    /// Ignores a corrupted list of tables, which is reported when the file's checksum is compared.
     pub async fn find_manifest(&self, id: &str) -> Result<Option<(Manifest, String)>, Unreadable> {
         let Some((mut manifest, sha256)) = self.read_manifest(id).await? else { return Ok(None) };
         let lists = manifest.artifacts.iter().filter(|list| matches!(list.content, Content::Tables { .. }));
@@ -166,7 +166,7 @@ impl Repository {
         Ok(Some((manifest, sha256)))
     }
 
-    /// The text of a small file of a backup; `None` if there is no such file.
+    /// Returns the text of a small file of a backup; `None` if it does not exist.
     pub async fn read_text(&self, id: &str, file: &str) -> Result<Option<String>, StoreError> {
         self.backend.read(&format!("{id}/{file}")).await
     }
@@ -175,35 +175,37 @@ impl Repository {
         BackupWriter::begin(self.backend.clone(), id).await
     }
 
-    /// Removes a backup, its manifest first: a half-removed backup never looks complete.
+    /// Removes a backup. Its manifest is removed first, so that a partly removed backup never looks complete.
     pub async fn remove_backup(&self, id: &str) -> Result<(), StoreError> {
         self.backend.remove_backup(id).await
     }
 
-    /// Removes the unfinished backup of a dead run; `false` if the run may be alive or the backup has a manifest.
+    /// Removes the unfinished backup of a dead run. Returns `false` if the run may be alive or the backup has
+    /// a manifest.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         self.backend.remove_leftover(id).await
     }
 
-    /// Stores that a suspicious backup is acknowledged, and by what.
+    /// Records that a suspicious backup is acknowledged. `by` describes who or what acknowledges it.
     pub async fn acknowledge(&self, id: &str, by: &str, now: Timestamp) -> Result<(), StoreError> {
         let text = serde_json::json!({"time": now, "by": by}).to_string() + "\n";
         self.backend.create(&format!("{id}/{}", manifest::ACKNOWLEDGED_FILE), &text).await.map(drop)
     }
 
-    /// Stores a run's record.
+    /// Stores the record of a run: its report as JSON.
     pub async fn write_record(&self, job: &str, json: &str) -> Result<(), StoreError> {
         self.backend.write(&format!("{RUNS}/{job}.json"), &format!("{json}\n")).await
     }
 
-    /// The records that were written last, newest first, at most `limit`. One that cannot be read is left out.
+    /// Returns the records that were written last, newest first, at most `limit`. Skips records that cannot
+    /// be read.
     pub async fn newest_records(&self, limit: usize) -> Result<Vec<String>, StoreError> {
         let newest = self.records().await?.into_iter().take(limit);
         let texts = stream::iter(newest).map(async |file| self.backend.read(&file).await.ok().flatten());
         Ok(texts.buffered(AT_ONCE).filter_map(std::future::ready).collect().await)
     }
 
-    /// Removes all records but the newest `keep`.
+    /// Removes all records except the newest `keep`.
     pub async fn remove_old_records(&self, keep: usize) -> Result<(), StoreError> {
         for file in self.records().await?.iter().skip(keep) {
             self.backend.remove(file).await?;
@@ -211,7 +213,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The files of all records, the one written last first.
+    /// Lists the files of all records, the one written last first.
     async fn records(&self) -> Result<Vec<String>, StoreError> {
         let mut records = self.backend.entries(RUNS).await?;
         records.retain(|entry| is_json(&entry.name));

@@ -1,4 +1,4 @@
-//! Where backups go, and what is needed to get there.
+//! The target of backups: a location with the options and variables that are needed to use it.
 
 use std::{
     ffi::OsString,
@@ -12,45 +12,47 @@ use super::location::Location;
 #[derive(Clone, Debug)]
 pub struct Target {
     pub location: Location,
-    /// How a bucket is used.
+    /// The options of a bucket.
     pub options: BucketOptions,
-    /// The environment's variables, a bucket's credentials among them.
+    /// The environment variables, including a bucket's credentials.
     pub variables: Variables,
 }
 
 impl Target {
-    /// A folder, which needs neither options nor variables.
+    /// Creates the target for a folder, which needs neither options nor variables.
     pub fn folder(folder: &Path) -> Self {
         let location = Location::Folder(folder.to_owned());
         Self { location, options: BucketOptions::default(), variables: Variables::default() }
     }
 }
 
-/// How a bucket is used, where the environment has no variable for it.
+/// The options of a bucket that no environment variable sets.
 #[derive(Clone, Debug, Default)]
 pub struct BucketOptions {
-    /// A PEM file of the only certificate authorities to trust. Default: the public ones.
+    /// A PEM file with the only certificate authorities to trust. By default, Mozilla's authorities are
+    /// trusted.
     pub ca: Option<PathBuf>,
-    /// Whether the bucket's name is in the path of a URL instead of in its host.
+    /// Whether requests have the bucket's name in the path instead of in the host name.
     pub path_style: bool,
-    /// `AES256` or `aws:kms`.
+    /// The server-side encryption: `AES256` or `aws:kms`.
     pub encryption: Option<String>,
-    /// The id of the key of `aws:kms`.
+    /// The id of the KMS key for `aws:kms`.
     pub kms_key: Option<String>,
-    /// The checksum that S3 compares with each request's content: `sha256` or `crc64nvme`.
+    /// The checksum that S3 compares with the content of each request: `sha256` or `crc64nvme`.
     pub checksum: Option<String>,
-    /// The store's name of a storage class: `STANDARD_IA`, `NEARLINE`, `Cool`.
+    /// The storage class of new objects, as the store names it, for example `STANDARD_IA`, `NEARLINE` or
+    /// `Cool`.
     pub storage_class: Option<String>,
-    /// From this age on, a backup without a manifest is a leftover of a dead run.
+    /// The age from which on a backup without a manifest counts as unfinished by a dead run.
     pub leftover_age: Duration,
 }
 
-/// Environment variables. Some are secret, so `Debug` shows only how many there are.
+/// Environment variables. `Debug` shows only their number, because some are secret.
 #[derive(Clone, Default)]
 pub struct Variables(Vec<(String, String)>);
 
 impl Variables {
-    /// Those of this process whose values are UTF-8.
+    /// Returns the variables of this process whose names and values are UTF-8.
     pub fn of_process() -> Self {
         let text =
             |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

@@ -1,40 +1,43 @@
-//! How long a client waits for an object store.
+//! The timeouts and retries of requests to an object store.
 
 use std::time::Duration;
 
 use super::part_size;
 
-/// Until a connection is made.
+/// The time limit for establishing a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two pieces of an answer. The store sends nothing while it receives a request: a part of 8 MiB takes that long
-/// at 70 kB/s.
+/// The longest time between two chunks of a response. While the store receives a request, it sends nothing:
+/// this allows a part of 8 MiB at 70 kB/s.
 pub const READ_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How fast a larger part is expected to be sent. Any slower, the dump of a database with such parts takes weeks.
+/// The expected minimum speed for sending a larger part. At a lower speed the backup of such a database would
+/// take weeks.
 const PART_BYTES_A_SECOND: u64 = 1_000_000;
 
-/// How often a request is repeated. The pauses double from 0.1 s: about half a minute in all.
+/// The maximum number of retries of a request. The pauses double from 0.1 s and are about half a minute in
+/// total.
 pub const RETRIES: usize = 8;
 
-/// When the last repetition of a request may start. All repetitions have one signature, which S3 accepts for 15 minutes.
+/// The latest time after the first attempt at which a retry may start. All retries have the same signature,
+/// which S3 accepts for 15 minutes.
 pub const LAST_RETRY: Duration = Duration::from_mins(14);
 
 /// The timeouts of one client, which depend on the size of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestTimeouts {
-    /// Without a byte from the store.
+    /// The longest time without a byte from the store.
     pub read: Duration,
-    /// From the first attempt of a request to the start of its last one.
+    /// The longest time from the first attempt of a request to the start of its last retry.
     pub retry: Duration,
 }
 
 impl RequestTimeouts {
-    /// For requests of at most `part` bytes.
+    /// Returns the timeouts for requests of at most `part` bytes.
     pub fn for_part(part: u64) -> Self {
         let more = Duration::from_secs(part.saturating_sub(part_size::MIN).div_ceil(PART_BYTES_A_SECOND));
         let read = READ_TIMEOUT + more;
-        // So one attempt that times out is followed by another.
+        // Longer than `read`, so that an attempt that times out is followed by another.
         Self { read, retry: (read + Duration::from_mins(1)).min(LAST_RETRY) }
     }
 }
@@ -48,7 +51,7 @@ mod tests {
         let minutes = Duration::from_mins;
         let smallest = RequestTimeouts::for_part(part_size::MIN);
         assert_eq!(smallest, RequestTimeouts { read: minutes(2), retry: minutes(3) });
-        // The parts of a database of 1 TB.
+        // The part size of a database of 1 TB.
         let part = 300 * 1_000_000;
         let RequestTimeouts { read, retry } = RequestTimeouts::for_part(part);
         assert!(read > minutes(6) && read < minutes(8) && retry > read, "{read:?}, {retry:?}");

@@ -1,8 +1,8 @@
 //! A repository on a volume.
 //!
-//! A file appears by a rename after its content was synced, and its folder is synced after the rename. An unfinished
-//! backup belongs to the run that holds the lock on its `.lock` file. File operations run on threads of their own: on a
-//! slow disk they may block for long, and signals must be handled meanwhile.
+//! A file is written under another name and synced, then renamed, and its folder is synced. An unfinished
+//! backup belongs to the run that holds the lock on its `.lock` file. File operations run on separate
+//! threads, because they may block for long on a slow disk, and signals must be handled meanwhile.
 
 mod partial_file;
 mod read_back;
@@ -27,7 +27,7 @@ use super::{
     reader::Reader,
 };
 
-/// The lock file of the repository, and of each unfinished backup.
+/// The name of the lock file of the repository, and of each unfinished backup.
 const LOCK: &str = ".lock";
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// The repository in the folder `<root>/<below>`.
+    /// Creates the repository in the folder `<root>/<below>`.
     pub fn new(root: &Path, below: &str) -> Self {
         Self { root: root.to_owned(), folder: root.join(below) }
     }
@@ -59,13 +59,13 @@ impl Volume {
         blocking(move || work(&this)).await
     }
 
-    /// A file's path below the volume's root.
+    /// Returns a file's path relative to the volume's root.
     pub fn location(&self, file: &str) -> String {
         let path = self.folder.join(file);
         path.strip_prefix(&self.root).unwrap_or(&path).display().to_string()
     }
 
-    /// The free space in bytes.
+    /// Returns the free space in bytes.
     pub async fn free_bytes(&self) -> Result<u64, StoreError> {
         self.blocking(|this| {
             let stat = rustix::fs::statvfs(&this.folder)
@@ -75,13 +75,13 @@ impl Volume {
         .await
     }
 
-    /// The repository's lock. It is held while the owner is claimed, and while a backup's own lock is created or tried.
-    /// Only who can write the folder can take it.
+    /// Locks the repository until the returned file is dropped. The lock is held while the owner is claimed,
+    /// and while the lock of a backup is created or tested. Only processes with write permission can take it.
     pub async fn lock(&self) -> Result<File, StoreError> {
         self.blocking(|this| lock(&this.folder)).await
     }
 
-    /// All backups and their files. A folder that cannot be read hides no other.
+    /// Lists all backups and their files. A folder that cannot be read does not prevent listing the others.
     pub async fn inventory(&self) -> Result<Inventory, StoreError> {
         self.blocking(|this| {
             let ids = names(&this.folder)?.into_iter().filter(|name| name::is_backup_id(name));
@@ -113,7 +113,7 @@ impl Volume {
         .await
     }
 
-    /// Writes a file; `false` if there is one of that name.
+    /// Creates a file atomically. Returns `false` if a file of this name exists.
     pub async fn create(&self, file: &str, text: &str) -> Result<bool, StoreError> {
         let (file, text) = (file.to_owned(), text.to_owned());
         self.blocking(move |this| {
@@ -125,7 +125,8 @@ impl Volume {
             match linked {
                 Ok(()) => sync_folder(&folder).map(|()| true),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                // A file system without hard links. Every caller holds the lock of the file's folder.
+                // The file system does not support hard links. This is safe because every caller holds the
+                // lock of the file's folder.
                 Err(_) if exists(&folder.join(name))? => Ok(false),
                 Err(_) => write_atomic(&folder, name, text.as_bytes(), FILE_MODE).map(|()| true),
             }
@@ -151,7 +152,8 @@ impl Volume {
         self.blocking(move |this| remove_backup_folder(&this.folder, &id)).await
     }
 
-    /// Removes a backup without a manifest whose lock nobody holds; `false` if its run is alive or it has a manifest.
+    /// Removes a backup that has no manifest and whose lock is free. Returns `false` if its run is alive or
+    /// it has a manifest.
     pub async fn remove_leftover(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.blocking(move |this| this.remove_if_dead(&id)).await
@@ -177,7 +179,7 @@ impl Volume {
     pub async fn begin_backup(&self, id: &str) -> Result<File, StoreError> {
         let id = id.to_owned();
         self.blocking(move |this| {
-            // Without it, another run could find the folder before it is locked.
+            // Without this lock, another run could find the folder before the folder's own lock is taken.
             let _folder_lock = lock(&this.folder)?;
             let folder = this.folder.join(id);
             if exists(&folder)? {
@@ -189,25 +191,26 @@ impl Volume {
         .await
     }
 
-    /// Removes the lock file of a backup that has its manifest. A failure does no harm.
+    /// Removes the lock file of a backup that has its manifest. A failure is only logged, because the file
+    /// does no harm.
     pub async fn end_backup(&self, id: &str) {
         if let Err(error) = self.remove(&format!("{id}/{LOCK}")).await {
             tracing::debug!("{error}");
         }
     }
 
-    /// A new file of a backup. `secret`: only the owner reads it.
+    /// Starts a file of a backup. If `secret`, only the owner may read it.
     pub async fn upload(&self, file: &str, secret: bool) -> Result<PartialFile, StoreError> {
         PartialFile::create(&self.folder, file, secret).await
     }
 
-    /// Reads a file back from the device.
+    /// Opens a file for reading from the storage device, not from the cache.
     pub fn open_reader(&self, file: &str) -> Reader {
         read_back::reader(self.folder.join(file))
     }
 }
 
-/// Takes the lock of a folder, whose file it creates if need be.
+/// Takes the lock of a folder. Creates the lock file if it does not exist.
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     let lock = File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
@@ -216,7 +219,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     Ok(lock)
 }
 
-/// The files of a folder. One that disappears meanwhile is left out.
+/// Lists the files of a folder. Skips files that disappear meanwhile.
 fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     for name in names(folder)? {

@@ -1,4 +1,4 @@
-//! A backup that is being written, and its files.
+//! Writes a new backup and its files.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::{
     reader::Reader,
 };
 
-/// A backup that is being written. Clones are handles of the same backup. A backup that never gets a manifest is a leftover,
-/// which a later run removes.
+/// A backup that is being written. Clones refer to the same backup. If it never gets a manifest, a later run
+/// removes it.
 #[derive(Clone, Debug)]
 pub struct BackupWriter {
     id: String,
@@ -24,16 +24,17 @@ pub struct BackupWriter {
     manifest: Arc<Mutex<ManifestState>>,
 }
 
-/// The manifest is written by a task of its own, which holds the lock of this state until it is done.
+/// The state of the backup's manifest. A separate task writes the manifest and locks this state until it has
+/// finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ManifestState {
     NotWritten,
     Written,
-    /// There was a manifest already: the folder belongs to another run.
+    /// The folder already had a manifest: it belongs to another run.
     OfAnotherRun,
 }
 
-/// A backup that has its manifest.
+/// A backup whose manifest is written.
 #[derive(Debug)]
 pub struct CommittedBackup {
     writer: BackupWriter,
@@ -55,24 +56,24 @@ impl BackupWriter {
         format!("{}/{name}", self.id)
     }
 
-    /// Starts a file. The file has its name only after [`Upload::finish`]. On a volume only the owner can read a `secret`
-    /// file. `database_bytes` is the size of the database whose archive it is, 0 for any other file.
+    /// Starts a file, which exists only after [`Upload::finish`]. On a volume, only the owner may read a
+    /// `secret` file. `database_bytes` is the size of the database for an archive, otherwise 0.
     pub async fn upload(&self, file: &str, secret: bool, database_bytes: u64) -> Result<Upload, StoreError> {
         self.backend.upload(&self.unfinished, &self.file(file), secret, database_bytes).await
     }
 
-    /// Writes a small file, completely or not at all.
+    /// Writes a small file atomically.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
         self.backend.write(&self.file(file), text).await
     }
 
-    /// Reads a file back.
+    /// Opens a file for reading in chunks.
     pub async fn read(&self, file: &str) -> Result<Reader, StoreError> {
         self.backend.open_reader(&self.file(file)).await
     }
 
-    /// Writes the manifest: from here on the backup exists. If the caller is cancelled meanwhile, the manifest is still
-    /// written, and [`Self::abandon`] waits for it before it removes the files.
+    /// Writes the manifest, after which the backup exists. If the caller is cancelled meanwhile, the manifest
+    /// is still written; [`Self::abandon`] waits for that before it removes the files.
     pub async fn commit(self, manifest: &Manifest) -> Result<CommittedBackup, StoreError> {
         let text = manifest.to_json();
         let manifest_sha256 = hash::sha256(&text);
@@ -106,7 +107,7 @@ impl BackupWriter {
 }
 
 impl CommittedBackup {
-    /// Removes what only the writing needed.
+    /// Removes files and locks that only an unfinished backup needs.
     pub async fn end(self) {
         self.writer.backend.end_backup(&self.writer.id).await;
     }

@@ -1,5 +1,5 @@
-//! The answers of object stores: XML or JSON, which contain the whole request and, when a signature is refused, what was
-//! signed. Only the code and the message are shown.
+//! Parses error responses of object stores, in XML or JSON. A response can contain the whole request and, for
+//! a wrong signature, the signed text. For this reason only the code and the message are shown.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,18 @@ use domain::reason::Reason;
 
 use super::{cause::last_cause, explanation::Explanation, proxy::Proxy};
 
-/// A missing bucket or container: S3 and GCS, GCS's JSON, Azure.
+/// Texts of responses about a missing bucket or container: S3 and GCS, GCS's JSON, Azure.
 const NO_BUCKET: [&str; 3] =
     ["<Code>NoSuchBucket<", "specified bucket does not exist", "<Code>ContainerNotFound<"];
 
-/// A clock that differs from the store's: S3; Azure, with the code of a wrong key; Google's token service.
+/// Texts of responses about a wrong clock: S3; Azure, which uses the code of a wrong key; Google's token
+/// service.
 const SKEW: [&str; 3] =
     ["<Code>RequestTimeTooSkewed<", "Request date header too old", "Token must be a short-lived token"];
 
-/// A full store: `507 Insufficient Storage`; Ceph, Wasabi and versitygw; MinIO's quota; stores that pass on the error of
-/// their file system. `EntityTooLarge` is about one object, however empty the store is.
+/// Texts of responses of a full store: `507 Insufficient Storage`; Ceph, Wasabi and versitygw; MinIO's quota;
+/// stores that pass on the error of their file system. `EntityTooLarge` is not among them: it is about the
+/// size of one object, even in an empty store.
 const FULL: [&str; 4] = [
     "status code: 507",
     "<Code>QuotaExceeded<",
@@ -24,11 +26,11 @@ const FULL: [&str; 4] = [
     "no space left on device",
 ];
 
-/// An object that was moved to an archive class, from which it cannot be read: S3, Azure.
+/// Texts of responses about an object in an archive class, where it cannot be read: S3, Azure.
 const ARCHIVED: [&str; 2] = ["<Code>InvalidObjectState<", "<Code>BlobArchived<"];
 
-/// An object under a lock or a retention policy: S3 and stores with its API, GCS, Azure (whose answer to many removals at
-/// once has a text instead of a code).
+/// Texts of responses about an object that is locked or has a retention policy: S3 and compatible stores,
+/// GCS, Azure. Azure's response to a removal of many objects has a text instead of a code.
 const LOCKED: [&str; 7] = [
     "WORM protected",
     "<Code>ObjectLocked<",
@@ -39,10 +41,10 @@ const LOCKED: [&str; 7] = [
     "blob is immutable due to",
 ];
 
-/// A refused listing, for which object_store has no kind of error.
+/// Texts of a rejected listing, for which object_store has no error of its own.
 const DENIED: [&str; 2] = ["status code: 403", "status code: 401"];
 
-/// The code and the message in an answer.
+/// The code and the message of an error response.
 #[derive(Debug, Default)]
 pub struct Answer<'a> {
     code: Option<&'a str>,
@@ -55,7 +57,7 @@ pub fn is_missing_bucket(text: &str) -> bool {
     contains_any(text, &NO_BUCKET)
 }
 
-/// Whether the store keeps the object for now.
+/// Returns whether the store rejects the removal because the object is locked.
 pub fn is_locked(error: &object_store::Error) -> bool {
     contains_any(&error.to_string(), &LOCKED)
 }
@@ -73,21 +75,22 @@ impl<'a> Answer<'a> {
         let Some(code) = tag("Code") else {
             return Self { message: json_message(text).map(Cow::Owned), ..Self::default() };
         };
-        // Azure puts the request's id and time on lines of their own.
+        // Azure appends the request's id and time on separate lines.
         let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
-        // Azure reports a wrong clock only here. For a wrong key, this contains what was signed.
+        // Azure reports a wrong clock only in this element. For a wrong key, the element contains the signed
+        // text, so it is not shown.
         let is_skew = contains_any(text, &SKEW);
         let message = tag("AuthenticationErrorDetail").filter(|_| is_skew).unwrap_or(message);
         let message = Some(message).filter(|message| !message.is_empty()).map(Cow::Borrowed);
         Self { code: Some(code), message, region: tag("Region") }
     }
 
-    /// The region that the store expects, if the request was for another one.
+    /// Returns the region that the store expects, if the request was for another region.
     pub fn wanted_region(&self) -> Option<&'a str> {
         self.region.filter(|_| self.code == Some("AuthorizationHeaderMalformed"))
     }
 
-    /// The message and the code.
+    /// Formats the message and the code.
     pub fn short(&self) -> String {
         match (&self.message, self.code) {
             (Some(message), Some(code)) => format!("{message} ({code})"),
@@ -96,7 +99,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Explains a request that the store answered. `text` is the whole error, `proxy` what the answer came through.
+    /// Explains an error response of a store. `text` is the whole error; `proxy` is the proxy through which
+    /// the response came.
     pub fn explain(&self, error: &object_store::Error, text: &str, proxy: Option<&Proxy>) -> Explanation {
         use object_store::Error as Kind;
         let reason = match error {
@@ -114,7 +118,7 @@ impl<'a> Answer<'a> {
         }
         let cause = last_cause(error);
         match proxy {
-            // A store names a code: this answer may be the proxy's own.
+            // A response without a code may come from the proxy instead of the store.
             Some(proxy) => Explanation {
                 reason,
                 text: format!("{cause}; the answer came through the proxy {proxy}"),
@@ -136,8 +140,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// The message of GCS, `{"error": {"code": 403, "message": "..."}}`, or of Google's token service,
-/// `{"error_description": "..."}`.
+/// Returns the message in a JSON response: of GCS, `{"error": {"code": 403, "message": "..."}}`, or of
+/// Google's token service, `{"error_description": "..."}`.
 fn json_message(text: &str) -> Option<String> {
     let json = text.get(text.find('{')?..=text.rfind('}')?)?;
     let value: serde_json::Value = serde_json::from_str(json).ok()?;

@@ -1,8 +1,9 @@
-//! The causes of an error.
+//! The chain of causes of an error.
 
 use std::{error::Error, io};
 
-/// An error and its sources. An I/O error hides the error that it wraps from `source()`.
+/// Iterates over an error and its causes. It also unwraps I/O errors, whose `source()` skips the error that
+/// they wrap.
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         let error: &'a (dyn Error + 'static) = *error;
@@ -11,14 +12,15 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
     })
 }
 
-/// The last cause, which says what happened; those before it are about retries and durations.
+/// Returns the text of the last cause, which describes what happened. The causes before it are about retries
+/// and durations.
 pub fn last_cause(error: &object_store::Error) -> String {
     let last = causes(error).last().map(ToString::to_string).unwrap_or_default();
-    // An answer without a body ends with a colon.
+    // The error of a response without a body ends with a colon.
     without_error_number(&last).trim_end_matches([':', ' ']).to_owned()
 }
 
-/// `Connection refused (os error 111)` without the number.
+/// Removes the number from a text such as `Connection refused (os error 111)`.
 pub fn without_error_number(text: &str) -> &str {
     text.split_once(" (os error").map_or(text, |(text, _)| text)
 }

@@ -1,4 +1,4 @@
-//! Connections to an object store that cannot be made, or that break.
+//! Explains connections to an object store that cannot be established or that break.
 
 use domain::reason::Reason;
 use object_store::client::{HttpError, HttpErrorKind};
@@ -10,11 +10,11 @@ use super::{
     url::{host, server},
 };
 
-/// What reqwest calls a failure to get an address for a name, and a failure at an HTTP proxy.
+/// The texts of reqwest's errors: a failed DNS lookup, and a failure at an HTTP proxy ([`TUNNEL`]).
 const DNS: &str = "dns error";
 const TUNNEL: &str = "tunnel error: ";
 
-/// Explains an error of a connection; `None` if the store answered.
+/// Explains an error of a connection; `None` if the store responded.
 pub fn explain(
     error: &object_store::Error,
     text: &str,
@@ -78,7 +78,7 @@ fn kind(error: &object_store::Error) -> Option<HttpErrorKind> {
         .find(|kind| matches!(kind, Kind::Connect | Kind::Request | Kind::Timeout | Kind::Interrupted))
 }
 
-/// The resolver's error without its query, which is printed as a Rust structure.
+/// Returns a DNS resolver's error without its query, which is printed as a Rust structure.
 fn dns_cause(cause: &str) -> &str {
     if cause.starts_with("no records found") {
         "the name does not exist or has no address"
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::store::tests::wire::{Answer, Wire};
 
-    /// The error of a request that a client sends once. object_store adds the text before it.
+    /// The error of a request without retries. It has the text that object_store adds before the cause.
     #[derive(Debug, thiserror::Error)]
     #[error("Error performing GET {url}/backups in 1ms - {source}")]
     struct RequestError {

@@ -1,4 +1,4 @@
-//! An error in plain words.
+//! The explanation of an object store's error.
 
 use domain::reason::Reason;
 
@@ -6,6 +6,6 @@ use domain::reason::Reason;
 pub struct Explanation {
     pub reason: Reason,
     pub text: String,
-    /// What to do, where it is more than the reason's advice.
+    /// A hint for this case; `None` if the reason's general advice is enough.
     pub hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The HTTP proxy that the environment gives to a client.
+//! The HTTP proxy that the environment variables configure.
 
 use std::fmt;
 
@@ -6,19 +6,20 @@ use super::url::host;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proxy {
-    /// The environment variable.
+    /// The name of the environment variable.
     variable: &'static str,
-    /// Its value without a user name and a password.
+    /// The proxy's URL from the variable, without user name and password.
     url: String,
 }
 
 impl Proxy {
-    /// The proxy for requests to `server`, such as `https://host:port`.
+    /// Returns the proxy for requests to `server`, a URL such as `https://host:port`; `None` if requests go
+    /// directly to the server.
     pub fn of_url(server: &str) -> Option<Self> {
         Self::find(server, |name| std::env::var(name).ok())
     }
 
-    /// reqwest looks for the same variables in the same order.
+    /// Returns the proxy from the same variables, in the same order, as reqwest.
     fn find(server: &str, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let names = match server.split_once("://")?.0 {
             "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
@@ -51,8 +52,8 @@ impl Proxy {
     }
 }
 
-/// Whether `list`, the value of NO_PROXY, contains the host or a domain above it. A list with address ranges may contain
-/// any address.
+/// Returns whether `list`, the value of NO_PROXY, contains the host or a parent domain. If the list has
+/// address ranges, an IP address is assumed to be in one of them.
 fn is_bypassed(host: &str, list: &str) -> bool {
     let is_address = host.starts_with('[') || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     list.split(',').map(str::trim).any(|entry| {
@@ -64,7 +65,7 @@ fn is_bypassed(host: &str, list: &str) -> bool {
     })
 }
 
-/// `http://proxy:3128 (HTTPS_PROXY)`.
+/// Formats the proxy as `http://proxy:3128 (HTTPS_PROXY)`.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.url, self.variable)

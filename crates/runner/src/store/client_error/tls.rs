@@ -1,4 +1,4 @@
-//! TLS connections to an object store that fail.
+//! Explains TLS connections to an object store that fail.
 
 use domain::reason::Reason;
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use rustls::{CertificateError, Error as TlsError, InvalidMessage, pki_types::Uni
 
 use super::{cause::causes, explanation::Explanation};
 
-/// Explains an error of TLS; `None` if it is none.
+/// Explains a TLS error; `None` for other errors.
 pub fn explain(error: &Error, server: Option<&str>, field: &str) -> Option<Explanation> {
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<TlsError>())?;
     let (text, hint) = match tls {
@@ -63,7 +63,7 @@ fn certificate(error: &CertificateError, field: &str) -> (String, Option<String>
             Some("Issue the server a certificate with the extended key usage serverAuth.".to_owned()),
         ),
         Kind::Revoked => ("the server's certificate was revoked".to_owned(), renew()),
-        // The check is webpki's, and rustls wraps its error.
+        // webpki makes this check, and rustls wraps webpki's error.
         Kind::Other(error) if error.0.to_string().contains("CaUsedAsEndEntity") => (
             "the server presents a certificate authority's own certificate (CA:TRUE)".to_owned(),
             Some(
@@ -80,7 +80,7 @@ fn time(time: UnixTime) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// The name in `DnsName("localhost")`.
+/// Returns the name in a text such as `DnsName("localhost")`.
 fn plain_name(presented: &str) -> &str {
     presented.split('"').nth(1).unwrap_or(presented)
 }

@@ -1,6 +1,6 @@
-//! Parts of URLs in the texts of errors.
+//! Finds parts of URLs in the texts of errors.
 
-/// `http://host:port` of the first URL in a text.
+/// Returns `http://host:port` or `https://host:port` of the first URL in a text.
 pub fn server(text: &str) -> Option<&str> {
     let start = text.find("http://").into_iter().chain(text.find("https://")).min()?;
     let url = &text[start..];
@@ -9,7 +9,7 @@ pub fn server(text: &str) -> Option<&str> {
     Some(&url[..end])
 }
 
-/// The host of `http://host:port`.
+/// Returns the host of `http://host:port`.
 pub fn host(server: &str) -> &str {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     match rest.rsplit_once(':') {

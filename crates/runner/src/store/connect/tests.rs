@@ -8,7 +8,7 @@ use crate::store::{
     tests::wire::{Answer, Wire},
 };
 
-/// A store behind a slow line answers when it has received the whole part.
+/// A store behind a slow connection responds only when it has received the whole part.
 #[tokio::test]
 async fn read_timeout_includes_the_time_to_send_a_part() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -61,7 +61,7 @@ fn malformed_service_account_key_is_not_in_the_error() {
     let key = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0"}"#;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key.json");
-    // JSON in JSON, as some templates write it into a Secret.
+    // JSON within a JSON string, as some templates write it into a Secret.
     let quoted = serde_json::to_string(key).unwrap();
     fs::write(&file, &quoted).unwrap();
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! A folder in a bucket, and its small objects.
+//! A folder in a bucket, and the small objects in it.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::super::{
     reader::Reader,
 };
 
-/// The headers of an answer to HEAD with the end of a lock: S3, Azure.
+/// The headers with the end of an object's lock, in responses to HEAD: S3, Azure.
 const LOCKED_UNTIL: [&str; 2] =
     ["x-amz-object-lock-retain-until-date", "x-ms-immutability-policy-until-date"];
 
-/// The header of S3's other lock, which has no end.
+/// The header of S3's legal hold, a lock without an end.
 const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
 
 #[derive(Clone, Debug)]
@@ -29,19 +29,20 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder `<prefix>/<below>`.
+    /// Creates the folder `<prefix>/<below>`.
     pub fn new(bucket: BucketClient, below: &str) -> Self {
         let path = below.split('/').fold(bucket.prefix.clone(), Path::join);
         Self { bucket, path }
     }
 
-    /// File names contain no characters that need encoding, so they are used unchanged.
+    /// Returns the path of an object. The name is not encoded again, because file names of backups are
+    /// already encoded.
     pub fn object(&self, file: &str) -> Path {
         let text = format!("{}/{file}", self.path);
         Path::parse(&text).unwrap_or_else(|_| Path::from(text))
     }
 
-    /// An object's URL.
+    /// Returns the URL of an object.
     pub fn location(&self, file: &str) -> String {
         format!("{}/{}", self.bucket.url, self.object(file))
     }
@@ -51,7 +52,7 @@ impl Folder {
         move |source| StoreError::Object { action, url, source: Box::new(source) }
     }
 
-    /// All objects whose path begins with `below`.
+    /// Lists all objects whose path begins with `below`.
     pub async fn list(&self, below: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
         let listed = self.bucket.store.list(Some(below)).try_collect().await;
         listed.map_err(|source| StoreError::Object {
@@ -61,14 +62,14 @@ impl Folder {
         })
     }
 
-    /// The objects in a folder of this one.
+    /// Lists the objects in a subfolder.
     pub async fn entries(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
         let objects = self.list(&self.object(folder)).await?;
         let named = objects.iter().filter_map(|object| Some(entry(object.location.filename()?, object)));
         Ok(named.collect())
     }
 
-    /// The text of an object; `None` if there is no such object.
+    /// Returns the text of an object; `None` if it does not exist.
     pub async fn read(&self, file: &str) -> Result<Option<String>, StoreError> {
         let failed = self.failed("read", file);
         let path = self.object(file);
@@ -88,24 +89,24 @@ impl Folder {
         PutOptions { mode, attributes: self.bucket.attributes.clone(), ..PutOptions::default() }
     }
 
-    /// Writes an object and replaces one of the same name.
+    /// Writes an object. Replaces an object of the same name.
     pub async fn write(&self, file: &str, text: &str) -> Result<(), StoreError> {
         let options = self.put_options(PutMode::Overwrite);
         let put = self.bucket.store.put_opts(&self.object(file), text.to_owned().into(), options).await;
         put.map(drop).map_err(self.failed("write", file))
     }
 
-    /// Writes an object; `false` if there is another one of that name.
+    /// Creates an object. Returns `false` if an object of this name with other content exists.
     pub async fn create(&self, file: &str, text: &str) -> Result<bool, StoreError> {
         use object_store::Error as Kind;
         let options = self.put_options(PutMode::Create);
         match self.bucket.store.put_opts(&self.object(file), text.to_owned().into(), options).await {
             Ok(_) => Ok(true),
-            // A request whose answer was lost is repeated, and meets the object that it wrote itself.
+            // A request whose response was lost is repeated, and finds the object that it created itself.
             Err(Kind::AlreadyExists { .. } | Kind::Precondition { .. }) => {
                 Ok(self.read(file).await?.as_deref() == Some(text))
             }
-            // A store without conditional requests: check, then write.
+            // The store does not support conditional requests: check first, then write.
             Err(error) if lacks_conditions(&error) => {
                 if self.read(file).await?.is_some() {
                     return Ok(false);
@@ -116,7 +117,8 @@ impl Folder {
         }
     }
 
-    /// Removes an object; a missing one is no error. A locked one is [`StoreError::Locked`].
+    /// Removes an object. A missing object is not an error. Returns [`StoreError::Locked`] for a locked
+    /// object.
     pub async fn remove(&self, file: &str) -> Result<(), StoreError> {
         let path = self.object(file);
         let mut removals = self.bucket.pruner.delete_stream(stream::iter([Ok(path)]).boxed());
@@ -131,12 +133,13 @@ impl Folder {
         }
     }
 
-    /// The end of an object's lock, in the store's format. `None`: it is not locked, or the store does not report it.
+    /// Returns the end of an object's lock in the store's format; `None` if the object is not locked or the
+    /// store does not report a lock.
     pub async fn locked_until(&self, file: &str) -> Option<String> {
         let path = self.object(file);
         let signed = self.bucket.pruner.signed_url(Method::HEAD, &path, Duration::from_mins(1));
         let url = signed.await.ok()?;
-        // An error would print the URL, which is signed.
+        // The error is dropped, because it would contain the signed URL.
         let answer = self.bucket.http.head(url).send().await.ok()?;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         if header(LEGAL_HOLD) == Some("ON") {
@@ -148,7 +151,7 @@ impl Folder {
         (!end.is_some_and(is_past)).then(|| until.to_owned())
     }
 
-    /// Reads an object piece by piece.
+    /// Opens an object for reading in chunks.
     pub async fn open_reader(&self, file: &str) -> Result<Reader, StoreError> {
         let got = self.bucket.store.get_opts(&self.object(file), GetOptions::default()).await;
         let stream = got.map_err(self.failed("read", file))?.into_stream();
@@ -162,7 +165,8 @@ pub fn entry(name: &str, object: &ObjectMeta) -> Entry {
     Entry { name: name.to_owned(), modified: object.last_modified.into() }
 }
 
-/// `501 Not Implemented`, or a header that the store does not know.
+/// Returns whether the store rejects conditional requests: with `501 Not Implemented`, or because it does not
+/// support the header.
 fn lacks_conditions(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotImplemented { .. })
         || error.to_string().contains("<Code>NotImplemented<")

@@ -1,4 +1,4 @@
-//! The upload of one object: in one request if it is small, else in parts.
+//! The upload of one object: in one request if it is small, otherwise in parts.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -12,22 +12,23 @@ use super::{
     uploads::{self, Uploads},
 };
 
-/// Parts that are sent at once. These and the one that is being filled are all that an upload keeps in memory.
+/// The number of parts that are sent concurrently. An upload keeps these and the part that is being filled in
+/// memory.
 const IN_FLIGHT: usize = 4;
 
-/// An object being written.
+/// An object that is being written.
 pub struct ObjectUpload {
     folder: Folder,
-    /// Its timeouts suit the part size.
+    /// A client whose timeouts suit the part size.
     store: Arc<dyn Cloud>,
     uploads: Uploads,
     file: String,
     part_size: usize,
-    /// The part that is being filled.
+    /// The content of the part that is being filled.
     pending: Vec<Bytes>,
     pending_size: usize,
     size: u64,
-    /// `None` while everything fits into one request.
+    /// The multipart upload; `None` while everything fits into one request.
     multipart: Option<Multipart>,
 }
 
@@ -39,7 +40,7 @@ struct Multipart {
     stored: BTreeMap<usize, PartId>,
 }
 
-/// Clients hold credentials, so they are not shown.
+/// Shows only the name and the size, because the client contains credentials.
 impl fmt::Debug for ObjectUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectUpload({}, {} bytes)", self.file, self.size)
@@ -101,7 +102,8 @@ impl ObjectUpload {
         Ok(())
     }
 
-    /// Stores the upload's id before its first part, so that a later run can abort it.
+    /// Starts a multipart upload and stores its id before the first part is sent, so that a later run can
+    /// abort it.
     async fn start(&self) -> Result<Multipart, StoreError> {
         let attributes = self.folder.bucket.attributes.clone();
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
@@ -115,7 +117,7 @@ impl ObjectUpload {
         Ok(Multipart { id, next: 0, sending: JoinSet::new(), stored: BTreeMap::new() })
     }
 
-    /// Sends the rest and completes the upload. Only then the object exists.
+    /// Sends the remaining bytes and completes the upload. From then on the object exists.
     pub async fn finish(mut self) -> Result<(), StoreError> {
         let path = self.folder.object(&self.file);
         if self.multipart.is_none() {
@@ -135,7 +137,7 @@ impl ObjectUpload {
         let store = &self.folder.bucket.store;
         match store.complete_multipart(&path, &multipart.id, parts).await {
             Ok(_) => {}
-            // A repeated request does not find the upload that the first one completed.
+            // If a request is repeated, it may not find the upload that the first request completed.
             Err(error) if is_missing_object(&error) => match store.head(&path).await {
                 Ok(object) if object.size == self.size => {}
                 _ => return Err(self.folder.failed("complete the upload of", &self.file)(error)),
@@ -146,7 +148,7 @@ impl ObjectUpload {
         Ok(())
     }
 
-    /// Aborts the upload once no part of it is being sent.
+    /// Waits until no part is being sent, then aborts the upload.
     pub async fn discard(mut self) -> Result<(), StoreError> {
         let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
         while multipart.sending.join_next().await.is_some() {}
@@ -172,8 +174,8 @@ impl Multipart {
     }
 }
 
-/// A run that was told to stop drops its upload. Parts that are being sent go on, and [`Uploads::wait_for_parts`] waits
-/// for them before the abort.
+/// Lets the parts that are being sent continue when a stopped run drops its upload.
+/// [`Uploads::wait_for_parts`] waits for them before the abort.
 impl Drop for ObjectUpload {
     fn drop(&mut self) {
         if let Some(multipart) = &mut self.multipart {

@@ -1,6 +1,6 @@
-//! The multipart uploads of an unfinished backup. A store lists the parts of an upload nowhere until it is completed, but
-//! charges for them; so `uploads.json` names the uploads, and the run that removes the leftovers of a dead one aborts
-//! them.
+//! The multipart uploads of an unfinished backup. A store charges for the parts of an upload that is never
+//! completed, but does not list them as objects. Therefore the ids of the uploads are stored in
+//! `uploads.json`, and a later run that removes the unfinished backup of a dead run aborts them.
 
 use std::{
     collections::BTreeMap,
@@ -10,22 +10,22 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The file in a backup's folder.
+/// The name of the file in a backup's folder.
 pub const FILE: &str = "uploads.json";
 
-/// More parts than are ever being sent.
+/// The number of permits: more than the parts that can be sent concurrently.
 const PERMITS: u32 = 1024;
 
-/// How long an abort waits for parts that are being sent. A run that was told to stop has a minute in all.
+/// How long an abort waits for parts that are being sent. After SIGTERM, a run has a minute in total.
 const PARTS_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]
 pub struct Uploads {
     /// The backup's id.
     pub backup: String,
-    /// The id of each upload, by file.
+    /// The id of each upload, by file name.
     ids: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Each part that is being sent holds one of [`PERMITS`].
+    /// A semaphore with [`PERMITS`] permits, of which each part that is being sent holds one.
     parts: Arc<Semaphore>,
 }
 
@@ -42,12 +42,12 @@ impl Uploads {
         change(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Marks a part as being sent until the permit is dropped.
+    /// Returns a permit that marks a part as being sent until it is dropped.
     pub fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.parts).try_acquire_owned().ok()
     }
 
-    /// Waits until no part is being sent.
+    /// Waits until no part is being sent, at most [`PARTS_TIMEOUT`].
     pub async fn wait_for_parts(&self) {
         if tokio::time::timeout(PARTS_TIMEOUT, self.parts.acquire_many(PERMITS)).await.is_err() {
             tracing::warn!(

@@ -1,4 +1,4 @@
-//! Error answers of real stores, word for word, passed through the real clients.
+//! Error responses of real stores, word for word, processed by the real clients.
 
 use std::iter;
 
@@ -10,13 +10,13 @@ use super::{
     *,
 };
 
-/// A status and a body; the reason and a part of the text that they must lead to.
+/// The status and the body of a response; the reason and a part of the text that it must result in.
 type ErrorAnswer = (&'static str, &'static str, Reason, &'static str);
 
-/// Makes the target of a bucket at a URL.
+/// A function that creates the target of a bucket at a URL.
 type Bucket = fn(&str) -> Target;
 
-/// Answers of Amazon and of stores with the same API.
+/// Responses of Amazon and of S3-compatible stores.
 const S3: [ErrorAnswer; 14] = [
     (
         "403 Forbidden",
@@ -53,7 +53,7 @@ const S3: [ErrorAnswer; 14] = [
         Reason::BucketNotFound,
         "The specified bucket does not exist (NoSuchBucket)",
     ),
-    // versitygw on a file system with quotas, and on one that is full.
+    // versitygw on a file system with a quota, and on a full file system.
     (
         "403 Forbidden",
         "<Error><Code>QuotaExceeded</Code><Message>Your request was denied due to quota exceeded.</Message></Error>",
@@ -80,7 +80,7 @@ const S3: [ErrorAnswer; 14] = [
         Reason::NoSpace,
         "Bucket quota exceeded",
     ),
-    // One object is too large, however empty the store is.
+    // The object is too large; the store may be empty.
     (
         "400 Bad Request",
         "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum allowed object size.</Message><ProposedSize>6442450944</ProposedSize><MaxSizeAllowed>5368709120</MaxSizeAllowed></Error>",
@@ -99,7 +99,7 @@ const S3: [ErrorAnswer; 14] = [
         Reason::RegionMismatch,
         "redirects the request, but does not name the address",
     ),
-    // Not a store.
+    // A server that is not a store.
     ("404 Not Found", "<html><body>nginx</body></html>", Reason::StoreFailed, "nginx"),
     ("400 Bad Request", "} what begins after it ends {", Reason::StoreFailed, "what begins after it ends"),
 ];
@@ -171,7 +171,7 @@ const GCS: [ErrorAnswer; 5] = [
     ),
 ];
 
-/// Asserts the reason and the text of an answer to any request.
+/// Asserts that every request to the target fails with this reason and a text that contains `part`.
 async fn is_explained(target: Target, status: &str, reason: Reason, part: &str) {
     let error = error_of(target).await;
     let text = error.to_string();
@@ -182,7 +182,7 @@ async fn is_explained(target: Target, status: &str, reason: Reason, part: &str) 
     }
 }
 
-/// All answers at the same time: a request that may succeed later is repeated for half a minute.
+/// Tests all responses concurrently, because a request that may succeed later is repeated for half a minute.
 #[tokio::test]
 async fn every_error_answer_has_its_reason_and_message() {
     let kinds: [(Bucket, &'static [ErrorAnswer]); 3] = [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
@@ -194,7 +194,8 @@ async fn every_error_answer_has_its_reason_and_message() {
     futures::future::join_all(all).await;
 }
 
-/// Each store refuses to remove a locked object in its own way. Azure answers many removals at once, without a code.
+/// Each store has its own response to the removal of a locked object. Azure responds to several removals at
+/// once, without a code.
 #[tokio::test]
 async fn locked_object_is_recognized_in_every_stores_answer() {
     let azures = "--batchresponse_66925647\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 409 This operation is not permitted as the blob is immutable due to a policy.\r\nx-ms-error-code: BlobImmutableDueToPolicy\r\nx-ms-version: 2018-11-09\r\n\r\n\r\n--batchresponse_66925647--\r\n";
@@ -241,10 +242,11 @@ async fn locked_object_is_recognized_in_every_stores_answer() {
     }
 }
 
-/// The error of a store that refuses every request.
+/// Returns the error of a store that rejects every request.
 async fn error_of(target: Target) -> StoreError {
     let now = time("2026-05-03T00:00:00Z");
-    // A missing owner file is created; an unreadable one leaves the owner unknown and fails no run.
+    // If the owner file cannot be read, opening can still succeed with an unknown owner. Then the record
+    // fails.
     match Repository::open(&target, &identity(), None, now).await {
         Ok(repository) => repository.write_record("job", "{}").await.unwrap_err(),
         Err(error) => error,

@@ -1,4 +1,4 @@
-//! Rules that every store keeps, tested on a real file system and on real servers of each kind.
+//! The rules that every store must follow, tested on a real file system and on real servers of each kind.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
     time,
 };
 
-/// A store under test. Each rule uses a namespace of its own.
+/// A store under test. Each rule uses its own namespace.
 struct Stand {
     target: Target,
     server: Option<Server>,
@@ -36,8 +36,8 @@ impl Stand {
         Repository::open(&self.target, &self.policy(uid), adopt_from, now).await.unwrap()
     }
 
-    /// Asserts that no parts of uncompleted uploads are left. versitygw keeps them in a folder; the other stores do not
-    /// show them, and Azure drops them after a week.
+    /// Asserts that the store has no parts of uncompleted uploads. Only versitygw can be checked, which keeps
+    /// them in a folder. The other stores do not list them; Azure deletes them after a week.
     fn has_no_parts(&self) {
         let Some(server) = &self.server else { return };
         let parts = std::process::Command::new("find")
@@ -47,7 +47,7 @@ impl Stand {
         assert_eq!(String::from_utf8(parts.stdout).unwrap(), "", "parts are left");
     }
 
-    /// Opens the store so that no leftover is too young to be removed.
+    /// Opens the store with a leftover age of 0, so that every unfinished backup is old enough to be removed.
     async fn open_later(&self) -> Repository {
         let mut target = self.target.clone();
         target.options.leftover_age = Duration::ZERO;
@@ -55,10 +55,10 @@ impl Stand {
     }
 }
 
-/// The account that `tests/stores/serve` creates.
+/// The user and the secret that `tests/stores/serve` creates.
 pub(super) const S3_USER: (&str, &str) = ("pgbackup", "pgbackup-secret");
 
-/// Azurite's well-known account.
+/// Azurite's documented default account and key.
 const AZURE_ACCOUNT: (&str, &str) = (
     "devstoreaccount1",
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
@@ -73,7 +73,7 @@ pub(super) fn s3_variables(server: &Server, (user, secret): (&str, &str)) -> Var
     .into()
 }
 
-/// Pseudorandom bytes (xorshift64).
+/// Returns pseudorandom bytes (xorshift64).
 pub(super) fn noise(size: u64) -> Vec<u8> {
     let next = |state: &u64| {
         let mut state = *state;
@@ -85,7 +85,7 @@ pub(super) fn noise(size: u64) -> Vec<u8> {
     words.flat_map(u64::to_le_bytes).take(usize::try_from(size).unwrap()).collect()
 }
 
-/// Writes in pieces of the size that pg_dump's pipe gives.
+/// Writes a file in chunks of about the size that pg_dump's pipe returns.
 pub(super) async fn write(backup: &BackupWriter, file: &str, bytes: &[u8], database_bytes: u64) -> Upload {
     let mut upload = backup.upload(file, false, database_bytes).await.unwrap();
     for piece in bytes.chunks(131_072 - 7) {
@@ -139,9 +139,9 @@ async fn backup_exists_when_its_manifest_does(stand: &Stand) {
 async fn files_of_all_sizes_are_read_back_unchanged(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
-    // Less than one part; a whole number of parts; so many that some wait for others.
+    // Less than one part; a whole number of parts; more parts than are sent concurrently.
     for (n, size) in [0, 1, 131_072, 2 * part_size::MIN, 7 * part_size::MIN + 1].into_iter().enumerate() {
-        // The encoded name of a database with a blank and a slash.
+        // The encoded name of a database that contains a space and a slash.
         let (file, bytes) = (format!("a%20%2F{n}.dump"), noise(size));
         write(&backup, &file, &bytes, size).await.finish().await.unwrap();
         assert!(read(&backup, &file).await == bytes, "{file} of {size} bytes");
@@ -152,7 +152,7 @@ async fn files_of_all_sizes_are_read_back_unchanged(stand: &Stand) {
 async fn parts_grow_with_the_database(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
-    // 10,000 parts of 8 MiB hold less than three times this.
+    // With parts of 8 MiB, 10,000 parts would be too few for three times this size.
     let database_bytes = 10_000 * (part_size::MIN + 1) / 3 + 10_000;
     let bytes = noise(2 * part_size::MIN);
     write(&backup, "shop.dump", &bytes, database_bytes).await.finish().await.unwrap();
@@ -168,7 +168,7 @@ async fn manifest_is_written_once(stand: &Stand) {
     let error = one.clone().commit(&other).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyThere { .. }), "{error}");
     assert_eq!(repository.manifest(OLD).await.unwrap().0, manifest(OLD), "the first one is kept");
-    // A request whose answer was lost is repeated and meets the object that it wrote itself.
+    // A request whose response was lost is repeated, and finds the object that it created itself.
     one.commit(&manifest(OLD)).await.unwrap();
 }
 
@@ -189,7 +189,7 @@ async fn abandoned_backup_leaves_nothing(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
-    // A run that is told to stop drops its upload.
+    // A stopped run drops its upload.
     drop(write(&backup, "two.dump", &noise(3 * part_size::MIN), 0).await);
     backup.abandon().await.unwrap();
     let listing = repository.list().await.unwrap();
@@ -273,7 +273,7 @@ async fn adopt_from_takes_the_repository_over(stand: &Stand) {
     assert_eq!((wrong.owner, wrong.adopted), (Owner::OtherPolicy("uid-1".into()), vec![]));
     let right = stand.open_as("uid-2", Some("uid-1")).await;
     assert_eq!((right.owner, right.adopted), (Owner::ThisPolicy, vec!["uid-1".to_owned()]));
-    // From then on adoptFrom makes no difference.
+    // After the adoption, `adoptFrom` makes no difference.
     for stale in [None, Some("uid-1"), Some("uid-2")] {
         let later = stand.open_as("uid-2", stale).await;
         assert_eq!((later.owner, later.adopted), (Owner::ThisPolicy, vec!["uid-1".to_owned()]));
@@ -310,7 +310,7 @@ async fn simultaneous_runs_do_not_disturb_each_other(stand: &Stand) {
     assert_eq!(ids(&one.list().await.unwrap().backups), [OLD, NEW]);
 }
 
-/// Runs every rule on a store.
+/// Runs every listed rule on a store.
 macro_rules! rules {
     ($stand:expr; $($rule:ident)*) => {{
         let mut stand: Stand = $stand;
@@ -345,7 +345,7 @@ macro_rules! every_rule {
     };
 }
 
-/// A bucket of a store with S3's API at this URL.
+/// Returns the target of a bucket of an S3-compatible store at this URL.
 pub(super) fn s3(url: &str) -> Target {
     let (user, secret) = S3_USER;
     let variables =
@@ -353,7 +353,7 @@ pub(super) fn s3(url: &str) -> Target {
     target("s3://backups/a/b", true, variables.into())
 }
 
-/// A bucket of a store with GCS's API at this URL.
+/// Returns the target of a bucket of a GCS-compatible store at this URL.
 pub(super) fn gcs(url: &str) -> Target {
     let key = serde_json::json!({
         "gcs_base_url": url, "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": "",
@@ -361,7 +361,7 @@ pub(super) fn gcs(url: &str) -> Target {
     target("gs://backups/a/b", false, [("GOOGLE_SERVICE_ACCOUNT_KEY", key.to_string().as_str())].into())
 }
 
-/// A container of a store with Azure's API at this URL.
+/// Returns the target of a container of an Azure-compatible store at this URL.
 pub(super) fn azure(url: &str) -> Target {
     let endpoint = format!("{url}/{}", AZURE_ACCOUNT.0);
     let variables = [

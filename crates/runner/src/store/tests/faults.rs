@@ -1,4 +1,4 @@
-//! Stores and runs that fail in the middle. An incomplete backup never looks complete.
+//! Stores and runs that fail during a backup. An incomplete backup must never look complete.
 
 use std::{
     env,
@@ -25,21 +25,22 @@ use super::{
     *,
 };
 
-/// The part at which the failure happens. Four parts are sent at once, so it is one of the second four.
+/// The part at which the failure happens. Four parts are sent concurrently, so this one is among the second
+/// four.
 const PART: usize = 6;
 
 async fn open(target: &Target) -> Repository {
     Repository::open(target, &identity(), None, time("2026-05-03T00:00:00Z")).await.unwrap()
 }
 
-/// How many parts of uncompleted uploads versitygw keeps.
+/// Returns the number of parts of uncompleted uploads that versitygw keeps.
 fn parts(server: &Server) -> usize {
     let folder = server.folder.path().to_str().unwrap();
     let found = Command::new("find").args([folder, "-path", "*/.sgwtmp/multipart/*", "-type", "f"]).output();
     String::from_utf8(found.unwrap().stdout).unwrap().lines().count()
 }
 
-/// Asserts that there is only a leftover, and that a later run removes all of it.
+/// Asserts that there is only an unfinished backup, and that a later run removes it completely.
 async fn leftover_is_cleaned_up(server: &Server, parts_are_left: bool) {
     let mut target = s3(&server.url());
     let repository = open(&target).await;
@@ -87,10 +88,10 @@ async fn store_lost_during_upload_leaves_only_a_leftover() {
     leftover_is_cleaned_up(&server, true).await;
 }
 
-/// The URL of the store, for the process of the next test.
+/// The environment variable with the store's URL, for the process that the next test starts.
 const UPLOAD_TO: &str = "PGBACKUP_TEST_UPLOAD_TO";
 
-/// Runs itself in a process of its own, which is killed.
+/// Starts itself in a separate process, which is killed.
 #[tokio::test]
 async fn run_killed_during_upload_leaves_only_a_leftover() {
     const NAME: &str = "store::tests::faults::run_killed_during_upload_leaves_only_a_leftover";
@@ -120,15 +121,16 @@ async fn run_killed_during_upload_leaves_only_a_leftover() {
     let ended = tokio::task::spawn_blocking(move || run.wait().unwrap()).await.unwrap();
 
     assert_eq!(ended.signal(), Some(9), "{ended}");
-    // Waits for the requests that were sent.
+    // Dropping the proxy waits for the requests that were sent.
     drop(wire);
     leftover_is_cleaned_up(&server, true).await;
 }
 
-/// The folder of a small file system, for the process of a test.
+/// The environment variable with the folder of a small file system, for the process of a test.
 const SMALL: &str = "PGBACKUP_TEST_SMALL";
 
-/// Runs a test of this file in a process of its own with a file system of `size`. That works without root too.
+/// Runs a test of this file in a separate process with a file system of `size`. Works without root, in a user
+/// namespace.
 fn again_on_a_small_file_system(test: &str, size: &str) {
     let root = tempfile::tempdir().unwrap();
     let script = format!("mount -t tmpfs -o size={size} none \"$TMPDIR\" && exec \"$@\"");
@@ -175,12 +177,12 @@ async fn full_bucket_fails_with_no_space() {
     assert!(error.to_string().contains("No space left on device. (InsufficientStorage)"), "{error}");
     backup.abandon().await.unwrap();
     assert_eq!(parts(&server), 0, "parts are left");
-    // After the abort there is room again.
+    // After the abort there is enough space again.
     commit(&repository, NEW).await;
     assert_eq!(ids(&repository.list().await.unwrap().backups), [NEW]);
 }
 
-/// Stores a backup again and again, each time with room for one page more, until it fits.
+/// Stores a backup repeatedly, each time with one more page of free space, until it fits.
 async fn fill_at_each_step(folder: &str) {
     let target = Target {
         location: folder.parse().unwrap(),
@@ -233,7 +235,7 @@ async fn fill_at_each_step(folder: &str) {
     assert!(all.iter().all(|step| failed.contains(step)), "{failed:?}");
 }
 
-/// Stores the files of a backup in a run's order.
+/// Stores the files of a backup in the same order as a run.
 async fn store(backup: &BackupWriter, step: &mut &str) -> Result<CommittedBackup, StoreError> {
     *step = "dump";
     let mut upload = backup.upload("shop.dump", false, 0).await?;
@@ -249,7 +251,7 @@ async fn store(backup: &BackupWriter, step: &mut &str) -> Result<CommittedBackup
     backup.clone().commit(&manifest(OLD)).await
 }
 
-/// The names that the kernel reports as removed from a folder, in order.
+/// Returns the names of the files that the kernel reports as removed from a folder, in order.
 fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 16384];
     let mut events = inotify::Reader::new(watch, &mut buffer);

@@ -1,4 +1,5 @@
-//! Features of S3 that other stores lack, and its errors, tested on a real server: permissions, locks, checksums, TLS.
+//! Features of S3 that other stores lack (permissions, locks, checksums, TLS) and their errors, tested on a
+//! real server.
 
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use super::{
 
 const WRITER: (&str, &str) = ("writer", "writer-secret");
 
-/// A certificate authority, and its certificates for `localhost`.
+/// A certificate authority, and certificates that it issued for `localhost`.
 struct Certificates(tempfile::TempDir);
 
 impl Certificates {
@@ -147,7 +148,7 @@ async fn authoritys_own_certificate_is_named() {
     assert_eq!(error.hint().as_deref(), Some(hint));
 }
 
-/// Locks an object. Amazon locks each new object by the bucket's default; versitygw does not.
+/// Locks an object. Amazon would lock each new object by the bucket's default; versitygw does not.
 fn retain(server: &Server, object: &str, until: &str) {
     let body =
         format!("<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
@@ -165,7 +166,7 @@ fn retain(server: &Server, object: &str, until: &str) {
 async fn locked_backup_is_kept_until_its_lock_ends() {
     let server = Server::start("s3-locked", &[]);
     let mut target = s3(&server, S3_USER);
-    // Amazon demands a checksum in such a bucket.
+    // Amazon requires a checksum in a bucket with locks.
     target.options.checksum = Some("sha256".to_owned());
     let repository = open(&target).await.unwrap();
     commit(&repository, OLD).await;

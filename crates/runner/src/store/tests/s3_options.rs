@@ -1,4 +1,4 @@
-//! The requests that a policy's options for a bucket lead to.
+//! The requests that result from a policy's options for a bucket.
 
 use super::{
     super::part_size,
@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// A minimal store with S3's API.
+/// Responds like a minimal S3-compatible store.
 fn minimal_store(request: &Request) -> Answer {
     let is = |query: &str| request.target.contains(query);
     let etag = vec![("etag", "\"1\"".to_owned())];
@@ -28,7 +28,7 @@ fn minimal_store(request: &Request) -> Answer {
     Answer::Is("200 OK", etag, body.to_owned())
 }
 
-/// The requests that store a small object, start the upload of a large one, and send a part of it.
+/// Returns the requests that store a small object, start the upload of a large object, and send a part of it.
 async fn requests(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> [Request; 3] {
     let wire = Wire::start(minimal_store);
     let url = wire.url();

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a start may take: the first one compiles or installs the server.
+/// How long the server may take to start. The first start compiles or installs it.
 const START: Duration = Duration::from_mins(10);
 
-/// A server that is killed when it is dropped.
+/// A server process that is killed when this value is dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server of a kind of `tests/stores/serve`.
+    /// Starts a server. `kind` is one of those in `tests/stores/serve`.
     pub fn start(kind: &str, variables: &[(&str, &Path)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
@@ -55,7 +55,7 @@ impl Drop for Server {
     }
 }
 
-/// A loopback address where nothing listens.
+/// Returns a loopback address on which nothing listens.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -1,5 +1,5 @@
-//! A loopback HTTP server in front of a store, or in its place. It records every request, and the test decides about each
-//! answer.
+//! A loopback HTTP server in front of a store or instead of one. It records every request, and the test
+//! decides about each response.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -14,9 +14,9 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// The path and the query.
+    /// The path and the query of the request.
     pub target: String,
-    /// With names in lower case.
+    /// The headers, with names in lower case.
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -26,7 +26,7 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it sends a part of an upload.
+    /// Returns whether the request sends a part of a multipart upload.
     pub fn is_part(&self) -> bool {
         self.method == "PUT" && self.target.contains("partNumber=")
     }
@@ -52,7 +52,7 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// Sends the request to `address` and returns the whole answer.
+    /// Sends the request to `address` and returns the whole response.
     fn pass_to(&self, address: SocketAddr) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         write!(stream, "{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target)?;
@@ -67,13 +67,13 @@ impl Request {
     }
 }
 
-/// The answer to a request.
+/// The response to a request.
 pub enum Answer {
-    /// A status such as `404 Not Found`, headers and a body.
+    /// A response with a status such as `404 Not Found`, headers and a body.
     Is(&'static str, Vec<(&'static str, String)>, String),
-    /// The answer of the store at this address.
+    /// The response of the store at this address.
     Of(SocketAddr),
-    /// None: the connection is closed.
+    /// No response: the connection is closed.
     HangUp,
 }
 
@@ -95,7 +95,7 @@ impl Answer {
     }
 }
 
-/// The server, which stops when it is dropped.
+/// The server, which stops when this value is dropped.
 pub struct Wire {
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -104,7 +104,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Starts a server that answers each request by `answer`, several at once.
+    /// Starts a server that calls `answer` for each request, for several concurrently.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -118,7 +118,7 @@ impl Wire {
                         return;
                     }
                     let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
-                    // A client may close a connection at any time.
+                    // A client may close a connection at any time, so errors are ignored.
                     connections.spawn(move || stream.and_then(|stream| serve(stream, &*answer, &requests)));
                 }
             });
@@ -130,7 +130,7 @@ impl Wire {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far for which `wanted` is true.
+    /// Returns the requests so far for which `wanted` returns true.
     pub fn requests(&self, wanted: impl Fn(&Request) -> bool) -> Vec<Request> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().filter(|request| wanted(request)).cloned().collect()

@@ -15,11 +15,11 @@ use super::super::{
     files::{FILE_MODE, SECRET_MODE, blocking, remove_file, rename_synced},
 };
 
-/// How much of a file may be in the page cache because of a backup, in bytes. More would evict the database's own files
-/// where it runs on the same node.
+/// The maximum size of a file's content in the page cache, in bytes. More would evict the database's own
+/// files if it runs on the same node.
 pub const CACHED_MAX: u64 = 16 * 1024 * 1024;
 
-/// It is called `<file>.part` until it is finished.
+/// A file that is being written. It is named `<file>.part` until it is finished.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -29,17 +29,17 @@ pub struct PartialFile {
     synced: Synced,
 }
 
-/// How much of a file is on the device: [`CACHED_MAX`] bytes at a time are synced while more are written, so that the
-/// sync at the end has little to do.
+/// How much of a file is synced to the device. While the file is written, [`CACHED_MAX`] bytes at a time are
+/// synced in the background, so that the final sync has little to do.
 #[derive(Debug, Default)]
 struct Synced {
-    /// Up to which byte, once `syncing` is done.
+    /// The number of bytes that are synced once `syncing` has ended.
     bytes: u64,
     syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl PartialFile {
-    /// Creates `<folder>/<file>.part`. `secret`: only the owner reads it.
+    /// Creates `<folder>/<file>.part`. If `secret`, only the owner may read it.
     pub async fn create(folder: &Path, file: &str, secret: bool) -> Result<Self, StoreError> {
         let path = folder.join(file);
         let part = folder.join(format!("{file}.part"));
@@ -74,10 +74,10 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Syncs the content, then gives the file its name.
+    /// Syncs the content, then renames the file to its final name.
     pub async fn finish(mut self) -> Result<(), StoreError> {
         self.handle.flush().await.map_err(failed("write", &self.part))?;
-        // The kernel reports a write error only once, perhaps to the sync that is running.
+        // The kernel reports a write error only once, and the running sync may receive it.
         self.synced.wait().await.map_err(failed("sync", &self.part))?;
         self.handle.sync_all().await.map_err(failed("sync", &self.part))?;
         let Self { part, path, .. } = self;
@@ -99,7 +99,7 @@ impl Synced {
     }
 }
 
-/// Drops clean pages of a file from the page cache, if the file system can.
+/// Drops the clean pages of a file from the page cache, if the file system supports that.
 pub fn drop_pages(file: &File, offset: u64, length: Option<NonZeroU64>) {
     if let Err(error) = fadvise(file, offset, length, Advice::DontNeed) {
         tracing::debug!("cannot drop cached pages: {error}");

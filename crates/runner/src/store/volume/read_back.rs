@@ -1,4 +1,4 @@
-//! Reading a file back from the device instead of the page cache.
+//! Reads a file back from the storage device instead of the page cache.
 
 use std::{
     fs::{self, File},
@@ -18,36 +18,37 @@ use super::{
     partial_file::{CACHED_MAX, drop_pages},
 };
 
-/// The size of a piece, in bytes.
+/// The size of a chunk, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// Pieces that are read before they are taken.
+/// The number of chunks that are read ahead.
 const READ_AHEAD: usize = 4;
 
-/// Reads a file on a thread of its own. Its cached pages are dropped first: read from memory, it would prove nothing
-/// about the device.
+/// Reads a file on a separate thread. First drops its cached pages: reading them from memory would prove
+/// nothing about the device.
 pub fn reader(path: PathBuf) -> Reader {
     let (sender, pieces) = mpsc::channel(READ_AHEAD);
     let from_device = BytesFromDevice::default();
     let counter = from_device.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = read_pieces(&path, &counter, |piece| sender.blocking_send(Ok(piece)).is_ok()) {
-            // Sending fails when the reader was dropped: then nobody waits for the error.
+            // Sending fails if the reader was dropped. Then the error is of no interest.
             let _ = sender.blocking_send(Err(error));
         }
     });
     Reader::of_volume(pieces, from_device)
 }
 
-/// Gives a file's content piece by piece until `take` returns false, and counts the bytes that the device delivered.
+/// Reads a file and passes its content to `take` in chunks until `take` returns false. Counts the bytes that
+/// the device delivered.
 fn read_pieces(
     path: &Path,
     from_device: &BytesFromDevice,
     mut take: impl FnMut(Bytes) -> bool,
 ) -> Result<(), StoreError> {
     let mut file = File::open(path).map_err(failed("open", path))?;
-    // The file was synced, so its pages are clean and can be dropped. If the file system cannot do that, the count
-    // shows it.
+    // The file was synced, so its pages are clean and can be dropped. If the file system does not support
+    // that, the count of bytes from the device shows it.
     drop_pages(&file, 0, None);
     let before = bytes_from_devices();
     let (mut position, mut dropped) = (0, 0);
@@ -67,8 +68,8 @@ fn read_pieces(
     }
 }
 
-/// `read_bytes` of /proc/thread-self/io: the bytes that this thread alone caused to be read from storage (proc(5)). 0 if
-/// the kernel does not report it.
+/// Returns `read_bytes` of /proc/thread-self/io: the number of bytes that this thread caused to be read from
+/// storage (proc(5)). Returns 0 if the kernel does not report it.
 fn bytes_from_devices() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("read_bytes: "));
