@@ -1,6 +1,6 @@
-//! Metrics of requests to the API server: count by result, and duration.
+//! Metrics of requests to the API server: their number by result, and their duration.
 //!
-//! The layer lies outside of kube's own retries: a request that succeeds at the third attempt is one request.
+//! Requests are counted outside kube's own retries: a request that succeeds at the third attempt counts once.
 
 use std::{
     future::Future,
@@ -20,15 +20,15 @@ use prometheus_client::{
 };
 use tower::{Layer, Service};
 
-/// The operation of requests that kube gives no name, such as reading the server's version.
+/// The operation label of requests that kube does not name, such as reading the server's version.
 const OTHER: &str = "other";
 
-/// The code of requests without an answer: the server was not reachable, or the caller stopped waiting.
+/// The code label of requests without a response: the server did not answer, or the caller stopped waiting.
 const NO_ANSWER: &str = "error";
 
 type Label = (&'static str, &'static str);
 
-/// Clones share their counters.
+/// Counters and durations of requests to the API server. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics {
     ended: Family<[Label; 2], Counter>,
@@ -37,7 +37,7 @@ pub struct ApiMetrics {
 
 impl Default for ApiMetrics {
     fn default() -> Self {
-        // 2 ms to 33 s: a call times out after 30 s.
+        // 2 ms to 33 s, because a call times out after 30 s.
         let buckets = || Histogram::new(exponential_buckets(0.002, 4.0, 8));
         Self { ended: Family::default(), duration: Family::new_with_constructor(buckets) }
     }
@@ -57,7 +57,7 @@ impl ApiMetrics {
     }
 }
 
-/// A request in flight. Dropping it counts the request, so a request whose caller stopped waiting is counted too.
+/// A request without a response yet. It is counted when it is dropped, even if the caller stopped waiting.
 struct InFlight {
     metrics: ApiMetrics,
     operation: &'static str,
@@ -73,7 +73,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The class of a status code. Every value of a label comes from a closed list.
+/// Returns the class of a status code, so that the label has few values.
 fn class(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200..=299 => "2xx",
@@ -112,7 +112,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // kube's name of the operation: "list", "patch_status".
+        // kube's name of the operation, for example "list" or "patch_status".
         let operation = request.extensions().get::<&'static str>().copied().unwrap_or(OTHER);
         let mut in_flight =
             InFlight { metrics: self.metrics.clone(), operation, since: Instant::now(), code: NO_ANSWER };
@@ -156,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn each_request_is_counted_by_operation_and_result() {
         let metrics = ApiMetrics::default();
-        // Answers with the status in the request's body; 0: refuses the connection; 1: never answers.
+        // Responds with the status in the request's body. 0: refuses the connection. 1: never responds.
         let server = service_fn(|request: Request<u16>| match *request.body() {
             0 => future::ready(Err(io::Error::from(io::ErrorKind::ConnectionRefused))).boxed(),
             1 => future::pending().boxed(),

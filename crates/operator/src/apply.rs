@@ -1,4 +1,5 @@
-//! Creates, corrects and deletes the CronJobs of a policy: only what differs, and never a foreign object.
+//! Creates, corrects and deletes the CronJobs of a policy. Writes only if something differs, and never
+//! changes an object that the policy does not own.
 
 use api::{BackupPolicy, meta};
 use desired::{ObservedCronJob, Rejection};
@@ -19,11 +20,11 @@ use crate::{
     start_failures::cause::of_rejection,
 };
 
-/// Creates the CronJob or corrects it, and returns its state after that.
+/// Creates or corrects the CronJob, and returns its state afterwards.
 ///
-/// A create never adopts an existing object, and a correction is a merge patch. A server-side apply would not do: the API
-/// server attributes the fields of a created object to another manager, so an apply would neither remove them nor what
-/// somebody added to a list.
+/// Creating never adopts an existing object. A correction is a merge patch, not a server-side apply: the API
+/// server attributes the fields of a created object to another field manager, so an apply would remove
+/// neither these fields nor additions of others to a list.
 pub async fn cron_job(
     client: &Client,
     policy: &BackupPolicy,
@@ -35,7 +36,8 @@ pub async fn cron_job(
         Some(metadata) => metadata.clone(),
         None => match create(client, policy, wanted).await {
             Ok(created) => return Ok(ours(created)),
-            // The watch does not select it (its label was removed), or has not shown it yet.
+            // The watch has not shown the CronJob: somebody removed its label, or the event has not arrived
+            // yet.
             Err(error) if error.is_already_exists() => call(api.get(&wanted.name_any())).await?.metadata,
             Err(error) => return rejected(policy, wanted, error, None),
         },
@@ -48,7 +50,8 @@ pub async fn cron_job(
     if state != ObservedCronJob::Ours || desired::up_to_date(wanted, &metadata) {
         return Ok(FoundCronJob { state, metadata: Some(metadata) });
     }
-    // The watch has the metadata only; the correction needs the spec. The object may have changed since.
+    // The watch has only the metadata, but a correction needs the spec. Read the object, which may have
+    // changed meanwhile.
     let current = call(api.get(&wanted.name_any())).await?;
     let state = ownership(policy, &current.metadata);
     if state != ObservedCronJob::Ours || desired::up_to_date(wanted, &current.metadata) {
@@ -67,8 +70,8 @@ pub async fn cron_job(
     Ok(ours(corrected.metadata))
 }
 
-/// Deletes the CronJob of an operation that the policy does not ask for, and with it its Jobs. A foreign CronJob of its name
-/// does no harm and is kept.
+/// Deletes the CronJob of an operation that the policy does not configure, and with it its Jobs. A CronJob of
+/// this name that the policy does not own is kept.
 pub async fn remove_cron_job(
     client: &Client,
     policy: &BackupPolicy,
@@ -115,7 +118,7 @@ async fn delete(client: &Client, found: &ObjectMeta, why: &str) -> Result<(), Ca
     let (namespace, name) =
         (found.namespace.clone().unwrap_or_default(), found.name.clone().unwrap_or_default());
     let api: Api<CronJob> = Api::namespaced(client.clone(), &namespace);
-    // With the UID, a CronJob that somebody created again meanwhile is not deleted.
+    // The UID prevents deleting a CronJob that somebody created again meanwhile.
     let preconditions = Preconditions { uid: found.uid.clone(), resource_version: None };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
     match call(api.delete(&name, &parameters)).await {
@@ -128,7 +131,8 @@ async fn delete(client: &Client, found: &ObjectMeta, why: &str) -> Result<(), Ca
     }
 }
 
-/// A rejection is a fact that the status reports. Other errors end the reconcile, which is retried.
+/// Returns a rejection as the state of the CronJob, for the status. Other errors are returned as errors: they
+/// end the reconcile, which is retried.
 fn rejected(
     policy: &BackupPolicy,
     wanted: &CronJob,
@@ -146,8 +150,9 @@ fn rejected(
     Ok(FoundCronJob { state: ObservedCronJob::Refused(Rejection { message, cause }), metadata })
 }
 
-/// The merge patch that makes `found` what is wanted. It keeps labels and annotations of others, and nothing of others in the
-/// spec. It contains no spec if that is up to date, so that the generation does not change.
+/// Returns the merge patch that changes `found` to `wanted`. It keeps labels and annotations that others
+/// added, and removes their changes to the spec. If the spec is up to date, the patch does not contain it, so
+/// that the generation does not change.
 fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     let mut patch = json!(wanted);
     let mut generation = found.metadata.generation;
@@ -161,8 +166,8 @@ fn correction(found: &CronJob, wanted: &CronJob) -> Value {
     patch
 }
 
-/// Metadata that records the generation which this write gives to `found`. The UID and the resource version make the patch
-/// fail if somebody changed the object since it was read, or deleted and created it again.
+/// Returns metadata for a patch of `found` that records the new generation. UID and resource version make the
+/// patch fail if somebody changed, or deleted and created, the object since it was read.
 fn applied_to(found: &CronJob, generation: Option<i64>) -> Value {
     json!({
         "uid": found.metadata.uid,

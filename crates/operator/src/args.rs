@@ -58,7 +58,7 @@ pub struct RunArgs {
     /// Namespace of the Lease that decides which replica works
     #[arg(long, env = "PGBACKUP_NAMESPACE", value_name = "NAMESPACE", default_value = "pgbackup-system")]
     pub lease_namespace: String,
-    /// Name of that Lease
+    /// Name of the Lease that decides which replica works
     #[arg(long, env = "PGBACKUP_LEASE_NAME", value_name = "NAME", default_value = "pgbackup-operator")]
     pub lease_name: String,
     /// Name of this replica in the Lease and in events, for example the pod's name [default: random]
@@ -73,7 +73,7 @@ pub struct RunArgs {
     /// Certificate chain of the ops endpoint, in PEM, which turns on HTTPS; a renewed file is loaded within seconds
     #[arg(long, env = "PGBACKUP_OPS_TLS_CERT", value_name = "FILE", requires = "ops_tls_key")]
     ops_tls_cert: Option<PathBuf>,
-    /// Private key of that certificate, in PEM
+    /// Private key of the ops endpoint's certificate, in PEM
     #[arg(long, env = "PGBACKUP_OPS_TLS_KEY", value_name = "FILE", requires = "ops_tls_cert")]
     ops_tls_key: Option<PathBuf>,
     /// Format of the log
@@ -100,7 +100,8 @@ pub enum LogFormat {
 }
 
 impl RunArgs {
-    /// The name of this replica. Two replicas with one name would both believe that they hold the Lease.
+    /// Returns the name of this replica in the Lease. Replicas need different names: two replicas with the
+    /// same name would both hold the Lease.
     pub fn identity(&self) -> String {
         let random = || format!("pgbackup-operator-{:08x}", fastrand::u32(..));
         self.identity.clone().unwrap_or_else(random)
@@ -129,8 +130,8 @@ impl RunArgs {
     }
 }
 
-/// The unspecified address that listens on all addresses of the pod. On Linux the one of IPv6 accepts IPv4 as well
-/// (`net.ipv6.bindv6only` is 0 in each new network namespace). A kernel without IPv6 has only the one of IPv4.
+/// Returns the address that listens on all addresses of the pod. On Linux `::` also accepts IPv4
+/// (`net.ipv6.bindv6only` is 0 in each new network namespace). A kernel without IPv6 supports only `0.0.0.0`.
 fn all_addresses() -> IpAddr {
     let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The kubelet probes the pod's first address, which may be of either family.
+    /// The kubelet probes the pod's first address, which may be IPv4 or IPv6.
     #[test]
     fn ops_endpoint_listens_on_ipv6_and_ipv4_by_default() {
         let run = |more: &[&str]| {

@@ -1,4 +1,4 @@
-//! The connection to the API server: time-outs, and what errors mean.
+//! The client of the API server: its configuration, its time limit, and the meaning of errors.
 
 use std::{future::Future, time::Duration};
 
@@ -17,13 +17,14 @@ use kube::{
 
 use crate::api_metrics::ApiMetrics;
 
-/// Only watches take longer on a server that works. kube itself has no time-out.
+/// The time limit of a call. On a healthy server only watches take longer. kube itself has no limit.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The media type of an object's metadata alone.
+/// The media type of an object's metadata without spec and status.
 const METADATA_AS_JSON: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// Bad request, forbidden (permissions, quotas, most admission policies), too large, invalid.
+/// The status codes of rejections: bad request, forbidden (permissions, quotas, most admission policies), too
+/// large, invalid.
 const REJECTIONS: [u16; 4] = [400, 403, 413, 422];
 
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,8 @@ pub enum CallError {
     Timeout,
 }
 
-/// Connects with the pod's service account, or with the user's kubeconfig. `metrics` counts the client's requests.
+/// Creates a client with the pod's service account, or with the user's kubeconfig. `metrics` counts its
+/// requests.
 pub async fn client(metrics: &ApiMetrics) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     let agent = concat!("pgbackup-operator/", env!("CARGO_PKG_VERSION"));
@@ -42,14 +44,14 @@ pub async fn client(metrics: &ApiMetrics) -> anyhow::Result<Client> {
     Ok(ClientBuilder::try_from(config)?.with_layer(metrics).build())
 }
 
-/// The server's minor version: 37 for 1.37.
+/// Returns the API server's minor version, for example 37 for 1.37.
 pub async fn server_minor(client: &Client) -> anyhow::Result<u32> {
     let version = call(client.apiserver_version()).await?;
     let digits: String = version.minor.chars().take_while(char::is_ascii_digit).collect();
     Ok(digits.parse()?)
 }
 
-/// Ends a call after [`CALL_TIMEOUT`].
+/// Runs a call, and ends it with an error after [`CALL_TIMEOUT`].
 pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
@@ -57,15 +59,16 @@ pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, C
     }
 }
 
-/// Sends a write and asks for the metadata of the written object alone (Kubernetes API concepts, "alternate
-/// representations"). The rest is what was sent, and parsing it costs more than writing it.
+/// Sends a write and returns only the metadata of the written object (Kubernetes API concepts, "alternate
+/// representations"). The caller knows the rest, and parsing it would cost more than the write.
 pub async fn request_metadata<K>(
     client: &Client,
     operation: &'static str,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
 ) -> Result<ObjectMeta, CallError> {
     let mut request = request.map_err(kube::Error::BuildRequest)?;
-    // The metrics read the operation from here; kube sets it for the requests that it builds.
+    // The metrics read the operation from this extension. kube sets it only for requests that it builds
+    // itself.
     request.extensions_mut().insert(operation);
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(METADATA_AS_JSON));
     Ok(call(client.request::<PartialObjectMeta<K>>(request)).await?.metadata)
@@ -88,8 +91,8 @@ impl CallError {
         matches!(self, Self::Kube(kube::Error::Api(status)) if status.is_already_exists())
     }
 
-    /// The API's message, if the API server rejects the object itself: it rejects the same object again until somebody
-    /// changes something. `None` for errors that may pass by themselves.
+    /// Returns the API server's message if it rejects the object itself: the same object is rejected again
+    /// until somebody changes something. Returns `None` for errors that may pass without a change.
     pub fn rejection(&self) -> Option<String> {
         let Self::Kube(kube::Error::Api(status)) = self else { return None };
         let is_rejection = REJECTIONS.contains(&status.code) && !is_uid_mismatch(status);
@@ -101,7 +104,8 @@ impl CallError {
     }
 }
 
-/// Whether the object was deleted and created again since it was read. The watch will show the new one.
+/// Returns whether the object was deleted and created again since it was read. The watch will show the new
+/// object.
 fn is_uid_mismatch(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes.into_iter().any(|cause| cause.field == "metadata.uid")

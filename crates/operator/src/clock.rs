@@ -1,7 +1,7 @@
-//! Detects that the node's clock was set or that the machine slept.
+//! The wall clock, and the detection of jumps: the node's clock was set, or the machine slept.
 //!
-//! Timers use the monotonic clock, which notices neither. Without this, everything that waits for a time of day would be
-//! late by as much.
+//! Timers use the monotonic clock, which does not include jumps. Without the detection, everything that waits
+//! for a time of day would be late by the jump.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,17 +12,19 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-/// How often the two clocks are compared at least: a bound on how late anything is. Its cost cannot be measured.
+/// The longest time between two comparisons of the clocks, and so the longest delay after a jump. Comparing
+/// costs nothing measurable.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
-/// A time service (NTP) that corrects a running clock moves it by less than this in one interval.
+/// The difference in one interval that counts as a jump. A time service (NTP) that corrects a running clock
+/// changes it by less.
 const TOLERATED: Duration = Duration::from_secs(2);
 
-/// The wall clock and the monotonic clock.
+/// The readings of the wall clock and of the monotonic clock.
 type Clocks = (SystemTime, Instant);
 
-/// The wall clock. Everything that acts by a time reads it here, so that a clock that is wrong only for a moment is
-/// detected if anything acted by it.
+/// The wall clock. All code that acts by the time of day reads it here, so that a clock that is wrong only
+/// for a moment is detected if anything acted by it.
 pub struct Clock {
     read: Box<dyn Fn() -> Clocks + Send + Sync>,
     interval_start: Mutex<Clocks>,
@@ -44,8 +46,9 @@ impl Clock {
         self.compare(false)
     }
 
-    /// Compares the clocks with those at the start of the interval, and starts a new interval if this one is over or the
-    /// clock jumped. Comparing with the previous call instead would miss a clock that drifts slowly while many callers ask.
+    /// Compares the clocks with those at the start of the interval. Starts a new interval if
+    /// `interval_is_over` or if the clock jumped. A comparison with the previous call would miss a slow drift
+    /// when many callers read the clock.
     fn compare(&self, interval_is_over: bool) -> Timestamp {
         let mut start = self.interval_start.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.read)();
@@ -59,7 +62,7 @@ impl Clock {
         Timestamp::try_from(now.0).unwrap_or_default()
     }
 
-    /// Yields an item each time the wall clock advanced differently from the monotonic clock.
+    /// Yields an item after each jump: when the wall clock advanced differently from the monotonic clock.
     pub fn jumps(self: Arc<Self>) -> impl Stream<Item = ()> + Send + Sync {
         stream::unfold(self, |clock| async move {
             while tokio::time::timeout(COMPARE_EVERY, clock.jumped.notified()).await.is_err() {
@@ -71,9 +74,9 @@ impl Clock {
     }
 }
 
-/// Whether the wall clock went from `before` to `now` while the monotonic clock advanced by something else than `elapsed`.
+/// Returns whether the wall clock advanced from `before` to `now` by clearly more or less than `elapsed`.
 fn is_jump(before: SystemTime, now: SystemTime, elapsed: Duration) -> bool {
-    // `duration_since` fails if the clock went back.
+    // `duration_since` fails if the clock was set back.
     now.duration_since(before).map_or(true, |advance| advance.abs_diff(elapsed) > TOLERATED)
 }
 
@@ -89,7 +92,8 @@ mod tests {
 
     use super::*;
 
-    /// Clocks that advance by one interval at each reading. The wall clock is ahead by the given hours at each.
+    /// Returns a clock that advances by one interval at each reading. At each reading the wall clock is ahead
+    /// by the given hours.
     fn clock(hours: &'static [u64]) -> Arc<Clock> {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
         let readings = AtomicU64::new(0);
@@ -128,7 +132,7 @@ mod tests {
     async fn slow_drift_is_reported_despite_frequent_readings() {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
         let readings = AtomicU64::new(0);
-        // One second at each reading; the wall clock is a tenth faster.
+        // Both clocks advance by one second at each reading, and the wall clock by a tenth more.
         let clock = Clock::reading(move || {
             let elapsed = Duration::from_secs(readings.fetch_add(1, Ordering::Relaxed));
             (begun.0 + elapsed + elapsed / 10, begun.1 + elapsed)

@@ -1,4 +1,5 @@
-//! Starts reconciles when a watch shows a change, retries the failed ones, and contains panics.
+//! The controller: starts a reconcile when a watch shows a change, retries failed reconciles, and catches
+//! panics.
 
 use std::{
     collections::HashMap,
@@ -35,24 +36,26 @@ use crate::{
     watches::Scope,
 };
 
-/// Reconciles at the same time. Each spends nearly all of its time waiting for the API server.
+/// The number of concurrent reconciles. Each waits for the API server nearly all of the time.
 const CONCURRENCY: u16 = 16;
 
-/// The pause after the first failed reconcile. Each further failure doubles it.
+/// The pause after the first failed reconcile of a policy. Each further failure doubles it, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What all reconciles share.
+/// The values that all reconciles share.
 struct Context {
     reconciler: Reconciler,
-    /// Set when the first list of a kind of children is complete. Before that, everything would seem to be missing.
+    /// One for each kind of children (CronJobs, Jobs, Pods): set when its first list is complete. Until then,
+    /// everything would seem to be missing.
     listed: [Arc<SetOnce<()>>; 3],
-    /// Failed reconciles in a row, of each policy.
+    /// The number of consecutive failed reconciles of each policy.
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,
     metrics: ReconcileMetrics,
 }
 
-/// What the controller shares with the ops endpoint.
+/// The values that the controller shares with the ops endpoint.
 pub struct Shared {
     pub policies: Policies,
     pub metrics: ReconcileMetrics,
@@ -78,14 +81,14 @@ impl Context {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes everything about a policy that was deleted.
+    /// Removes all data about a deleted policy.
     fn remove(&self, name: &str, namespace: &str) {
         self.reconciler.children.remove(name, namespace);
         self.failures().remove(&ObjectRef::new(name).within(namespace));
     }
 }
 
-/// Reconciles until `stop`, then waits for running reconciles to end.
+/// Runs reconciles until `stop` is cancelled, then waits for running reconciles to end.
 pub async fn run(reconciler: Reconciler, scope: Scope, shared: Shared, stop: CancellationToken) {
     let Shared { policies: Policies { changed, store, .. }, metrics, readiness } = shared;
     readiness.syncing();
@@ -97,7 +100,7 @@ pub async fn run(reconciler: Reconciler, scope: Scope, shared: Shared, stop: Can
         .reconcile_on(watch(&scope, &context, 0, Children::note_cron_job))
         .reconcile_on(watch(&scope, &context, 1, Children::note_job))
         .reconcile_on(watch(&scope, &context, 2, Children::note_pod))
-        .reconcile_all_on(stream::once(future::ready(()))) // What changed before this replica started to lead.
+        .reconcile_all_on(stream::once(future::ready(()))) // For changes before this replica led.
         .reconcile_all_on(clock.jumps())
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(contained_reconcile, pause_after_failure, context.clone());
@@ -109,7 +112,7 @@ pub async fn run(reconciler: Reconciler, scope: Scope, shared: Shared, stop: Can
             Err(controller::Error::QueueError(error)) => {
                 tracing::warn!("watching BackupPolicies failed, retrying: {error}");
             }
-            // `pause_after_failure` logs failed reconciles.
+            // `pause_after_failure` has already logged failed reconciles.
             Ok(_) | Err(_) => {}
         }
         future::ready(())
@@ -127,7 +130,8 @@ pub async fn run(reconciler: Reconciler, scope: Scope, shared: Shared, stop: Can
     }
 }
 
-/// A watch of one kind of children. `listed` is its place in [`Context::listed`].
+/// Watches one kind of children and returns the policies to reconcile. `listed` is the kind's index in
+/// [`Context::listed`].
 fn watch<K>(
     scope: &Scope,
     context: &Arc<Context>,
@@ -149,7 +153,8 @@ where
     })
 }
 
-/// Turns a panic into an error of this policy. Otherwise it would end the whole controller.
+/// Reconciles a policy and converts a panic into an error of this policy. Otherwise a panic would end the
+/// whole controller.
 async fn contained_reconcile(
     policy: Arc<BackupPolicy>,
     context: Arc<Context>,
@@ -187,8 +192,8 @@ fn pause_after_failure(policy: Arc<BackupPolicy>, error: &ReconcileError, contex
     Action::requeue(pause)
 }
 
-/// Grows exponentially, and is up to a third longer by chance, so that policies that failed together are not retried
-/// together. `jitter`: 0 to 999.
+/// Returns the pause after this number of consecutive failures. It grows exponentially. `jitter` (0 to 999)
+/// makes it up to a third longer, so that policies that failed together are not retried together.
 fn pause(failures: u32, jitter: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(10);
     let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);

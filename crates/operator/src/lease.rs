@@ -1,7 +1,8 @@
-//! Leader election: the replica that holds the Lease works, the others wait.
+//! Leader election: the replica that holds the Lease works, and the others wait.
 //!
-//! A candidate takes a Lease that it has seen unchanged for [`DURATION`] by its own monotonic clock; it never compares
-//! clocks of two machines. Each write replaces exactly the version that was read, so of two candidates only one succeeds.
+//! A candidate takes a Lease that it has seen unchanged for [`DURATION`], measured with its own monotonic
+//! clock. Clocks of different machines are never compared. Each write replaces exactly the version that was
+//! read, so only one of several candidates succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +18,17 @@ use kube::{
 
 use crate::client::{CallError, call};
 
-/// A holder that has not renewed the Lease for this long has lost it.
+/// The time without a renewal after which a candidate may take the Lease.
 const DURATION: Duration = Duration::from_secs(30);
 
-/// How often the holder renews the Lease and the candidates read it.
+/// The interval at which the holder renews the Lease and the candidates read it.
 const RENEW: Duration = Duration::from_secs(10);
 
 /// The pause after a failed renewal.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A holder that could not renew for this long stops working, which is before a candidate may take the Lease.
+/// The time without a successful renewal after which the holder stops working. It is shorter than
+/// [`DURATION`], so the holder stops before a candidate takes the Lease.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
 pub struct Lease {
@@ -34,11 +36,12 @@ pub struct Lease {
     name: String,
     identity: String,
     held: Option<LeaseObject>,
-    /// When the last successful renewal was sent; candidates cannot have seen it earlier.
+    /// The time at which the last successful renewal was sent. Candidates cannot have seen the renewal
+    /// earlier.
     renewed: Instant,
 }
 
-/// The version of the Lease that a candidate saw, and since when.
+/// The version of the Lease that a candidate has seen, and the time since which it is unchanged.
 #[derive(Debug)]
 struct Sighting {
     version: Option<String>,
@@ -66,7 +69,7 @@ impl Lease {
         }
     }
 
-    /// Waits until this replica holds the Lease. Fails only if the replica has no permission.
+    /// Waits until this replica holds the Lease. Returns an error only if it has no permission.
     pub async fn acquire(&mut self) -> Result<(), LeaseError> {
         let mut sighting = None;
         loop {
@@ -98,12 +101,12 @@ impl Lease {
         Ok(false)
     }
 
-    /// Renews the Lease until this replica loses it, and returns why.
+    /// Renews the Lease until this replica loses it. Returns the reason for the loss.
     pub async fn keep(&mut self) -> LeaseError {
         let mut pause = RENEW;
         loop {
             tokio::time::sleep(pause).await;
-            // A call can hang for longer than the Lease lasts.
+            // A call can take longer than the Lease is valid, so it is limited too.
             let left = GIVE_UP.saturating_sub(self.renewed.elapsed());
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(true)) => pause = RENEW,
@@ -121,7 +124,8 @@ impl Lease {
         if self.write(self.held.clone()).await? {
             return Ok(true);
         }
-        // Either an earlier write of this replica succeeded without an answer, or somebody deleted the Lease.
+        // Either an earlier write of this replica succeeded but its response was lost, or somebody deleted
+        // the Lease.
         let found = call(self.api.get_opt(&self.name)).await?;
         if found.as_ref().is_some_and(|found| holder(found) != self.identity) {
             return Ok(false);
@@ -129,7 +133,7 @@ impl Lease {
         self.write(found).await
     }
 
-    /// Clears the holder, so that another replica takes over at once.
+    /// Clears the holder, so that another replica can take the Lease at once.
     pub async fn release(&mut self) {
         let Some(mut lease) = self.held.take() else { return };
         if let Some(spec) = &mut lease.spec {
@@ -143,7 +147,8 @@ impl Lease {
         }
     }
 
-    /// Replaces exactly the version `found` with one that this replica holds. `false` if somebody else wrote first.
+    /// Writes a Lease that this replica holds, in place of exactly the version `found`. Returns `false` if
+    /// somebody else wrote first.
     async fn write(&mut self, found: Option<LeaseObject>) -> Result<bool, CallError> {
         let (sent, now) = (Instant::now(), MicroTime(Timestamp::now()));
         let creating = found.is_none();
@@ -184,8 +189,8 @@ fn holder(lease: &LeaseObject) -> &str {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
-/// Whether `identity` may take a Lease of `holder` that it has seen unchanged for `unchanged`. A container that restarts in
-/// the same pod keeps its identity and its Lease.
+/// Returns whether `identity` may take a Lease of `holder` that it has seen unchanged for `unchanged`. A
+/// container that restarts in the same pod has the same identity and keeps its Lease.
 fn may_take(holder: &str, identity: &str, unchanged: Duration) -> bool {
     holder.is_empty() || holder == identity || unchanged > DURATION
 }

@@ -1,5 +1,6 @@
-//! pgbackup-operator: watches BackupPolicies, keeps their CronJobs up to date, and writes what the runs report into the
-//! policies' status. It reads no Secret and touches no database and no store. Backups run while it is down.
+//! The program pgbackup-operator: watches BackupPolicies, writes their CronJobs, and writes the results of
+//! runs into the policies' status. It reads no Secret and uses no database and no store. Backups continue
+//! while it is down.
 
 mod api_metrics;
 mod apply;
@@ -49,7 +50,8 @@ use crate::{
     watches::Scope,
 };
 
-/// Parsing JSON allocates many small, short-lived pieces beside some that stay.
+/// An allocator that suits many small, short-lived blocks among some long-lived ones, as parsing JSON
+/// allocates them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -57,7 +59,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> anyhow::Result<()> {
-    // Before any connection: without a provider, rustls panics at first use.
+    // Must come before any connection: without a provider, rustls panics at its first use.
     rustls::crypto::ring::default_provider().install_default().ok().context("install the TLS provider")?;
     match Cli::parse().command {
         Command::Crd => {
@@ -87,9 +89,9 @@ fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs all tasks. The first task to end, and SIGTERM and SIGINT, end the process.
+/// Runs all tasks. The process ends at SIGTERM, at SIGINT, and when any task ends.
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    // Before anything else: process 1 of a container ignores signals without a handler.
+    // Must come first: process 1 of a container ignores signals without a handler.
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = CancellationToken::new();
@@ -126,8 +128,8 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// Waits for the Lease while keeping the store of policies up to date. Then reconciles until `stop`, or until another
-/// replica may hold the Lease.
+/// Waits for the Lease, and meanwhile keeps the store of policies up to date. Then reconciles until `stop` is
+/// cancelled or the Lease may be lost.
 async fn operate(
     args: RunArgs,
     client: Client,
@@ -165,7 +167,7 @@ async fn operate(
         () = &mut work => Ok(()),
         lost = lease.keep() => Err(lost).context("lost the Lease; another replica may be working, so this one exits"),
     };
-    // A replica that lost the Lease must not finish its writes.
+    // A replica that lost the Lease must not finish its writes, so nothing waits for them.
     if ended.is_ok() {
         lease.release().await;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The patch that turns `before` into `after`. A field that is gone becomes null.
+/// Returns the patch that changes `before` into `after`. A removed field becomes null.
 pub fn difference(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
     let removed = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
@@ -12,7 +12,7 @@ pub fn difference(before: &Value, after: &Value) -> Value {
     removed.chain(changed).collect()
 }
 
-/// Adds the fields of `more` to `object`, those of nested maps too. Null stays null.
+/// Adds the fields of `more` to `object`, recursively. A null in `more` stays null.
 pub fn merge(object: &mut Value, more: Value) {
     match (object, more) {
         (Value::Object(object), Value::Object(more)) => {

@@ -1,7 +1,7 @@
-//! What the watches show of the policies' CronJobs, Jobs and pods, reduced to what a status needs.
+//! The policies' CronJobs, Jobs and pods as the watches show them, reduced to the parts that a status needs.
 //!
-//! Jobs past their history limit and pods at their deadline disappear within moments. Their results are kept here until a
-//! status holds them.
+//! Jobs above the history limit and pods at their deadline disappear quickly. Their results are kept here
+//! until a status contains them.
 
 pub mod cron_job;
 mod job;
@@ -37,10 +37,10 @@ use self::{
     pod::PodSummary,
 };
 
-/// Namespace and name of a policy.
+/// The namespace and the name of a policy.
 type Key = (String, String);
 
-/// The children of all policies.
+/// The CronJobs, Jobs and pods ("children") of all policies.
 #[derive(Debug, Default)]
 pub struct Children(Mutex<HashMap<Key, PolicyChildren>>);
 
@@ -49,11 +49,11 @@ struct PolicyChildren {
     cron_jobs: PerOperation<Option<CronJobSummary>>,
     /// CronJobs that the operator wrote and the watch has not shown yet.
     pending_cron_jobs: PerOperation<Option<CronJobSummary>>,
-    /// By the Job's UID.
+    /// The Jobs, by UID.
     jobs: BTreeMap<String, JobSummary>,
 }
 
-/// What the cluster has of one operation of a policy.
+/// The objects of one operation of a policy that were found in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundOperation {
     pub cron_job: FoundCronJob,
@@ -63,11 +63,11 @@ pub struct FoundOperation {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundCronJob {
     pub state: ObservedCronJob,
-    /// `None` if no CronJob of this name is known.
+    /// The CronJob's metadata; `None` if no CronJob of this name is known.
     pub metadata: Option<ObjectMeta>,
 }
 
-/// Each `note_...` takes an event of a watch in, and returns the policies to reconcile.
+/// Each `note_...` function processes an event of a watch, and returns the policies to reconcile.
 impl Children {
     pub fn note_cron_job(
         &self,
@@ -93,7 +93,7 @@ impl Children {
         }
     }
 
-    /// The last result of a deleted pod is kept.
+    /// Processes an event about a pod. Keeps the last result of a deleted pod.
     pub fn note_pod(&self, event: Event<Pod>, listed: &mut Relisting) -> Vec<ObjectRef<BackupPolicy>> {
         listed.note(&event);
         match event {
@@ -113,8 +113,8 @@ impl Children {
         })
     }
 
-    /// Removes the deleted Jobs whose result is in `found`, after a status with it was written. A result that arrived since
-    /// then is kept for the next reconcile.
+    /// Removes deleted Jobs whose results are in `found`, after a status with `found` was written. A result
+    /// that arrived later is kept for the next reconcile.
     pub fn remove_deleted(&self, policy: &BackupPolicy, found: &PerOperation<FoundOperation>) {
         let policy_created = created(policy);
         if let Some(children) = self.lock().get_mut(&key_of(policy)) {
@@ -128,12 +128,13 @@ impl Children {
         }
     }
 
-    /// Removes everything about a policy that was deleted.
+    /// Removes all data about a deleted policy.
     pub fn remove(&self, policy: &str, namespace: &str) {
         self.lock().remove(&(namespace.to_owned(), policy.to_owned()));
     }
 
-    /// Adds a CronJob that the operator wrote, so that the watch event of this write starts no reconcile.
+    /// Adds a CronJob that the operator has written, so that the watch event of this write starts no
+    /// reconcile.
     pub fn add_written(&self, policy: &BackupPolicy, operation: Operation, metadata: &ObjectMeta) {
         let mut all = self.lock();
         let children = all.entry(key_of(policy)).or_default();
@@ -163,7 +164,7 @@ impl Children {
 
     fn set_job(&self, job: &Job, deleted: bool) -> Vec<ObjectRef<BackupPolicy>> {
         let uid = job.uid().unwrap_or_default();
-        // A Job that lost its owner (`kubectl delete cronjob --cascade=orphan`) is still the same run.
+        // A Job that has lost its owner (`kubectl delete cronjob --cascade=orphan`) is still the same run.
         let Some(operation) = job::operation(job).or_else(|| self.known_operation(job, &uid)) else {
             return Vec::new();
         };
@@ -189,7 +190,7 @@ impl Children {
             let job = children.jobs.entry(job_uid.clone()).or_default();
             job.pods.insert(uid, summary);
             if deleted && job.identity.is_none() {
-                // The Job was removed before, or is not the policy's.
+                // The Job was removed before, or does not belong to the policy.
                 children.jobs.remove(&job_uid);
             }
         })
@@ -210,7 +211,8 @@ impl Children {
         all.iter_mut().filter_map(|(key, children)| change(children).then(|| reference(key))).collect()
     }
 
-    /// A panic while the lock is held leaves a consistent map: each change is one insertion.
+    /// Locks the map. If a panic happened while it was locked, the map is still consistent, because each
+    /// change is one insertion.
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, PolicyChildren>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -223,7 +225,8 @@ impl PolicyChildren {
         FoundCronJob { state, metadata }
     }
 
-    /// The runs of an operation. Jobs of an earlier policy of the same name may not be deleted yet and are left out.
+    /// Returns the runs of an operation. Leaves out Jobs of an earlier policy of the same name that are not
+    /// deleted yet.
     fn runs(&self, policy: &BackupPolicy, operation: Operation) -> Vec<ObservedRun> {
         let policy_created = created(policy);
         let is_of = |job: &JobIdentity| job.operation == operation && job.created >= policy_created;
@@ -232,7 +235,8 @@ impl PolicyChildren {
     }
 }
 
-/// Objects that were deleted while a watch was down. Each function returns whether anything changed.
+/// These functions process objects that were deleted while a watch was down. Each returns whether anything
+/// changed.
 impl PolicyChildren {
     fn remove_unlisted_cron_jobs(&mut self, listed: &Relisting) -> bool {
         let mut changed = false;
@@ -244,7 +248,7 @@ impl PolicyChildren {
 
     fn mark_unlisted_jobs(&mut self, listed: &Relisting) -> bool {
         let mut changed = false;
-        // A Job of which only a pod was observed may be newer than the list.
+        // If only a pod of the Job was observed, the Job may be newer than the list.
         for (_, job) in self.jobs.iter_mut().filter(|(uid, job)| job.identity.is_some() && !listed.has(uid)) {
             changed |= !job.deleted;
             job.mark_deleted();
@@ -269,7 +273,7 @@ fn created(policy: &BackupPolicy) -> Timestamp {
     policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0)
 }
 
-/// The policy of a Job or pod, by its labels.
+/// Returns the policy of a Job or pod, according to its labels.
 fn key(object: &impl Resource) -> Key {
     let policy = object.meta().labels.as_ref().and_then(|labels| labels.get(meta::POLICY_LABEL));
     (object.meta().namespace.clone().unwrap_or_default(), policy.cloned().unwrap_or_default())

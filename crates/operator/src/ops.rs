@@ -41,7 +41,8 @@ use self::{
 pub use self::{auth::OpsAuth, readiness::Readiness, tls::Files};
 use crate::{api_metrics::ApiMetrics, reconcile_metrics::ReconcileMetrics};
 
-/// Headers of every answer. The page loads nothing from elsewhere, and no answer may be cached or framed.
+/// The headers of every response. They forbid the page to load anything from elsewhere, and forbid caching
+/// and framing.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -53,9 +54,9 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// The values that the endpoint serves.
+/// The data that the endpoint serves.
 pub struct Sources {
-    /// All policies. Their watch fills the store on every replica, whether it leads or not.
+    /// All policies. A watch fills this store on every replica, whether it leads or not.
     pub policies: Store<BackupPolicy>,
     pub reconcile_metrics: ReconcileMetrics,
     pub api_metrics: ApiMetrics,
@@ -73,11 +74,11 @@ struct Ops {
 pub struct Endpoint {
     pub address: SocketAddr,
     pub auth: OpsAuth,
-    /// Certificate and key for HTTPS; without them the endpoint serves HTTP.
+    /// The certificate and the key for HTTPS; without them the endpoint serves HTTP.
     pub tls: Option<Files>,
 }
 
-/// Serves until `stop` is cancelled.
+/// Serves requests until `stop` is cancelled.
 pub async fn serve(
     Endpoint { address, auth, tls }: Endpoint,
     client: Client,
@@ -97,7 +98,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// All paths. [`openapi`] documents their answers.
+/// Creates the router with all paths. [`openapi`] documents their responses.
 fn router(auth: OpsAuth, client: Client, sources: Sources) -> Router {
     let Sources { policies, reconcile_metrics, api_metrics, readiness } = sources;
     let access = Access { gate: Gate::new(client, auth), policies };
@@ -155,7 +156,8 @@ async fn one(
     Ok(Json(ops.access.one(&headers, &namespace, &name).await?))
 }
 
-/// For uptime probes, which evaluate only the status code.
+/// Responds with the state of a policy as a status code: 503 if it is unhealthy, otherwise 200. Uptime probes
+/// evaluate only the status code.
 async fn health(
     State(ops): State<Arc<Ops>>,
     Path((namespace, name)): Path<(String, String)>,

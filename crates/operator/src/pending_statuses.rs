@@ -1,6 +1,6 @@
 //! Statuses that the operator has written and its watch has not shown yet.
 //!
-//! A reconcile that started from an older status would write the same again, or undo it.
+//! Without them, a reconcile could start from an older status and write the same change again, or undo it.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use kube::runtime::{
 
 pub struct PendingStatuses {
     watched: Store<BackupPolicy>,
-    /// By the policy's UID.
+    /// The pending statuses, by the policy's UID.
     pending: Mutex<HashMap<String, Pending>>,
 }
 
@@ -26,12 +26,12 @@ struct Pending {
 }
 
 impl PendingStatuses {
-    /// `watched` is the store that the watch fills.
+    /// Creates an empty set. `watched` is the store that the watch fills.
     pub fn new(watched: Store<BackupPolicy>) -> Self {
         Self { watched, pending: Mutex::default() }
     }
 
-    /// The policy with its newest status: the pending one, if there is one.
+    /// Returns the policy with its newest status, which is the pending one if there is one.
     pub fn with_newest_status(&self, policy: &BackupPolicy) -> BackupPolicy {
         let mut policy = policy.clone();
         let pending = self.lock();
@@ -42,10 +42,12 @@ impl PendingStatuses {
         policy
     }
 
-    /// Adds a status that was written, with the metadata that the API server answered, unless the watch already shows it.
+    /// Adds a status that was written, with the metadata in the API server's response, unless the watch
+    /// already shows it.
     pub fn add(&self, metadata: &ObjectMeta, status: BackupPolicyStatus) {
         let mut pending = self.lock();
-        // The watch fills the store before it calls `remove_shown`, so while this lock is held one of the two sees the other.
+        // The watch fills the store before it calls `remove_shown`. While this lock is held, either the store
+        // already has the new version, or `remove_shown` will remove the pending status later.
         let name = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
         let watched = self.watched.get(&name.within(metadata.namespace.as_deref().unwrap_or_default()));
         if watched.is_some_and(|watched| is_as_new(&watched.metadata, metadata)) {
@@ -68,7 +70,7 @@ impl PendingStatuses {
             Event::Delete(policy) => {
                 pending.remove(policy.metadata.uid.as_deref().unwrap_or_default());
             }
-            // The store takes over a list only when it is complete.
+            // The store uses a list only when it is complete.
             Event::Init | Event::InitApply(_) => {}
             // No event reports policies that were deleted while the watch was down.
             Event::InitDone => {
@@ -93,8 +95,8 @@ fn is_as_new(watched: &ObjectMeta, written: &ObjectMeta) -> bool {
     watched.uid == written.uid && version(watched) >= version(written)
 }
 
-/// The resource version as a number. The versions of one object grow (Kubernetes API concepts, "resource versions":
-/// promised since 1.35, true before).
+/// Returns the resource version as a number. The versions of an object increase (Kubernetes API concepts,
+/// "resource versions": guaranteed since 1.35, true before).
 fn version(metadata: &ObjectMeta) -> u64 {
     metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
@@ -119,7 +121,7 @@ mod tests {
         .unwrap()
     }
 
-    /// In the order of the real watch: first the store, then the pending statuses.
+    /// Processes an event in the same order as the real watch: first the store, then the pending statuses.
     fn watch(writer: &mut Writer<BackupPolicy>, pending: &PendingStatuses, event: &Event<BackupPolicy>) {
         writer.apply_watcher_event(event);
         pending.remove_shown(event);

@@ -1,4 +1,5 @@
-//! The watch of policies. The ops endpoint reads its store from the start; the reconciler follows it once this replica leads.
+//! The watch of policies. The ops endpoint reads its store from the start; the reconciler follows it once
+//! this replica leads.
 
 use std::{
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
@@ -20,14 +21,14 @@ use kube::{
 use crate::{pending_statuses::PendingStatuses, watches::Scope};
 
 pub struct Policies {
-    /// The policies that somebody else than the operator changed.
+    /// The policies that were changed, except by the operator's own writes of the status.
     pub changed: BoxStream<'static, watcher::Result<BackupPolicy>>,
     pub store: Store<BackupPolicy>,
     pub pending: Arc<PendingStatuses>,
 }
 
 impl Policies {
-    /// Nothing is watched until `changed` is polled.
+    /// Creates the watch, which starts when `changed` is polled.
     pub fn new(scope: &Scope, writer: Writer<BackupPolicy>) -> Self {
         let store = writer.as_reader();
         let pending = Arc::new(PendingStatuses::new(store.clone()));
@@ -36,8 +37,8 @@ impl Policies {
         Self { changed: changed.boxed(), store, pending }
     }
 
-    /// Keeps the store up to date until `end`, and drops the changes: the replica that leads handles them. A replica that
-    /// starts to lead reconciles everything in the store.
+    /// Keeps the store up to date until `end`, and drops the changes, because the leader handles them. When
+    /// this replica becomes the leader, it reconciles everything in the store.
     pub async fn follow<T>(&mut self, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
         loop {
@@ -53,7 +54,8 @@ impl Policies {
     }
 }
 
-/// A hash that the operator's own writes of the status do not change, so that they start no reconcile.
+/// Returns a hash of the parts of a policy that must start a reconcile. The operator's own writes of the
+/// status do not change it.
 #[expect(clippy::unnecessary_wraps, reason = "the shape that predicates have")]
 fn generation_or_annotations(policy: &BackupPolicy) -> Option<u64> {
     let annotations = [meta::REQUESTED_AT, meta::ACKNOWLEDGED].map(|name| policy.annotations().get(name));

@@ -1,5 +1,5 @@
-//! One reconcile of a policy: observe, validate, apply, explain, status. Each step returns a value, and none changes what
-//! another one returned.
+//! One reconcile of a policy in five steps: observe, validate, apply, explain, status. Each step returns a
+//! value and does not change the results of other steps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
     status_patch,
 };
 
-/// The pause while an object is blocked. No watch shows that a name becomes free, or that the API server would accept what it
-/// rejected.
+/// The pause until the next reconcile while an object is blocked. No watch shows that a name has become free,
+/// or that the API server would now accept what it rejected.
 const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
-/// Added to the time until a status changes by itself, so that the moment has passed when the reconcile starts.
+/// Added to the time until a status changes by itself, so that the change is due when the reconcile starts.
 const MARGIN: Duration = Duration::from_millis(50);
 
 pub struct Reconciler {
@@ -37,22 +37,23 @@ pub struct Reconciler {
     pub clock: Arc<Clock>,
 }
 
-/// How the policy's objects are after the writes.
+/// The state of the policy's objects after the writes.
 struct Applied {
     cron_jobs: PerOperation<ObservedCronJob>,
     request: Request,
-    /// The call that failed, after which nothing more was written.
+    /// The error of the call that failed. Nothing was written after it.
     error: Option<CallError>,
 }
 
 impl Reconciler {
-    /// `identity` is this replica's name in events.
+    /// Creates a reconciler. `identity` is this replica's name in events.
     pub fn new(client: Client, images: Images, identity: &str, pending: Arc<PendingStatuses>) -> Self {
         let events = Events::new(client.clone(), identity);
         Self { client, images, events, pending, children: Children::default(), clock: Arc::default() }
     }
 
-    /// Returns when to reconcile again though nothing changes; `None`: only when something changes.
+    /// Reconciles a policy. Returns the pause until the next reconcile even if nothing changes; `None` if
+    /// only a change requires one.
     pub async fn reconcile(&self, policy: &BackupPolicy) -> Result<Option<Duration>, CallError> {
         let policy = &self.pending.with_newest_status(policy);
         let found = self.children.observe(policy);
@@ -65,7 +66,8 @@ impl Reconciler {
         self.write_status(policy, outcome.status).await?;
         self.children.remove_deleted(policy, &found);
         let blocked = applied.is_blocked(valid.as_ref().ok()).then_some(BLOCKED_PAUSE);
-        // The status is written although a call failed: an API server that accepts no Jobs starts none either.
+        // The status is written even if a call failed. If the API server accepts no Jobs, no backups start
+        // either, and the status must report that.
         if let Some(error) = applied.error {
             return Err(error);
         }
@@ -73,7 +75,7 @@ impl Reconciler {
         Ok(next_change.into_iter().chain(blocked).chain(explanations.ask_again).min())
     }
 
-    /// Writes the CronJobs and starts the requested run. For an invalid policy, its objects stay as they are.
+    /// Writes the CronJobs and starts the requested run. Does nothing for an invalid policy.
     async fn apply(
         &self,
         policy: &BackupPolicy,
@@ -125,7 +127,7 @@ impl Reconciler {
         start_failures::explain(&self.client, &namespace, runs, now).await
     }
 
-    /// Writes the status if it changed, and the events about the change.
+    /// Writes the status if it changed, and publishes events about the change.
     async fn write_status(&self, policy: &BackupPolicy, status: BackupPolicyStatus) -> Result<(), CallError> {
         if let Some(written) = status_patch::write(&self.client, policy, &status).await? {
             let events = desired::events(policy.status.as_ref(), &status);
@@ -137,7 +139,7 @@ impl Reconciler {
 }
 
 impl Applied {
-    /// Whether a person, or a controller that no watch shows, must act first.
+    /// Returns whether the policy's objects wait for a person, or for a controller that no watch shows.
     fn is_blocked(&self, valid: Option<&ValidPolicy>) -> bool {
         let Some(valid) = valid else { return false };
         let in_place = self.cron_jobs.iter().all(|(operation, cron_job)| {

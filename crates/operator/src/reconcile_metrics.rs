@@ -1,4 +1,4 @@
-//! Metrics of reconciles: count by result, and duration.
+//! Metrics of reconciles: their number by result, and their duration.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Clones share their counters.
+/// Counters and durations of reconciles. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ReconcileMetrics {
     ended: Family<[(&'static str, &'static str); 1], Counter>,
@@ -20,13 +20,13 @@ pub struct ReconcileMetrics {
 
 impl Default for ReconcileMetrics {
     fn default() -> Self {
-        // 1 ms, if nothing is written, to 33 s: a call times out after 30 s.
+        // From 1 ms (nothing is written) to 33 s (a call times out after 30 s).
         Self { ended: Family::default(), duration: Histogram::new(exponential_buckets(0.001, 2.0, 16)) }
     }
 }
 
 impl ReconcileMetrics {
-    /// Counts a reconcile that ended.
+    /// Counts a reconcile that has ended.
     pub fn record(&self, succeeded: bool, took: Duration) {
         self.ended.get_or_create(&[("result", if succeeded { "success" } else { "error" })]).inc();
         self.duration.observe(took.as_secs_f64());

@@ -1,4 +1,4 @@
-//! Starts the run that the annotation `pgbackup.dev/requested-at` asks for, once for each value (token).
+//! Starts the run that the annotation `pgbackup.dev/requested-at` requests, once for each value (token).
 
 use api::BackupPolicy;
 use desired::{Rejection, RequestObstacle, ValidPolicy};
@@ -15,13 +15,13 @@ use crate::{
     start_failures::cause::of_rejection,
 };
 
-/// What became of a request.
+/// The state of a requested run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Request {
-    /// There is no open request, or the policy is suspended.
+    /// No run is requested, or the policy is suspended.
     #[default]
     None,
-    /// The CronJob, or a Job of an earlier CronJob with this name, is about to be deleted.
+    /// The run waits until the CronJob, or a Job of an earlier CronJob with this name, is deleted.
     Waiting,
     /// The Job of this token exists.
     Started(String),
@@ -29,8 +29,8 @@ pub enum Request {
     Blocked(RequestObstacle),
 }
 
-/// Creates the Job of the open request. A suspended policy starts no backups: the request waits until the policy is resumed,
-/// and the status reports that.
+/// Creates the Job of the open request. If the policy is suspended, the request waits until it is resumed;
+/// the status reports that.
 pub async fn start(
     client: &Client,
     policy: &BackupPolicy,
@@ -45,7 +45,7 @@ pub async fn start(
     // The Job's template comes from the CronJob in the cluster, which admission webhooks may have changed.
     let current = match call(cron_jobs.get(cron_job.name.as_deref().unwrap_or_default())).await {
         Ok(current) if current.metadata.uid == cron_job.uid => current,
-        // It was deleted or created again meanwhile, which the watch will show.
+        // The CronJob was deleted or created again meanwhile. The watch will show that.
         Ok(_) => return Ok(Request::Waiting),
         Err(error) if error.is_not_found() => return Ok(Request::Waiting),
         Err(error) => return Err(error),
@@ -78,8 +78,9 @@ pub async fn start(
     }
 }
 
-/// What an existing Job of the request's name means: the request was started, or waits until the garbage collector has
-/// deleted the Job of an earlier CronJob, or is blocked by a foreign Job.
+/// Returns the state of a request whose Job name is already used. The request is started if the Job belongs
+/// to the CronJob. It waits if the garbage collector is about to delete the Job of an earlier CronJob. It is
+/// blocked by a foreign Job.
 fn existing_job(job: &ObjectMeta, cron_job: &ObjectMeta, token: &str) -> Request {
     match controller(job) {
         Some((_, _, uid)) if Some(uid) == cron_job.uid.as_deref() => Request::Started(token.to_owned()),

@@ -1,8 +1,8 @@
-//! Why a run's pod does not start.
+//! The reasons why a run's pod does not start.
 //!
-//! [`pod_status`] reads it from the pod: images, Secrets, the scheduler. What no object shows, only events do: a quota or an
-//! admission policy that forbids the pod, a volume that cannot be mounted. [`explain`] asks for the events of Jobs and pods that
-//! have waited for a while.
+//! [`pod_status`] reads them from the pod: images, Secrets, the scheduler. Some reasons are only in events: a
+//! quota or an admission policy that forbids the pod, a volume that cannot be mounted. [`explain`] reads the
+//! events of Jobs and pods that have waited for some time.
 
 pub mod cause;
 pub mod pod_status;
@@ -19,38 +19,39 @@ use kube::{Api, Client, api::ListParams};
 use self::stable::stable;
 use crate::client::{CallError, call};
 
-/// The most warnings to read about one object. More do not make the problem any clearer.
+/// The maximum number of warning events to read about one object. More would not make the problem clearer.
 const EVENT_LIMIT: u32 = 50;
 
-/// The longest message, in bytes.
+/// The maximum length of a message, in bytes.
 const MESSAGE_LIMIT: usize = 500;
 
-/// The kubelet's message when it interrupts its attempts for a moment. Earlier events hold the reason.
+/// The kubelet's message when it pauses its attempts. Earlier events contain the cause.
 const GENERIC_TIMEOUT: &str = "timed out waiting for the condition";
 
-/// No watch shows new events, so they are asked for again: often while the wait is young, so that people hear of a problem
-/// within a minute.
+/// How long a wait counts as young. No watch shows new events, so they are read repeatedly: at the first
+/// interval of [`ASK_AGAIN`] while the wait is young, so that a problem is reported within a minute, and at
+/// the second interval afterwards.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
-/// The problems that events report of runs that do not start.
+/// The problems of runs that do not start, according to events.
 #[derive(Debug, Default)]
 pub struct Explanations {
-    /// By the Job's UID.
+    /// The problems, by the Job's UID.
     problems: HashMap<String, Problem>,
-    /// When to ask again; `None` if no run waits.
+    /// The pause until the events must be read again; `None` if no run waits.
     pub ask_again: Option<Duration>,
 }
 
 impl Explanations {
-    /// The run with the problem that events show.
+    /// Returns the run with the problem that events show, if they show one.
     pub fn apply_to(&self, run: ObservedRun) -> ObservedRun {
         let problem = self.problems.get(&run.job_uid).cloned().or(run.problem);
         ObservedRun { problem, ..run }
     }
 }
 
-/// Asks for the events of each run whose wait is over.
+/// Reads the events of each run that has waited for longer than its grace period.
 pub async fn explain(
     client: &Client,
     namespace: &str,
@@ -63,7 +64,8 @@ pub async fn explain(
         explanations.ask_again = explanations.ask_again.into_iter().chain([pause(wait, now)]).min();
         match warnings(client, namespace, &wait.uid).await {
             Ok(events) => {
-                // Events of the Job about an earlier attempt are out of date. Those of a pod are about that pod alone.
+                // Older events of the Job are about an earlier attempt. Events of a pod are always about that
+                // pod.
                 let not_before = (wait.uid == run.job_uid).then_some(wait.since);
                 let problem = newest_problem(events, &run.job, not_before);
                 explanations.problems.extend(problem.map(|problem| (run.job_uid.clone(), problem)));
@@ -101,8 +103,8 @@ fn newest_problem(events: Vec<Event>, job: &str, not_before: Option<Timestamp>) 
     Some(problem(&event, job))
 }
 
-/// Whether a warning has a message with a reason. `FailedScheduling` is left out: the pod's condition `PodScheduled` holds the
-/// scheduler's message, and unlike the event it disappears when the pod is scheduled.
+/// Returns whether a warning event contains a cause. `FailedScheduling` is ignored: the pod's condition
+/// `PodScheduled` has the same message, and unlike the event it disappears when the pod is scheduled.
 fn explains(event: &Event) -> bool {
     let has_reason = event.message.as_ref().is_some_and(|message| !message.contains(GENERIC_TIMEOUT));
     has_reason && event.reason.as_deref() != Some("FailedScheduling")

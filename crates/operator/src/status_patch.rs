@@ -13,10 +13,11 @@ use crate::{
     merge_patch::difference,
 };
 
-/// Writes the status if it changed, and returns the metadata of the policy since then.
+/// Writes the status if it changed. Returns the policy's metadata after the write; `None` if nothing was
+/// written.
 ///
-/// The write is a merge patch of the changed fields. A cluster whose CRD is older than the operator (Helm never upgrades
-/// CRDs) drops the fields that it does not know, whereas it would reject a server-side apply.
+/// The write is a merge patch of the changed fields. A cluster whose CRD is older than the operator (Helm
+/// never upgrades CRDs) ignores unknown fields in a patch, but would reject them in a server-side apply.
 pub async fn write(
     client: &Client,
     policy: &BackupPolicy,
@@ -26,7 +27,7 @@ pub async fn write(
         return Ok(None);
     }
     let [before, after] = [json!(policy.status), json!(status)];
-    // With the UID, the patch fails if the policy was deleted and created again.
+    // The UID makes the patch fail if the policy was deleted and created again.
     let patch = json!({ "metadata": { "uid": policy.uid() }, "status": difference(&before, &after) });
     let url = BackupPolicy::url_path(&(), policy.metadata.namespace.as_deref());
     let request = Request::new(url).patch_subresource(

@@ -22,10 +22,11 @@ use crate::pending_statuses::PendingStatuses;
 /// The first minor version of Kubernetes whose API server supports streaming lists by default.
 const STREAMING_LISTS_SINCE: u32 = 34;
 
-/// Objects in a page of a list, for older servers. Larger pages cost memory, smaller ones time.
+/// The number of objects in a page of a list, for older servers. Larger pages take more memory, smaller ones
+/// more time.
 const PAGE_SIZE: u32 = 50;
 
-/// Where and how to watch.
+/// The namespace and the options of all watches.
 #[derive(Clone)]
 pub struct Scope {
     client: Client,
@@ -54,7 +55,7 @@ impl Scope {
         }
     }
 
-    /// The watch of policies. It yields a policy after `store` and `pending` have taken it in.
+    /// Watches policies. Yields a policy after `store` and `pending` have processed its event.
     pub fn policies(
         &self,
         store: Store<BackupPolicy>,
@@ -73,7 +74,7 @@ impl Scope {
             .try_flatten()
     }
 
-    /// A watch of objects of policies. `note` takes each event in as it arrives and returns the policies to reconcile.
+    /// Watches objects of policies. `note` processes each event and returns the policies to reconcile.
     /// `listed` is set once the first list is complete.
     pub fn children<K, N>(
         &self,
@@ -105,7 +106,7 @@ impl Scope {
                 let done = matches!(event, Event::InitDone);
                 let touched = note(event);
                 if done {
-                    // Every later list sets it again, which fails and does not matter.
+                    // Fails after the first list, which is harmless.
                     let _ = listed.set(());
                 }
                 stream::iter(touched)
@@ -113,8 +114,9 @@ impl Scope {
     }
 }
 
-/// The policies that an event changed in the store. Those of a list come all at its end, when the store takes the list over:
-/// a reconcile that started earlier would read the old policy, and no later event would start another.
+/// Returns the policies that an event changed in the store. Those of a list are returned at its end, when the
+/// store takes the list over. A reconcile that started earlier would read the old policy, and no later event
+/// would start another.
 fn changed(
     event: Event<BackupPolicy>,
     store: &Store<BackupPolicy>,
@@ -127,8 +129,8 @@ fn changed(
     one.into_iter().chain(all.into_iter().map(Arc::unwrap_or_clone))
 }
 
-/// Drops policies that this operator cannot parse, because the CRD is of another version, so that they do not block the
-/// others. Such a policy is treated as deleted: it is not reconciled, and its CronJob stays.
+/// Drops policies that this operator cannot parse because the CRD has another version, so that they do not
+/// block other policies. Such a policy is treated as deleted: it is not reconciled, and its CronJobs stay.
 fn readable(
     event: Event<DeserializeGuard<BackupPolicy>>,
     store: &Store<BackupPolicy>,

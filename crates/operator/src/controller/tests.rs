@@ -25,8 +25,8 @@ fn policy(name: &str) -> Arc<BackupPolicy> {
     Arc::new(serde_json::from_value(policy).unwrap())
 }
 
-/// Answers a create with the created object, and other requests with the policy of the path. Writes about the policy `cursed`
-/// panic, as a bug would.
+/// Responds to a create with the created object, and to other requests with the policy in the path. Writes to
+/// the policy `cursed` panic, like a bug in the operator.
 async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let sent = request.into_body().collect_bytes().await.unwrap();
@@ -60,7 +60,7 @@ fn context() -> Arc<Context> {
     })
 }
 
-/// Whether the metrics have one successful and one failed reconcile.
+/// Returns whether the metrics count one successful and one failed reconcile.
 fn counted(context: &Context) -> [bool; 2] {
     let mut registry = Registry::default();
     context.metrics.register(&mut registry);
@@ -108,12 +108,12 @@ async fn policies_that_failed_together_are_not_retried_together() {
     assert_eq!(failures, [1; 100], "failures are counted per policy");
 }
 
-/// A cluster whose first list of policies has `old`. The watch after it expires at once. The next list has `first`, and on a
-/// second page, which waits for `page_may_come`, `second`.
+/// A cluster whose first list of policies contains `old`. The watch that follows expires at once. The next
+/// list contains `first`; its second page contains `second` and is delayed until `page_may_come`.
 struct Cluster {
     page_is_asked_for: Notify,
     page_may_come: Notify,
-    /// Gets the policies whose status is written.
+    /// Receives the names of policies whose status is written.
     written: mpsc::UnboundedSender<String>,
     lists: Mutex<u32>,
 }
@@ -175,7 +175,7 @@ async fn waiting_replica_reconciles_each_policy_once_it_leads() {
     policies.follow(store.wait_until_ready()).await.unwrap();
     assert_eq!(names(), ["old"]);
 
-    // The replica starts to lead in the middle of a list.
+    // The replica becomes the leader in the middle of a list.
     policies.follow(cluster.page_is_asked_for.notified()).await;
     assert!(seen.try_recv().is_err(), "a waiting replica writes nothing");
     let reconciler = Reconciler::new(client, images(), "me", policies.pending.clone());

@@ -1,4 +1,4 @@
-//! A CronJob, reduced to its metadata, and who owns it.
+//! A CronJob reduced to its metadata, and its owner.
 
 use api::BackupPolicy;
 use desired::{ForeignObject, ObservedCronJob};
@@ -9,8 +9,9 @@ use k8s_openapi::{
 };
 use kube::{Resource as _, ResourceExt, core::PartialObjectMeta};
 
-/// The metadata of a CronJob. The owner reference shows whose it is; the generation and the operator's annotations show
-/// whether somebody changed it. Stored as JSON, which takes a third of the memory of the typed object.
+/// The metadata of a CronJob. The owner reference shows who owns it; the generation and the operator's
+/// annotations show whether somebody changed it. It is stored as JSON, which takes a third of the memory of
+/// the typed object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CronJobSummary {
     pub uid: String,
@@ -18,8 +19,9 @@ pub struct CronJobSummary {
 }
 
 impl CronJobSummary {
-    /// Drops what changes without a change that matters: the CronJob controller writes the status with each run. Of the
-    /// managed fields, only the creator of a CronJob without owner is kept.
+    /// Reduces the metadata to the fields that matter, so that it does not change with each run, when the
+    /// CronJob controller writes the status. Of the managed fields it keeps only the creator of a CronJob
+    /// without an owner.
     pub fn new(mut metadata: ObjectMeta) -> Self {
         let creator = controller(&metadata).is_none().then(|| creator(&metadata)).flatten();
         metadata.managed_fields = creator.map(|manager| {
@@ -35,8 +37,8 @@ impl CronJobSummary {
     }
 }
 
-/// The operation and the policy of a CronJob by its name. Labels can be edited, and a CronJob with edited labels must still
-/// be recognised.
+/// Returns the operation and the policy of a CronJob, according to its name. Labels are not used, because a
+/// CronJob with edited labels must still be recognised.
 pub fn operation_and_policy(cron_job: &PartialObjectMeta<CronJob>) -> Option<(Operation, String)> {
     let name = cron_job.name_any();
     Operation::of_cron_job(&name).map(|(operation, policy)| (operation, policy.to_owned()))
@@ -53,7 +55,7 @@ pub fn ownership(policy: &BackupPolicy, cron_job: &ObjectMeta) -> ObservedCronJo
     }
 }
 
-/// Who owns an object that the policy does not own, or who created it.
+/// Returns the owner of an object that the policy does not own, or its creator if it has no owner.
 pub fn foreign(metadata: &ObjectMeta) -> ForeignObject {
     match controller(metadata) {
         Some((kind, name, _)) => ForeignObject { owner: Some(format!("{kind} {name}")), creator: None },
@@ -61,21 +63,22 @@ pub fn foreign(metadata: &ObjectMeta) -> ForeignObject {
     }
 }
 
-/// Kind, name and UID of the controlling owner.
+/// Returns kind, name and UID of the controlling owner; `None` if there is no owner.
 pub fn controller(metadata: &ObjectMeta) -> Option<(&str, &str, &str)> {
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     Some((&owner.kind, &owner.name, &owner.uid))
 }
 
-/// The field manager that wrote first: the program that created the object.
+/// Returns the field manager that wrote first, which is the program that created the object.
 fn creator(metadata: &ObjectMeta) -> Option<String> {
     let managers = metadata.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none());
     managers.min_by_key(|entry| entry.time.as_ref().map(|time| time.0))?.manager.clone()
 }
 
-/// Whether the CronJob is older than the policy, so that the earlier policy of the same name that owned it is gone. The
-/// garbage collector deletes such a CronJob, except if it missed the end of that policy, which happens if the API server stops
-/// while the CRD changes. A younger one may belong to the next policy of this name, which has not been observed yet.
+/// Returns whether the CronJob is older than the policy. If so, an earlier policy of the same name owned it
+/// and is deleted. Normally the garbage collector deletes such a CronJob, but it can miss the end of a policy
+/// if the API server stops while the CRD changes. A younger CronJob may belong to a newer policy of this name
+/// that has not been observed yet.
 pub fn is_older_than_policy(policy: &BackupPolicy, cron_job: &ObjectMeta) -> bool {
     let [policy, cron_job] = [policy.creation_timestamp(), cron_job.creation_timestamp.clone()];
     cron_job.zip(policy).is_some_and(|(cron_job, policy)| cron_job.0 < policy.0)

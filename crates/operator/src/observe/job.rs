@@ -1,4 +1,4 @@
-//! A Job and its pods, reduced to what the status of a run needs.
+//! A Job and its pods, reduced to the parts that the status of a run needs.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -13,13 +13,13 @@ use super::pod::PodSummary;
 
 #[derive(Debug, Default)]
 pub struct JobSummary {
-    /// `None` while only a pod of the Job was observed.
+    /// The Job's name and operation; `None` if only a pod of the Job was observed so far.
     pub identity: Option<JobIdentity>,
     state: Option<JobState>,
     ended: Option<Timestamp>,
-    /// The Job is no longer in the cluster. It is kept until a status holds how it ended.
+    /// Whether the Job was deleted from the cluster. It is kept here until a status contains its result.
     pub deleted: bool,
-    /// By the pod's UID.
+    /// The Job's pods, by UID.
     pub pods: BTreeMap<String, PodSummary>,
 }
 
@@ -38,7 +38,7 @@ impl JobSummary {
         self.ended = end(job).and_then(|end| end.last_transition_time.as_ref()).map(|time| time.0);
     }
 
-    /// Marks the Job as deleted. Unless its end was observed before, how it ended is unknown.
+    /// Marks the Job as deleted. If it was active so far, its result becomes unknown ([`JobState::Gone`]).
     pub fn mark_deleted(&mut self) {
         self.deleted = true;
         if self.state == Some(JobState::Active) {
@@ -46,13 +46,15 @@ impl JobSummary {
         }
     }
 
-    /// Whether a pod can still report. The watches of Jobs and pods are not in step, so the end of a Job can arrive before
-    /// that of its pod. The pods of a deleted Job stop after it is gone, and report how they stopped.
+    /// Returns whether a pod can still report. The end of a Job can arrive before that of its pod, because
+    /// Jobs and pods have separate watches. The pods of a deleted Job stop later than the Job, and report how
+    /// they stopped.
     pub fn has_unfinished_pod(&self) -> bool {
         self.pods.values().any(|pod| pod.unfinished)
     }
 
-    /// The run; `None` until its Job was observed. Of several pods, the newest with a result stands for the run.
+    /// Returns the run; `None` until its Job was observed. If the Job has several pods, the newest pod with a
+    /// result determines the run's result.
     pub fn run(&self, uid: &str) -> Option<ObservedRun> {
         let JobIdentity { name: job, created, .. } = self.identity.clone()?;
         let state = if self.has_unfinished_pod() { JobState::Active } else { self.state.clone()? };
@@ -76,7 +78,8 @@ impl JobSummary {
     }
 }
 
-/// The wait of an active Job for its next pod, or for the containers of its newest pod. `pods`: newest first.
+/// Returns the current wait of an active Job: for its next pod, or for the containers of its newest pod.
+/// `pods` is sorted newest first.
 fn unexplained_wait(
     (job_uid, created): (&str, Timestamp),
     pods: &[(&String, &PodSummary)],
@@ -87,13 +90,13 @@ fn unexplained_wait(
     if pod.unexplained {
         return Some(UnexplainedWait { uid: (*pod_uid).clone(), since: pod.created });
     }
-    // An event of the Job explains why the pod of the next attempt is missing.
+    // The next attempt has no pod yet. An event of the Job may explain why.
     (!pod.unfinished)
         .then(|| UnexplainedWait { uid: job_uid.to_owned(), since: next_attempt(pod, pods.len()) })
 }
 
-/// The operation of a Job that was created from a CronJob of its policy, by the controller or by hand. The label alone is
-/// no proof.
+/// Returns the operation of a Job that was created from a CronJob of its policy, by the controller or by
+/// hand. The label alone is no proof.
 pub fn operation(job: &Job) -> Option<Operation> {
     let policy = job.labels().get(meta::POLICY_LABEL)?;
     let owners = job.owner_references().iter().filter(|owner| owner.kind == "CronJob");
@@ -101,8 +104,9 @@ pub fn operation(job: &Job) -> Option<Operation> {
     operations.find(|(_, of)| of == policy).map(|(operation, _)| operation)
 }
 
-/// When the Job controller creates the next pod after `pods` pods that ended: 10 s after the first, then twice as long each
-/// time, up to ten minutes (Kubernetes' documentation of Jobs, "Pod backoff failure policy").
+/// Returns the time at which the Job controller creates the next pod after `pods` pods have ended: 10 s after
+/// the first, then twice as long each time, up to ten minutes (Kubernetes' documentation of Jobs, "Pod
+/// backoff failure policy").
 fn next_attempt(last: &PodSummary, pods: usize) -> Timestamp {
     let doublings = u32::try_from(pods.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
     let pause = SignedDuration::from_secs((10 << doublings).min(600));
@@ -118,7 +122,7 @@ fn state(job: &Job) -> JobState {
     }
 }
 
-/// The condition of a Job that ended.
+/// Returns the condition `Complete` or `Failed` of a Job that has ended; `None` while it is active.
 fn end(job: &Job) -> Option<&JobCondition> {
     let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions

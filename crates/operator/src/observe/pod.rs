@@ -1,4 +1,5 @@
-//! A pod, reduced to what it shows about its run: the report, how the runner ended, why the pod cannot start.
+//! A pod reduced to what it shows about its run: the report, how the runner ended, and why the pod cannot
+//! start.
 
 use api::meta;
 use desired::{ContainerExit, Problem};
@@ -11,14 +12,14 @@ use crate::start_failures::pod_status::{container_statuses, only_events_explain,
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodSummary {
     pub created: Timestamp,
-    /// The pod has not ended: a report can still come.
+    /// Whether the pod is still running or pending, so that a report can still arrive.
     pub unfinished: bool,
     pub report: Option<RunReport>,
     pub container: Option<ContainerExit>,
     pub problem: Option<Problem>,
-    /// The pod has not started, and its status does not explain why.
+    /// Whether the pod has not started and its status does not explain why.
     pub unexplained: bool,
-    /// When the runner ended.
+    /// The time at which the runner ended.
     pub ended: Option<Timestamp>,
 }
 
@@ -46,14 +47,14 @@ impl PodSummary {
         }
     }
 
-    /// Whether the pod shows anything about its run.
+    /// Returns whether the pod shows anything about its run.
     pub const fn has_result(&self) -> bool {
         self.report.is_some() || self.container.is_some() || self.problem.is_some()
     }
 }
 
-/// The end of a pod that was evicted or whose node is lost. If the node is lost, nothing reports how the containers ended:
-/// this condition is all there is.
+/// Returns how a pod ended that was evicted or whose node is lost; `None` for other pods. If the node is
+/// lost, nothing reports how the containers ended, so this condition is the only information.
 fn disruption(status: &PodStatus) -> Option<ContainerExit> {
     let disruption = status
         .conditions
@@ -135,7 +136,7 @@ mod tests {
             ("TerminationByKubelet", Reason::Evicted),
             ("UnknownToThisOperator", Reason::Evicted),
         ] {
-            // The node is lost, so the last known state of the runner is that it runs.
+            // If the node is lost, the last known state of the runner is `running`.
             let running = json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}});
             for runner in [running, runner_ended(137)] {
                 let pod =

@@ -1,11 +1,11 @@
-//! The list with which a watch starts again.
+//! The list of objects that a watch sends when it starts again.
 
 use std::collections::HashSet;
 
 use kube::{Resource, runtime::watcher::Event};
 
-/// The UIDs in the list. An object that was known and is not in the list was deleted while the watch was down, and no event
-/// reports that.
+/// The UIDs in the list. A known object that is not in the list was deleted while the watch was down; no
+/// event reports that deletion.
 #[derive(Debug, Default)]
 pub struct Relisting(HashSet<String>);
 

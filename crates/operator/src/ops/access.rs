@@ -17,7 +17,7 @@ use super::{
     auth::{AuthError, CONCURRENT_REVIEWS, Caller, Gate, Target},
 };
 
-/// Kubernetes' limits on the length of names.
+/// The maximum lengths of names in Kubernetes: of a namespace, and of an object ([`NAME_MAX`]).
 const NAMESPACE_MAX: usize = 63;
 const NAME_MAX: usize = 253;
 
@@ -27,7 +27,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether the first list of policies is complete.
+    /// Returns whether the first list of policies is complete.
     pub fn is_listed(&self) -> bool {
         matches!(self.policies.wait_until_ready().now_or_never(), Some(Ok(())))
     }
@@ -36,12 +36,12 @@ impl Access {
         if self.is_listed() { Ok(()) } else { Err(Refusal::NotListed) }
     }
 
-    /// The overviews of all policies, without asking for permission.
+    /// Returns the overviews of all policies, without a check of permissions.
     pub fn all(&self, now: Timestamp) -> Vec<Overview> {
         self.policies.state().iter().map(|policy| overview(policy, now)).collect()
     }
 
-    /// The policies that the caller may get.
+    /// Returns the overviews of the policies that the caller has permission to get.
     pub async fn visible(&self, headers: &HeaderMap) -> Result<Vec<Overview>, Refusal> {
         let caller = &self.gate.caller(headers).await?;
         self.listed()?;
@@ -50,7 +50,8 @@ impl Access {
             return Ok(self.all(now));
         }
         let all = self.policies.state();
-        // One question per namespace first, then one per policy in the namespaces that are not allowed as a whole.
+        // First check each namespace, then each policy in the namespaces where the caller may not get all
+        // policies.
         let namespaces: BTreeSet<String> = all.iter().filter_map(|policy| policy.namespace()).collect();
         let allowed = stream::iter(namespaces).map(async |namespace| {
             let may = self.gate.may(caller, Target::Namespace(namespace.clone())).await?;
@@ -68,10 +69,11 @@ impl Access {
         visible.try_collect().await
     }
 
-    /// One policy. A caller without permission does not learn whether it exists.
+    /// Returns the overview of one policy. The error for a caller without permission does not show whether
+    /// the policy exists.
     pub async fn one(&self, headers: &HeaderMap, namespace: &str, name: &str) -> Result<Overview, Refusal> {
         let caller = self.gate.caller(headers).await?;
-        // No policy can have such a name, so no question to the API server is spent on it.
+        // No policy can have such a name, so the API server need not be asked.
         if namespace.len() > NAMESPACE_MAX || name.len() > NAME_MAX {
             return Err(Refusal::NoSuchPolicy);
         }
@@ -88,7 +90,7 @@ impl Access {
             || self.gate.may(caller, Target::Policy(namespace.to_owned(), name.to_owned())).await?)
     }
 
-    /// Fails if the caller may not get the metrics.
+    /// Returns an error if the caller has no permission to get the metrics.
     pub async fn check_metrics(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let caller = self.gate.caller(headers).await?;
         if self.gate.may(&caller, Target::Metrics).await? { Ok(()) } else { Err(Refusal::MetricsForbidden) }

@@ -1,4 +1,4 @@
-//! The bodies of the API's answers, errors included.
+//! The bodies of the API's responses, including errors.
 
 use axum::{
     Json,
@@ -36,7 +36,7 @@ pub struct Problem {
     pub error: String,
 }
 
-/// A request that fails.
+/// The reason why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error(transparent)]
@@ -70,7 +70,8 @@ impl Refusal {
         }
     }
 
-    /// The answer to a browser. Its Basic challenge makes the browser ask for a user name and a password.
+    /// Converts to a response for a browser. If authentication is missing, a Basic challenge makes the
+    /// browser show a dialog for user name and password.
     pub fn for_browser(self) -> Response {
         let status = self.status();
         let mut response = self.into_response();

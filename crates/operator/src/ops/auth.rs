@@ -1,5 +1,5 @@
-//! Authentication and authorization of callers. The API server decides both: a TokenReview gives the owner of a bearer token,
-//! and a SubjectAccessReview whether that owner may `get` a policy.
+//! Authentication and authorization of callers. The API server decides both: a TokenReview returns the owner
+//! of a bearer token, and a SubjectAccessReview returns whether this owner may `get` a policy.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,30 +22,33 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::ttl_cache::TtlCache;
 use crate::client::call;
 
-/// How long the API server's answers are cached: a revoked permission ends after this. It is longer than the 60 seconds in
-/// which a live page refreshes, so that the page benefits from the cache.
+/// How long the API server's responses are cached. A revoked permission remains effective for this long. It
+/// is longer than the refresh interval of a live page (60 s), so that the page benefits from the cache.
 const ANSWER_TTL: Duration = Duration::from_secs(90);
 
-/// How long an unknown token is cached. It is short, because the token may have been created just now.
+/// How long a token is cached that the API server does not know. It is short, because the token may have been
+/// created just now.
 const UNKNOWN_TOKEN_TTL: Duration = Duration::from_secs(10);
 
-/// SubjectAccessReviews at a time, for all callers together.
+/// The maximum number of concurrent SubjectAccessReviews, for all callers together.
 pub const CONCURRENT_REVIEWS: usize = 16;
 
-/// TokenReviews at a time. They have a limit of their own, so that a flood of invalid tokens does not delay known callers.
+/// The maximum number of concurrent TokenReviews. It is separate, so that many invalid tokens do not delay
+/// known callers.
 const CONCURRENT_TOKEN_REVIEWS: usize = 4;
 
 /// How long a caller waits for a TokenReview to start.
 const TOKEN_REVIEW_WAIT: Duration = Duration::from_secs(5);
 
-/// Known callers in the cache.
+/// The maximum number of known callers in the cache.
 const CALLERS_MAX: usize = 50;
 
-/// Unknown tokens in the cache.
+/// The maximum number of unknown tokens in the cache.
 const UNKNOWN_TOKENS_MAX: usize = 1000;
 
-/// Permissions in the cache, per caller. A caller without permission for any of a thousand policies in a thousand namespaces
-/// needs two thousand. At the limit, all callers together take about 40 MiB.
+/// The maximum number of cached permissions per caller. A caller without permission for any of a thousand
+/// policies in a thousand namespaces needs two thousand. At the limit, all callers together take about 40
+/// MiB.
 const PERMISSIONS_MAX: usize = 3000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,20 +72,20 @@ pub enum AuthError {
     Unavailable,
 }
 
-/// What a caller wants to get.
+/// The object that a caller wants to get.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// All policies of all namespaces.
+    /// All policies in all namespaces.
     All,
-    /// All policies of a namespace.
+    /// All policies in one namespace.
     Namespace(String),
-    /// The policy of this namespace and name.
+    /// One policy, by namespace and name.
     Policy(String, String),
-    /// The metrics, which cover all policies.
+    /// The metrics, which include all policies.
     Metrics,
 }
 
-/// An authenticated caller; `None` with [`OpsAuth::None`].
+/// An authenticated caller; `None` inside if the endpoint has no authentication ([`OpsAuth::None`]).
 #[derive(Clone)]
 pub struct Caller(Option<Arc<Known>>);
 
@@ -91,7 +94,8 @@ struct Known {
     permissions: TtlCache<Arc<Target>, bool>,
 }
 
-/// Asks the API server, and caches its answers. The cache has digests of tokens, never the tokens.
+/// Checks callers by asking the API server, and caches the responses. The cache contains digests of tokens,
+/// never the tokens.
 pub struct Gate {
     client: Client,
     auth: OpsAuth,
@@ -115,7 +119,7 @@ impl Gate {
         }
     }
 
-    /// The caller that the request's token belongs to.
+    /// Returns the caller to whom the request's token belongs.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         if self.auth == OpsAuth::None {
             return Ok(Caller(None));
@@ -126,7 +130,7 @@ impl Gate {
             return cached;
         }
         let _permit = self.token_review().await?;
-        // Another request with the same token may have been answered meanwhile.
+        // Another request with the same token may have been answered while this one waited.
         if let Some(cached) = self.cached(&key) {
             return cached;
         }
@@ -156,7 +160,7 @@ impl Gate {
         permit.ok().and_then(Result::ok).ok_or(AuthError::Unavailable)
     }
 
-    /// Whether the caller may get it.
+    /// Returns whether the caller has permission to get `target`.
     pub async fn may(&self, caller: &Caller, target: Target) -> Result<bool, AuthError> {
         let Some(known) = &caller.0 else { return Ok(true) };
         let target = Arc::new(target);
@@ -185,18 +189,20 @@ impl Gate {
     }
 }
 
-/// The token of the request's only Authorization header.
+/// Returns the token in the request's only Authorization header.
 fn token(headers: &HeaderMap) -> Result<String, AuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthError::Unauthenticated)?;
-    // Two programs may each read another one of two tokens: a proxy in front of the endpoint, and the endpoint.
+    // Two headers are rejected, because a proxy in front of the endpoint could check one token and the
+    // endpoint the other.
     if values.next().is_some() {
         return Err(AuthError::SeveralHeaders);
     }
     parse(value).ok_or(AuthError::Unauthenticated)
 }
 
-/// A bearer token, or the password of any user name, because browsers send a token that way.
+/// Returns a bearer token, or the password for any user name, because browsers can send a token only as a
+/// password.
 fn parse(value: &HeaderValue) -> Option<String> {
     let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
     let token = match scheme.to_ascii_lowercase().as_str() {

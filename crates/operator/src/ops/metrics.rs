@@ -1,5 +1,6 @@
-//! The metrics in the OpenMetrics text format. The series of policies come from their statuses at each scrape, so a deleted
-//! policy leaves none behind. Labels are names of namespaces and policies, and values of closed lists.
+//! The metrics in the OpenMetrics text format. The series of policies are created from their statuses at each
+//! scrape, so a deleted policy has none. Label values are names of namespaces and policies, or come from
+//! closed lists.
 
 mod policy;
 
@@ -18,14 +19,14 @@ use crate::{api_metrics::ApiMetrics, reconcile_metrics::ReconcileMetrics};
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub struct Scraped<'a> {
-    /// `None` on a replica that does not lead or has not listed the policies.
+    /// The overviews of all policies; `None` on a replica that does not lead or has not listed the policies.
     pub policies: Option<Vec<Overview>>,
     pub leads: bool,
     pub reconcile_metrics: &'a ReconcileMetrics,
     pub api_metrics: &'a ApiMetrics,
 }
 
-/// The body of a scrape.
+/// Returns the body of a response to a scrape.
 pub fn text(scraped: Scraped<'_>) -> Result<String, fmt::Error> {
     let Scraped { policies, leads, reconcile_metrics, api_metrics } = scraped;
     let mut registry = Registry::default();

@@ -1,4 +1,5 @@
-//! The answers of the ops endpoint as an OpenAPI 3.1 document. The schemas come from the types that are sent.
+//! The responses of the ops endpoint as an OpenAPI 3.1 document. The schemas are generated from the types
+//! that are sent.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};

@@ -9,19 +9,19 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// A replica that waits for the Lease is ready to take over.
+    /// Marks the replica as waiting for the Lease. It is ready, because it can take over.
     pub fn waiting_to_lead(&self) {
         self.is_ready.store(true, Ordering::Relaxed);
     }
 
-    /// The replica leads, and is not ready until it has listed all objects. It leads until the process ends: a replica that
-    /// loses the Lease stops.
+    /// Marks the replica as leading but not ready until it has listed all objects. It leads until the process
+    /// ends, because a replica that loses the Lease exits.
     pub fn syncing(&self) {
         self.is_ready.store(false, Ordering::Relaxed);
         self.leads.store(true, Ordering::Relaxed);
     }
 
-    /// The replica has listed all objects.
+    /// Marks the replica as ready: it has listed all objects.
     pub fn synced(&self) {
         self.is_ready.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! The connections of the ops endpoint, limited in number and time. Anybody who reaches the port can open connections. They
-//! must not exhaust the memory, nor block the kubelet's probes for long.
+//! The connections of the ops endpoint, limited in number and time. Anybody who reaches the port can open
+//! connections; these must not exhaust the memory or delay the kubelet's probes for long.
 
 use std::{pin::pin, time::Duration};
 
@@ -15,27 +15,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of a request's head. A token of an identity provider with many groups has about 10 KiB.
+/// The maximum size of a request line with its headers, in bytes. A token of an identity provider with many
+/// groups has about 10 KiB.
 const HEAD_MAX: usize = 32 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; further ones wait in the kernel's queue.
+    /// The maximum number of concurrent connections. Further ones wait in the kernel's queue.
     pub connections: usize,
-    /// Time for a client to send its request.
+    /// The time limit for a client to send its request.
     pub head: Duration,
-    /// Time for the request and its answer together.
+    /// The time limit for a request and its response together.
     pub total: Duration,
-    /// Time for an answer to finish during shutdown.
+    /// The time limit for a response to finish during shutdown.
     pub shutdown: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Each takes about 10 KiB, or twice `HEAD_MAX` at worst.
+            // Each connection takes about 10 KiB, at most twice `HEAD_MAX`.
             connections: 256,
-            // Shorter than the kubelet's timeout of a probe (5 s), like handshakes.
+            // Shorter than the kubelet's timeout of a probe (5 s), so that slow clients do not block probes.
             head: Duration::from_secs(3),
             // The API server may take 30 s to review a token.
             total: Duration::from_mins(1),
@@ -61,7 +62,8 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits,
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one request and closes the connection: an idle connection would take the place of another.
+/// Serves one request and closes the connection, because an idle connection would occupy one of the limited
+/// number.
 async fn connection<I>(io: I, router: Router, limits: Limits, stop: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,7 +75,7 @@ where
         .max_buf_size(HEAD_MAX)
         .keep_alive(false);
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)));
-    // An error on the connection is the client's to report.
+    // An error on the connection is ignored: the client sees it.
     let until_stopped = async {
         tokio::select! {
             _ = connection.as_mut() => true,
@@ -136,7 +138,7 @@ mod tests {
         stream
     }
 
-    /// The answer, up to the end of the connection.
+    /// Returns the response, read to the end of the connection.
     async fn rest(mut stream: TcpStream) -> io::Result<String> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -183,7 +185,7 @@ mod tests {
         let answers = join_all((0..6).map(|_| ask(address))).await;
         assert!(answers.iter().all(|answer| answer.ends_with("hello")), "{answers:?}");
         assert_eq!(concurrent[1].load(Ordering::SeqCst), 2);
-        // A silent connection loses its place.
+        // A connection without a request is closed, so the next one is served.
         let limits = Limits { connections: 1, head: SHORT, ..LIMITS };
         let one = served(limits, greeting()).await;
         let _silent = TcpStream::connect(one.address).await.unwrap();
@@ -192,7 +194,7 @@ mod tests {
         one.task.abort();
     }
 
-    /// A router that never answers, and a notification of its first request.
+    /// Returns a router that never responds, and a notification of its first request.
     fn hanging() -> (Router, Arc<tokio::sync::Notify>) {
         let asked = Arc::new(tokio::sync::Notify::new());
         let notify = asked.clone();

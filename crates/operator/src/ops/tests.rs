@@ -1,4 +1,4 @@
-//! Answers to real requests. The policies are those of the golden files of `desired`, in every state.
+//! Responses to real requests. The policies are those of the golden files of `desired`, in every state.
 
 #[cfg(feature = "browser")]
 mod browser;
@@ -22,10 +22,10 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-/// More bytes than any answer has.
+/// More bytes than any response has.
 const LIMIT: usize = 1 << 20;
 
-/// An endpoint that serves these policies, or has not listed them yet.
+/// Returns an endpoint that serves these policies. With `None`, it has not listed the policies yet.
 fn endpoint(auth: OpsAuth, policies: Option<Vec<BackupPolicy>>) -> Router {
     endpoint_with(auth, policies, ApiMetrics::default(), Arc::default())
 }
@@ -36,7 +36,7 @@ fn endpoint_with(
     api_metrics: ApiMetrics,
     readiness: Arc<Readiness>,
 ) -> Router {
-    // It fails if another test installed the provider before.
+    // Fails harmlessly if another test has installed the provider before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let (store, mut writer) = kube::runtime::reflector::store();
@@ -53,12 +53,13 @@ fn endpoint_with(
     router(auth, client, Sources { policies: store, reconcile_metrics, api_metrics, readiness })
 }
 
-/// The policy of every golden case, called `<topic>-<case>`, with the status that it gets there. All are overdue by now.
+/// Returns the policy of every golden case, named `<topic>-<case>`, with the case's status. All are overdue
+/// today.
 fn policies() -> Vec<BackupPolicy> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../desired/tests/golden/status");
     let read = |path: &Path| -> Value { serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap() };
     let policies = cases(&golden).into_iter().map(|case| {
-        // The case's own policy, or that of the nearest folder above.
+        // The case's own policy, or that of the nearest parent folder.
         let policy = case.ancestors().map(|folder| folder.join("policy.yaml")).find(|path| path.exists());
         let mut policy = read(&policy.expect("the golden files should have a policy"));
         let name = case.strip_prefix(&golden).unwrap().to_str().unwrap().replace('/', "-");
@@ -69,7 +70,7 @@ fn policies() -> Vec<BackupPolicy> {
     policies.collect()
 }
 
-/// The folders below `folder` that have a status, in the order of their names.
+/// Returns the folders below `folder` that have a status, sorted by name.
 fn cases(folder: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -82,7 +83,8 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
     below.collect()
 }
 
-/// The same policies without an overdue time, so that only their conditions make them unhealthy.
+/// Returns the policies of all golden cases without an overdue time, so that only their conditions make them
+/// unhealthy.
 fn policies_in_time() -> Vec<BackupPolicy> {
     let mut policies = policies();
     for policy in &mut policies {
@@ -102,7 +104,7 @@ async fn get(endpoint: &Router, path: &str) -> (u16, String) {
     (status, String::from_utf8(to_bytes(answer.into_body(), LIMIT).await.unwrap().to_vec()).unwrap())
 }
 
-/// Forbids fields that are not documented, in every object.
+/// Changes the schema so that it rejects undocumented fields in every object.
 fn strict(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -116,7 +118,7 @@ fn strict(schema: &mut Value) {
     }
 }
 
-/// The documented schema of an answer.
+/// Returns the documented schema of a response.
 fn documented(path: &str, status: u16) -> Validator {
     let mut document = openapi::document();
     let answer = &document["paths"][path]["get"]["responses"][status.to_string()];
@@ -128,7 +130,7 @@ fn documented(path: &str, status: u16) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// The answer's body, after it was checked against the document.
+/// Returns the response's body after validating it against the documented schema.
 async fn documented_answer(endpoint: &Router, template: &str, path: &str, wanted: u16) -> Value {
     let (status, body) = get(endpoint, path).await;
     assert_eq!(status, wanted, "{path}: {body}");
@@ -258,7 +260,7 @@ async fn only_status_page_asks_browsers_for_basic_authentication() {
     }
 }
 
-/// An API server that knows every token and denies every permission.
+/// Responds like an API server that knows every token and denies every permission.
 async fn denying(
     request: Request<kube::client::Body>,
 ) -> Result<http::Response<kube::client::Body>, Infallible> {

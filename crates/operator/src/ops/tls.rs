@@ -1,5 +1,5 @@
-//! TLS for the ops endpoint. The certificate is loaded again when its files change, because Kubernetes updates the files of a
-//! mounted Secret without a restart of the pod.
+//! TLS for the ops endpoint. The certificate is loaded again when its files change, because Kubernetes
+//! updates the files of a mounted Secret without restarting the pod.
 
 use std::{
     fs, io,
@@ -21,22 +21,23 @@ use rustls::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// Minimum time between two reads of the files. The kubelet takes a minute or more to update them anyway.
+/// The minimum time between two reads of the files. The kubelet takes a minute or more to update them.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Time for a client to finish its handshake. It is shorter than the kubelet's timeout of a probe (5 s): silent clients must
-/// not make the kubelet restart the operator.
+/// The time limit of a client's TLS handshake. It is shorter than the kubelet's timeout of a probe (5 s), so
+/// that slow clients cannot make the kubelet restart the operator.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Handshakes at a time; further clients wait in the kernel's queue. Each takes about 20 KiB.
+/// The maximum number of concurrent handshakes. Further clients wait in the kernel's queue. Each handshake
+/// takes about 20 KiB.
 const CONCURRENT_HANDSHAKES: usize = 256;
 
-/// The files of a Secret of the type kubernetes.io/tls.
+/// The paths of the files of a Secret of the type kubernetes.io/tls.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate chain, in PEM.
+    /// The file with the certificate chain, in PEM.
     pub certificate: PathBuf,
-    /// The private key, in PEM.
+    /// The file with the private key, in PEM.
     pub key: PathBuf,
 }
 
@@ -70,7 +71,7 @@ impl Files {
     }
 }
 
-/// The contents of the files.
+/// The contents of the certificate's and the key's files.
 #[derive(PartialEq, Eq)]
 struct Bytes {
     certificate: Vec<u8>,
@@ -80,19 +81,19 @@ struct Bytes {
 /// The certificate in use.
 struct InUse {
     pair: Arc<CertifiedKey>,
-    /// The contents that were read last, valid or not.
+    /// The file contents that were read last, valid or not; `None` if the last read failed.
     read: Option<Bytes>,
     read_at: Instant,
 }
 
-/// Loads the certificate again when its files have changed.
+/// Provides the certificate for handshakes, and loads it again when its files have changed.
 struct Reloading {
     files: Files,
     interval: Duration,
     in_use: Mutex<InUse>,
 }
 
-// Without the key.
+// Does not show the key.
 impl std::fmt::Debug for Reloading {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reloading").field("files", &self.files).finish_non_exhaustive()
@@ -111,8 +112,8 @@ impl ResolvesServerCert for Reloading {
 }
 
 impl Reloading {
-    /// Keeps the certificate in use if the new one is invalid, and warns once: an endpoint with an old certificate is better
-    /// than none.
+    /// Reads the files again. If the new certificate is invalid, warns once and keeps the old one, because an
+    /// endpoint with an old certificate is better than none.
     fn reload(&self, in_use: &mut InUse) {
         let read = match self.files.read() {
             Ok(read) => read,
@@ -143,7 +144,7 @@ impl Reloading {
     }
 }
 
-/// `None` if the handshake failed.
+/// A running handshake. It returns `None` if the handshake fails.
 type Handshake = BoxFuture<'static, Option<(TlsStream<TcpStream>, SocketAddr)>>;
 
 /// Accepts TLS connections.
@@ -154,7 +155,8 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    /// Fails if the files are invalid, so that a mistake shows when the operator starts.
+    /// Creates the listener. Returns an error if the files are invalid, so that a mistake is visible when the
+    /// operator starts.
     pub fn new(tcp: TcpListener, files: Files) -> Result<Self, TlsError> {
         Self::reloading_every(RELOAD_INTERVAL, tcp, files)
     }
@@ -171,7 +173,8 @@ impl TlsListener {
 
     fn start_handshake(&self, (stream, address): (TcpStream, SocketAddr)) {
         let accept = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream));
-        // A failed handshake is the client's to report, for example because it does not trust the certificate.
+        // A failed handshake is ignored. The client reports it, for example because it does not trust the
+        // certificate.
         self.handshakes.push(Box::pin(async move { Some((accept.await.ok()?.ok()?, address)) }));
     }
 }
@@ -180,14 +183,15 @@ impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
-    /// A slow handshake does not delay other clients.
+    /// Returns the next connection whose handshake is complete. A slow handshake does not delay other
+    /// clients.
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let has_room = self.handshakes.len() < CONCURRENT_HANDSHAKES;
             tokio::select! {
                 accepted = Listener::accept(&mut self.tcp), if has_room => self.start_handshake(accepted),
                 ended = self.handshakes.next(), if !self.handshakes.is_empty() => {
-                    // A failed handshake makes room, and the wait for the others goes on.
+                    // After a failed handshake, wait for the next one.
                     if let Some(Some(ready)) = ended {
                         return ready;
                     }
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
     use crate::ops::server::{self, Limits};
 
-    /// A certificate for `ops`, and its key, as files in a folder.
+    /// Writes a certificate for the host `ops` and its key into a folder.
     fn put(folder: &Path) -> CertificateDer<'static> {
         let options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ops \
             -addext subjectAltName=DNS:ops -addext basicConstraints=critical,CA:FALSE -keyout tls.key -out tls.crt";
@@ -237,7 +241,7 @@ mod tests {
         (address, tokio::spawn(served))
     }
 
-    /// The answer to a client that trusts this certificate only.
+    /// Returns the response to a client that trusts only this certificate.
     async fn ask(address: SocketAddr, trusted: &CertificateDer<'static>) -> io::Result<String> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
@@ -256,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = put(folder.path());
         let (address, endpoint) = endpoint(folder.path()).await;
-        // A silent client delays no other.
+        // A client that never sends anything does not delay others.
         let _silent = TcpStream::connect(address).await.unwrap();
         assert!(ask(address, &first).await.unwrap().ends_with("ok\n"));
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// At the limit, a new value removes the oldest.
+/// A cache with a limited number of values. Above the limit, the oldest value is removed.
 pub struct TtlCache<K, V> {
     max: usize,
     ttl: Duration,
@@ -16,7 +16,8 @@ pub struct TtlCache<K, V> {
 
 struct Values<K, V> {
     by_key: HashMap<K, (Instant, V)>,
-    /// Oldest first. A key that was put twice is here twice.
+    /// The keys with the times at which they were added, oldest first. A key that was added twice is
+    /// contained twice.
     order: VecDeque<(Instant, K)>,
 }
 
@@ -25,14 +26,14 @@ impl<K: Clone + Eq + Hash, V: Clone> TtlCache<K, V> {
         Self { max, ttl, values: Mutex::new(Values { by_key: HashMap::new(), order: VecDeque::new() }) }
     }
 
-    /// The value, unless it has expired.
+    /// Returns the value, unless it has expired.
     pub fn get(&self, key: &K) -> Option<V> {
         let values = self.lock();
         let (at, value) = values.by_key.get(key)?;
         (at.elapsed() < self.ttl).then(|| value.clone())
     }
 
-    /// Adds a value, and removes expired values and those above the limit.
+    /// Adds a value. Removes expired values, and the oldest values above the limit.
     pub fn put(&self, key: K, value: V) {
         let now = Instant::now();
         let Values { by_key, order } = &mut *self.lock();

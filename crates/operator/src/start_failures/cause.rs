@@ -1,10 +1,11 @@
-//! The cause of a failed start with the names that a hint needs, read from messages of Kubernetes.
+//! Finds the cause of a failed start, with the names that a hint needs, in messages of Kubernetes.
 //!
-//! The formats are those of Kubernetes 1.33 to 1.37. A message in another format has no cause, and is shown as it is.
+//! It recognises the formats of Kubernetes 1.33 to 1.37. A message in another format has no cause and is
+//! shown unchanged.
 
 use desired::Cause;
 
-/// The cause in a message of the kubelet about a container or a volume.
+/// Returns the cause in a message of the kubelet about a container or a volume.
 pub fn of_kubelet(message: &str) -> Option<Cause> {
     if let Some(name) = between(message, "secret \"", "\" not found") {
         return Some(Cause::SecretNotFound { secret: name.to_owned() });
@@ -16,8 +17,9 @@ pub fn of_kubelet(message: &str) -> Option<Cause> {
     Some(Cause::SecretKeyNotFound { secret: name.to_owned(), key: key.to_owned() })
 }
 
-/// The cause in a message of the scheduler, which counts the nodes that each filter excludes. Filters are checked here in the
-/// reverse order of the scheduler's: a node that lacks memory has passed the node selector.
+/// Returns the cause in a message of the scheduler, which counts the nodes that each filter excludes. The
+/// order is the reverse of the scheduler's filters: a node that lacks memory has passed the node selector, so
+/// memory is the more useful cause.
 pub fn of_scheduler(message: &str) -> Option<Cause> {
     if let Some(claim) = between(message, "persistentvolumeclaim \"", "\" not found") {
         return Some(Cause::ClaimNotFound { claim: claim.to_owned() });
@@ -38,7 +40,7 @@ pub fn of_scheduler(message: &str) -> Option<Cause> {
     Some(Cause::UntoleratedTaint { taint: taint.trim_end_matches([' ', ':']).to_owned() })
 }
 
-/// The cause in a message by which the API server rejects an object.
+/// Returns the cause in a message with which the API server rejects an object.
 pub fn of_rejection(message: &str) -> Option<Cause> {
     if let Some(quota) = between(message, "exceeded quota: ", ",") {
         return Some(Cause::QuotaExceeded { quota: quota.to_owned() });
@@ -61,7 +63,7 @@ pub fn of_rejection(message: &str) -> Option<Cause> {
     Some(Cause::AdmissionPolicy { policy: policy.to_owned() })
 }
 
-/// The fact of a Secret or key that does not exist; `None` for other causes.
+/// Describes a Secret or key that does not exist; `None` for other causes.
 pub fn secret_fact(cause: &Cause) -> Option<String> {
     match cause {
         Cause::SecretNotFound { secret } => Some(format!("Secret \"{secret}\" does not exist")),

@@ -1,4 +1,5 @@
-//! Why a pod cannot start, as far as its own status shows: images, Secrets, the scheduler, the init container.
+//! The reasons why a pod cannot start that its own status shows: images, Secrets, the scheduler, the init
+//! container.
 
 use api::meta;
 use desired::{Cause, Problem};
@@ -10,13 +11,13 @@ use kube::ResourceExt;
 
 use super::{cause, stable::stable};
 
-/// The containers of the pod, init containers first.
+/// Iterates over the statuses of the pod's containers, init containers first.
 pub fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
     status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
 }
 
-/// Why the pod cannot start. Kubelet and scheduler retry without end; how long to wait before people are alerted is not
-/// decided here.
+/// Returns the problem that prevents the pod from starting. Kubelet and scheduler retry forever; the caller
+/// decides after which time the problem is reported.
 pub fn problem(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref()?;
     let job = pod.labels().get(meta::JOB_NAME_LABEL).map(String::as_str).unwrap_or_default();
@@ -26,8 +27,8 @@ pub fn problem(pod: &Pod) -> Option<Problem> {
         .or_else(|| install_problem(status, job))
 }
 
-/// Whether only events can explain why the pod has not started: its volumes are not mounted, or its sandbox is not ready.
-/// After that, the kubelet reports every problem in the status of a container.
+/// Returns whether only events can explain why the pod has not started: its volumes are not mounted, or its
+/// sandbox is not ready. After that, the kubelet reports every problem in the status of a container.
 pub fn only_events_explain(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let has_started = |container: &ContainerStatus| {
@@ -41,7 +42,8 @@ pub fn only_events_explain(pod: &Pod) -> bool {
         && problem(pod).is_none()
 }
 
-/// The kubelet's message if it could not start the container. The message of a container that was started is its own.
+/// Returns the kubelet's message if it could not start the container; `None` if the container was started,
+/// because then the message is the container's own.
 pub fn start_error(ended: &ContainerStateTerminated) -> Option<&str> {
     let could_not_start = matches!(ended.reason.as_deref(), Some("StartError" | "ContainerCannotRun"));
     ended.message.as_deref().filter(|_| could_not_start)
@@ -69,7 +71,7 @@ fn container_problem(container: &ContainerStatus, job: &str) -> Option<Problem> 
             let cause = cause::of_kubelet(&detail);
             let name = &container.name;
             let message = cause.as_ref().and_then(cause::secret_fact);
-            // The kubelet uses CreateContainerConfigError for Secrets and for other mistakes.
+            // The kubelet uses CreateContainerConfigError for missing Secrets and for other mistakes.
             let is_secret = message.is_some()
                 || reason == "CreateContainerConfigError" && detail.to_ascii_lowercase().contains("secret");
             let reason = if is_secret { Reason::SecretNotFound } else { Reason::PodCannotStart };
@@ -84,7 +86,8 @@ fn container_problem(container: &ContainerStatus, job: &str) -> Option<Problem> 
     Some(Problem { reason, message, since: None, cause })
 }
 
-/// The error without `Back-off pulling image "x": ErrImagePull: `, which the kubelet adds every other time.
+/// Removes the prefix `Back-off pulling image "x": ErrImagePull: `, which the kubelet adds to every second
+/// message.
 fn pull_error(message: &str) -> &str {
     message.rsplit_once("ErrImagePull: ").map_or(message, |(_, error)| error)
 }
@@ -114,7 +117,7 @@ fn only_claim(pod: &Pod) -> Option<String> {
     claims.next().is_none().then(|| claim.claim_name.clone())
 }
 
-/// The init container failed, so the runner never started.
+/// Returns the problem of a failed init container, because of which the runner never started.
 fn install_problem(status: &PodStatus, job: &str) -> Option<Problem> {
     let install = container_statuses(status).find(|container| container.name == meta::INSTALL_CONTAINER)?;
     let ended = install.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;

@@ -1,16 +1,18 @@
-//! Messages of Kubernetes without the parts that differ between attempts. A status with those parts would be written at each
-//! attempt.
+//! Removes the parts of Kubernetes' messages that differ between attempts. With them, each attempt would
+//! change the status.
 
-/// The longest prefix that the API server keeps of a generated name, and the length of the random part that it appends.
+/// The maximum length of the prefix of a generated name. The API server appends a random part of
+/// [`RANDOM_LENGTH`] characters.
 const GENERATED_PREFIX: usize = 58;
 const RANDOM_LENGTH: usize = 5;
 
-/// Hashes of at least this many hexadecimal digits are ids of containers and sandboxes.
+/// The minimum number of hexadecimal digits of a container's or sandbox's id.
 const SHORTEST_ID: usize = 32;
 
-/// The message with the names of the Job's pods replaced by the Job's name, without UIDs, container ids and local ports.
+/// Returns the message without UIDs, container ids and local ports, and with the names of the Job's pods
+/// replaced by the Job's name.
 pub fn stable(message: &str, job: &str) -> String {
-    // The event recorder adds it when it merges similar events.
+    // The event recorder adds this prefix when it merges similar events.
     let mut rest = message.trim_start_matches("(combined from similar events): ");
     let mut stable = String::with_capacity(rest.len());
     while !rest.is_empty() {
@@ -38,14 +40,16 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-'
 }
 
-/// `<job>-<random>`, the job's name cut if it is long.
+/// Returns whether a token is the name of one of the Job's pods: `<job>-<random>`, where a long job name is
+/// shortened.
 fn is_pod_name(token: &str, job: &str) -> bool {
     let mut prefix = format!("{job}-");
     prefix.truncate(GENERATED_PREFIX);
     token.strip_prefix(&prefix).is_some_and(|random| random.len() == RANDOM_LENGTH)
 }
 
-/// The port in `10.0.0.7:41234->10.0.0.10:53`: its token ends with the arrow's dash.
+/// Returns whether a token is the first port in a text such as `10.0.0.7:41234->10.0.0.10:53`. The token ends
+/// with the dash of the arrow.
 fn is_local_port(before: &str, token: &str, after: &str) -> bool {
     let port = token.strip_suffix('-').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     port.is_some() && before.ends_with(':') && after.starts_with('>')

@@ -1,5 +1,6 @@
-//! Callers of a gate whose API server knows the token `good` and those that begin with it, never answers to one that begins
-//! with `slow`, and allows everybody to get the policies of the namespace `shop`.
+//! Callers of a gate with a fake API server. It knows the token `good` and tokens that begin with it, never
+//! responds to tokens that begin with `slow`, and allows every caller to get the policies in the namespace
+//! `shop`.
 
 use std::{
     convert::Infallible,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The number of TokenReviews and of SubjectAccessReviews.
+/// The numbers of TokenReviews and of SubjectAccessReviews.
 type Reviews = Arc<[AtomicUsize; 2]>;
 
 async fn answer(request: Request<Body>, reviews: Reviews) -> Result<Response<Body>, Infallible> {
@@ -129,7 +130,7 @@ async fn known_caller_does_not_wait_during_a_flood_of_tokens() {
     let others = async {
         assert!(gate.caller(&bearer("good")).await.is_ok());
         assert!(gate.may(&known, shop("a")).await.unwrap());
-        // A new caller does not wait for ever either.
+        // A new caller does not wait forever either.
         gate.caller(&bearer("good-too")).await.err()
     };
     tokio::select! {

@@ -14,7 +14,7 @@ use view::{
     state::{ConditionState, State},
 };
 
-/// A gauge with at most one value per policy. The unit becomes the end of its name.
+/// A gauge with at most one value per policy. The unit is appended to its name.
 struct Gauge {
     name: &'static str,
     help: &'static str,
@@ -115,7 +115,7 @@ const GAUGES: [Gauge; 14] = [
     },
 ];
 
-/// A gauge with a value per policy and value of a label.
+/// A gauge with one value for each policy and each value of a label.
 struct LabelledGauge {
     name: &'static str,
     help: &'static str,
@@ -125,7 +125,8 @@ struct LabelledGauge {
 }
 
 const LABELLED_GAUGES: [LabelledGauge; 4] = [
-    // Each state has a series, so that a query for a state without policies gives 0 instead of nothing.
+    // Each policy has a series for each state, so that a query for a state without policies returns 0 instead
+    // of nothing.
     LabelledGauge {
         name: "pgbackup_policy_state",
         help: "1 for the policy's state, 0 for every other state.",
@@ -174,7 +175,7 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
 ];
 
-/// The help of `pgbackup_policy_<subject>_healthy`.
+/// Returns the help text of `pgbackup_policy_<subject>_healthy`.
 const fn check_help(subject: Subject) -> &'static str {
     match subject {
         Subject::Retention => {

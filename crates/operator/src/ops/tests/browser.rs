@@ -1,5 +1,5 @@
-//! The page in a real browser, with 0, 3 and 300 policies, served over HTTP as the operator does. `tests/page/run`
-//! installs the browser and starts this test.
+//! The page in a real browser, with 0, 3 and 300 policies, served over HTTP as by the operator.
+//! `tests/page/run` installs the browser and starts this test.
 
 use std::{env, process::Command};
 
@@ -14,7 +14,7 @@ const THREE: [(&str, &str, &str); 3] = [
     ("old-shop", "shop", "conditions-suspended"),
 ];
 
-/// Realistic names of policies and namespaces, up to the longest that are allowed.
+/// Realistic names of policies and namespaces, up to the longest allowed.
 const NAMES: [&str; 10] = [
     "orders",
     "billing",
@@ -37,17 +37,18 @@ const NAMESPACES: [&str; 7] = [
     "production-eu-central-1",
 ];
 
-/// A time on the day of the golden files. Their times are moved by whole days to today, and keep the time of day.
+/// A time on the day of the golden files. Their times are moved by whole days to today, so the time of day is
+/// kept.
 const GOLDEN: &str = "2026-11-23T02:30:00Z";
 
-/// A policy of the golden files with another name and its times moved to today.
+/// Returns a policy of the golden files with another name, and with its times moved to today.
 fn moved_to_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timestamp) -> BackupPolicy {
     let golden: Timestamp = GOLDEN.parse().unwrap();
     let days = now.duration_since(golden).as_secs().div_euclid(86_400);
     let mut text = serde_json::to_string(case).unwrap().replace("shop-backup-", &format!("{name}-backup-"));
     for day in (-40..=10).rev() {
         let from = golden + SignedDuration::from_hours(24 * day);
-        // The mark keeps a day from being moved twice.
+        // Replacing "20" by a marker prevents moving a date twice.
         let to = from + SignedDuration::from_hours(24 * days);
         for form in ["%Y-%m-%d", "%Y%m%dT"] {
             let to = to.strftime(form).to_string().replacen("20", "\u{1}", 1);
@@ -60,7 +61,8 @@ fn moved_to_today(case: &BackupPolicy, namespace: &str, name: &str, now: Timesta
     policy
 }
 
-/// Extends the history to ten runs with sizes that grow, shrink, swing, drop or stay the same, by `kind`.
+/// Extends the history to ten runs whose sizes grow, shrink, fluctuate, drop or stay equal, depending on
+/// `kind`.
 fn with_history(mut policy: BackupPolicy, kind: usize) -> BackupPolicy {
     let status = policy.status.as_mut().unwrap();
     let Some(oldest) = status.history.last().cloned().filter(|run| run.size_bytes.is_some()) else {
@@ -116,7 +118,7 @@ fn three(now: Timestamp) -> Vec<BackupPolicy> {
     THREE.iter().enumerate().map(policy).collect()
 }
 
-/// Four of five policies are healthy, and the fifth is each of the golden cases in turn.
+/// Returns 300 policies. Four of five are healthy, and every fifth is one of the golden cases in turn.
 fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
     let cases = policies_in_time();
     let is_healthy = |case: &&BackupPolicy| {
@@ -126,10 +128,10 @@ fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
     let made = |at: usize| {
         let case =
             if at.is_multiple_of(5) { &cases[at / 5 % cases.len()] } else { healthy[at % healthy.len()] };
-        // Every fifth policy gets all names and all histories, too.
+        // The offset gives the non-healthy policies all names and histories too.
         let turn = at + at / 5;
         let base = NAMES[turn % NAMES.len()];
-        // Unique names, some as long as a name may be.
+        // Unique names, some of the maximum length.
         let name = if base.len() > 40 { format!("{}-{at:03}", &base[..41]) } else { format!("{base}-{at}") };
         let mut policy =
             with_history(moved_to_today(case, NAMESPACES[turn % NAMESPACES.len()], &name, now), turn);

@@ -1,4 +1,4 @@
-//! Alerts, the dashboard and the documentation use only metrics, labels and values that a scrape has.
+//! Alerts, the dashboard and the documentation use only metrics, labels and values that a scrape contains.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,29 +9,29 @@ use tower::{ServiceBuilder, service_fn};
 
 use super::*;
 
-/// The labels of each series, by the name of its metric.
+/// The labels of each series, by metric name.
 type Series = BTreeMap<String, Vec<BTreeMap<String, String>>>;
 
-/// Labels that Prometheus adds.
+/// The labels that Prometheus adds.
 const SCRAPER: [&str; 2] = ["instance", "pod"];
 
-/// Labels whose values are names of objects.
+/// The labels whose values are names of objects.
 const NAMES: [&str; 2] = ["namespace", "policy"];
 
-/// PromQL's words, which are not names of metrics.
+/// PromQL keywords and functions, which are not names of metrics.
 const KEYWORDS: [&str; 14] = [
     "and", "or", "unless", "bool", "offset", "sum", "min", "max", "avg", "count", "group", "topk", "bottomk",
     "inf",
 ];
 
-/// PromQL's words before a list of labels.
+/// PromQL keywords before a list of labels.
 const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
 }
 
-/// A scrape of a leader with policies in every state and API requests with every result.
+/// Returns a scrape of a leader with policies in every state and API requests with every result.
 async fn scrape() -> String {
     let api_metrics = ApiMetrics::default();
     let server = service_fn(|request: Request<u16>| {
@@ -49,7 +49,7 @@ async fn scrape() -> String {
     text
 }
 
-/// The endpoint of a replica that leads.
+/// Returns the endpoint of a replica that leads.
 fn leader(api_metrics: ApiMetrics) -> Router {
     let readiness = Arc::new(Readiness::default());
     readiness.syncing();
@@ -72,7 +72,7 @@ fn series(text: &str) -> Series {
     all
 }
 
-/// A token of a query. Numbers and durations are left out.
+/// A token of a query. Numbers and durations are omitted.
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(String),
@@ -108,14 +108,14 @@ fn tokens(query: &str) -> Vec<Token> {
     tokens
 }
 
-/// The tokens between the bracket at `open` and the next `close`.
+/// Returns the tokens between the bracket at index `open` and the next `close`.
 fn inside(tokens: &[Token], open: usize, close: char) -> &[Token] {
     let rest = &tokens[open + 1..];
     let end = rest.iter().position(|token| *token == Token::Sign(close)).expect("a bracket should close");
     &rest[..end]
 }
 
-/// The mistakes in a query, and the labels of the metrics in it.
+/// Returns the mistakes in a query, and the labels of its metrics.
 fn check(query: &str, series: &Series) -> (Vec<String>, BTreeSet<String>) {
     let tokens = tokens(query);
     let (mut mistakes, mut grouped, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -172,7 +172,7 @@ fn matcher_mistakes(metric: &str, matchers: &[Token], found: &[BTreeMap<String, 
     mistakes
 }
 
-/// The labels in a template: `{{ $labels.policy }}`, `{{policy}}`.
+/// Returns the labels in a template such as `{{ $labels.policy }}` or `{{policy}}`.
 fn template_labels(text: &str) -> impl Iterator<Item = &str> {
     let between = text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()));
     between.filter_map(|word| word.strip_prefix("$labels.").or((!word.starts_with('$')).then_some(word)))
@@ -221,7 +221,7 @@ fn panel_queries() -> Vec<Query> {
         }
     }
     for variable in dashboard()["templating"]["list"].as_array().unwrap() {
-        // label_values(<selector>, <label>)
+        // The definition has the form `label_values(<selector>, <label>)`.
         let definition = text(&variable["query"]["query"]);
         if let Some((selector, label)) = definition
             .strip_prefix("label_values(")
@@ -276,8 +276,8 @@ async fn query_of_unknown_series_is_a_mistake() {
     assert_eq!(template_labels("{{ $labels.a }}/{{b}} {{ $value }}").collect::<Vec<_>>(), ["a", "b"]);
 }
 
-/// The table of docs/reference/metrics.md has each metric by the name that a query uses (a histogram by its own name), and
-/// its help.
+/// The table in docs/reference/metrics.md contains each metric with its help, under the name that a query
+/// uses (a histogram under its base name).
 #[tokio::test]
 async fn documented_metrics_match_exposed_metrics() {
     let text = scrape().await;
