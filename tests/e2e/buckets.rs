@@ -8,8 +8,6 @@ use domain::{
     reason::Reason,
     report::{BackupStage, Outcome},
 };
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
 use pgbackup_tests::{Bucket, Env, Policy, Signal, bucket::BUCKET, cluster::postgres_image, story};
 
 /// A policy that stores the database `shop` in the bucket.
@@ -175,7 +173,7 @@ fn bucket_lost_during_a_run_fails_only_that_run() -> Result<()> {
             })
             .await?;
         server.until_a_backup_waits_for_a_lock().await?;
-        env.api::<Pod>().delete("s3", &DeleteParams::default().grace_period(0)).await?;
+        bucket.kill().await?;
         lock.run("ROLLBACK;").await?;
 
         let failure = policy.failed("cut-off", Reason::StoreUnreachable).await?;

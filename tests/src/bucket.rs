@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use api::policy::{S3Credentials, S3Storage, SecretKeyRef, Storage};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 
 use crate::{
     cluster,
@@ -54,6 +56,13 @@ impl Bucket {
     /// A shell with the objects below `prefix` as files.
     pub fn store_below(&self, prefix: &str) -> Store {
         Store::beside(&self.env, &self.name, &format!("data/{BUCKET}/{prefix}"))
+    }
+
+    /// Kills the server. Returns when its processes have ended: a forced deletion would return before.
+    pub async fn kill(&self) -> Result<()> {
+        let pods = self.env.api::<Pod>();
+        pods.delete(&self.name, &DeleteParams::default().grace_period(1)).await?;
+        wait::object(&pods, &self.name, "gone", wait::DEADLINE, |pod| pod.is_none().then_some(())).await
     }
 
     /// The secret access key, which must not appear in any output.
