@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 #[test]
-fn corpus_of_every_fuzz_target_passes() -> io::Result<()> {
+fn every_fuzz_target_passes_its_corpus() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folders: BTreeSet<String> = fs::read_dir(&corpus)?
         .map(|folder| Ok(folder?.file_name().to_string_lossy().into_owned()))

@@ -57,7 +57,7 @@ fn render(settings: &[&str]) -> Result<Rendered> {
 }
 
 #[test]
-fn defaults_need_no_other_operators_resources() -> Result<()> {
+fn chart_defaults_create_no_monitoring_resources() -> Result<()> {
     let rendered = render(&[])?;
     for kind in ["PrometheusRule", "ServiceMonitor", "ConfigMap"] {
         assert_eq!(rendered.of(kind), Vec::<&Value>::new());
@@ -73,14 +73,14 @@ fn defaults_need_no_other_operators_resources() -> Result<()> {
 }
 
 #[test]
-fn misspelt_value_is_rejected() -> Result<()> {
+fn misspelt_chart_value_is_rejected() -> Result<()> {
     let error = render(&["alert=true"]).err().context("Helm should reject it")?.to_string();
     assert!(error.contains("alert"), "{error}");
     Ok(())
 }
 
 #[test]
-fn certificate_switches_port_probes_and_scrapes_to_https() -> Result<()> {
+fn chart_certificate_switches_probes_and_scrapes_to_https() -> Result<()> {
     let rendered = render(&["opsTls.secretName=pgbackup-tls", "serviceMonitor=true"])?;
     let pod = rendered.pod()?;
     let operator = &pod["containers"][0];
@@ -128,7 +128,7 @@ fn service_monitor_sends_a_token_if_authentication_is_on() -> Result<()> {
 }
 
 #[test]
-fn no_authentication_needs_no_cluster_wide_rights() -> Result<()> {
+fn chart_without_authentication_needs_no_cluster_wide_rights() -> Result<()> {
     let rendered = render(&["opsAuth=None", "watchNamespace=shop"])?;
     assert_eq!(rendered.of("ClusterRoleBinding"), Vec::<&Value>::new());
     let roles = rendered.of("ClusterRole");
@@ -145,7 +145,7 @@ fn no_authentication_needs_no_cluster_wide_rights() -> Result<()> {
 }
 
 #[test]
-fn alerts_and_dashboard_are_the_tested_files() -> Result<()> {
+fn chart_renders_the_tested_alerts_and_dashboard() -> Result<()> {
     let rendered = render(&["alerts=true", "dashboard=true"])?;
     let rules: Value = serde_saphyr::from_str(&read("charts/pgbackup/files/alerts.yaml")?)?;
     assert_eq!(rendered.only("PrometheusRule")?["spec"], rules);
@@ -158,7 +158,7 @@ fn alerts_and_dashboard_are_the_tested_files() -> Result<()> {
 }
 
 #[test]
-fn image_pull_secrets_are_set_on_the_operators_pod() -> Result<()> {
+fn chart_sets_image_pull_secrets_on_the_operator_pod() -> Result<()> {
     let rendered = render(&["imagePullSecrets[0].name=registry", "imagePullSecrets[1].name=mirror"])?;
     assert_eq!(rendered.pod()?["imagePullSecrets"], json!([{"name": "registry"}, {"name": "mirror"}]));
     Ok(())

@@ -44,7 +44,7 @@ var common = []string{
 
 type question struct{ schedule, zone, from string }
 
-func TestRunsOfCommonSchedulesAreTheControllers(t *testing.T) {
+func TestCommonSchedulesRunLikeTheCronJobController(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var questions []question
 	for _, schedule := range common {
@@ -55,7 +55,7 @@ func TestRunsOfCommonSchedulesAreTheControllers(t *testing.T) {
 	compare(t, questions)
 }
 
-func TestRunsOfRandomSchedulesAreTheControllers(t *testing.T) {
+func TestRandomSchedulesRunLikeTheCronJobController(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 2))
 	var questions []question
 	for len(questions) < 3000 {
@@ -66,7 +66,7 @@ func TestRunsOfRandomSchedulesAreTheControllers(t *testing.T) {
 }
 
 // An hour before and after each change of the clocks is where two programs part ways.
-func TestRunsAroundChangesOfTheClocksAreTheControllers(t *testing.T) {
+func TestSchedulesAtClockChangesRunLikeTheCronJobController(t *testing.T) {
 	var questions []question
 	for _, zone := range zones {
 		for _, change := range changes(t, zone) {
@@ -85,7 +85,7 @@ func TestRunsAroundChangesOfTheClocksAreTheControllers(t *testing.T) {
 }
 
 // An H is resolved for each policy; what it becomes stands in the heading for people, and in the CronJob.
-func TestRunsOfHashedSchedulesAreTheControllers(t *testing.T) {
+func TestHashedSchedulesRunLikeTheCronJobController(t *testing.T) {
 	for at, schedule := range []string{
 		"H * * * *", "H 2 * * *", "H H * * *", "H H(1-5) * * 1-5", "H/15 * * * *", "H(0-29)/10 H * * 0", "0 H/6 * * *",
 		"H(0-29),H(30-59) 2 1 * *", "H H 1,15 * sun", "H H(20-23) * jan-jun *", "H 0 1 */3 *", "H(50-59) 23 31 * *",
@@ -110,7 +110,7 @@ func TestRunsOfHashedSchedulesAreTheControllers(t *testing.T) {
 }
 
 // What the controller takes is taken, but for what cannot be known before; what it does not take is refused in one line.
-func TestWhatTheControllerTakesIsTaken(t *testing.T) {
+func TestPluginAndControllerAcceptTheSameSchedules(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	var taken, refused int
 	var questions []question

@@ -42,7 +42,7 @@ const COPIED: [(&str, usize); 5] = [
 
 #[test]
 fn invalid_policies_are_rejected_at_admission() -> Result<()> {
-    story("refused", async |env| {
+    story("invalid-policies", async |env| {
         let (mut wrong, mut count) = (Vec::new(), 0);
         for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
             for case in cases(&format!("refused/{topic}.yaml"))? {
@@ -65,7 +65,7 @@ fn invalid_policies_are_rejected_at_admission() -> Result<()> {
 
 #[test]
 fn valid_policies_are_accepted_at_admission() -> Result<()> {
-    story("accepted", async |env| {
+    story("valid-policies", async |env| {
         let cases = cases("accepted.yaml")?;
         ensure!(cases.len() >= 40, "there are only {} valid policies", cases.len());
         for case in cases {
@@ -76,8 +76,8 @@ fn valid_policies_are_accepted_at_admission() -> Result<()> {
 }
 
 #[test]
-fn examples_are_accepted_at_admission() -> Result<()> {
-    story("copied", async |env| {
+fn documented_examples_are_accepted_at_admission() -> Result<()> {
+    story("examples", async |env| {
         for (file, count) in COPIED {
             let policies = policies_in(&fs::read_to_string(root().join(file)).context(file)?)?;
             ensure!(policies.len() == count, "{file} has {} policies", policies.len());
@@ -91,7 +91,7 @@ fn examples_are_accepted_at_admission() -> Result<()> {
 }
 
 #[test]
-fn invalid_policy_past_admission_is_stalled() -> Result<()> {
+fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
     let never = "the dates of this schedule never come; write a day of month that one of its months has";
     let cases = [
         ("never", "0 0 30 2 *", "Etc/UTC", format!("spec.schedule: {never}")),

@@ -22,7 +22,7 @@ spec:
 
 #[test]
 fn rejected_job_is_reported_and_retried() -> Result<()> {
-    story("refused-job", async |env| {
+    story("job-rejected", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
@@ -45,7 +45,7 @@ fn rejected_job_is_reported_and_retried() -> Result<()> {
 
 #[test]
 fn rejected_cron_job_is_reported_and_retried() -> Result<()> {
-    story("refused-cron", async |env| {
+    story("cronjob-rejected", async |env| {
         allow_no(&env, "cronjob", &["--image=x", "--schedule=0 0 1 1 *"]).await?;
         let policy = env.policy("shop", |_| ()).await?;
         let message =

@@ -24,8 +24,8 @@ async fn edit_s3(policy: &Policy, change: impl FnOnce(&mut S3Storage)) -> Result
 }
 
 #[test]
-fn bucket_behind_tls_stores_and_prunes_backups() -> Result<()> {
-    story("bucket", async |env| {
+fn s3_bucket_with_private_ca_stores_and_prunes_backups() -> Result<()> {
+    story("bucket-tls", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
@@ -79,8 +79,8 @@ fn bucket_behind_tls_stores_and_prunes_backups() -> Result<()> {
 }
 
 #[test]
-fn bucket_errors_have_their_own_reasons() -> Result<()> {
-    story("bucket-failures", async |env| {
+fn each_bucket_error_has_its_own_reason() -> Result<()> {
+    story("bucket-errors", async |env| {
         env.postgres(17).await?.database("shop", "").await?;
         let bucket = Bucket::start(&env, "s3").await?;
         env.kubectl(&[
@@ -123,8 +123,8 @@ fn bucket_errors_have_their_own_reasons() -> Result<()> {
 }
 
 #[test]
-fn flipped_bit_in_a_bucket_is_reported() -> Result<()> {
-    story("bucket-flipped", async |env| {
+fn flipped_bit_in_an_archive_in_a_bucket_is_reported() -> Result<()> {
+    story("bucket-bit-flip", async |env| {
         let server = env.postgres(17).await?;
         for database in ["a", "b"] {
             server.database(database, "").await?;
@@ -157,8 +157,8 @@ fn flipped_bit_in_a_bucket_is_reported() -> Result<()> {
 }
 
 #[test]
-fn bucket_lost_during_a_run_fails_only_that_run() -> Result<()> {
-    story("bucket-gone", async |env| {
+fn bucket_outage_during_a_run_fails_only_that_run() -> Result<()> {
+    story("bucket-outage", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
@@ -186,7 +186,7 @@ fn bucket_lost_during_a_run_fails_only_that_run() -> Result<()> {
 
 #[test]
 fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
-    story("bucket-killed", async |env| {
+    story("bucket-killed-run", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 100_000).await?;
@@ -242,8 +242,8 @@ fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
 
 /// The C library's resolver would load what that image names, and die of it.
 #[test]
-fn bucket_resolves_in_image_with_foreign_nsswitch() -> Result<()> {
-    story("bucket-nss", async |env| {
+fn bucket_host_is_resolved_despite_image_nsswitch_conf() -> Result<()> {
+    story("bucket-nsswitch", async |env| {
         env.postgres(17).await?.database("shop", "").await?;
         let bucket = Bucket::start(&env, "s3").await?;
         let policy = env

@@ -5,8 +5,8 @@ use domain::reason::Reason;
 use pgbackup_tests::{Postgres, story};
 
 #[test]
-fn client_of_another_major_version_is_rejected() -> Result<()> {
-    story("versions", async |env| {
+fn pg_dump_of_another_major_version_is_rejected() -> Result<()> {
+    story("client-version", async |env| {
         tokio::try_join!(Postgres::start(&env, "old", 15), Postgres::start(&env, "new", 17))?;
         let store = env.store().await?;
         for (host, version, reason) in [("old", 17, Reason::ClientTooNew), ("new", 15, Reason::ClientTooOld)]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 #[test]
 fn server_without_tls_is_rejected_when_tls_is_required() -> Result<()> {
-    story("no-tls", async |env| {
+    story("server-without-tls", async |env| {
         env.postgres(17).await?;
         let store = env.store().await?;
         let policy = env.policy("shop", |spec| spec.postgres.connection.ssl_mode = SslMode::Require).await?;
@@ -34,7 +34,7 @@ fn server_without_tls_is_rejected_when_tls_is_required() -> Result<()> {
 
 #[test]
 fn server_that_requires_tls_is_backed_up() -> Result<()> {
-    story("only-tls", async |env| {
+    story("server-only-tls", async |env| {
         let server = env.postgres(17).await?;
         take_only_tls(&server).await?;
         let policy = env.policy("shop", |spec| spec.postgres.connection.ssl_mode = SslMode::Disable).await?;
@@ -53,8 +53,8 @@ fn server_that_requires_tls_is_backed_up() -> Result<()> {
 }
 
 #[test]
-fn server_certificate_is_verified_by_ssl_mode() -> Result<()> {
-    story("verify", async |env| {
+fn ssl_mode_decides_how_the_server_certificate_is_verified() -> Result<()> {
+    story("ssl-mode", async |env| {
         let server = env.postgres(17).await?;
         take_only_tls(&server).await?;
         env.create(&secret("ca", &[("ca.crt", &server.sh("cat \"$PGDATA\"/ca.crt").await?)])?).await?;

@@ -39,8 +39,8 @@ fn key(secret: &str) -> SecretKeyRef {
 }
 
 #[test]
-fn too_many_connections_is_reported_and_retried() -> Result<()> {
-    story("crowded", async |env| {
+fn too_many_connections_is_reported_as_retriable() -> Result<()> {
+    story("too-many-conns", async |env| {
         let server = env.postgres(17).await?;
         let role = format!("CREATE ROLE crowded LOGIN PASSWORD '{}' CONNECTION LIMIT 0", env.password);
         server.sql("postgres", &role).await?;
@@ -60,8 +60,8 @@ fn too_many_connections_is_reported_and_retried() -> Result<()> {
 }
 
 #[test]
-fn connection_failures_have_their_own_reasons() -> Result<()> {
-    story("connection", async |env| {
+fn each_connection_failure_has_its_own_reason() -> Result<()> {
+    story("connection-errors", async |env| {
         env.postgres(17).await?;
         let wrong =
             fill(SECRET, &[("PASSWORD", "not-the-password")]).replace("name: postgres", "name: wrong");

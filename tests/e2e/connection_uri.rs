@@ -12,7 +12,7 @@ const ENCODED: &str = "p%40ss%2Fw%3Frd%25$(PGHOST)";
 
 #[test]
 fn connection_uri_replaces_host_user_and_password() -> Result<()> {
-    story("uri", async |env| {
+    story("connection-uri", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 100).await?;

@@ -8,7 +8,7 @@ use domain::reason::Reason;
 use pgbackup_tests::{Store, story};
 
 #[test]
-fn flipped_bit_on_a_volume_is_reported() -> Result<()> {
+fn flipped_bit_in_an_archive_on_a_volume_is_reported() -> Result<()> {
     a_spoilt_archive_is_reported("flipped", Store::flip_bit)
 }
 

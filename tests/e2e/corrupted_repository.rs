@@ -7,8 +7,8 @@ use domain::{name, reason::Reason};
 use pgbackup_tests::{Store, env::on_volume, story};
 
 #[test]
-fn corrupted_manifest_is_kept_and_reported() -> Result<()> {
-    story("rotten", async |env| {
+fn backup_with_corrupted_manifest_is_kept_and_reported() -> Result<()> {
+    story("corrupted-manifest", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         let store = env.store().await?;
@@ -48,8 +48,8 @@ fn corrupted_manifest_is_kept_and_reported() -> Result<()> {
 }
 
 #[test]
-fn undeletable_backup_does_not_stop_pruning() -> Result<()> {
-    story("stuck", async |env| {
+fn backup_that_cannot_be_deleted_does_not_stop_pruning() -> Result<()> {
+    story("undeletable-backup", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         let store = env.store().await?;
@@ -80,8 +80,8 @@ fn undeletable_backup_does_not_stop_pruning() -> Result<()> {
 }
 
 #[test]
-fn full_store_is_pruned_before_the_backup() -> Result<()> {
-    story("relief", async |env| {
+fn expired_backups_on_a_full_store_are_pruned_before_dump() -> Result<()> {
+    story("prune-before-dump", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 60_000).await?;
@@ -113,8 +113,8 @@ fn full_store_is_pruned_before_the_backup() -> Result<()> {
 }
 
 #[test]
-fn full_store_is_reported_and_leftovers_are_removed() -> Result<()> {
-    story("full", async |env| {
+fn unfinished_backups_are_removed_when_the_store_is_full() -> Result<()> {
+    story("store-full", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         // About a megabyte of archive: no two rows are alike.

@@ -8,7 +8,7 @@ type Names = &'static [&'static str];
 
 #[test]
 fn databases_are_selected_by_patterns() -> Result<()> {
-    story("databases", async |env| {
+    story("database-patterns", async |env| {
         let server = env.postgres(17).await?;
         for name in ["shop", "shop_test", "crm", "closed"] {
             server.database(name, "").await?;
@@ -66,7 +66,7 @@ fn databases_are_selected_by_patterns() -> Result<()> {
 
 #[test]
 fn database_dropped_during_a_run_is_reported() -> Result<()> {
-    story("dropped", async |env| {
+    story("database-dropped", async |env| {
         let server = env.postgres(17).await?;
         for name in ["a", "b"] {
             server.database(name, "").await?;

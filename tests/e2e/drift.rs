@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn edited_cron_job_is_restored() -> Result<()> {
-    story("drift", async |env| {
+    story("cronjob-edited", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         let before = policy.cron_job().await?;
         let cron_jobs = env.api::<CronJob>();
@@ -59,8 +59,8 @@ fn edited_cron_job_is_restored() -> Result<()> {
 
 /// Correcting it would be corrected back, without end.
 #[test]
-fn changes_by_admission_webhooks_are_accepted() -> Result<()> {
-    story("mutated", async |env| {
+fn cron_job_changes_by_mutating_admission_are_kept() -> Result<()> {
+    story("cronjob-mutated", async |env| {
         env.create(&fill(manifests::MUTATION, &[("NAMESPACE", &env.namespace)])).await?;
         let dry = [
             "create",
@@ -106,8 +106,8 @@ fn changes_by_admission_webhooks_are_accepted() -> Result<()> {
 }
 
 #[test]
-fn relabelled_cron_job_is_restored() -> Result<()> {
-    story("relabelled", async |env| {
+fn relabelled_cron_job_gets_its_labels_back() -> Result<()> {
+    story("cronjob-relabelled", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         env.policy("other", |_| ()).await?.ready().await?;
         let ours = policy.cron_job().await?.labels().clone();
@@ -139,7 +139,7 @@ fn relabelled_cron_job_is_restored() -> Result<()> {
 
 #[test]
 fn policy_change_updates_its_cron_job() -> Result<()> {
-    story("changed", async |env| {
+    story("policy-changed", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         assert_eq!(policy.cron_job().await?.spec.schedule, NEW_YEAR);
         policy.edit(|spec| spec.schedule = "5 5 1 1 *".into()).await?;
@@ -162,7 +162,7 @@ fn policy_change_updates_its_cron_job() -> Result<()> {
 /// An optional field that the CronJob no longer shows must not linger there from the policy of before.
 #[test]
 fn field_removed_from_policy_is_removed_from_cron_job() -> Result<()> {
-    story("taken-away", async |env| {
+    story("field-removed", async |env| {
         let policy = env
             .policy("shop", |spec| {
                 spec.storage = on_volume(CLAIM, Some("databases"));
@@ -241,7 +241,7 @@ fn cron_job_of_another_owner_is_not_adopted() -> Result<()> {
 /// does, or whether there is one.
 #[test]
 fn field_added_to_cron_job_is_removed() -> Result<()> {
-    story("added", async |env| {
+    story("field-added", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
         let before = policy.cron_job().await?;

@@ -7,7 +7,7 @@ use pgbackup_tests::{Postgres, story};
 
 #[test]
 fn excluded_table_data_is_listed_in_the_manifest() -> Result<()> {
-    story("excluded", async |env| {
+    story("excluded-tables", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "CREATE SCHEMA audit; CREATE SCHEMA \"Odd.Schema\"").await?;
         for table in ["goods", "sessions", "audit.log", "audit.trail", "\"Odd.Schema\".\"$(touch x)\""] {

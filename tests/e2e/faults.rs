@@ -25,8 +25,8 @@ async fn shop(env: &Env, rows: u32) -> Result<(Postgres, Store, Policy)> {
 }
 
 #[test]
-fn terminated_backend_fails_the_dump() -> Result<()> {
-    story("terminated", async |env| {
+fn terminated_postgres_backend_fails_with_dump_failed() -> Result<()> {
+    story("backend-terminated", async |env| {
         let (server, store, policy) = shop(&env, MANY).await?;
         policy
             .start("terminated", |run| {
@@ -62,7 +62,7 @@ const END_HOLDERS: &str = "DO $$
   END $$;";
 
 #[test]
-fn terminated_hold_is_retried_then_reported() -> Result<()> {
+fn repeatedly_terminated_lock_session_fails_with_hold_lost() -> Result<()> {
     story("hold-lost", async |env| {
         let (server, store, policy) = shop(&env, 1000).await?;
         policy
@@ -81,8 +81,8 @@ fn terminated_hold_is_retried_then_reported() -> Result<()> {
 }
 
 #[test]
-fn pg_dump_killed_by_signal_9_is_out_of_memory() -> Result<()> {
-    story("dump-killed", async |env| {
+fn pg_dump_killed_by_sigkill_fails_with_out_of_memory() -> Result<()> {
+    story("pg-dump-killed", async |env| {
         let (server, store, policy) = shop(&env, MANY).await?;
         let job = policy
             .start("killed", |run| {
@@ -108,8 +108,8 @@ fn pg_dump_killed_by_signal_9_is_out_of_memory() -> Result<()> {
 }
 
 #[test]
-fn pod_killed_for_memory_is_out_of_memory() -> Result<()> {
-    story("oom", async |env| {
+fn pod_killed_for_memory_fails_with_out_of_memory() -> Result<()> {
+    story("out-of-memory", async |env| {
         let (_, store, policy) = shop(&env, 1000).await?;
         policy
             .start("greedy", |run| {
@@ -127,7 +127,7 @@ fn pod_killed_for_memory_is_out_of_memory() -> Result<()> {
 }
 
 #[test]
-fn run_past_its_deadline_is_deadline_exceeded() -> Result<()> {
+fn run_past_its_deadline_fails_with_deadline_exceeded() -> Result<()> {
     story("deadline", async |env| {
         let (server, store, policy) = shop(&env, 1000).await?;
         let mut lock = server.session("shop").await?;
@@ -145,8 +145,8 @@ fn run_past_its_deadline_is_deadline_exceeded() -> Result<()> {
 }
 
 #[test]
-fn backup_deleted_during_its_run_fails_the_run() -> Result<()> {
-    story("store-fails", async |env| {
+fn backup_folder_deleted_during_a_run_fails_the_run() -> Result<()> {
+    story("backup-deleted", async |env| {
         let (server, store, policy) = shop(&env, 1000).await?;
         server.database("zoo", "").await?;
         server.table("zoo", "goods", 1000).await?;
@@ -181,8 +181,8 @@ chmod +x /scratch/bin/pg_dump
 PATH=/scratch/bin:$PATH exec "$@""#;
 
 #[test]
-fn unreadable_archive_is_removed() -> Result<()> {
-    story("unreadable", async |env| {
+fn archive_that_pg_restore_cannot_read_is_removed() -> Result<()> {
+    story("archive-unreadable", async |env| {
         let (_, store, policy) = shop(&env, 1000).await?;
         policy
             .start("lossy", |run| {
@@ -220,7 +220,7 @@ chmod +x /scratch/bin/pg_dump
 PATH=/scratch/bin:$PATH exec "$@""#;
 
 #[test]
-fn client_without_zstd_uses_gzip() -> Result<()> {
+fn pg_dump_without_zstd_compresses_with_gzip() -> Result<()> {
     story("no-zstd", async |env| {
         let (_, store, policy) = shop(&env, 1000).await?;
         policy
@@ -250,8 +250,8 @@ fn client_without_zstd_uses_gzip() -> Result<()> {
 }
 
 #[test]
-fn stalled_parser_does_not_block_the_dump() -> Result<()> {
-    story("stuck", async |env| {
+fn stalled_archive_parser_does_not_block_the_dump() -> Result<()> {
+    story("parser-stalled", async |env| {
         let (_, store, policy) = shop(&env, 1000).await?;
         policy
             .start("stuck", |run| {
@@ -268,8 +268,8 @@ fn stalled_parser_does_not_block_the_dump() -> Result<()> {
 }
 
 #[test]
-fn overlapping_backups_are_both_verified() -> Result<()> {
-    story("at-once", async |env| {
+fn two_overlapping_runs_both_store_verified_backups() -> Result<()> {
+    story("overlapping-runs", async |env| {
         let (server, store, policy) = shop(&env, 1000).await?;
         policy
             .edit(|spec| {

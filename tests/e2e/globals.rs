@@ -46,8 +46,8 @@ fn globals_contain_no_passwords_by_default() -> Result<()> {
 }
 
 #[test]
-fn globals_are_dumped_without_usual_databases() -> Result<()> {
-    story("closed", async |env| {
+fn globals_are_dumped_if_the_postgres_database_is_closed() -> Result<()> {
+    story("globals-closed-db", async |env| {
         let server = env.postgres(17).await?;
         server.database("it's shut", "CREATE ROLE clerk").await?;
         for usual in ["postgres", "template1"] {
@@ -67,8 +67,8 @@ fn globals_are_dumped_without_usual_databases() -> Result<()> {
 }
 
 #[test]
-fn globals_contain_passwords_on_request() -> Result<()> {
-    story("hashes", async |env| {
+fn globals_with_passwords_contain_password_hashes() -> Result<()> {
+    story("globals-passwords", async |env| {
         let server = env.postgres(17).await?;
         server.sql("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'till' CREATEDB").await?;
         server.sql("postgres", "CREATE ROLE reader LOGIN PASSWORD 'reads'").await?;

@@ -21,8 +21,8 @@ const NAMES: [&str; 11] = [
 ];
 
 #[test]
-fn hostile_names_are_backed_up() -> Result<()> {
-    story("names", async |env| {
+fn databases_with_hostile_names_are_backed_up() -> Result<()> {
+    story("hostile-names", async |env| {
         let server = env.postgres(17).await?;
         for (n, name) in NAMES.iter().enumerate() {
             let statements =
@@ -47,7 +47,7 @@ fn hostile_names_are_backed_up() -> Result<()> {
 }
 
 #[test]
-fn names_that_are_not_utf8_are_reported() -> Result<()> {
+fn database_or_table_name_that_is_not_utf8_is_reported() -> Result<()> {
     story("not-utf8", async |env| {
         let server = env.postgres(17).await?;
         server

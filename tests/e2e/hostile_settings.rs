@@ -21,8 +21,8 @@ const SETTINGS: [&str; 14] = [
 ];
 
 #[test]
-fn hostile_settings_do_not_affect_the_dump() -> Result<()> {
-    story("settings", async |env| {
+fn role_and_database_settings_do_not_affect_the_dump() -> Result<()> {
+    story("role-settings", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;

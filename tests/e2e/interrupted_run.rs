@@ -8,8 +8,8 @@ use kube::{ResourceExt, api::DeleteParams};
 use pgbackup_tests::{Signal, job::FAILPOINT, story};
 
 #[test]
-fn deleted_pod_is_replaced_by_another_attempt() -> Result<()> {
-    story("deleted-pod", async |env| {
+fn run_with_a_deleted_pod_is_retried() -> Result<()> {
+    story("pod-deleted", async |env| {
         let server = env.postgres(17).await?;
         server.table("postgres", "goods", 1000).await?;
         let store = env.store().await?;
@@ -33,8 +33,8 @@ fn deleted_pod_is_replaced_by_another_attempt() -> Result<()> {
 }
 
 #[test]
-fn attempt_after_the_manifest_dumps_nothing_again() -> Result<()> {
-    story("killed-late", async |env| {
+fn retry_after_the_manifest_was_written_dumps_nothing() -> Result<()> {
+    story("killed-at-prune", async |env| {
         env.postgres(17).await?;
         let store = env.store().await?;
         let policy = env.policy("shop", |_| ()).await?;

@@ -16,7 +16,7 @@ use pgbackup_tests::story;
 use serde_json::json;
 
 #[test]
-fn pods_follow_the_policys_job_options() -> Result<()> {
+fn pods_have_the_job_options_of_their_policy() -> Result<()> {
     story("job-options", async |env| {
         env.postgres(17).await?;
         let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "backup"}}))?;

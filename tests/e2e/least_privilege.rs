@@ -18,7 +18,7 @@ use serde_json::json;
 
 #[test]
 fn operator_cannot_read_secrets() -> Result<()> {
-    story("rights", async |env| {
+    story("operator-rights", async |env| {
         let user = format!("system:serviceaccount:{SYSTEM}:{}", operators_account(&env).await?);
         let may = async |verb: &str, group: &str, resource: &str, subresource: &str| {
             let namespace = &env.namespace;
@@ -48,8 +48,8 @@ fn operator_cannot_read_secrets() -> Result<()> {
 
 /// Whatever is bound to it, by whatever name.
 #[test]
-fn operator_roles_list_only_the_documented_rights() -> Result<()> {
-    story("roles", async |env| {
+fn operator_has_only_the_documented_rights() -> Result<()> {
+    story("operator-roles", async |env| {
         let account = operators_account(&env).await?;
         let is_the_operator = |subjects: &Option<Vec<Subject>>| {
             subjects.iter().flatten().any(|subject| {
@@ -88,10 +88,10 @@ fn operator_roles_list_only_the_documented_rights() -> Result<()> {
 
 /// The roles that Kubernetes gives to people include the chart's.
 #[test]
-fn user_roles_grant_their_documented_rights() -> Result<()> {
+fn view_edit_and_admin_roles_grant_documented_rights() -> Result<()> {
     const READ: [&str; 3] = ["get", "list", "watch"];
     const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
-    story("people", async |env| {
+    story("user-roles", async |env| {
         for (role, may_write) in [("view", false), ("edit", true), ("admin", true)] {
             let user = format!("{role}-of-{}", env.namespace);
             let may = async |verb: &str, namespace: &str, subresource: &str| {
@@ -134,8 +134,8 @@ async fn operators_account(env: &Env) -> Result<String> {
 }
 
 #[test]
-fn backup_pods_satisfy_the_restricted_standard() -> Result<()> {
-    story("pods", async |env| {
+fn backup_pods_meet_the_restricted_pod_security_standard() -> Result<()> {
+    story("restricted-pods", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.backup("now").await?;

@@ -7,7 +7,7 @@ use pgbackup_tests::story;
 
 #[test]
 fn objects_left_out_by_pg_dump_are_reported() -> Result<()> {
-    story("left-out", async |env| {
+    story("left-out-objects", async |env| {
         let server = env.postgres(17).await?;
         server
             .database(

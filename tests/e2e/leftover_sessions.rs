@@ -4,8 +4,8 @@ use anyhow::Result;
 use pgbackup_tests::story;
 
 #[test]
-fn leftover_sessions_of_killed_runs_are_reported() -> Result<()> {
-    story("sessions", async |env| {
+fn database_sessions_left_by_killed_runs_are_reported() -> Result<()> {
+    story("leftover-sessions", async |env| {
         let server = env.postgres(17).await?;
         let role = format!("CREATE ROLE backup LOGIN PASSWORD '{}' IN ROLE pg_read_all_data", env.password);
         server.sql("postgres", &role).await?;

@@ -10,7 +10,7 @@ const TABLES: u32 = 8000;
 
 #[test]
 fn lock_timeout_reports_the_blocking_session() -> Result<()> {
-    story("locked", async |env| {
+    story("lock-timeout", async |env| {
         let server = env.postgres_with(17, &["max_prepared_transactions=2"]).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 10).await?;
@@ -41,8 +41,8 @@ fn lock_timeout_reports_the_blocking_session() -> Result<()> {
 }
 
 #[test]
-fn constant_schema_changes_are_reported() -> Result<()> {
-    story("churn", async |env| {
+fn constant_schema_changes_fail_with_schema_changing() -> Result<()> {
+    story("schema-changing", async |env| {
         let server = env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         // A few tables are there at any moment, and never the same ones a moment later. A client whose DROP waits for

@@ -10,7 +10,7 @@ use pgbackup_tests::{Policy, Postgres, Session, story};
 const READERS_LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
-fn queued_alter_blocks_queries_only_briefly() -> Result<()> {
+fn alter_table_waiting_for_a_dump_blocks_queries_briefly() -> Result<()> {
     story("queued-alter", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
@@ -38,8 +38,8 @@ fn queued_alter_blocks_queries_only_briefly() -> Result<()> {
 }
 
 #[test]
-fn lost_hold_starts_another_round() -> Result<()> {
-    story("lost-hold", async |env| {
+fn dump_is_repeated_when_the_session_with_its_locks_ends() -> Result<()> {
+    story("hold-retried", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;

@@ -6,7 +6,7 @@ use pgbackup_tests::story;
 
 #[test]
 fn job_from_kubectl_create_appears_in_status() -> Result<()> {
-    story("by-hand", async |env| {
+    story("manual-job", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;

@@ -5,8 +5,8 @@ use domain::reason::Reason;
 use pgbackup_tests::story;
 
 #[test]
-fn unreadable_objects_are_listed_by_name() -> Result<()> {
-    story("unreadable", async |env| {
+fn objects_that_the_role_cannot_read_are_listed_by_name() -> Result<()> {
+    story("missing-privileges", async |env| {
         let server = env.postgres(17).await?;
         server
             .sql(

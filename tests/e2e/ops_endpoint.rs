@@ -101,8 +101,8 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn callers_see_only_policies_they_may_get() -> Result<()> {
-    story("ops", async |env| {
+fn callers_see_only_the_policies_they_can_get() -> Result<()> {
+    story("ops-permissions", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         let good =
@@ -156,8 +156,8 @@ fn callers_see_only_policies_they_may_get() -> Result<()> {
 }
 
 #[test]
-fn metrics_cover_each_policy() -> Result<()> {
-    story("metrics", async |env| {
+fn metrics_endpoint_covers_each_policy() -> Result<()> {
+    story("ops-metrics", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         let policy = env

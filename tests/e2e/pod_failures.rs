@@ -49,8 +49,8 @@ const CASES: [Case; 4] = [
 ];
 
 #[test]
-fn pods_that_cannot_start_have_their_own_reasons() -> Result<()> {
-    story("cannot-start", async |env| {
+fn each_cause_of_an_unstartable_pod_has_its_own_reason() -> Result<()> {
+    story("pod-cannot-start", async |env| {
         let mut policies = Vec::new();
         for (name, spoil, reason, named) in CASES {
             let policy = env.policy(name, spoil).await?;
@@ -91,8 +91,8 @@ const POD: &str = r#"{"spec": {
     "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}"#;
 
 #[test]
-fn start_failures_are_found_in_events() -> Result<()> {
-    story("events-tell", async |env| {
+fn pod_start_failure_is_reported_from_kubernetes_events() -> Result<()> {
+    story("pod-events", async |env| {
         let cannot_start = async |policy: &Policy, named: &str| {
             policy
                 .status_with(&format!("PodCannotStart: {named}"), A_MINUTE, |status| {
@@ -140,7 +140,7 @@ fn start_failures_are_found_in_events() -> Result<()> {
 
 #[test]
 fn pod_evicted_by_its_node_is_retried() -> Result<()> {
-    story("evicted", async |env| {
+    story("pod-evicted", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         let fill = "head -c 50M /dev/zero > /scratch/fill; exec tail -f /dev/null";
         policy
@@ -160,8 +160,8 @@ fn pod_evicted_by_its_node_is_retried() -> Result<()> {
 
 /// As `kubectl drain` does it. The runner says that it was told to stop; why, only the pod's condition does.
 #[test]
-fn pod_of_a_drained_node_is_evicted() -> Result<()> {
-    story("drained", async |env| {
+fn pod_of_a_drained_node_is_reported_as_evicted() -> Result<()> {
+    story("node-drained", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         let job = policy
@@ -207,8 +207,8 @@ fn pod_of_a_lost_node_is_retried() -> Result<()> {
 }
 
 #[test]
-fn pod_without_a_report_is_pod_failed() -> Result<()> {
-    story("no-word", async |env| {
+fn pod_without_a_report_fails_with_pod_failed() -> Result<()> {
+    story("no-report", async |env| {
         let policy = env.policy("shop", |_| ()).await?;
         policy
             .start("mute", |run| {
@@ -230,8 +230,8 @@ fn key(secret: &str, key: &str) -> SecretKeyRef {
 }
 
 #[test]
-fn secret_created_later_starts_the_pod() -> Result<()> {
-    story("late-secret", async |env| {
+fn pod_starts_when_its_missing_secret_is_created() -> Result<()> {
+    story("secret-created-late", async |env| {
         env.postgres(17).await?;
         let policy = env
             .policy("shop", |spec| {

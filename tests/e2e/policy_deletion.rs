@@ -12,7 +12,7 @@ use pgbackup_tests::{
 
 #[test]
 fn deleted_policy_keeps_its_backups() -> Result<()> {
-    story("deleted", async |env| {
+    story("policy-deleted", async |env| {
         env.postgres(17).await?;
         let store = env.store().await?;
         let policy = env.policy("shop", |_| ()).await?;

@@ -19,7 +19,7 @@ const RIGHTS: &str = "SELECT (SELECT string_agg(format('%s %s', relname, relowne
         (SELECT datdba::regrole FROM pg_database WHERE datname = 'shop')";
 
 #[test]
-fn backup_is_restored_by_hand() -> Result<()> {
+fn backup_is_restored_without_pgbackup() -> Result<()> {
     story("restore", async |env| {
         let (server, empty) = tokio::try_join!(env.postgres(17), Postgres::start(&env, "empty", 17))?;
         server

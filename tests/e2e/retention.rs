@@ -7,7 +7,7 @@ use pgbackup_tests::story;
 
 #[test]
 fn prune_keeps_the_newest_verified_backup() -> Result<()> {
-    story("expiry", async |env| {
+    story("prune", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         let store = env.store().await?;
@@ -96,7 +96,7 @@ fn dry_run_lists_backups_and_removes_none() -> Result<()> {
 
 #[test]
 fn backups_of_retired_databases_expire() -> Result<()> {
-    story("retired", async |env| {
+    story("retired-database", async |env| {
         let server = env.postgres(17).await?;
         for name in ["shop", "legacy"] {
             server.database(name, "").await?;

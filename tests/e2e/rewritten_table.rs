@@ -14,7 +14,7 @@ const REWRITES: u32 = 60;
 
 #[test]
 fn table_rewritten_at_dump_start_is_dumped_completely() -> Result<()> {
-    story("rewrite", async |env| {
+    story("table-rewritten", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", ROWS).await?;
@@ -51,7 +51,7 @@ async fn rows_of_a_plain_pg_dump(server: &Postgres) -> Result<u32> {
 
 #[test]
 fn constantly_rewritten_table_is_never_dumped_empty() -> Result<()> {
-    story("rewrites", async |env| {
+    story("rewritten-often", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", FEW_ROWS).await?;

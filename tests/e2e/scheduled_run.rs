@@ -8,7 +8,7 @@ use pgbackup_tests::{story, wait::DEADLINE};
 
 #[test]
 fn scheduled_backup_is_verified_and_shown_in_status() -> Result<()> {
-    story("scheduled", async |env| {
+    story("scheduled-run", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
@@ -54,7 +54,7 @@ fn scheduled_backup_is_verified_and_shown_in_status() -> Result<()> {
 
 #[test]
 fn new_policy_awaits_its_first_backup() -> Result<()> {
-    story("awaiting", async |env| {
+    story("first-backup", async |env| {
         let policy = env.policy("shop", |spec| spec.schedule = "H 4 1 1 *".into()).await?;
         policy.ready().await?;
         policy

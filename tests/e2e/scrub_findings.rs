@@ -52,8 +52,8 @@ exec "$@"
 "#;
 
 #[test]
-fn verify_finds_every_kind_of_corruption() -> Result<()> {
-    story("rot", async |env| {
+fn verify_command_finds_every_kind_of_corruption() -> Result<()> {
+    story("corruption", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
@@ -94,8 +94,8 @@ fn verify_finds_every_kind_of_corruption() -> Result<()> {
 }
 
 #[test]
-fn backup_with_failed_check_is_ignored_by_retention() -> Result<()> {
-    story("rotten", async |env| {
+fn backup_that_failed_a_scrub_is_ignored_by_retention() -> Result<()> {
+    story("failed-check", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;

@@ -103,7 +103,7 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
 
 #[test]
 fn scrub_runs_on_its_schedule() -> Result<()> {
-    story("scrub-due", async |env| {
+    story("scrub-schedule", async |env| {
         let policy = env
             .policy("shop", |spec| {
                 spec.verification.scrub = Some(Scrub { schedule: "* * * * *".to_owned(), share: 100 });

@@ -35,8 +35,8 @@ fn suspended_policy_starts_no_runs() -> Result<()> {
 }
 
 #[test]
-fn request_on_suspended_policy_runs_after_resume() -> Result<()> {
-    story("waits", async |env| {
+fn requested_backup_of_suspended_policy_runs_on_resume() -> Result<()> {
+    story("suspended-request", async |env| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |spec| spec.suspend = true).await?;
         policy

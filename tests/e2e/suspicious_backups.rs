@@ -24,7 +24,7 @@ async fn shop(env: &Env) -> Result<(Postgres, Policy)> {
 
 #[test]
 fn backup_with_lost_rows_is_suspicious() -> Result<()> {
-    story("shrunk", async |env| {
+    story("lost-rows", async |env| {
         let (server, policy) = shop(&env).await?;
         let store = env.store().await?;
         let good = policy.backup("good").await?.backup.context("a backup")?;
@@ -69,7 +69,7 @@ fn backup_with_lost_rows_is_suspicious() -> Result<()> {
 
 #[test]
 fn fourth_alike_suspicious_backup_is_verified() -> Result<()> {
-    story("alike", async |env| {
+    story("alike-backups", async |env| {
         let (server, policy) = shop(&env).await?;
         let store = env.store().await?;
         let good = policy.backup("good").await?.backup.context("a backup")?;
@@ -94,7 +94,7 @@ fn fourth_alike_suspicious_backup_is_verified() -> Result<()> {
 
 #[test]
 fn missing_database_is_suspicious_until_retired() -> Result<()> {
-    story("missing", async |env| {
+    story("missing-database", async |env| {
         let (server, policy) = shop(&env).await?;
         server.database("legacy", "").await?;
         policy.backup("both").await?;

@@ -10,7 +10,7 @@ use pgbackup_tests::{postgres::identifier, story};
 const ROLE: &str = "night $(PGHOST) \"backup\"";
 
 #[test]
-fn user_name_is_read_from_a_secret() -> Result<()> {
+fn database_user_name_is_read_from_a_secret() -> Result<()> {
     story("user-secret", async |env| {
         let server = env.postgres(17).await?;
         server.table("postgres", "goods", 100).await?;

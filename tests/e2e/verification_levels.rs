@@ -39,8 +39,8 @@ async fn forgetful(policy: &Policy, name: &str) -> Result<()> {
 }
 
 #[test]
-fn verification_levels_check_what_they_promise() -> Result<()> {
-    story("levels", async |env| {
+fn each_verification_level_makes_its_checks() -> Result<()> {
+    story("verification-levels", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "CREATE TABLE goods (id int)").await?;
         server.sql("shop", "INSERT INTO goods SELECT n FROM generate_series(1, 1000) n").await?;
@@ -113,7 +113,7 @@ const ONE_OF_EACH: &str = "CREATE TABLE goods (id int PRIMARY KEY, price int);
 
 #[test]
 fn missing_objects_in_an_archive_are_reported() -> Result<()> {
-    story("lacks", async |env| {
+    story("missing-objects", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", ONE_OF_EACH).await?;
         let store = env.store().await?;
@@ -191,7 +191,7 @@ PATH=/scratch/bin:$PATH exec "$@""#;
 
 #[test]
 fn row_count_never_waits_for_a_lock() -> Result<()> {
-    story("count-waits", async |env| {
+    story("row-count-lock", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "CREATE TABLE goods (id int)").await?;
         server.sql("shop", "INSERT INTO goods SELECT n FROM generate_series(1, 1000) n").await?;

@@ -13,7 +13,7 @@ use pgbackup_tests::{
 
 #[test]
 fn host_path_and_local_volumes_store_backups() -> Result<()> {
-    story("volumes", async |env| {
+    story("volume-kinds", async |env| {
         env.postgres(17).await?;
         let kinds = [("host-path", HOST_PATH_VOLUME, "0777"), ("local", LOCAL_VOLUME, "0755")];
         for (claim, kind, mode) in kinds {
@@ -39,7 +39,7 @@ fn host_path_and_local_volumes_store_backups() -> Result<()> {
 
 #[test]
 fn unwritable_volume_fails_with_store_not_writable() -> Result<()> {
-    story("not-writable", async |env| {
+    story("store-not-writable", async |env| {
         env.postgres(17).await?;
         // fsGroup does nothing on a directory of the node: it stays root's.
         env.node_volume("not-ours", HOST_PATH_VOLUME, "0755").await?;
@@ -52,7 +52,7 @@ fn unwritable_volume_fails_with_store_not_writable() -> Result<()> {
 }
 
 #[test]
-fn runner_works_in_image_with_foreign_nsswitch() -> Result<()> {
+fn runner_works_in_image_with_custom_nsswitch_conf() -> Result<()> {
     story("nsswitch", async |env| {
         env.postgres(17).await?;
         let policy = env

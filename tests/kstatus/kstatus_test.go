@@ -14,7 +14,7 @@ import (
 
 const golden = "../../crates/desired/tests/golden/status"
 
-func TestEachStatusIsWhatItsConditionsSay(t *testing.T) {
+func TestKstatusAgreesWithTheConditions(t *testing.T) {
 	files, err := filepath.Glob(golden + "/*/*/status.yaml")
 	if err != nil || len(files) < 40 {
 		t.Fatalf("%d golden statuses: %v", len(files), err)
@@ -42,7 +42,7 @@ func TestEachStatusIsWhatItsConditionsSay(t *testing.T) {
 }
 
 // A policy that nobody has looked at yet is not ready, or Flux would call it healthy: the CRD's default status says so.
-func TestAPolicyThatNobodyHasLookedAtIsInProgress(t *testing.T) {
+func TestUnreconciledPolicyIsInProgress(t *testing.T) {
 	crd := read(t, "../../crds/backuppolicies.pgbackup.dev.yaml")
 	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
 	if err != nil {

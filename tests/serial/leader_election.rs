@@ -7,7 +7,7 @@ use pgbackup_tests::{Env, Operator, cluster::SYSTEM, serial_story};
 
 #[test]
 fn second_replica_takes_over_after_shutdown() -> Result<()> {
-    serial_story("takeover", async |env, operator| {
+    serial_story("leader-shutdown", async |env, operator| {
         let (leader, other) = two(&operator).await?;
         env.policy("before", |_| ()).await?.ready().await?;
 
@@ -20,7 +20,7 @@ fn second_replica_takes_over_after_shutdown() -> Result<()> {
 
 #[test]
 fn second_replica_takes_over_from_a_hung_leader() -> Result<()> {
-    serial_story("hangs", async |env, operator| {
+    serial_story("leader-hung", async |env, operator| {
         let (leader, other) = two(&operator).await?;
         env.policy("before", |_| ()).await?.ready().await?;
 

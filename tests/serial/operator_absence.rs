@@ -13,7 +13,7 @@ use pgbackup_tests::{
 
 #[test]
 fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
-    serial_story("absent", async |env, operator| {
+    serial_story("operator-down", async |env, operator| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
@@ -52,8 +52,8 @@ fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
 }
 
 #[test]
-fn deleted_run_is_recovered_from_the_next_report() -> Result<()> {
-    serial_story("vanished", async |env, operator| {
+fn run_of_a_deleted_job_is_recovered_from_the_next_report() -> Result<()> {
+    serial_story("job-deleted", async |env, operator| {
         let server = env.postgres(17).await?;
         server.table("postgres", "goods", 100).await?;
         let policy = env.policy("shop", |_| ()).await?;

@@ -13,8 +13,8 @@ use pgbackup_tests::{
 };
 
 #[test]
-fn cron_job_of_older_version_is_updated_once() -> Result<()> {
-    serial_story("upgrade", async |env, operator| {
+fn cron_job_of_an_older_operator_is_updated_once() -> Result<()> {
+    serial_story("operator-upgrade", async |env, operator| {
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;
         let now = policy.cron_job().await?;

@@ -5,8 +5,8 @@ use domain::name;
 use pgbackup_tests::serial_story;
 
 #[test]
-fn request_runs_exactly_once() -> Result<()> {
-    serial_story("request", async |env, operator| {
+fn requested_backup_runs_exactly_once() -> Result<()> {
+    serial_story("requested-backup", async |env, operator| {
         env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
         policy.ready().await?;

@@ -17,8 +17,8 @@ use pgbackup_tests::{Env, Policy, serial_story, wait, wait::DEADLINE};
 use serde_json::json;
 
 #[test]
-fn single_namespace_operator_needs_no_other_rights() -> Result<()> {
-    serial_story("one-namespace", async |env, operator| {
+fn operator_of_one_namespace_works_without_other_rights() -> Result<()> {
+    serial_story("single-namespace", async |env, operator| {
         env.postgres(17).await?;
         let elsewhere = another_namespace(&env).await?;
         // The one that all tests share watches every namespace, and excludes any other.

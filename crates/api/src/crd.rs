@@ -53,18 +53,18 @@ mod tests {
     }
 
     #[test]
-    fn schema_has_no_unsigned_formats() {
+    fn crd_schema_has_no_unsigned_integer_formats() {
         assert!(!version().to_string().contains("uint"));
     }
 
     #[test]
-    fn unprocessed_policy_has_observed_generation_minus_one() {
+    fn observed_generation_defaults_to_minus_one() {
         let schema = &version()["schema"]["openAPIV3Schema"];
         assert_eq!(schema["properties"]["status"]["default"]["observedGeneration"], -1);
     }
 
     #[test]
-    fn columns_select_conditions_that_exist() {
+    fn printer_columns_use_existing_condition_types() {
         let version = version();
         let types: BTreeSet<&str> = ConditionType::iter().map(ConditionType::as_str).collect();
         let paths = version["additionalPrinterColumns"].as_array().unwrap().iter();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_described_by_their_name() {
+    fn field_descriptions_start_with_the_field_name() {
         let version = version();
         let schema = &version["schema"]["openAPIV3Schema"]["properties"];
         let mut wrong = Vec::new();

@@ -36,7 +36,7 @@ mod tests {
     use crate::crd;
 
     #[test]
-    fn messages_fit_on_one_line() {
+    fn crd_validation_messages_have_no_line_breaks() {
         let crd = serde_json::to_value(crd()).unwrap();
         let mut messages = Vec::new();
         collect(&crd, &mut messages);

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_counted_with_any_names_and_values() {
+    fn rows_are_counted_whatever_names_and_values_they_have() {
         let contents = read(&[TEXT.as_bytes()]).unwrap();
         let rows: Vec<_> =
             contents.tables.iter().map(|(oid, t)| (*oid, t.columns.as_str(), t.count)).collect();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_counted_in_pieces_of_any_size() {
+    fn row_count_does_not_depend_on_the_chunk_size() {
         let whole = read(&[TEXT.as_bytes()]).unwrap();
         for at in 0..TEXT.len() {
             let (a, b) = TEXT.as_bytes().split_at(at);
@@ -309,13 +309,13 @@ mod tests {
     }
 
     #[test]
-    fn text_that_ends_within_rows_is_incomplete() {
+    fn archive_that_ends_between_rows_is_incomplete() {
         let end = TEXT.find("2\t").unwrap();
         assert_eq!(read(&[&TEXT.as_bytes()[..end]]), None);
     }
 
     #[test]
-    fn fingerprint_depends_on_each_row_but_not_on_their_order() {
+    fn table_fingerprint_depends_on_rows_but_not_their_order() {
         let print = |rows: &str| {
             let text = format!("-- TOC entry 1 (class 0 OID 7)\nCOPY t (a) FROM stdin;\n{rows}\\.\n");
             read(&[text.as_bytes()]).unwrap().tables[&7].fingerprint

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn toc_entries_are_counted_by_kind() {
+    fn archive_toc_entries_are_counted_by_kind() {
         let toc = Toc::parse(LISTING);
         let count = |kind| toc.counts.get(kind).copied().unwrap_or_default();
         assert_eq!(
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn large_objects_are_counted_but_not_listed() {
+    fn archive_toc_parser_skips_large_objects() {
         let listing: String =
             (1..=1000).map(|n| format!("{n}; 2613 {} BLOB - {n} postgres\n", 16384 + n)).collect();
         assert_eq!(Toc::parse(&listing), Toc::default());
     }
 
     #[test]
-    fn schema_with_the_name_data_is_a_schema() {
+    fn archive_toc_parser_accepts_a_schema_named_data() {
         let toc =
             Toc::parse("214; 1259 16385 TABLE DATA t postgres\n3349; 0 16385 TABLE DATA DATA t postgres\n");
         assert_eq!(toc.missing(&[object(1259, 16385), object(0, 16385)]), Vec::<&SourceObject>::new());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_object_is_found_by_its_oid() {
+    fn object_missing_from_an_archive_is_found_by_oid() {
         let toc = Toc::parse(LISTING);
         let source = [object(1259, 16385), object(0, 16385), object(1259, 99), object(0, 16395)];
         let missing: Vec<_> = toc.missing(&source).iter().map(|o| (o.class, o.oid)).collect();

@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_is_open_until_its_token_was_handled() {
+    fn backup_request_is_pending_until_status_records_it() {
         let policy = |token: &str, handled: &str| -> BackupPolicy {
             serde_json::from_value(json!({
                 "metadata": { "annotations": { meta::REQUESTED_AT: token } },

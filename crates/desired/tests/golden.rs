@@ -46,7 +46,7 @@ struct Events {
 }
 
 #[test]
-fn objects_match_their_golden_cases() {
+fn kubernetes_objects_match_golden_files() {
     check("objects", "policy.yaml", |case| {
         let objects = objects(&inherited(case, "policy.yaml").expect("a case should have a policy"));
         vec![differs(&case.join("objects.yaml"), &objects)]
@@ -54,7 +54,7 @@ fn objects_match_their_golden_cases() {
 }
 
 #[test]
-fn statuses_match_their_golden_cases() {
+fn policy_statuses_match_golden_files() {
     check("status", "observed.yaml", |case| {
         let observation: Observation =
             read(&case.join("observed.yaml")).expect("a case should have an observation");

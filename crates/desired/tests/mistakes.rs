@@ -20,7 +20,7 @@ struct Case {
 }
 
 #[test]
-fn rejected_policies_have_the_message_of_the_api_server() {
+fn operator_and_crd_reject_policies_with_the_same_message() {
     let (mut wrong, mut checked, mut unreadable) = (Vec::new(), 0, 0);
     for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
         for case in cases(&format!("refused/{topic}.yaml")) {
@@ -48,7 +48,7 @@ fn rejected_policies_have_the_message_of_the_api_server() {
 }
 
 #[test]
-fn policies_that_the_api_server_accepts_are_valid() {
+fn policies_accepted_by_the_crd_pass_operator_validation() {
     for case in cases("accepted.yaml") {
         let policy: BackupPolicy = serde_json::from_value(changed(&case)).unwrap();
         if let Err(error) = validate(&policy) {

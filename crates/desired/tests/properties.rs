@@ -206,7 +206,7 @@ fn now() -> Timestamp {
 
 proptest! {
     #[test]
-    fn second_reconcile_changes_nothing(before in observed(), seen in observed()) {
+    fn second_reconcile_changes_no_status_and_emits_no_event(before in observed(), seen in observed()) {
         let earlier = with(&look(&policy(), &before, now() - SignedDuration::from_mins(7)));
         let outcome = look(&earlier, &seen, now());
         let again = look(&with(&outcome), &seen, now());
@@ -215,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn time_alone_changes_nothing_until_next_change(seen in observed(), share in 0.0..1.0) {
+    fn status_stays_the_same_until_its_next_change_time(seen in observed(), share in 0.0..1.0) {
         let outcome = look(&policy(), &seen, now());
         let until = outcome.next_change.expect("there should be a next slot");
         let later = now() + SignedDuration::from_secs_f64(until.duration_since(now()).as_secs_f64() * share);
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn order_of_runs_does_not_matter(seen in observed(), rotation in 0_usize..14) {
+    fn status_does_not_depend_on_the_order_of_jobs(seen in observed(), rotation in 0_usize..14) {
         let mut other = seen.clone();
         for operation in other.operations.values_mut() {
             operation.runs.reverse();
@@ -235,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn ended_run_is_kept_after_its_job_is_gone(seen in observed()) {
+    fn status_keeps_ended_runs_after_their_jobs_are_deleted(seen in observed()) {
         let outcome = look(&policy(), &seen, now());
         let after = look(&with(&outcome), &nothing(), now()).status;
         prop_assert_eq!(&after.last_scrub, &outcome.status.last_scrub);
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn history_is_short_sorted_and_without_duplicates(seen in observed()) {
+    fn status_history_is_limited_sorted_and_has_no_duplicates(seen in observed()) {
         let history = look(&policy(), &seen, now()).status.history;
         prop_assert!(history.len() <= HISTORY_LIMIT);
         prop_assert!(history.is_sorted_by(|a, b| a.start_time.0 >= b.start_time.0));

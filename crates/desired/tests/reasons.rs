@@ -64,7 +64,7 @@ fn failed(reason: Reason) -> Observed {
 }
 
 #[test]
-fn runner_reasons_reach_condition_history_and_event() {
+fn runner_failure_reason_appears_in_status_and_event() {
     let now = "2026-11-23T02:15:10Z".parse().unwrap();
     let look =
         |policy: &BackupPolicy, seen: &Observed| status(policy, validate(policy).as_ref(), seen, now).status;

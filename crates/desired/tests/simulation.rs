@@ -68,7 +68,7 @@ fn words(why: &(dyn Any + Send)) -> String {
 }
 
 #[test]
-fn simulated_year_keeps_every_status_true() {
+fn policy_status_is_correct_throughout_a_simulated_year() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse().expect("it should be a number"));
     let seed = number("PGBACKUP_SIMULATION_SEED").unwrap_or(SEED);
     let alone = number("PGBACKUP_SIMULATION_POLICY");

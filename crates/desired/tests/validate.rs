@@ -39,7 +39,7 @@ fn policy(changes: &[(&str, Value)]) -> BackupPolicy {
 }
 
 #[test]
-fn invalid_values_are_rejected_with_their_field() {
+fn invalid_policy_value_is_rejected_with_its_field_path() {
     let connection = "/spec/postgres/connection";
     let at = |field: &str| format!("{connection}/{field}");
     let rejected: &[(String, Value, &str)] = &[
@@ -129,7 +129,7 @@ fn all_are_rejected(rejected: &[(String, Value, &str)]) {
 }
 
 #[test]
-fn invalid_stores_are_rejected_with_their_field() {
+fn invalid_storage_value_is_rejected_with_its_field_path() {
     let nameless = json!({"name": "", "key": "k"});
     let keys = json!({"accessKeyIdSecretRef": nameless, "secretAccessKeySecretRef": nameless});
     all_are_rejected(&[
@@ -186,7 +186,7 @@ fn s3(s3: &Value, start: &'static str) -> (String, Value, &'static str) {
 }
 
 #[test]
-fn invalid_images_are_rejected() {
+fn invalid_postgres_image_is_rejected() {
     for image in [String::new(), "postgres: 17".into(), "i".repeat(513)] {
         let changes = [("/spec/postgres/version", Value::Null), ("/spec/postgres/image", json!(image))];
         let error = validate(&policy(&changes)).map(|_| ()).unwrap_err().to_string();
@@ -195,7 +195,7 @@ fn invalid_images_are_rejected() {
 }
 
 #[test]
-fn values_that_the_crd_accepts_are_valid() {
+fn policy_values_allowed_by_the_crd_pass_validation() {
     for changes in [
         vec![],
         vec![("/metadata/name", json!("a".repeat(45)))],

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_equals_the_output_of_sha256sum() {
+    fn sha256_equals_the_output_of_sha256sum() {
         assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(short("abc", 6), "ba7816");
     }

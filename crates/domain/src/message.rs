@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fact_detail_and_hint_are_joined_as_sentences() {
+    fn message_joins_fact_detail_and_hint_into_sentences() {
         let fact = || Message::new("database \"shop\" cannot be read");
         let detail = || fact().detail("permission denied");
         assert_eq!(fact().to_string(), "database \"shop\" cannot be read");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn generic_hint_is_used_only_without_a_specific_one() {
+    fn message_uses_the_generic_hint_only_without_another() {
         let message = Message::new("refused").or_hint(Some("Generic."));
         assert_eq!(message.what_to_do(), Some("Generic."));
         assert_eq!(Message::new("refused").hint("Own.").or_hint(Some("Generic.")).what_to_do(), Some("Own."));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn message_is_written_as_two_fields() {
+    fn message_is_serialized_as_message_and_hint() {
         let message = Message::new("refused").detail("by the server").hint("Ask.");
         let json = serde_json::json!({ "message": "refused: by the server", "hint": "Ask." });
         assert_eq!(serde_json::to_value(&message).unwrap(), json);
@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn long_list_ends_with_the_number_of_the_rest() {
+    fn long_list_in_message_ends_with_number_of_omitted_items() {
         assert_eq!(list(["a", "b"], 2, "tables"), "a, b");
         assert_eq!(list(["a", "b", "c", "d"], 2, "tables"), "a, b and 2 more tables");
         assert_eq!(list(Vec::<String>::new(), 2, "tables"), "");
     }
 
     #[test]
-    fn text_is_cut_between_characters() {
+    fn long_text_is_cut_at_a_character_boundary() {
         let mut text = "ééééé".to_owned();
         cut(&mut text, 8);
         assert_eq!(text, "éé…");

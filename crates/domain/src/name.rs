@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slot_is_parsed_from_the_name_of_a_scheduled_job() {
+    fn scheduled_time_is_parsed_from_the_job_name() {
         let slot_of = |job| slot("shop-backup", job).map(|t| t.to_string());
         assert_eq!(slot_of("shop-backup-29730375").as_deref(), Some("2026-07-12T02:15:00Z"));
         for manual in [
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn backup_name_has_the_time_of_its_snapshot() {
+    fn backup_id_starts_with_its_snapshot_time() {
         let id = backup_id("2026-11-22T02:15:00.734Z".parse().unwrap(), "7b1f7b36");
         assert!(id.starts_with("20261122T021500Z-"), "{id}");
         assert!(is_backup_id(&id));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_a_database_cannot_leave_its_folder() {
+    fn database_name_cannot_escape_the_backup_folder() {
         assert_eq!(archive_file("shop"), "shop.dump");
         assert_eq!(archive_file("../etc"), "%2E.%2Fetc.dump");
         assert_eq!(archive_file("a.b-c_d"), "a.b-c_d.dump");
@@ -164,28 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn file_of_a_database_is_never_an_option() {
+    fn archive_file_name_never_starts_with_a_dash() {
         assert_eq!(archive_file("-f"), "%2Df.dump");
         assert_eq!(archive_file("--"), "%2D-.dump");
         assert_eq!(tables_file("-f"), "%2Df.tables.json");
     }
 
     #[test]
-    fn requested_job_has_a_valid_name_for_any_token() {
+    fn requested_job_has_a_valid_name_for_any_requested_at() {
         let name = requested_job(&"p".repeat(POLICY_NAME_MAX), "2026-11-23 02:15 / ops ☎");
         assert!(name.len() <= 63, "{name}");
         assert_eq!(slot(&Operation::Backup.cron_job(&"p".repeat(POLICY_NAME_MAX)), &name), None);
     }
 
     #[test]
-    fn names_of_kubernetes_objects_are_valid() {
+    fn valid_kubernetes_object_names_are_accepted() {
         for text in ["shop", "shop-eu.v2", "by-hand", "My_Job", "0", &"x".repeat(OBJECT_NAME_MAX)] {
             assert_eq!(valid(text).as_deref(), Ok(text));
         }
     }
 
     #[test]
-    fn names_that_lead_out_of_a_folder_are_rejected() {
+    fn object_name_unsafe_as_a_file_name_is_rejected() {
         let long = "x".repeat(OBJECT_NAME_MAX + 1);
         for text in
             ["", ".", "..", "../../x", "a/b", "/etc", ".hidden", "-x", "a\\b", "a b", "a\0", "é", &long]

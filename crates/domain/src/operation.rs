@@ -131,7 +131,7 @@ mod tests {
     use crate::name::POLICY_NAME_MAX;
 
     #[test]
-    fn cron_job_name_gives_operation_and_policy() {
+    fn operation_and_policy_are_parsed_from_cron_job_name() {
         for operation in Operation::all() {
             let name = operation.cron_job("shop-eu");
             assert!(operation.cron_job(&"p".repeat(POLICY_NAME_MAX)).len() <= 52);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_visited_in_the_order_of_operations() {
+    fn per_operation_values_iterate_in_operation_order() {
         let values = PerOperation::from_fn(Operation::as_str);
         assert!(values.iter().map(|(operation, _)| operation).eq(Operation::all()));
         assert!(values.into_iter().all(|(operation, value)| operation.as_str() == value));

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backup_is_overdue_after_its_slot_and_the_grace() {
+    fn backup_is_overdue_after_scheduled_time_plus_grace() {
         let nightly = Schedule::parse("0 2 * * *", "shop/nightly").unwrap();
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let overdue = |newest, longest| overdue_at(&nightly, &TimeZone::UTC, time(newest), longest);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn longest_run_is_at_most_seven_days() {
+    fn run_time_that_extends_the_grace_is_capped_at_7_days() {
         let hours = |hours| SignedDuration::from_hours(hours);
         assert_eq!(longest_run([]), SignedDuration::ZERO);
         assert_eq!(longest_run([-5.0, f64::NAN]), SignedDuration::ZERO);

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_like_shell_globs() {
+    fn name_patterns_match_like_shell_globs() {
         for (pattern, name, wanted) in [
             ("*", "shop", true),
             ("shop", "shop", true),

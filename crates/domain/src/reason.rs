@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_in_the_ranges_of_the_failure_policy() {
+    fn exit_codes_are_in_the_ranges_of_the_pod_failure_policy() {
         let codes: Vec<u8> = Reason::all().filter_map(Reason::exit_code).collect();
         assert!(codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)), "{codes:?}");
         let failures: Vec<_> = codes.iter().filter(|code| **code != 0).collect();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_is_written_and_parsed_as_its_name() {
+    fn reason_is_serialized_and_parsed_by_its_name() {
         for reason in Reason::all() {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
             assert_eq!(reason.to_string().parse(), Ok(reason));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exit_code_maps_back_to_its_reason() {
+    fn every_failure_exit_code_maps_back_to_its_reason() {
         let failures = Reason::all().filter_map(|reason| Some((reason, reason.exit_code()?)));
         for (reason, code) in failures.filter(|(_, code)| *code > 0) {
             assert_eq!(Reason::from_exit_code(code.into()), Some(reason));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_becomes_a_hint_unless_there_is_nothing_to_do() {
+    fn every_failure_reason_has_a_hint_and_verified_has_none() {
         assert_eq!(Reason::Verified.hint(), None);
         assert_eq!(Reason::Suspended.hint().as_deref(), Some("To resume, set suspend: false."));
         for reason in Reason::all().filter(|reason| reason.exit_code().is_some_and(|code| code > 0)) {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_reasons_refer_to_no_other_text() {
+    fn reason_texts_do_not_refer_to_another_message() {
         for reason in Reason::all() {
             let text = format!("{} {}", reason.meaning(), reason.advice());
             assert!(!text.contains("message"), "{reason}: {text}");

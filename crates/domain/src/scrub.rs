@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn scrub_reads_backups_checked_longest_ago_up_to_the_share() {
+    fn scrub_reads_share_of_backups_checked_longest_ago() {
         let all = [(100, 30), (100, 10), (100, 20), (100, 40)];
         assert_eq!(choose(backups(&all), 1), ["s1"]);
         assert_eq!(choose(backups(&all), 25), ["s1"]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_backup_does_not_use_up_the_share() {
+    fn unreadable_backup_does_not_count_towards_scrub_share() {
         let all = [(100, 10), (100, 20), (100, 30), (100, 40)];
         assert_eq!(read(backups(&all), 25, |id| id != "s0"), ["s0", "s1"]);
         assert_eq!(read(backups(&all), 50, |id| id == "s3"), ["s0", "s1", "s2", "s3"]);

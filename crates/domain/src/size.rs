@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn size_has_three_digits_and_a_binary_unit() {
+    fn size_is_shown_with_three_digits_and_binary_unit() {
         for (bytes, wanted) in [
             (0, "0 B"),
             (1023, "1023 B"),

@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minute_is_in_utc() {
+    fn time_is_shown_in_utc_to_the_minute() {
         assert_eq!(minute("2026-11-23T03:15:59+01:00".parse().unwrap()), "2026-11-23 02:15 UTC");
     }
 }

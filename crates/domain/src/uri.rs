@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn uri_is_parsed_like_libpq_parses_it() {
+    fn connection_uri_is_parsed_like_libpq() {
         for (text, wanted) in [
             // Formats of CloudNativePG and of Crunchy's operator.
             (
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_uri_is_rejected_without_showing_it() {
+    fn invalid_connection_uri_is_rejected_and_not_printed() {
         for (text, wanted) in [
             ("", UriError::Scheme),
             ("host=db password=secret", UriError::Scheme),
@@ -268,21 +268,21 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_of_a_uri_has_no_values() {
+    fn debug_output_of_connection_uri_hides_values() {
         let uri = ConnectionUri::parse("postgres://user:secret@host").unwrap();
         assert_eq!(format!("{uri:?}"), r#"{"PGHOST", "PGPASSWORD", "PGUSER"}"#);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_rejected(text in "(postgres://)?[a-z%0-9@:/?&=,\\[\\]é-]{0,40}") {
+        fn connection_uri_parser_never_panics(text in "(postgres://)?[a-z%0-9@:/?&=,\\[\\]é-]{0,40}") {
             if let Ok(uri) = ConnectionUri::parse(&text) {
                 prop_assert!(uri.variables("prefer").values().all(|value| !value.contains('\0')));
             }
         }
 
         #[test]
-        fn encoded_user_and_password_are_decoded(user in "\\PC{1,20}", password in "\\PC{1,20}") {
+        fn percent_encoded_user_and_password_are_decoded(user in "\\PC{1,20}", password in "\\PC{1,20}") {
             let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
             let uri = format!("postgresql://{}:{}@db", encode(&user), encode(&password));
             let variables = ConnectionUri::parse(&uri).unwrap().variables("prefer");

@@ -30,7 +30,7 @@ fn printed(output: Output) -> String {
 }
 
 #[test]
-fn next_prints_json_with_both_times_of_a_repeated_hour() {
+fn next_command_prints_both_times_of_a_repeated_hour() {
     // The clocks go back on 25 October: a quarter past two comes twice, and the controller starts at both.
     assert_eq!(
         printed(next(&[&EVERY_NIGHT[..], &["-o", "json"]].concat())),
@@ -39,7 +39,7 @@ fn next_prints_json_with_both_times_of_a_repeated_hour() {
 }
 
 #[test]
-fn next_prints_a_table_in_the_time_zone_and_in_utc() {
+fn next_command_prints_local_and_utc_times_as_a_table() {
     assert_eq!(
         printed(next(&EVERY_NIGHT)),
         "\
@@ -52,7 +52,7 @@ Sun 2026-10-25 02:15 CET    2026-10-25 01:15
 }
 
 #[test]
-fn h_in_a_schedule_depends_on_the_policy() {
+fn next_command_resolves_h_in_a_schedule_by_policy() {
     let of = |policy| {
         let args =
             ["--schedule", "H H * * *", "--policy", policy, "--from", "2026-10-24T00:00:00Z", "-o", "json"];
@@ -63,7 +63,7 @@ fn h_in_a_schedule_depends_on_the_policy() {
 }
 
 #[test]
-fn invalid_schedule_is_rejected_with_one_line() {
+fn next_command_rejects_invalid_schedule_with_one_line() {
     for (args, error) in [
         (["--schedule", "0 0 30 2 *"], "error: --schedule: the dates of this schedule never come"),
         (["--schedule", "*/5 * * * * *"], "error: --schedule: the schedule has 6 field(s)"),
@@ -83,7 +83,7 @@ fn invalid_schedule_is_rejected_with_one_line() {
 }
 
 #[test]
-fn examples_in_the_help_run() {
+fn examples_in_the_help_of_next_command_run() {
     let help = printed(next(&["--help"]));
     let examples: Vec<&str> =
         help.lines().filter_map(|line| line.trim().strip_prefix("kubectl pgbackup ")).collect();

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_request_is_counted_by_operation_and_result() {
+    async fn each_api_request_is_counted_by_operation_and_result() {
         let metrics = ApiMetrics::default();
         // Responds with the status in the request's body. 0: refuses the connection. 1: never responds.
         let server = service_fn(|request: Request<u16>| match *request.body() {

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn correction_keeps_foreign_labels_and_no_foreign_spec() {
+    fn cron_job_patch_keeps_added_labels_but_not_added_spec() {
         let cron_job = |labels: Value, spec: Value| -> CronJob {
             serde_json::from_value(json!({
                 "metadata": {"name": "shop-backup", "uid": "c", "labels": labels, "resourceVersion": "7", "generation": 3},

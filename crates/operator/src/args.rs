@@ -146,12 +146,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_line_definition_is_valid() {
+    fn operator_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn help_of_each_flag_ends_without_full_stop() {
+    fn operator_flag_help_ends_without_full_stop() {
         let command = Cli::command();
         let run = command.find_subcommand("run").unwrap();
         let helps = run.get_arguments().filter_map(|argument| argument.get_help());

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_permanent_errors_are_rejections() {
+    fn only_permanent_api_errors_count_as_rejections() {
         for code in REJECTIONS {
             assert_eq!(answer(code).rejection().as_deref(), Some("exceeded quota: jobs"), "{code}");
         }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn recreated_object_is_not_a_rejection() {
+    fn conflict_with_a_recreated_object_is_not_a_rejection() {
         let status = json!({"code": 422, "details": {"causes": [{"field": "metadata.uid"}]}});
         let status: Status = serde_json::from_value(status).unwrap();
         assert_eq!(CallError::Kube(kube::Error::Api(status.boxed())).rejection(), None);

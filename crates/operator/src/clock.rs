@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_jump_of_the_clock_is_reported_once() {
+    async fn each_clock_jump_is_reported_once() {
         let started = time::Instant::now();
         let mut jumps = pin!(clock(&[0, 0, 0, 1, 1, 2]).jumps());
         for intervals in [3, 5] {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wrong_time_that_was_read_is_reported_after_its_correction() {
+    async fn clock_jump_is_reported_even_if_soon_corrected() {
         let clock = clock(&[0, 5, 0]);
         let mut jumps = pin!(clock.clone().jumps());
         assert_eq!(clock.now().as_second(), 5 * 3600 + 30);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_drift_is_reported_despite_frequent_readings() {
+    async fn slow_clock_drift_is_reported_despite_frequent_reads() {
         let begun = (SystemTime::UNIX_EPOCH, Instant::now());
         let readings = AtomicU64::new(0);
         // Both clocks advance by one second at each reading, and the wall clock by a tenth more.
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_set_clock_counts_as_a_jump() {
+    fn clock_deviation_of_one_second_is_not_a_jump() {
         let before = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
         let advanced_by = |seconds| is_jump(before, before + Duration::from_secs(seconds), COMPARE_EVERY);
         assert!(!advanced_by(30) && !advanced_by(31) && !advanced_by(29));

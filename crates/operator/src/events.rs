@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_two_runs_are_not_merged() {
+    fn events_of_different_runs_are_not_merged() {
         let policy: BackupPolicy = serde_json::from_value(json!({
             "metadata": {"name": "shop", "namespace": "n", "uid": "p"},
             "spec": {

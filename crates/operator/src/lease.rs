@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lease_is_taken_if_free_or_own_or_expired() {
+    fn leader_lease_is_taken_if_free_own_or_expired() {
         assert!(may_take("", "me", Duration::ZERO));
         assert!(may_take("me", "me", Duration::ZERO));
         assert!(!may_take("other", "me", DURATION));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn holder_stops_before_another_replica_may_start() {
+    fn leader_gives_up_before_another_replica_takes_over() {
         assert!(RENEW + RETRY < GIVE_UP);
         assert!(GIVE_UP + RENEW <= DURATION);
     }

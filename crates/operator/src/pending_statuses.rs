@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn status_is_pending_until_the_watch_shows_it() {
+    fn written_status_is_remembered_until_the_watch_shows_it() {
         let mut writer = Writer::<BackupPolicy>::default();
         let pending = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &pending, &Event::Apply(policy("9", "old")));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn status_that_the_watch_already_shows_is_not_pending() {
+    fn written_status_already_seen_by_watch_is_not_remembered() {
         let mut writer = Writer::<BackupPolicy>::default();
         let pending = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &pending, &Event::Apply(policy("10", "new")));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_list_removes_no_pending_status() {
+    fn incomplete_list_does_not_drop_a_written_status() {
         let mut writer = Writer::<BackupPolicy>::default();
         let pending = PendingStatuses::new(writer.as_reader());
         watch(&mut writer, &pending, &Event::Apply(policy("9", "old")));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn older_list_removes_no_pending_status() {
+    fn outdated_list_does_not_drop_a_written_status() {
         let mut writer = Writer::<BackupPolicy>::default();
         let pending = PendingStatuses::new(writer.as_reader());
         add(&pending, policy("10", "new"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn status_of_a_deleted_policy_is_removed() {
+    fn written_status_of_a_deleted_policy_is_dropped() {
         let mut writer = Writer::<BackupPolicy>::default();
         let pending = PendingStatuses::new(writer.as_reader());
         add(&pending, policy("10", "new"));

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn existing_job_is_classified_by_its_owner() {
+    fn backup_request_is_blocked_by_a_job_of_another_owner() {
         let metadata = |value| serde_json::from_value::<ObjectMeta>(value).unwrap();
         let cron_job = metadata(json!({"name": "shop-backup", "uid": "c"}));
         let owned_by = |kind: &str, name: &str, uid: &str| {

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn relisted_policies_are_yielded_after_the_store_is_updated() {
+    fn relisted_policies_are_reconciled_after_cache_is_updated() {
         let mut writer = Writer::<BackupPolicy>::default();
         let store = writer.as_reader();
         let mut schedules = |event: Event<BackupPolicy>| -> Vec<String> {

@@ -327,12 +327,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_line_is_valid() {
+    fn runner_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn pattern_with_a_leading_dash_is_not_an_option() {
+    fn database_pattern_with_a_leading_dash_is_accepted() {
         let words = "pgbackup-runner backup --namespace n --policy p --policy-uid u --store /b --include=-x --exclude=--y";
         let Command::Backup(args) = Cli::parse_from(words.split(' ')).command else { panic!("not a backup") };
         let identity = args.run.identity(Operation::Backup, "p", "token");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_out_of_the_store_are_rejected() {
+    fn runner_rejects_names_that_escape_the_store() {
         let line = |names: &str| {
             let line = format!("pgbackup-runner backup --policy-uid u --store /b {names}");
             Cli::try_parse_from(line.split(' ').map(str::to_owned)).map(drop)

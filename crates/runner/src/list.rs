@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn table_columns_are_aligned() {
+    fn backup_list_columns_are_aligned() {
         let text = format(&listing(&["crm", "shop"]), Output::Table);
         let lines: Vec<&str> = text.lines().collect();
         for (at, header, value) in [(25, "STATE", "Verified"), (49, "CHECKED", "2026-05-02T02:00:03Z")] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_line_breaks_or_direction_marks_are_escaped() {
+    fn backup_list_escapes_line_breaks_and_direction_marks() {
         let text = format(&listing(&["a\nb", "plain", "x\u{202E}y", "with, comma"]), Output::Table);
         assert!(text.contains(r#""a\nb", plain, "with, comma", "x\u{202e}y""#), "{text}");
         assert!(text.contains(r"line\nbreak\u{202e}"), "{text}");

@@ -141,7 +141,7 @@ mod tests {
     ]"#;
 
     #[test]
-    fn plan_is_printed_as_json() {
+    fn prune_plan_is_printed_as_json() {
         let text = planned_of(BACKUPS, "--keep-daily 1 --minimum-verified 1 -o json").unwrap();
         let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_is_printed_as_a_table() {
+    fn prune_plan_is_printed_as_a_table() {
         let text = planned_of(BACKUPS, "--keep-last 2 --minimum-verified 1").unwrap();
         assert_eq!(
             text,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_list_of_backups_is_rejected() {
+    fn plan_command_rejects_an_invalid_list_of_backups() {
         for (backups, named) in [
             ("", "EOF"),
             ("{}", "expected"),

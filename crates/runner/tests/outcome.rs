@@ -69,7 +69,7 @@ fn invalid_argument_is_reported_as_invalid_configuration() {
 }
 
 #[test]
-fn failure_is_logged_as_one_error_line() {
+fn failed_run_is_logged_as_one_error_line() {
     let folder = tempfile::tempdir().unwrap();
     let scrub = ["scrub", "--namespace=n", "--policy=shop", "--policy-uid=u", "--store=/proc/nothing"];
     let output = runner(folder.path(), &scrub).output().unwrap();
@@ -82,7 +82,7 @@ fn failure_is_logged_as_one_error_line() {
 }
 
 #[test]
-fn success_is_logged_once() {
+fn successful_run_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("--store={}", folder.path().display());
     let scrub = ["scrub", "--namespace=n", "--policy=shop", "--policy-uid=u", &store];
@@ -96,7 +96,7 @@ fn success_is_logged_once() {
 
 /// Opening a FIFO in the store blocks the run. A signal must end the run anyway.
 #[test]
-fn sigterm_is_reported_while_the_store_blocks() {
+fn sigterm_ends_a_run_whose_store_does_not_respond() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("n/shop");
     fs::create_dir_all(&policy).unwrap();

@@ -10,7 +10,7 @@ use domain::{
 use pgbackup_runner::{run::Run, termination::TerminationMessage};
 
 #[test]
-fn panic_is_reported_as_internal_error_with_its_text() {
+fn runner_panic_is_reported_as_internal_error_with_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("termination-log");
     fs::write(&path, "").unwrap();

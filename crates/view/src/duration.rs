@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duration_has_at_most_two_units() {
+    fn duration_is_shown_with_at_most_two_units() {
         for (minutes, wanted) in [
             (-5, "less than a minute"),
             (0, "less than a minute"),
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn past_time_is_due_now() {
+    fn time_in_the_past_is_shown_as_due_now() {
         assert_eq!(until(SignedDuration::from_mins(125)), "in 2 h 5 min");
         assert_eq!(until(SignedDuration::from_secs(-1)), "due now");
     }

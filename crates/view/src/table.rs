@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_longest_cell() {
+    fn table_columns_are_as_wide_as_their_longest_cell() {
         let rows = [["größer", "1"], ["a", ""]].map(|row| row.map(str::to_owned));
         assert_eq!(table(["NAME", "COUNT"], &rows), "NAME    COUNT\ngrößer  1\na\n");
     }

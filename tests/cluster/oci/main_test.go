@@ -52,7 +52,7 @@ func readArchive(t *testing.T, path string) ([]string, map[string][]byte) {
 	}
 }
 
-func TestSameInputsGiveSameBytes(t *testing.T) {
+func TestImageIsReproducible(t *testing.T) {
 	directory := t.TempDir()
 	layer := makeLayer(t, directory, "program", "text")
 	var archives [2][]byte
@@ -71,7 +71,7 @@ func TestSameInputsGiveSameBytes(t *testing.T) {
 	}
 }
 
-func TestEveryDigestLeadsToTheBlobItNames(t *testing.T) {
+func TestEveryDigestMatchesItsBlob(t *testing.T) {
 	directory := t.TempDir()
 	first, second := makeLayer(t, directory, "first", "1"), makeLayer(t, directory, "second", "2")
 	out := filepath.Join(directory, "image.tar")
@@ -116,7 +116,7 @@ func TestEveryDigestLeadsToTheBlobItNames(t *testing.T) {
 	}
 }
 
-func TestALayerThatIsNotATarIsRefused(t *testing.T) {
+func TestLayerThatIsNotATarIsRejected(t *testing.T) {
 	directory := t.TempDir()
 	layer, out := filepath.Join(directory, "layer"), filepath.Join(directory, "image.tar")
 	if err := os.WriteFile(layer, bytes.Repeat([]byte{0x1f, 0x8b}, 600), 0o600); err != nil {

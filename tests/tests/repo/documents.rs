@@ -85,7 +85,7 @@ fn paths_in_architecture_document_exist() -> Result<()> {
 
 /// Each row of `docs/validation.md` lists the tests that prove its promise, as `path::name`.
 #[test]
-fn every_promise_lists_existing_tests() -> Result<()> {
+fn validation_document_lists_only_existing_tests() -> Result<()> {
     let text = read("docs/validation.md")?;
     let rows: Vec<&str> = text
         .lines()
@@ -107,7 +107,7 @@ fn every_promise_lists_existing_tests() -> Result<()> {
 
 /// An end-to-end test without a row in `docs/validation.md` is either unwanted, or its promise is missing there.
 #[test]
-fn every_end_to_end_test_has_a_promise() -> Result<()> {
+fn validation_document_lists_every_end_to_end_test() -> Result<()> {
     let promises = read("docs/validation.md")?;
     let mut tests = 0;
     for file in [files("tests/e2e", ".rs")?, files("tests/serial", ".rs")?].concat() {

@@ -32,7 +32,7 @@ operator, for example because the runner never started.
 ";
 
 #[test]
-fn reasons_are_documented() -> Result<()> {
+fn reference_of_reasons_is_current() -> Result<()> {
     let mut text = REASONS.to_owned();
     for reason in Reason::all() {
         let code = reason.exit_code().map(|code| code.to_string()).unwrap_or_default();
@@ -82,7 +82,7 @@ The Job fails at once. The next backup starts at the next slot of the schedule, 
 ";
 
 #[test]
-fn exit_codes_are_documented() -> Result<()> {
+fn reference_of_exit_codes_is_current() -> Result<()> {
     let mut failures: Vec<(u8, Reason)> =
         Reason::all().filter_map(|reason| Some((reason.exit_code()?, reason))).collect();
     failures.sort_unstable();
@@ -102,7 +102,7 @@ fn exit_codes_are_documented() -> Result<()> {
 }
 
 #[test]
-fn fields_are_documented() -> Result<()> {
+fn reference_of_policy_fields_is_current() -> Result<()> {
     fresh("docs/reference/crd.md", &fields::document(&serde_json::to_value(api::crd())?)?)
 }
 

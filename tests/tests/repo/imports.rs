@@ -67,7 +67,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn files_of_a_crate_import_without_circles() -> Result<()> {
+fn files_of_a_crate_have_no_circular_imports() -> Result<()> {
     let mut found = String::new();
     for imports in crates()? {
         for circle in circles(&imports) {
@@ -85,7 +85,7 @@ fn files_of_a_crate_import_without_circles() -> Result<()> {
 }
 
 #[test]
-fn rooms_import_only_from_lower_rooms() -> Result<()> {
+fn modules_import_only_from_lower_modules() -> Result<()> {
     let mut wrong = String::new();
     for imports in crates()? {
         for (from, targets) in &imports {
@@ -419,7 +419,7 @@ fn reach<'a>(file: &'a String, imports: &'a Imports) -> BTreeSet<&'a String> {
 }
 
 #[test]
-fn circle_through_a_reexport_is_found() {
+fn circular_import_through_a_reexport_is_found() {
     let sources: Vec<Source> = [
         ("lib.rs", "mod room; mod b; pub use room::{A, Other as C};"),
         ("room.rs", "mod a; mod c; pub(crate) use self::{a::A, c::Other};"),

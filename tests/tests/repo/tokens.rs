@@ -66,7 +66,7 @@ fn character(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn paths_in_comments_and_literals_are_ignored() {
+fn import_check_ignores_comments_and_literals() {
     let text = "use a::{b, c}; // crate::x\nlet d = \"crate::y \\\" \\\\\"; /* self::z */ let e: &'a str = r#\"super::\"v\"#;\n\
                 match f { 'x' | '\\'' | '\\u{1F600}' | '\"' => g(b\"h\") }";
     let wanted = "use a :: { b , c } ; let d = ; let e : & str = ; match f { | | | = > g ( ) }";

@@ -81,14 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_of_newer_operators_keep_their_text() {
+    fn unknown_reason_in_status_keeps_its_text() {
         let read: AnyReason = serde_json::from_value(json!("OfTomorrow")).unwrap();
         assert_eq!((read.known(), read.as_str()), (None, "OfTomorrow"));
         assert_eq!(serde_json::to_value(&read).unwrap(), "OfTomorrow");
     }
 
     #[test]
-    fn known_reasons_are_read_as_reasons() {
+    fn known_reason_in_status_is_parsed_as_a_reason() {
         let read: AnyReason = serde_json::from_value(json!("LockTimeout")).unwrap();
         assert_eq!(read, Reason::LockTimeout);
         assert_eq!(serde_json::to_value(&read).unwrap(), "LockTimeout");

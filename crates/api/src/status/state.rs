@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_of_newer_operators_are_read_as_unknown() {
+    fn state_written_by_a_newer_operator_parses_as_unknown() {
         let newer = json!("OfTomorrow");
         assert_eq!(serde_json::from_value::<RunResult>(newer.clone()).unwrap(), RunResult::Unknown);
         assert_eq!(serde_json::from_value::<Trigger>(newer.clone()).unwrap(), Trigger::Unknown);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_written_by_their_names() {
+    fn states_in_status_are_serialized_as_their_names() {
         assert_eq!(serde_json::to_value(Verification::Corrupted).unwrap(), Verification::Corrupted.as_str());
         assert_eq!(serde_json::to_value(RunResult::Failed).unwrap(), RunResult::Failed.as_str());
         assert_eq!(serde_json::to_value(Trigger::Manual).unwrap(), Trigger::Manual.as_str());

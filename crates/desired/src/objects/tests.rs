@@ -56,12 +56,12 @@ fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
 }
 
 #[test]
-fn fields_that_the_server_adds_are_no_drift() {
+fn cron_job_defaults_from_api_server_are_not_drift() {
     assert!(up_to_date(&wanted(), &observed(|_| ()).metadata));
 }
 
 #[test]
-fn field_added_to_the_spec_is_drift() {
+fn field_added_to_cron_job_spec_is_drift() {
     let added = observed(|it| {
         it["spec"]["startingDeadlineSeconds"] = json!(1);
     });
@@ -69,7 +69,7 @@ fn field_added_to_the_spec_is_drift() {
 }
 
 #[test]
-fn spec_changed_by_admission_is_no_drift() {
+fn cron_job_changed_by_admission_is_not_drift() {
     let mut mirrored = observed(|it| {
         it["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] =
             json!("mirror/postgres:17");
@@ -80,7 +80,7 @@ fn spec_changed_by_admission_is_no_drift() {
 }
 
 #[test]
-fn added_labels_and_annotations_are_no_drift() {
+fn labels_and_annotations_added_to_cron_job_are_not_drift() {
     let labelled = observed(|it| {
         it["metadata"]["labels"]["team"] = json!("shop");
         it["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!("shop");
@@ -91,7 +91,7 @@ fn added_labels_and_annotations_are_no_drift() {
 type Change = Box<dyn FnOnce(&mut Value)>;
 
 #[test]
-fn change_of_any_field_that_we_set_is_drift() {
+fn edited_cron_job_field_set_by_the_operator_is_drift() {
     let pod = "/spec/jobTemplate/spec/template/spec";
     let at = move |place: &str| format!("{pod}{place}");
     let set = |place: String, value: Value| -> Change {
@@ -145,7 +145,7 @@ fn change_of_any_field_that_we_set_is_drift() {
 }
 
 #[test]
-fn requested_job_is_derived_from_cron_job_and_token() {
+fn requested_job_copies_cron_job_and_is_named_by_request() {
     let job = requested_job(&valid(), &observed(|_| ()), "before the upgrade");
     let again = requested_job(&valid(), &observed(|_| ()), "before the upgrade");
     assert_eq!(job, again);

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_object_is_described_by_owner_or_creator() {
+    fn message_about_conflicting_object_has_owner_or_creator() {
         let foreign = |owner: Option<&str>, creator: Option<&str>| {
             whose(&ForeignObject { owner: owner.map(str::to_owned), creator: creator.map(str::to_owned) })
         };

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_short_and_has_no_control_characters() {
+    fn status_text_is_cut_and_has_no_control_characters() {
         assert_eq!(plain("denied:\n  \u{1b}[31mno\u{7}.\n", 99), "denied:  [31mno ");
         assert_eq!(plain("exceeded quota", 11), "exceeded…");
     }

@@ -96,7 +96,7 @@ fn manifest() -> Manifest {
 }
 
 #[test]
-fn long_table_list_is_moved_to_a_file_and_restored() {
+fn long_table_list_of_a_manifest_is_stored_in_its_own_file() {
     let mut long = manifest();
     let Content::Database(facts) = &mut long.artifacts[0].content else { unreachable!() };
     facts.tables = (0..=u32::try_from(TABLES_INLINE).unwrap_or_default())
@@ -127,7 +127,7 @@ fn long_table_list_is_moved_to_a_file_and_restored() {
 }
 
 #[test]
-fn manifest_is_parsed_as_written_to_the_last_bit() {
+fn manifest_number_is_unchanged_by_writing_and_parsing() {
     let text = manifest().to_json();
     for number in [&format!("{}1.0", "5".repeat(103)), "0.1234567890123456789"] {
         let text = text.replace("\"heldSeconds\": 1.0", &format!("\"heldSeconds\": {number}"));
@@ -166,7 +166,7 @@ fn catalog_entry_has_the_values_of_its_manifest() {
 }
 
 #[test]
-fn newest_check_decides_the_state_of_a_backup() {
+fn newest_check_result_decides_the_state_of_a_backup() {
     use CheckResult::{Failed, Verified};
     let state = |later: &[Check]| CatalogBackup::new(&manifest(), later, false).state;
     let (june, july) = ("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z");
@@ -182,7 +182,7 @@ fn newest_check_decides_the_state_of_a_backup() {
 }
 
 #[test]
-fn figures_exclude_backups_of_other_policies() {
+fn backup_counts_exclude_backups_of_other_policies() {
     let catalog = Catalog::new(
         "uid-1",
         vec![
@@ -210,7 +210,7 @@ fn figures_exclude_backups_of_other_policies() {
 }
 
 #[test]
-fn sum_of_impossible_sizes_saturates() {
+fn total_backup_size_is_capped_instead_of_overflowing() {
     let mut corrupted = manifest();
     corrupted.artifacts.iter_mut().for_each(|artifact| artifact.size_bytes = u64::MAX);
     let backup = CatalogBackup::new(&corrupted, &[], false);
@@ -241,7 +241,7 @@ fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
 }
 
 #[test]
-fn four_alike_suspicious_backups_in_a_row_are_accepted() {
+fn four_consecutive_alike_suspicious_backups_are_verified() {
     use SuspicionKind::{Emptied, Shrunk};
     let row = |n: u8, kind| {
         (1..=n).map(|day| suspicious(&format!("{day}"), day, kind, Some("shop"))).collect::<Vec<_>>()
@@ -272,7 +272,7 @@ fn four_alike_suspicious_backups_in_a_row_are_accepted() {
 }
 
 #[test]
-fn unreadable_backup_breaks_a_row_of_alike_backups() {
+fn suspicious_backups_around_an_unreadable_one_stay_suspicious() {
     let row: Vec<_> = (1..=4)
         .map(|day| {
             suspicious(&format!("2026050{day}T000000Z-1a2b3c"), day, SuspicionKind::Shrunk, Some("shop"))
@@ -293,7 +293,7 @@ fn unreadable_backup_breaks_a_row_of_alike_backups() {
 }
 
 #[test]
-fn changed_server_and_missing_database_need_a_person() {
+fn changed_server_or_missing_database_is_never_auto_accepted() {
     use SuspicionKind::{DatabaseMissing, ServerChanged};
     for (kind, database) in [(ServerChanged, None), (DatabaseMissing, Some("shop"))] {
         let row: Vec<_> = (1..=9).map(|day| suspicious(&format!("{day}"), day, kind, database)).collect();
@@ -302,7 +302,7 @@ fn changed_server_and_missing_database_need_a_person() {
 }
 
 #[test]
-fn unselected_database_is_not_missed() {
+fn missing_database_that_policy_no_longer_selects_is_ignored() {
     let missing = |database: &str| suspicious("1", 1, SuspicionKind::DatabaseMissing, Some(database));
     let state = |mut backup: CatalogBackup| {
         backup.miss_only(|database| database != "legacy");
@@ -317,7 +317,7 @@ fn unselected_database_is_not_missed() {
 }
 
 #[test]
-fn acknowledged_backup_is_verified() {
+fn acknowledged_suspicious_backup_is_verified() {
     let suspicion = Suspicion { kind: SuspicionKind::ServerChanged, database: None, message: "is".into() };
     let manifest = Manifest { suspicions: vec![suspicion], ..manifest() };
     assert_eq!(CatalogBackup::new(&manifest, &[], false).state, BackupState::Suspicious);

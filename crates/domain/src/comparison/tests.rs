@@ -98,7 +98,7 @@ fn found(new: &Manifest, before: &[Manifest]) -> Vec<String> {
 }
 
 #[test]
-fn first_and_unchanged_backups_are_not_suspicious() {
+fn first_or_unchanged_backup_is_not_suspicious() {
     let usual = copy(&[("shop", &[("goods", 2000), ("queue", 0)])]);
     assert_eq!(found(&usual, &[]), Vec::<String>::new());
     assert_eq!(found(&usual, &[usual.clone(), usual.clone()]), Vec::<String>::new());
@@ -107,7 +107,7 @@ fn first_and_unchanged_backups_are_not_suspicious() {
 }
 
 #[test]
-fn far_fewer_rows_than_the_median_are_suspicious() {
+fn backup_with_under_half_the_median_rows_is_suspicious() {
     let of = |rows| copy(&[("shop", &[("goods", rows)])]);
     let before = [of(900), of(1000), of(10), of(1100), of(1000)];
     assert_eq!(found(&of(500), &before), Vec::<String>::new(), "half of it is still there");
@@ -122,7 +122,7 @@ fn far_fewer_rows_than_the_median_are_suspicious() {
 }
 
 #[test]
-fn far_fewer_bytes_are_suspicious_with_equal_rows() {
+fn backup_with_far_fewer_bytes_is_suspicious_at_equal_rows() {
     let mut new = copy(&[("shop", &[("goods", 1000)])]);
     let Content::Database(facts) = &mut new.artifacts[0].content else { unreachable!() };
     facts.data_bytes = 2000;
@@ -131,7 +131,7 @@ fn far_fewer_bytes_are_suspicious_with_equal_rows() {
 }
 
 #[test]
-fn emptied_table_is_suspicious() {
+fn emptied_table_makes_a_backup_suspicious() {
     let last = copy(&[("shop", &[("goods", 1_000_000), ("orders", 1001), ("small", 1000)])]);
     let new = copy(&[("shop", &[("goods", 1_000_000), ("orders", 0), ("small", 0)])]);
     assert_eq!(found(&new, &[last]), ["database \"shop\" has no rows in public.orders (1001 before)"]);
@@ -143,7 +143,7 @@ fn emptied_table_is_suspicious() {
 }
 
 #[test]
-fn missing_database_is_suspicious_until_it_is_retired() {
+fn missing_database_makes_backup_suspicious_until_retired() {
     let last = copy(&[("shop", &[]), ("billing", &[])]);
     let new = copy(&[("shop", &[])]);
     let found = suspicions(&new, std::slice::from_ref(&last), &[], |_| true, MAX_SHRINK);
@@ -156,7 +156,7 @@ fn missing_database_is_suspicious_until_it_is_retired() {
 }
 
 #[test]
-fn other_server_or_earlier_timeline_is_suspicious() {
+fn backup_of_other_server_or_earlier_timeline_is_suspicious() {
     let last = copy(&[("shop", &[])]);
     let server = |system: &str, timeline| {
         let mut new = last.clone();
@@ -176,7 +176,7 @@ fn other_server_or_earlier_timeline_is_suspicious() {
 }
 
 #[test]
-fn rows_are_not_compared_at_level_checksum() {
+fn row_counts_are_not_compared_at_level_checksum() {
     let before = [copy(&[("shop", &[("goods", 5000)])])];
     let mut stored = copy(&[("shop", &[])]);
     stored.check.level = Level::Checksum;
@@ -187,7 +187,7 @@ fn rows_are_not_compared_at_level_checksum() {
 }
 
 #[test]
-fn statistics_are_used_only_for_tables_of_no_earlier_backup() {
+fn server_statistics_apply_only_to_tables_never_backed_up() {
     let new = copy(&[("shop", &[("goods", 0)])]);
     let statistics = [Emptied { database: "shop".into(), oid: 0, rows: 8500 }];
     let found = |before: &[Manifest]| suspicions(&new, before, &statistics, |_| true, MAX_SHRINK).len();

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_sums_the_seconds_of_a_repeated_stage() {
+    fn durations_of_a_repeated_stage_are_added_up() {
         let mut progress = Progress::<BackupStage>::default();
         progress.enter(BackupStage::Hold, 0.5);
         progress.enter(BackupStage::Dump, 0.25);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_start_in_the_first_stage_and_end_in_the_last() {
+    fn run_starts_in_its_first_stage_and_ends_in_its_last() {
         assert_eq!(BackupStage::all().next(), Some(BackupStage::default()));
         assert_eq!(BackupStage::all().last().map(Stage::from), Some(Stage::last(Operation::Backup)));
         assert_eq!(ScrubStage::all().next(), Some(ScrubStage::default()));

@@ -37,7 +37,7 @@ fn artifacts(report: &RunReport) -> &[ArtifactSummary] {
 }
 
 #[test]
-fn long_report_loses_its_last_artifacts() {
+fn too_long_report_omits_its_last_artifacts() {
     let text = report(100).to_message(MESSAGE_LIMIT);
     assert!(text.len() <= MESSAGE_LIMIT);
     let read = RunReport::parse(&text).unwrap();
@@ -48,7 +48,7 @@ fn long_report_loses_its_last_artifacts() {
 }
 
 #[test]
-fn report_of_control_characters_fits_the_limit() {
+fn report_of_escaped_characters_fits_termination_message() {
     let mut long = report(100);
     long.message = Message::new("\u{1}".repeat(2000)).hint("\u{1}".repeat(2000));
     let text = long.to_message(MESSAGE_LIMIT);
@@ -65,7 +65,7 @@ fn short_report_is_not_truncated() {
 }
 
 #[test]
-fn other_texts_and_later_versions_are_no_reports() {
+fn invalid_or_newer_report_is_not_parsed() {
     let mut later = report(0);
     later.version = VERSION + 1;
     assert_eq!(RunReport::parse(&later.to_json()), None);
@@ -74,12 +74,12 @@ fn other_texts_and_later_versions_are_no_reports() {
 }
 
 #[test]
-fn record_has_the_duration_of_its_run() {
+fn run_record_contains_the_duration_of_the_run() {
     assert_eq!(report(0).record().map(|r| r.duration_seconds), Some(1.5));
 }
 
 #[test]
-fn operation_tells_which_fields_a_report_has() {
+fn report_has_the_fields_of_its_operation() {
     let json = |report: &RunReport| serde_json::from_str::<Value>(&report.to_json()).unwrap();
     let backup = json(&report(1));
     assert_eq!((&backup["operation"], &backup["stage"]), (&json!("backup"), &json!("report")));
@@ -93,7 +93,7 @@ fn operation_tells_which_fields_a_report_has() {
 }
 
 #[test]
-fn stage_of_another_operation_changes_nothing() {
+fn report_ignores_a_stage_of_another_operation() {
     let mut details = Details::new(crate::operation::Operation::Scrub);
     details.enter(BackupStage::Dump.into(), 1.0);
     assert_eq!(details, Details::new(crate::operation::Operation::Scrub));

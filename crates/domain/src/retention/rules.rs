@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn count_is_a_number_or_minus_one() {
+    fn retention_count_is_a_number_or_minus_one() {
         assert_eq!("7".parse(), Ok(Count::Newest(7)));
         assert_eq!("-1".parse(), Ok(Count::All));
         for text in ["", "-2", "1.5", "many", "99999999999"] {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn duration_is_parsed_in_the_syntax_of_restic() {
+    fn keep_within_duration_is_parsed_in_restic_syntax() {
         for (text, shown) in
             [("1y2m3d4h", "1y2m3d4h"), ("4h3d", "3d4h"), ("14d", "14d"), ("0d", "0h"), ("9999y", "9999y")]
         {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn duration_follows_the_calendar_of_the_time_zone() {
+    fn keep_within_follows_the_calendar_of_the_time_zone() {
         let before = |text: &str, newest: &str, zone: &str| {
             let zone = crate::schedule::time_zone(zone).unwrap();
             text.parse::<Within>().unwrap().before(newest.parse().unwrap(), &zone).to_string()

@@ -35,7 +35,7 @@ fn verified(times: &[&str]) -> Vec<CatalogBackup> {
 }
 
 #[test]
-fn suspicious_backups_are_kept_and_satisfy_no_rule() {
+fn suspicious_backup_is_kept_and_not_counted_by_keep_rules() {
     let mut backups = verified(&["2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z"]);
     for (n, day) in ["2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z"].iter().enumerate() {
         backups.push(backup(&format!("odd-{n}"), day.parse().unwrap(), BackupState::Suspicious, &["shop"]));
@@ -87,7 +87,7 @@ fn kept_by(bucket: Bucket, count: u32, times: &[&str], zone: &str) -> Vec<String
 }
 
 #[test]
-fn nothing_is_deleted_without_rules() {
+fn retention_without_rules_deletes_nothing() {
     let mut backups = verified(&["2026-05-02T00:00:00Z", "2020-05-01T00:00:00Z"]);
     backups.push(backup("bad", "2020-01-01T00:00:00Z".parse().unwrap(), BackupState::Failed, &["shop"]));
     let expected = ["2026-05-02T00:00:00Z: no rules", "2020-05-01T00:00:00Z: no rules", "bad: no rules"];
@@ -125,7 +125,7 @@ fn keep_daily_keeps_the_newest_backup_of_each_day() {
 }
 
 #[test]
-fn keep_daily_treats_days_of_23_and_25_hours_as_days() {
+fn keep_daily_handles_days_of_23_and_25_hours() {
     // In Berlin, clocks are set forward on 29 March 2026 and back on 25 October 2026.
     let spring = ["2026-03-29T21:59:00Z", "2026-03-28T23:00:00Z", "2026-03-28T22:59:00Z"];
     assert_eq!(kept_by(Bucket::Daily, 2, &spring, "Europe/Berlin"), [spring[0], spring[2]]);
@@ -137,7 +137,7 @@ fn keep_daily_treats_days_of_23_and_25_hours_as_days() {
 }
 
 #[test]
-fn keep_daily_distinguishes_the_same_day_of_two_years() {
+fn keep_rules_distinguish_the_same_date_of_two_years() {
     let times = ["2027-05-01T00:00:00Z", "2026-05-01T00:00:00Z"];
     for bucket in Bucket::all().skip(1) {
         assert_eq!(kept_by(bucket, 2, &times, "UTC"), times, "{bucket}");
@@ -207,7 +207,7 @@ fn keep_yearly_keeps_the_newest_backup_of_each_year() {
 }
 
 #[test]
-fn count_of_minus_one_keeps_every_bucket() {
+fn keep_daily_of_minus_one_keeps_one_backup_of_every_day() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-03T01:00:00Z", "2020-05-01T02:00:00Z"]);
     let mut rules = keep(&[]);
     rules.keep.insert(Bucket::Daily, Count::All);
@@ -293,7 +293,7 @@ fn minimum_verified_ignores_retired_databases() {
 }
 
 #[test]
-fn oldest_backup_is_kept_until_every_bucket_is_filled() {
+fn oldest_backup_is_kept_while_a_keep_rule_is_not_full() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = keep(&[(Bucket::Last, 1), (Bucket::Monthly, 12)]);
     assert_eq!(
@@ -346,7 +346,7 @@ fn minimum_verified_keeps_newest_backups_of_each_database() {
 }
 
 #[test]
-fn failed_backup_is_deleted_after_enough_newer_verified_ones() {
+fn corrupted_backup_is_kept_until_enough_newer_are_verified() {
     let at = |day: i64| "2026-05-01T02:00:00Z".parse::<Timestamp>().unwrap() + (24 * day).hours();
     let backups = [
         backup("bad5", at(5), BackupState::Failed, &["shop"]),
@@ -374,7 +374,7 @@ fn failed_backup_is_deleted_after_enough_newer_verified_ones() {
 }
 
 #[test]
-fn backups_of_another_policy_are_kept_and_satisfy_no_rule() {
+fn backup_of_other_policy_is_kept_and_not_counted_by_rules() {
     let mut backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     backups[0].policy_uid = "uid-2".into();
     let rules = keep(&[(Bucket::Last, 1)]);
@@ -390,7 +390,7 @@ fn backups_of_another_policy_are_kept_and_satisfy_no_rule() {
 }
 
 #[test]
-fn backups_of_one_snapshot_time_are_ordered_by_name() {
+fn backups_with_equal_snapshot_times_are_ordered_by_id() {
     let at: Timestamp = "2026-05-01T02:00:00Z".parse().unwrap();
     let backups = ["b", "c", "a"].map(|id| backup(id, at, BackupState::Verified, &["shop"]));
     let rules = keep(&[(Bucket::Daily, 1)]);
@@ -401,7 +401,7 @@ fn backups_of_one_snapshot_time_are_ordered_by_name() {
 }
 
 #[test]
-fn plan_has_the_number_of_backups_for_each_reason() {
+fn prune_plan_counts_kept_backups_by_reason() {
     let backups = verified(&["2026-05-03T02:00:00Z", "2026-05-02T02:00:00Z", "2026-05-01T02:00:00Z"]);
     let rules = Rules { minimum_verified: 2, ..keep(&[(Bucket::Last, 2), (Bucket::Monthly, 2)]) };
     let counts = plan(&Catalog::new(OWNER, backups), &rules, &TimeZone::UTC, None).counts();
@@ -414,7 +414,7 @@ fn plan_has_the_number_of_backups_for_each_reason() {
 
 /// If the older verified backup were deleted, a failed backup would be the only one of database b.
 #[test]
-fn newest_verified_backup_is_kept_when_newer_ones_failed() {
+fn newest_verified_backup_of_each_database_is_kept() {
     let at = |day: u32| format!("2026-05-{day:02}T00:00:00Z").parse().unwrap();
     let backups = [
         backup("new", at(4), BackupState::Verified, &["a"]),
@@ -435,7 +435,7 @@ fn newest_verified_backup_is_kept_when_newer_ones_failed() {
 }
 
 #[test]
-fn new_backup_is_kept_when_older_ones_look_newer() {
+fn new_backup_is_kept_despite_backups_dated_in_the_future() {
     // The server's clock was a year ahead for some time and was then corrected.
     let times =
         ["2027-05-02T00:00:00Z", "2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z"];
@@ -448,7 +448,7 @@ fn new_backup_is_kept_when_older_ones_look_newer() {
 }
 
 #[test]
-fn future_snapshot_does_not_empty_keep_within() {
+fn keep_within_ignores_backups_dated_in_the_future() {
     let times =
         ["2027-05-01T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-02T00:00:00Z", "2026-04-01T00:00:00Z"];
     let rules = Rules {
@@ -471,7 +471,7 @@ fn future_snapshot_does_not_empty_keep_within() {
 }
 
 #[test]
-fn plan_for_an_empty_catalog_is_empty() {
+fn prune_plan_for_an_empty_repository_is_empty() {
     let rules = keep(&[(Bucket::Last, 1)]);
     assert_eq!(plan(&Catalog::new(OWNER, vec![]), &rules, &TimeZone::UTC, None), PrunePlan::default());
 }
@@ -493,7 +493,7 @@ fn rules_of(options: &str) -> Rules {
 }
 
 #[test]
-fn rules_keep_the_backups_that_restic_keeps() {
+fn retention_rules_keep_the_same_backups_as_restic() {
     let mut zone = "";
     let mut times: Vec<&str> = Vec::new();
     let mut compared = 0;
@@ -603,13 +603,13 @@ fn check(catalog: &Catalog, rules: &Rules, plan: &PrunePlan) -> Result<(), TestC
 
 proptest! {
     #[test]
-    fn every_plan_keeps_the_minimum(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+    fn every_prune_plan_keeps_minimum_verified_backups(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
         let catalog = Catalog::new(OWNER, backups);
         check(&catalog, &rules, &plan(&catalog, &rules, &zone, None))?;
     }
 
     #[test]
-    fn plan_does_not_depend_on_the_order_of_backups(
+    fn prune_plan_does_not_depend_on_the_order_of_backups(
         (backups, shuffled) in any_backups().prop_flat_map(|backups| (Just(backups.clone()), Just(backups).prop_shuffle())),
         rules in any_rules(),
         zone in any_zone(),
@@ -621,7 +621,7 @@ proptest! {
     }
 
     #[test]
-    fn second_plan_over_kept_backups_deletes_nothing(
+    fn second_prune_deletes_no_further_backups(
         backups in any_backups(), rules in any_rules(), zone in any_zone(),
     ) {
         let first = plan(&Catalog::new(OWNER, backups.clone()), &rules, &zone, None);
@@ -639,7 +639,7 @@ proptest! {
     }
 
     #[test]
-    fn larger_rule_never_deletes_more(
+    fn larger_keep_rules_never_delete_more_backups(
         backups in any_backups(), rules in any_rules(), more in any_rules(), zone in any_zone(),
     ) {
         // Adding a first rule is excluded: without rules nothing is deleted.
@@ -664,7 +664,7 @@ proptest! {
     }
 
     #[test]
-    fn failed_and_foreign_backups_satisfy_no_rule(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
+    fn keep_rules_count_only_verified_backups_of_this_policy(backups in any_backups(), rules in any_rules(), zone in any_zone()) {
         let catalog = Catalog::new(OWNER, backups.clone());
         let good: Vec<CatalogBackup> = catalog.verified().cloned().collect();
         let ids: BTreeSet<String> = good.iter().map(|backup| backup.id.clone()).collect();
@@ -688,7 +688,7 @@ proptest! {
     /// Simulates three years with two backups a day: some runs store none, some backups fail a later check,
     /// one database is removed and one is added. The plan is executed after each backup.
     #[test]
-    fn minimum_is_kept_through_years_of_pruning(
+    fn minimum_verified_is_kept_through_years_of_pruning(
         fates in prop::collection::vec((0..100_u8, any::<prop::sample::Index>()), 2200),
         rules in any_rules().prop_filter("rules that keep few", keep_few),
         zone in any_zone(),

@@ -30,7 +30,7 @@ fn slots(zone: &str, text: &str, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn cron_lines_that_kubernetes_accepts_are_accepted() {
+fn cron_schedules_valid_in_kubernetes_are_accepted() {
     for text in [
         "* * * * *",
         "15 2 * * *",
@@ -61,7 +61,7 @@ fn cron_lines_that_kubernetes_accepts_are_accepted() {
 }
 
 #[test]
-fn invalid_cron_line_is_rejected_with_a_correct_example() {
+fn invalid_schedule_is_rejected_with_a_correction() {
     let fields = |found| {
         format!(
             "the schedule has {found} field(s); write five (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds"
@@ -143,7 +143,7 @@ fn invalid_cron_line_is_rejected_with_a_correct_example() {
 }
 
 #[test]
-fn h_is_a_stable_value_of_the_policy() {
+fn h_in_a_schedule_is_a_stable_hash_of_the_policy_name() {
     // These numbers must never change: other numbers would move the backups of every policy that uses H.
     for (text, effective) in [
         ("H 2 * * *", "54 2 * * *"),
@@ -162,7 +162,7 @@ fn h_is_a_stable_value_of_the_policy() {
 }
 
 #[test]
-fn h_is_rejected_outside_minute_and_hour() {
+fn h_in_a_schedule_is_rejected_outside_minute_and_hour() {
     assert_eq!(
         refusal("0 0 H * *"),
         "H stands for a stable minute or hour and for nothing else; write * or 1 to 31 in the day of month field"
@@ -186,7 +186,7 @@ fn h_is_rejected_outside_minute_and_hour() {
 }
 
 #[test]
-fn time_zone_is_an_exact_iana_name() {
+fn time_zone_must_be_an_exact_iana_name() {
     for name in
         ["UTC", "Etc/UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "US/Eastern", "Etc/GMT+5"]
     {
@@ -214,7 +214,7 @@ fn time_zone_is_an_exact_iana_name() {
 
 /// The test table of robfig/cron 3.0.1 (`TestActivation`, `TestNext`), without the rows that have seconds.
 #[test]
-fn slots_match_the_test_table_of_robfig_cron() {
+fn schedule_times_match_the_tests_of_robfig_cron() {
     for (after, text, next) in [
         ("2012-07-09T14:45", "0/15 * * * *", "2012-07-09T15:00"),
         ("2012-07-09T14:59", "0/15 * * * *", "2012-07-09T15:00"),
@@ -256,7 +256,7 @@ fn slots_match_the_test_table_of_robfig_cron() {
 
 /// The rows of robfig/cron's table about daylight saving, and further results of robfig/cron 3.0.1.
 #[test]
-fn slots_follow_daylight_saving_like_the_cronjob_controller() {
+fn daylight_saving_is_handled_like_the_cronjob_controller() {
     for (zone, after, text, expected) in [
         // A wall time that does not exist is skipped.
         ("America/New_York", "2012-03-11T00:00-05", "30 2 11 Mar ?", "2013-03-11T02:30:00-04:00"),
@@ -319,13 +319,13 @@ fn slots_follow_daylight_saving_like_the_cronjob_controller() {
 }
 
 #[test]
-fn skipped_calendar_day_does_not_stop_the_search() {
+fn schedule_continues_after_a_date_skipped_by_time_zone() {
     // Samoa had no 30 December 2011; robfig/cron never returns there.
     assert_eq!(slots("Pacific/Apia", "@monthly", "2011-12-15T00:00:00Z", 1), ["2012-01-01T00:00:00+14:00"]);
 }
 
 #[test]
-fn search_for_a_slot_ends_after_five_years() {
+fn next_run_is_searched_for_at_most_five_years() {
     let leap_day = schedule("0 0 29 2 *");
     assert_eq!(leap_day.after(&TimeZone::UTC, time("2096-03-01T00:00:00Z")), None);
     assert_eq!(schedule("@daily").after(&TimeZone::UTC, Timestamp::MAX), None);
@@ -372,7 +372,7 @@ fn odd_zone() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     #[test]
-    fn slots_are_strictly_ascending(line in common_line(), zone in odd_zone(), from in any_time()) {
+    fn schedule_times_are_strictly_ascending(line in common_line(), zone in odd_zone(), from in any_time()) {
         let Ok(schedule) = Schedule::parse(&line, IDENTITY) else { return Ok(()) };
         let zone = time_zone(zone).unwrap();
         let mut before = from;
@@ -384,7 +384,7 @@ proptest! {
     }
 
     #[test]
-    fn h_is_within_its_range_and_stable(
+    fn h_in_a_schedule_is_stable_and_within_its_range(
         identity in "[a-z]{1,10}/[a-z]{1,10}", a in 0_u32..60, b in 0_u32..60, step in 2_u32..60,
     ) {
         let (first, last) = (a.min(b), a.max(b));
@@ -402,7 +402,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_parsed_or_rejected(text in "\\PC{0,30}", line in "[0-9*?,/HLa-f() -]{0,30}") {
+    fn schedule_parser_never_panics(text in "\\PC{0,30}", line in "[0-9*?,/HLa-f() -]{0,30}") {
         for text in [text, line] {
             if let Ok(schedule) = Schedule::parse(&text, IDENTITY) {
                 prop_assert!(Schedule::parse(schedule.effective(), IDENTITY).is_ok());

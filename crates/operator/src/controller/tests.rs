@@ -70,7 +70,7 @@ fn counted(context: &Context) -> [bool; 2] {
 }
 
 #[tokio::test]
-async fn panic_fails_its_own_policy_only() {
+async fn panic_fails_only_the_reconcile_of_its_policy() {
     let context = context();
     let cursed = policy("cursed");
     let error = contained_reconcile(cursed.clone(), context.clone()).await.unwrap_err();
@@ -88,14 +88,14 @@ async fn panic_fails_its_own_policy_only() {
 }
 
 #[test]
-fn each_failure_doubles_the_pause_up_to_five_minutes() {
+fn retry_pause_doubles_with_each_failure_up_to_5_minutes() {
     let seconds: Vec<f64> = (1..=12).map(|failures| pause(failures, 0).as_secs_f64()).collect();
     assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
     assert_eq!(pause(u32::MAX, 0), LONGEST_PAUSE, "also after days without an API server");
 }
 
 #[tokio::test]
-async fn policies_that_failed_together_are_not_retried_together() {
+async fn retries_of_policies_that_failed_together_are_spread() {
     for failures in [1, 12] {
         let [least, half, most] = [0, 500, 999].map(|jitter| pause(failures, jitter));
         assert!(least < half && half < most && most < least * 4 / 3, "{least:?}, {half:?}, {most:?}");
@@ -154,7 +154,7 @@ async fn respond(request: Request<Body>, cluster: Arc<Cluster>) -> Result<Respon
 }
 
 #[tokio::test]
-async fn waiting_replica_reconciles_each_policy_once_it_leads() {
+async fn waiting_replica_reconciles_every_policy_when_it_leads() {
     let (written, mut seen) = mpsc::unbounded_channel();
     let cluster = Arc::new(Cluster {
         page_is_asked_for: Notify::new(),

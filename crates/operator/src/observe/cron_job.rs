@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn summary_changes_with_the_generation_only() {
+    fn cron_job_summary_changes_only_with_the_generation() {
         let metadata = || cron_job("shop-backup").metadata;
         let summary = CronJobSummary::new(metadata());
         assert_eq!((summary.uid.as_str(), summary.metadata()), ("c", metadata()));
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_name_gives_operation_and_policy() {
+    fn watched_cron_job_is_mapped_to_operation_and_policy() {
         let found = operation_and_policy(&cron_job("shop-backup"));
         assert_eq!(found, Some((Operation::Backup, "shop".to_owned())));
         assert_eq!(operation_and_policy(&cron_job("shop")), None);
     }
 
     #[test]
-    fn cron_job_of_another_owner_is_foreign() {
+    fn cron_job_owned_by_another_policy_is_foreign() {
         let mut policy = policy();
         let found = cron_job("shop-backup").metadata;
         assert_eq!(ownership(&policy, &found), ObservedCronJob::Ours);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_of_an_earlier_policy_is_missing_and_older() {
+    fn cron_job_of_a_deleted_policy_counts_as_missing() {
         let mut policy = policy();
         policy.metadata.uid = Some("recreated".into());
         policy.metadata.creation_timestamp = Some(time("2026-11-23T02:15:01Z".parse().unwrap()));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_without_owner_shows_its_creator() {
+    fn cron_job_without_owner_is_attributed_to_its_creator() {
         let mut found = cron_job("shop-backup").metadata;
         found.owner_references = None;
         found.managed_fields = serde_json::from_value(json!([

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_runner_leaves_its_exit_and_no_report_if_it_wrote_none() {
+    fn killed_runner_without_report_keeps_its_exit_code() {
         let killed = pod(&json!({"containerStatuses": [{
             "name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "not a report"}}
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn container_that_could_not_start_keeps_the_kubelets_message() {
+    fn kubelet_message_of_unstartable_container_is_kept() {
         const MESSAGE: &str = "exec: \"/pgbackup/pgbackup-runner\": permission denied";
         let ended = |key: &str, container: &str| {
             pod(&json!({key: [{
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn evicted_pod_is_evicted_whatever_its_container_reports() {
+    fn evicted_pod_is_reported_as_evicted_despite_exit_code() {
         let evicted = pod(&json!({
             "reason": "Evicted", "phase": "Failed", "message": "The node was low on resource: memory. ",
             "conditions": [disruption("TerminationByKubelet", "The node was low")],
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn disrupted_pod_is_evicted_or_its_node_is_lost() {
+    fn pod_disruption_is_reported_as_evicted_or_node_lost() {
         for (cause, reason) in [
             ("DeletionByPodGC", Reason::NodeLost),
             ("DeletionByTaintManager", Reason::NodeLost),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn spared_or_successful_pod_is_not_disrupted() {
+    fn disruption_is_ignored_if_cancelled_or_pod_succeeded() {
         let mut spared = disruption("EvictionByEvictionAPI", "detail");
         spared["status"] = json!("False");
         assert_eq!(pod(&json!({"conditions": [spared]})).container, None);

@@ -78,7 +78,7 @@ fn policy() -> BackupPolicy {
 }
 
 #[test]
-fn job_has_the_result_of_its_newest_pod_with_a_result() {
+fn newest_pod_with_a_result_decides_the_job_result() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     children.note_pod(Event::Apply(pod("new", "2026-11-23T02:16:00Z", 2)));
@@ -89,7 +89,7 @@ fn job_has_the_result_of_its_newest_pod_with_a_result() {
 }
 
 #[test]
-fn job_is_active_until_its_pod_has_reported() {
+fn completed_job_stays_active_until_its_pod_has_reported() {
     let children = Watched::default();
     let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
     running.status = None;
@@ -102,7 +102,7 @@ fn job_is_active_until_its_pod_has_reported() {
 }
 
 #[test]
-fn end_time_of_a_job_is_kept_after_its_deletion() {
+fn end_time_of_a_job_is_kept_after_the_job_is_deleted() {
     let children = Watched::default();
     let running = json!({"conditions": [{"type": "Failed", "status": "False", "lastTransitionTime": "2026-11-23T02:15:01Z"}]});
     children.note_job(Event::Apply(job(&running)));
@@ -118,7 +118,7 @@ fn end_time_of_a_job_is_kept_after_its_deletion() {
 }
 
 #[test]
-fn deleted_job_is_kept_until_its_status_is_written() {
+fn deleted_job_is_remembered_until_the_status_is_written() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     children.note_pod(Event::Delete(pod("p", "2026-11-23T02:15:00Z", 1)));
@@ -131,7 +131,7 @@ fn deleted_job_is_kept_until_its_status_is_written() {
 }
 
 #[test]
-fn job_deleted_while_the_watch_was_down_is_gone() {
+fn job_deleted_during_a_watch_outage_is_detected() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     children.note_job(Event::Init);
@@ -140,7 +140,7 @@ fn job_deleted_while_the_watch_was_down_is_gone() {
 }
 
 #[test]
-fn foreign_job_with_the_policys_label_is_not_a_run() {
+fn job_with_policy_label_but_without_owner_is_not_a_run() {
     let children = Watched::default();
     let mut stranger = job(&json!({}));
     stranger.metadata.owner_references = None;
@@ -149,7 +149,7 @@ fn foreign_job_with_the_policys_label_is_not_a_run() {
 }
 
 #[test]
-fn cron_job_deleted_while_the_watch_was_down_is_missing() {
+fn cron_job_deleted_during_a_watch_outage_is_detected() {
     let children = Watched::default();
     children.note_cron_job(Event::Apply(cron_job()));
     assert_eq!(children.observe().backup.cron_job.state, ObservedCronJob::Ours);
@@ -159,7 +159,7 @@ fn cron_job_deleted_while_the_watch_was_down_is_missing() {
 }
 
 #[test]
-fn relisted_cron_job_starts_no_reconcile() {
+fn unchanged_cron_job_in_a_new_list_starts_no_reconcile() {
     let children = Watched::default();
     children.note_cron_job(Event::Apply(cron_job()));
     children.note_cron_job(Event::Init);
@@ -169,7 +169,7 @@ fn relisted_cron_job_starts_no_reconcile() {
 }
 
 #[test]
-fn cron_job_with_edited_labels_belongs_to_its_policy() {
+fn cron_job_with_edited_labels_is_found_by_its_owner() {
     let children = Watched::default();
     let mut edited = cron_job();
     edited.metadata.labels = Some([(meta::POLICY_LABEL.to_owned(), "another".to_owned())].into());
@@ -178,7 +178,7 @@ fn cron_job_with_edited_labels_belongs_to_its_policy() {
 }
 
 #[test]
-fn own_writes_and_status_changes_start_no_reconcile() {
+fn operator_write_or_status_change_starts_no_reconcile() {
     let children = Watched::default();
     let shop = [ObjectRef::new("shop").within("n")];
     children.children.add_written(&policy(), Operation::Backup, &cron_job().metadata);
@@ -198,7 +198,7 @@ fn own_writes_and_status_changes_start_no_reconcile() {
 }
 
 #[test]
-fn pod_deleted_while_the_watch_was_down_is_not_awaited() {
+fn pod_deleted_during_a_watch_outage_is_not_awaited() {
     let children = Watched::default();
     let mut running = pod("p", "2026-11-23T02:15:00Z", 1);
     running.status = None;
@@ -227,7 +227,7 @@ fn deleted_job_is_active_until_its_pod_has_stopped() {
 }
 
 #[test]
-fn result_that_arrives_during_the_status_write_is_kept() {
+fn job_result_arriving_during_a_status_write_is_kept() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     let written = children.observe();
@@ -237,7 +237,7 @@ fn result_that_arrives_during_the_status_write_is_kept() {
 }
 
 #[test]
-fn job_of_an_earlier_policy_of_the_name_is_not_a_run() {
+fn job_of_a_deleted_policy_of_same_name_is_not_a_run() {
     let children = Watched::default();
     children.note_job(Event::Apply(job(&json!({}))));
     let mut policy = policy();
@@ -246,7 +246,7 @@ fn job_of_an_earlier_policy_of_the_name_is_not_a_run() {
 }
 
 #[test]
-fn job_that_lost_its_owner_is_the_same_run() {
+fn job_that_lost_its_owner_remains_the_same_run() {
     let watched = Watched::default();
     watched.note_cron_job(Event::Apply(cron_job()));
     watched.note_job(Event::Apply(job(&json!({}))));
@@ -267,7 +267,7 @@ fn job_that_lost_its_owner_is_the_same_run() {
 }
 
 #[test]
-fn missing_pod_of_the_next_attempt_is_an_unexplained_wait() {
+fn wait_for_the_pod_of_the_next_attempt_is_detected() {
     let watched = Watched::default();
     watched.note_job(Event::Apply(job(&json!({}))));
     let mut failed = pod("p1", "2026-11-23T02:15:01Z", 10);

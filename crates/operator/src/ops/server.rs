@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unfinished_request_times_out_and_delays_no_other() {
+    async fn unfinished_http_request_times_out_and_delays_no_other() {
         let Served { address, task, .. } = served(Limits { head: SHORT, ..LIMITS }, greeting()).await;
         let slow = [send(address, b"").await, send(address, b"GET / HTTP/1.1\r\nHost: o").await];
         assert!(ask(address).await.ends_with("hello"));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connection_closes_after_its_answer() {
+    async fn http_connection_closes_after_its_response() {
         let Served { address, task, .. } = served(LIMITS, greeting()).await;
         let answer = ask(address).await;
         assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_above_the_limit_wait() {
+    async fn http_connections_above_the_limit_wait() {
         let concurrent: Arc<[AtomicUsize; 2]> = Arc::default();
         let counts = concurrent.clone();
         let slow = get(async move || {
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unanswered_request_times_out() {
+    async fn http_request_without_response_times_out() {
         let Served { address, task, .. } = served(Limits { total: SHORT, ..LIMITS }, hanging().0).await;
         assert_eq!(ask(address).await, "");
         task.abort();
     }
 
     #[tokio::test]
-    async fn shutdown_waits_for_answers_up_to_a_limit() {
+    async fn shutdown_waits_a_limited_time_for_open_requests() {
         let Served { address, stop, task } = served(LIMITS, greeting()).await;
         let idle = TcpStream::connect(address).await.unwrap();
         assert!(ask(address).await.ends_with("hello"));

@@ -145,7 +145,7 @@ const ONE: &str = "/api/v1/policies/{namespace}/{name}";
 const HEALTH: &str = "/api/v1/policies/{namespace}/{name}/health";
 
 #[tokio::test]
-async fn answers_match_the_openapi_document() {
+async fn api_responses_match_the_openapi_document() {
     let all = policies_in_time();
     let listed = endpoint(OpsAuth::None, Some(all.clone()));
     let list = documented_answer(&listed, ALL, ALL, 200).await;
@@ -176,7 +176,7 @@ async fn answers_match_the_openapi_document() {
 }
 
 #[test]
-fn undocumented_field_fails_the_schema() {
+fn undocumented_response_field_violates_openapi_schema() {
     let schema = documented(HEALTH, 200);
     let valid = json!({"state": "Healthy", "reason": "Verified", "message": "m"});
     assert!(schema.is_valid(&valid));
@@ -188,7 +188,7 @@ fn undocumented_field_fails_the_schema() {
 }
 
 #[tokio::test]
-async fn health_is_503_from_the_overdue_time_on() {
+async fn health_endpoint_returns_503_when_a_backup_is_overdue() {
     let path = format!("{ALL}/shop/healthy-verified/health");
     let then = endpoint(OpsAuth::None, Some(policies_in_time()));
     assert_eq!(documented_answer(&then, HEALTH, &path, 200).await["reason"], "Verified");
@@ -199,7 +199,7 @@ async fn health_is_503_from_the_overdue_time_on() {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_caching_and_framing() {
+async fn every_http_response_forbids_caching_and_framing() {
     let closed = endpoint(OpsAuth::Token, None);
     let open = endpoint(OpsAuth::None, Some(policies()));
     let waiting = endpoint(OpsAuth::None, None);
@@ -230,7 +230,7 @@ async fn every_answer_forbids_caching_and_framing() {
 }
 
 #[tokio::test]
-async fn several_authorization_headers_answer_400() {
+async fn request_with_two_authorization_headers_gets_400() {
     let endpoint = endpoint(OpsAuth::Token, Some(Vec::new()));
     let one = format!("{ALL}/shop/verified");
     for (template, path) in
@@ -271,7 +271,7 @@ async fn denying(
 }
 
 #[tokio::test]
-async fn overlong_names_are_rejected_without_a_review() {
+async fn overlong_names_in_a_url_are_rejected_without_api_call() {
     let sources = Sources {
         policies: kube::runtime::reflector::store().0,
         reconcile_metrics: ReconcileMetrics::default(),
@@ -289,7 +289,7 @@ async fn overlong_names_are_rejected_without_a_review() {
 }
 
 #[tokio::test]
-async fn page_distinguishes_verified_from_unverified_backups() {
+async fn status_page_distinguishes_verified_from_unverified_backups() {
     let page = async |case: &str| {
         let only = policies_in_time().into_iter().filter(|policy| policy.name_any() == case);
         get(&endpoint(OpsAuth::None, Some(only.collect())), "/").await.1
@@ -305,7 +305,7 @@ async fn page_distinguishes_verified_from_unverified_backups() {
 }
 
 #[tokio::test]
-async fn health_reports_why_a_policy_is_invalid() {
+async fn health_endpoint_reports_why_a_policy_is_invalid() {
     let endpoint = endpoint(OpsAuth::None, Some(policies()));
     let (_, body) = get(&endpoint, &format!("{ALL}/shop/first-run-invalid-spec/health")).await;
     assert!(body.contains("write exactly one of version and image"), "{body}");

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn renewed_certificate_is_used_and_invalid_one_is_not() {
+    async fn renewed_certificate_is_loaded_and_invalid_one_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let first = put(folder.path());
         let (address, endpoint) = endpoint(folder.path()).await;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invalid_certificate_files_fail_the_start() {
+    async fn ops_endpoint_does_not_start_with_invalid_certificate() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let files = Files { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_value_replaces_an_older_one_of_its_key() {
+    fn cached_value_is_replaced_by_a_newer_one_of_its_key() {
         let cache = TtlCache::new(3, LONG);
         for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
             cache.put(key, value);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_value_is_removed() {
+    fn expired_value_is_removed_from_the_cache() {
         let cache = TtlCache::new(100, Duration::ZERO);
         cache.put("a", 1);
         cache.put("b", 2);

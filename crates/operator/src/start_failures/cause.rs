@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kubelet_message_gives_secret_and_key() {
+    fn secret_and_key_are_parsed_from_a_kubelet_message() {
         let secret = "shop-db".to_owned();
         let missing = Cause::SecretNotFound { secret: secret.clone() };
         for message in [
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn scheduler_message_is_parsed_into_a_cause() {
+    fn cause_is_parsed_from_a_scheduler_message() {
         let cause = |message: &str| of_scheduler(message);
         assert_eq!(
             cause("0/1 nodes are available: persistentvolumeclaim \"backups\" not found. not found"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn rejection_gives_the_quota_or_policy() {
+    fn quota_or_policy_is_parsed_from_an_api_rejection() {
         let cause = |message: &str| of_rejection(message);
         assert_eq!(
             cause(

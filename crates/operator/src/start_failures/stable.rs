@@ -71,7 +71,7 @@ mod tests {
     const JOB: &str = "shop-backup-29923291";
 
     #[test]
-    fn retries_give_the_same_message() {
+    fn start_failure_message_is_the_same_at_each_retry() {
         let id = |digit: &str| digit.repeat(64);
         let uid = |digit: &str| format!("0f0e111{digit}-1111-4222-8333-444455556666");
         let messages = [("7xk2p", "a", "41234"), ("q9z4m", "b", "60001")].map(|(random, digit, port)| {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn pod_of_a_long_job_name_is_recognised() {
+    fn pod_of_a_job_with_a_long_name_is_recognized() {
         let job = format!("{}-backup-29923291", "p".repeat(45));
         let pod = format!("{}7xk2p", &job[..58]);
         assert_eq!(
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn names_digests_and_volumes_are_kept() {
+    fn failure_message_keeps_names_digests_and_volumes() {
         let digest = format!("sha256:{}", "a".repeat(64));
         for message in [
             "pods \"another-backup-29923291-7xk2p\" is forbidden",

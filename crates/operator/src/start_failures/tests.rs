@@ -15,7 +15,7 @@ fn newest(events: &[Value], not_before: Option<&str>) -> Option<Problem> {
 }
 
 #[test]
-fn events_are_asked_for_often_while_the_wait_is_young() {
+fn pod_events_are_polled_less_often_as_a_wait_grows() {
     let since: Timestamp = "2026-11-23T02:15:00Z".parse().unwrap();
     let wait = UnexplainedWait { uid: "j".to_owned(), since };
     let after = |seconds| pause(&wait, since + SignedDuration::from_secs(seconds));
@@ -23,7 +23,7 @@ fn events_are_asked_for_often_while_the_wait_is_young() {
 }
 
 #[test]
-fn newest_warning_with_a_reason_is_the_problem() {
+fn newest_informative_warning_event_is_reported() {
     let problem = newest(
         &[
             event(
@@ -48,13 +48,13 @@ fn newest_warning_with_a_reason_is_the_problem() {
 }
 
 #[test]
-fn stale_failed_scheduling_of_a_bound_claim_is_no_problem() {
+fn outdated_scheduling_warning_about_a_claim_is_ignored() {
     let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
     assert_eq!(newest(&[event("2026-11-23T02:15:01Z", "FailedScheduling", message)], None), None);
 }
 
 #[test]
-fn warning_about_an_earlier_attempt_is_no_problem() {
+fn warning_event_of_an_earlier_attempt_is_ignored() {
     let denied = event("2026-11-23T02:15:01Z", "FailedCreate", "Error creating: denied");
     let events = std::slice::from_ref(&denied);
     assert!(newest(events, Some("2026-11-23T02:15:01Z")).is_some());
@@ -62,7 +62,7 @@ fn warning_about_an_earlier_attempt_is_no_problem() {
 }
 
 #[test]
-fn each_refused_pod_of_a_job_gives_the_same_message() {
+fn message_is_the_same_for_each_rejected_pod_of_a_job() {
     let problems = ["7xk2p", "q9z4m"].map(|random| {
         let message =
             format!("Error creating: pods \"{JOB}-{random}\" is forbidden: exceeded quota: small, used: 2");
@@ -75,7 +75,7 @@ fn each_refused_pod_of_a_job_gives_the_same_message() {
 }
 
 #[test]
-fn missing_secret_of_a_volume_is_secret_not_found() {
+fn missing_volume_secret_is_reported_as_secret_not_found() {
     let message = "MountVolume.SetUp failed for volume \"tls\" : secret \"shop-ca\" not found";
     let problem = newest(&[event("2026-11-23T02:15:01Z", "FailedMount", message)], None).unwrap();
     assert_eq!(problem.reason, Reason::SecretNotFound);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_operator_are_parsed() {
+    fn runner_parses_each_retention_option_of_the_operator() {
         for bucket in Bucket::all() {
             let counting = rules(&[format!("--{}=7", bucket.keep_option())]);
             assert_eq!(counting.keep, [(bucket, Count::Newest(7))].into());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn minus_one_keeps_all() {
+    fn retention_option_accepts_minus_one_as_unlimited() {
         let words = ["--keep-daily", "-1", "--keep-last=-1"].map(str::to_owned);
         assert!(rules(&words).keep.values().all(|count| *count == Count::All));
     }

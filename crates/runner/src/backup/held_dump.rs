@@ -99,14 +99,14 @@ mod tests {
     use crate::pg::error::ToolError;
 
     #[tokio::test]
-    async fn failed_dump_does_not_wait_for_the_count() {
+    async fn failed_dump_ends_without_waiting_for_row_count() {
         let failed = || Err(DumpError::Failed(ToolError::new("pg_dump", "oh no")).into());
         let (dumped, _) = side_by_side(ready(failed()), pending()).await.unwrap();
         assert!(matches!(dumped, Err(TransferError::Dump(DumpError::Failed(_)))));
     }
 
     #[tokio::test]
-    async fn lock_timeout_of_pg_dump_reports_the_blocker() {
+    async fn lock_timeout_of_pg_dump_reports_the_blocking_session() {
         let error = ToolError::new("pg_dump", "canceling statement");
         let late = Err(DumpError::LockTimeout { tables: "t".into(), error }.into());
         let holding = async {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dump_stops_when_its_tables_are_no_longer_held() {
+    async fn dump_fails_when_the_session_with_its_locks_ends() {
         let lost = HoldError::Lost(Box::new(ToolError::new("psql", "FATAL:  57P01: terminating").into()));
         let error = side_by_side(pending(), ready(Err(lost))).await.unwrap_err();
         assert_eq!(error.reason(), Reason::HoldLost);

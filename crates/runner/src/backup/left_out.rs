@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn left_out_databases_take_one_line_for_each_cause() {
+    fn skipped_databases_are_reported_in_one_line_per_cause() {
         let database = |name: String, why, missed| LeftOut { name, why, missed };
         let mut databases: Vec<LeftOut> =
             (10..71).map(|n| database(format!("t{n}"), "is closed", true)).collect();

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn snapshot_held_for_over_an_hour_is_a_warning() {
+    fn snapshot_held_for_over_an_hour_causes_a_warning() {
         let lines = ["pg_dump: warning: there are circular foreign-key constraints".to_owned()];
         assert!(warnings(&lines, Duration::from_hours(1)).eq(lines.clone()));
         let all: Vec<String> = warnings(&lines, Duration::from_mins(75)).collect();

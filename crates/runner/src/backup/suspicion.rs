@@ -72,7 +72,7 @@ mod tests {
     use crate::{clock::now, store::Target};
 
     #[tokio::test]
-    async fn unreadable_earlier_backup_fails_the_comparison() {
+    async fn store_error_at_an_earlier_backup_fails_the_comparison() {
         let id = "20260501T020003Z-1a2b3c";
         let root = tempfile::tempdir().unwrap();
         let target = Target::folder(root.path());

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stalled_reader_is_stopped_after_the_last_piece() {
+    async fn stalled_pg_restore_is_stopped_after_a_timeout() {
         let timeout = Duration::from_millis(200);
         let stopped = read("exec sleep 1000", timeout).await;
         assert!(matches!(stopped, Err(ArchiveError::Stalled)), "{stopped:?}");
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slow_reader_is_waited_for() {
+    async fn slow_pg_restore_is_not_stopped() {
         let slow = "cat > /dev/null; for n in 1 2 3 4 5 6; do seq --format='-- %.0f' 100000; sleep 0.5; done";
         let contents = read(slow, Duration::from_secs(2)).await.unwrap();
         assert!(contents.tables.is_empty());
     }
 
     #[tokio::test]
-    async fn failed_reader_returns_its_message() {
+    async fn message_of_failed_pg_restore_is_reported() {
         let failed =
             read("cat > /dev/null; echo 'pg_restore: error: oh no' >&2; exit 1", STALL_TIMEOUT).await;
         let Err(error @ ArchiveError::Unreadable(_)) = failed else { panic!("{failed:?}") };

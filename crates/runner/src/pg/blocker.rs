@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_is_shown_without_its_values() {
+    fn blocking_query_is_shown_without_its_values() {
         for (query, wanted) in [
             ("ALTER TABLE goods\n  ADD c int", "ALTER TABLE goods ADD c int"),
             (
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn blocking_transaction_is_shown_with_what_ends_it() {
+    fn blocking_transaction_is_reported_with_how_to_end_it() {
         let blocker =
             Blocker { who: "prepared transaction x".into(), table: "t".into(), seconds: 9, query: None };
         assert_eq!(

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compression_option_follows_the_pg_dump_version() {
+    fn compression_option_depends_on_the_pg_dump_version() {
         let option = |text: &str, client| text.parse::<Compression>().and_then(|c| c.option(client));
         assert_eq!(option("zstd:3", 17).as_deref(), Ok("zstd:3"));
         assert_eq!(option("gzip", 17).as_deref(), Ok("gzip:1"));

@@ -76,7 +76,7 @@ mod tests {
     use super::{super::error::ToolError, *};
 
     #[test]
-    fn lost_snapshot_and_contended_lock_are_retried() {
+    fn row_count_distinguishes_lost_snapshot_from_lock_timeout() {
         let failed = |stderr: &str| SessionError::from(ToolError::new("psql", stderr));
         for (stderr, wanted) in [
             ("ERROR:  22023: invalid snapshot identifier: \"00000003-00000002-1\"", Reason::HoldLost),

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn databases_left_out_by_a_pattern_are_listed() {
+    fn databases_that_cannot_be_dumped_are_skipped_and_listed() {
         let selection = chosen(&["*"], &["post*"]).unwrap();
         assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
         assert_eq!(
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn half_dropped_database_is_left_out_and_missed() {
+    fn half_dropped_database_is_skipped_with_a_warning() {
         let invalid = |name: &str| Row { connection_limit: -2, ..row(name) };
         let selection = choose(vec![invalid("broken"), row("shop")], &["*".to_owned()], &[]).unwrap();
         assert_eq!(selection.chosen.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["shop"]);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn included_and_excluded_database_is_an_error() {
+    fn database_both_included_and_excluded_is_rejected() {
         for exclude in ["shop", "sh*"] {
             let error = chosen(&["postgres", "shop"], &[exclude]).unwrap_err();
             assert_eq!(error.reason(), Reason::DatabaseUnavailable);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn included_database_must_exist_and_be_readable() {
+    fn included_database_that_is_missing_or_closed_is_rejected() {
         assert_eq!(chosen(&["*", "nope"], &[]).unwrap_err().reason(), Reason::DatabaseUnavailable);
         let error = chosen(&["secret"], &[]).unwrap_err();
         assert_eq!(error.reason(), Reason::DatabaseUnavailable);

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_timeout_is_distinguished_from_other_errors() {
+    fn pg_dump_lock_timeout_is_distinguished_from_other_errors() {
         let lock = "LOCK TABLE public.goods IN ACCESS SHARE MODE";
         for (message, wanted) in [
             ("ERROR:  canceling statement due to statement timeout", Reason::LockTimeout),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_snapshot_is_recognized_by_the_statement_only() {
+    fn lost_snapshot_is_recognized_by_the_failed_statement() {
         let gone = failed("ERROR:  invalid snapshot identifier", "SET TRANSACTION SNAPSHOT '00000003-1'");
         assert_eq!(reason(&gone), Reason::HoldLost);
         let named = failed(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_timeout_names_the_tables() {
+    fn lock_timeout_error_lists_the_tables() {
         let statement = "LOCK TABLE public.a, public.b IN ACCESS SHARE MODE";
         let of_14 = format!(
             "pg_dump: error: query failed: ERROR:  canceling\npg_dump: error: query was: {statement}"

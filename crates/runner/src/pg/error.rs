@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_connection_has_the_reason_of_its_message() {
+    fn failed_connection_reason_follows_the_libpq_message() {
         let at = "psql: error: connection to server at \"db\" (10.0.0.1), port 5432 failed: ";
         let table = [
             (
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_statement_has_the_reason_of_its_sqlstate() {
+    fn failed_statement_reason_follows_the_sqlstate() {
         assert_eq!(reason("FEHLER:  42501: keine Berechtigung für Tabelle t"), Reason::MissingPrivilege);
         assert_eq!(reason("FATAL:  57P01: terminating connection"), Reason::ServerNotReady);
         assert_eq!(ToolError::new("psql", "ERROR:  55P03: x\nLOCATION:  y").sqlstate(), Some("55P03"));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn message_is_one_line_without_source_positions() {
+    fn postgresql_error_is_shown_without_source_position() {
         let error = ToolError::new(
             "psql",
             "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3319\n",

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_database_name_remains_a_name() {
+    fn hostile_database_name_cannot_change_the_connection() {
         assert_eq!(connection_string("postgres"), "dbname='postgres'");
         assert_eq!(connection_string(r"a' host='evil\"), r"dbname='a\' host=\'evil\\'");
     }

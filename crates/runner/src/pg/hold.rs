@@ -282,7 +282,7 @@ mod tests {
     use super::{super::error::ToolError, *};
 
     #[test]
-    fn only_an_ended_session_loses_the_hold() {
+    fn only_a_terminated_session_is_reported_as_hold_lost() {
         for (stderr, wanted) in [
             ("FATAL:  57P01: terminating connection due to administrator command", Reason::HoldLost),
             ("FATAL:  25P03: terminating connection due to idle-in-transaction timeout", Reason::HoldLost),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn error_names_unreadable_tables_and_the_grant() {
+    fn error_lists_unreadable_tables_and_the_needed_grant() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let unreadable = |tables: &[&str], filtered: &[&str]| HoldError::Unreadable {
             role: "backup".to_owned(),

@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unreadable_objects_are_named_with_what_helps() {
+    fn error_lists_unreadable_sequences_and_the_needed_grant() {
         let unreadable = |sequences: u32, large_objects| InspectError::Unreadable {
             role: "backup".to_owned(),
             sequences: (1..=sequences).map(|n| format!("s{n}")).collect(),

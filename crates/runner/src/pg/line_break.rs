@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_break_at_the_end_of_a_value_is_found() {
+    fn trailing_line_break_in_a_connection_value_is_found() {
         let with = |name: &'static str, value: &'static str| {
             find(move |variable| (variable == name).then(|| value.to_owned())).map(|found| found.what)
         };
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn user_name_is_shown_without_its_line_break() {
+    fn error_shows_the_user_name_without_its_line_break() {
         let message = "FATAL:  password authentication failed for user \"postgres\n\"";
         let wanted = "FATAL:  password authentication failed for user \"postgres\"";
         assert_eq!(shown(message, "postgres\n"), wanted);

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dump_is_warned_above_half_and_refused_above_four_fifths() {
+    fn lock_table_use_warns_above_50_and_fails_above_80_percent() {
         let settings = LockSettings { per_transaction: 64, connections: 100, prepared: 0 };
         assert_eq!(settings.check(1600), Ok(None));
         let warning = settings.check(1700).unwrap().unwrap();

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn first_piece_is_returned_at_once() {
+    async fn first_output_of_a_program_is_returned_at_once() {
         let mut child = Command::new("sh")
             .args(["-c", "printf PGDMP; cat"])
             .stdin(Stdio::piped())

@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_certificate_is_refused() {
+    fn missing_certificate_file_is_rejected() {
         assert!(refuse_missing_certificates(|_| None).is_ok());
         // Since PostgreSQL 16, "system" means the system's own certificates.
         assert!(refuse_missing_certificates(|_| Some("system".into())).is_ok());
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn different_clocks_are_a_warning() {
+    fn clock_difference_over_five_minutes_causes_a_warning() {
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let ours = time("2026-05-01T12:00:00Z");
         assert_eq!(clocks_apart(time("2026-05-01T12:04:59Z"), ours), None);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn version_mismatch_names_both_versions() {
+    fn version_mismatch_error_shows_both_versions() {
         let error = PreflightError::Version { client: 15, server: 17 };
         assert_eq!(error.reason(), Reason::ClientTooOld);
         assert_eq!(error.to_string(), "the client tools have version 15, the server has version 17");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn user_name_that_ends_with_a_line_break_is_reported() {
+    fn user_name_with_a_trailing_line_break_is_reported() {
         let stderr = "psql: error: connection to server at \"db\" failed: FATAL:  password authentication failed for user \"postgres\n\"";
         let error = explained_as(stderr, "postgres%0A");
         assert_eq!(error.reason(), Reason::AuthenticationFailed);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_pg_control_functions_need_a_grant_of_execute() {
+    fn hint_for_denied_pg_control_functions_is_grant_execute() {
         let error = explained_as("ERROR:  42501: permission denied for function pg_control_system", "Backup");
         assert_eq!(error.reason(), Reason::MissingPrivilege);
         assert_eq!(

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hint_names_the_statement_that_helps() {
+    fn missing_privilege_hint_contains_the_statement_to_run() {
         for (message, wanted) in [
             (
                 "ERROR:  42501: permission denied for function pg_control_system\nLOCATION:  x",
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn role_names_are_quoted_only_if_needed() {
+    fn role_name_in_a_hint_is_quoted_only_if_needed() {
         assert_eq!(quoted("backup_1"), "backup_1");
         assert_eq!(quoted("Backup"), "\"Backup\"");
         assert_eq!(quoted("a\"b"), "\"a\\\"\\\"b\"");

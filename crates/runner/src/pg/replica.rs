@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stale_standby_is_refused_with_the_cause() {
+    fn stale_standby_is_rejected_with_the_cause() {
         let level = Replay {
             receiving: true,
             caught_up: true,

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn few_lines_are_kept_unchanged() {
+    fn short_stderr_is_kept_unchanged() {
         let text = "one\n\n  zwölf\nthe last without an end";
         assert_eq!(kept([text], ALL), text);
         assert_eq!(kept(text.as_bytes().chunks(1), ALL), text);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn filtered_lines_take_no_memory() {
+    fn filtered_out_stderr_lines_use_no_memory() {
         let lines = (0..1_000_000).map(|n| format!("pg_restore: processing BLOB {n}\n"));
         let lines = lines.chain(["pg_restore: error: at the end\n".to_owned()]);
         let mut kept = Kept::new(|line| line.contains("error:"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn first_and_last_of_many_lines_are_kept() {
+    fn long_stderr_keeps_its_first_and_last_lines() {
         let lines = (0..100_000).map(|n| format!("warning {n:06}\n"));
         let text = kept(lines, ALL);
         assert!(text.len() < 2 * HALF_MAX + 100, "{}", text.len());
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn long_line_is_cut_at_its_end() {
+    fn long_stderr_line_is_cut_at_its_end() {
         let text = kept([format!("LOCK TABLE {}\nnext", "t, ".repeat(1_000_000))], ALL);
         assert!(text.starts_with("LOCK TABLE t, t, ") && text.ends_with("\nnext"));
         assert_eq!(text.len(), LINE_MAX + "\nnext".len());

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn database_name_is_never_an_argument() {
+    fn database_name_is_never_a_command_line_argument() {
         let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into());
         let command = tools.dump("pg_dump", Some("dbname=t host=evil"));
         assert!(command_line(&command).iter().all(|word| !word.contains("evil")));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_uri_is_passed_in_the_environment_only() {
+    fn connection_uri_is_passed_only_in_the_environment() {
         let uri = ConnectionUri::parse("postgresql://app:secret@db:5433/app").unwrap();
         let tools = Tools::new(Some(uri), "a".into(), "token".into());
         let command = tools.dump("pg_dump", Some("shop"));
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn long_application_name_is_cut_between_characters() {
+    fn long_application_name_is_cut_at_a_character_boundary() {
         let tools = Tools::new(None, format!("{}é", "a".repeat(APPLICATION_NAME_MAX - 1)), "token".into());
         assert_eq!(tools.application_name, "a".repeat(APPLICATION_NAME_MAX - 1));
     }
 
     #[test]
-    fn every_session_has_the_same_settings() {
+    fn psql_and_pg_dump_sessions_share_timeouts_and_keepalives() {
         let tools = Tools::new(None, "pgbackup/shop/x".into(), "token".into()).for_server(17);
         let (ours, dumps) = (tools.psql("shop"), tools.dump("pg_dump", Some("shop")));
         for command in [&ours, &dumps] {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_settings_are_left_out() {
+    fn settings_unknown_to_the_server_are_omitted() {
         let tools = Tools::new(None, "a".into(), "token".into());
         assert!(!tools.options(true).contains("client_connection_check_interval"));
         let tools = tools.for_server(17);

@@ -108,13 +108,13 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[tokio::test]
-async fn unchanged_backups_are_intact() {
+async fn scrub_finds_unchanged_backups_intact() {
     let fixture = Fixture::new(&[OLD, NEW]).await;
     assert_eq!(fixture.scrubbed(100).await, (2, vec![], vec![]));
 }
 
 #[tokio::test]
-async fn invalid_manifest_or_check_file_is_corruption() {
+async fn scrub_reports_invalid_manifest_or_check_file() {
     let fixture = Fixture::new(&[OLD, NEW]).await;
     let check = fixture.file(NEW, "check-20260503T000000Z.json");
     for (file, text) in [(fixture.file(NEW, manifest::FILE), &b"{"[..]), (check, b"{\xFF}")] {
@@ -129,7 +129,7 @@ async fn invalid_manifest_or_check_file_is_corruption() {
 }
 
 #[tokio::test]
-async fn manifest_of_a_later_version_is_not_corrupted() {
+async fn manifest_of_a_later_version_is_not_reported_corrupted() {
     let fixture = Fixture::new(&[OLD, NEW]).await;
     let path = fixture.file(NEW, manifest::FILE);
     let later = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 2");
@@ -138,7 +138,7 @@ async fn manifest_of_a_later_version_is_not_corrupted() {
 }
 
 #[tokio::test]
-async fn flipped_bit_in_manifest_or_checksums_is_found() {
+async fn scrub_finds_any_flipped_bit_in_manifest_or_checksums() {
     let fixture = Fixture::new(&[OLD]).await;
     for file in [manifest::FILE, manifest::SUMS_FILE] {
         let path = fixture.file(OLD, file);
@@ -160,7 +160,7 @@ async fn flipped_bit_in_manifest_or_checksums_is_found() {
 }
 
 #[tokio::test]
-async fn missing_or_truncated_checksums_are_corruption() {
+async fn scrub_reports_missing_or_truncated_checksum_file() {
     let fixture = Fixture::new(&[OLD]).await;
     let path = fixture.file(OLD, manifest::SUMS_FILE);
     let text = fs::read_to_string(&path).unwrap();
@@ -177,7 +177,7 @@ async fn missing_or_truncated_checksums_are_corruption() {
 }
 
 #[tokio::test]
-async fn unreadable_backup_is_not_reported_as_removed() {
+async fn scrub_does_not_report_unreadable_backup_as_removed() {
     let fixture = Fixture::new(&[OLD]).await;
     let backup = fixture.backup(OLD).await;
     make_unreadable(&fixture.file(OLD, manifest::FILE));
@@ -190,7 +190,7 @@ async fn unreadable_backup_is_not_reported_as_removed() {
 }
 
 #[test]
-fn missing_file_is_corruption_if_the_backup_still_exists() {
+fn missing_file_is_corruption_unless_backup_was_removed() {
     let missing = || Finding::Missing { file: "a.sql".to_owned() };
     let denied = || Unreadable::Store(fuzzing::refusal(403, "AccessDenied"));
     assert!(matches!(unless_removed(missing(), Ok(true)), Checked::Corrupted(_)));
@@ -201,14 +201,14 @@ fn missing_file_is_corruption_if_the_backup_still_exists() {
 }
 
 #[tokio::test]
-async fn uncheckable_backup_does_not_use_up_the_share() {
+async fn backup_that_scrub_cannot_read_does_not_count_in_share() {
     let fixture = Fixture::new(&[OLD, NEW]).await;
     make_unreadable(&fixture.file(OLD, "a.sql"));
     assert_eq!(fixture.scrubbed(1).await, (1, vec![], vec![OLD.to_owned()]));
 }
 
 #[tokio::test]
-async fn corruption_is_found_despite_an_unreadable_file() {
+async fn scrub_finds_corruption_despite_an_unreadable_file() {
     let fixture = Fixture::new(&[OLD]).await;
     make_unreadable(&fixture.file(OLD, "a.sql"));
     flip(&fixture.file(OLD, "b.sql"), 0);
@@ -216,7 +216,7 @@ async fn corruption_is_found_despite_an_unreadable_file() {
 }
 
 #[tokio::test]
-async fn corruption_is_reported_if_it_cannot_be_recorded() {
+async fn corruption_is_reported_even_if_it_cannot_be_recorded() {
     let fixture = Fixture::new(&[OLD]).await;
     let mut backup = fixture.backup(OLD).await;
     flip(&fixture.file(OLD, "a.sql"), 0);
@@ -238,7 +238,7 @@ async fn corruption_is_reported_if_it_cannot_be_recorded() {
 /// Reading `/proc/self/mem` from its beginning fails with EIO, as on a broken disk, because no memory is
 /// mapped there.
 #[tokio::test]
-async fn device_error_is_reported_but_not_recorded() {
+async fn disk_read_error_is_reported_but_not_recorded() {
     let fixture = Fixture::new(&[OLD]).await;
     let path = fixture.file(OLD, "a.sql");
     fs::remove_file(&path).unwrap();
@@ -251,7 +251,7 @@ async fn device_error_is_reported_but_not_recorded() {
 }
 
 #[tokio::test]
-async fn manifest_cannot_point_outside_its_backup() {
+async fn scrub_rejects_manifest_paths_outside_the_backup() {
     let fixture = Fixture::new(&[OLD]).await;
     let path = fixture.file(OLD, manifest::FILE);
     let text = fs::read_to_string(&path).unwrap();
@@ -270,7 +270,7 @@ async fn manifest_cannot_point_outside_its_backup() {
 }
 
 #[tokio::test]
-async fn reason_and_hint_name_the_corrupted_file() {
+async fn scrub_reason_depends_on_which_file_is_corrupted() {
     let corrupt = |file: &'static str, text: &'static [u8]| (file, Some(text));
     for ((file, text), reason, wanted) in [
         (
@@ -303,7 +303,7 @@ async fn reason_and_hint_name_the_corrupted_file() {
 }
 
 #[tokio::test]
-async fn corrupted_archive_decides_the_reason_of_a_scrub() {
+async fn corrupted_archive_outranks_missing_file_in_scrub_reason() {
     let fixture = Fixture::new(&[OLD, NEW]).await;
     fs::remove_file(fixture.file(OLD, "a.sql")).unwrap();
     flip(&fixture.file(NEW, "b.sql"), 0);

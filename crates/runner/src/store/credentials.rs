@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn removals_share_all_variables_but_the_credentials() {
+    fn prune_credentials_replace_only_the_store_credentials() {
         let variables = pairs(vec![
             ("AWS_ACCESS_KEY_ID", "writer"),
             ("AWS_SECRET_ACCESS_KEY", "w"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_trimmed_and_refused_when_unprintable() {
+    fn store_credentials_are_trimmed_and_must_be_printable() {
         let variables = [("AWS_ACCESS_KEY_ID", " key\n"), ("AWS_REGION", "eu\r\n")].into();
         let wanted = pairs(vec![("AWS_ACCESS_KEY_ID", "key"), ("AWS_REGION", "eu")]);
         assert_eq!(checked(Kind::S3, &variables).unwrap(), wanted);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_volume_names_path_and_user() {
+    fn error_about_unreadable_volume_shows_path_and_user() {
         let user = rustix::process::geteuid().as_raw();
         let error = denied("read");
         assert_eq!(error.to_string(), "cannot read \"/backup/shop\": Permission denied");

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn location_is_a_folder_or_a_bucket() {
+    fn store_location_is_parsed_as_folder_or_bucket() {
         let bucket = |kind, name: &str, prefix: &str| Location::Bucket {
             kind,
             name: name.to_owned(),

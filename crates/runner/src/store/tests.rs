@@ -96,7 +96,7 @@ fn ids(backups: &[StoredBackup]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn manifest_that_is_not_text_is_unreadable() {
+async fn manifest_that_is_not_utf8_is_listed_as_unreadable() {
     let (root, repository) = repository().await;
     fs::write(folder(&root).join(OLD).join(manifest::FILE), [b'{', 0xFF, b'}']).unwrap();
     let listing = repository.list().await.unwrap();
@@ -104,7 +104,7 @@ async fn manifest_that_is_not_text_is_unreadable() {
 }
 
 #[tokio::test]
-async fn unreadable_manifest_is_not_a_missing_one() {
+async fn backup_with_unreadable_manifest_is_still_listed() {
     let (root, repository) = repository().await;
     // Reading a folder as a file fails even for root, like reading from a broken disk.
     let path = folder(&root).join(OLD).join(manifest::FILE);
@@ -118,7 +118,7 @@ async fn unreadable_manifest_is_not_a_missing_one() {
 }
 
 #[tokio::test]
-async fn leftover_of_a_live_run_is_locked() {
+async fn unfinished_backup_of_a_live_run_is_not_removed() {
     let (root, repository) = repository().await;
     let id = "20260503T020003Z-1a2b3c";
     let backup = repository.create_backup(id).await.unwrap();
@@ -130,7 +130,7 @@ async fn leftover_of_a_live_run_is_locked() {
 }
 
 #[tokio::test]
-async fn owner_is_unknown_if_its_file_is_not_text() {
+async fn repository_owner_is_unknown_if_its_file_is_not_utf8() {
     let (root, repository) = repository().await;
     fs::write(folder(&root).join(owner::FILE), [0xFF]).unwrap();
     let (owner, _) =
@@ -139,7 +139,7 @@ async fn owner_is_unknown_if_its_file_is_not_text() {
 }
 
 #[tokio::test]
-async fn corrupted_record_hides_no_other() {
+async fn corrupted_run_record_does_not_hide_other_records() {
     let (root, repository) = repository().await;
     for job in ["a", "b"] {
         repository.write_record(job, job).await.unwrap();
@@ -165,7 +165,7 @@ fn folder_on_a_device() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn read_back_counts_bytes_from_the_device() {
+async fn read_back_reads_the_disk_and_not_the_page_cache() {
     let root = folder_on_a_device();
     let repository = repository_in(&root).await;
     let backup = repository.create_backup("20260503T020003Z-1a2b3c").await.unwrap();

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_grow_with_the_part_size() {
+    fn store_timeouts_grow_with_the_upload_part_size() {
         let minutes = Duration::from_mins;
         let smallest = RequestTimeouts::for_part(part_size::MIN);
         assert_eq!(smallest, RequestTimeouts { read: minutes(2), retry: minutes(3) });

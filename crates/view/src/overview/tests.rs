@@ -31,7 +31,7 @@ fn at(time: &str, policy: &BackupPolicy) -> Overview {
 }
 
 #[test]
-fn policy_is_overdue_without_a_written_condition() {
+fn policy_is_shown_overdue_before_its_status_is_written() {
     let healthy = policy(false, &[("Ready", "True", "Accepted"), ("BackupHealthy", "True", "Verified")]);
     let before = at("2026-11-23T05:59:59Z", &healthy);
     assert_eq!((before.state, before.reason.as_str(), before.overdue), (State::Healthy, "Verified", false));
@@ -48,7 +48,7 @@ fn policy_is_overdue_without_a_written_condition() {
 }
 
 #[test]
-fn written_failure_or_suspension_outranks_overdue() {
+fn failure_or_suspension_in_status_outranks_overdue() {
     for (suspend, condition, state) in [
         (false, ("BackupHealthy", "False", "DatabaseUnavailable"), State::Unhealthy),
         (false, ("Ready", "False", "InvalidSpec"), State::Unhealthy),
@@ -62,7 +62,7 @@ fn written_failure_or_suspension_outranks_overdue() {
 }
 
 #[test]
-fn unknown_condition_is_not_healthy() {
+fn unknown_condition_is_not_shown_as_healthy() {
     for (status, state) in [
         ("True", ConditionState::Healthy),
         ("False", ConditionState::Unhealthy),
@@ -84,7 +84,7 @@ fn unknown_condition_is_not_healthy() {
 }
 
 #[test]
-fn backups_neither_verified_nor_suspicious_are_corrupted() {
+fn corrupted_count_excludes_verified_and_suspicious() {
     let backups = BackupCounts { all: 5, verified: 2, suspicious: 1, size_bytes: 0 };
     assert_eq!(backups.corrupted(), 2);
     assert_eq!(BackupCounts { all: 1, ..backups }.corrupted(), 0);

@@ -65,7 +65,7 @@ fn position(page: &str, name: &str) -> usize {
 }
 
 #[test]
-fn unhealthy_policies_come_first_with_their_message() {
+fn page_shows_unhealthy_policies_first_with_message() {
     let page = page(
         vec![
             policy("fine", State::Healthy, "Verified"),
@@ -95,7 +95,7 @@ fn unhealthy_policies_come_first_with_their_message() {
 }
 
 #[test]
-fn page_without_policies_explains_why() {
+fn page_without_policies_explains_why_it_is_empty() {
     let page = page(Vec::new(), now(), false);
     assert!(page.contains("<h1>No backup policies</h1>"), "{page}");
     assert!(page.contains("No BackupPolicy exists, or you have no permission to get any."), "{page}");
@@ -103,7 +103,7 @@ fn page_without_policies_explains_why() {
 }
 
 #[test]
-fn healthy_policy_with_failing_retention_comes_first() {
+fn page_shows_policy_with_failing_retention_first() {
     let failing = |state| {
         let (reason, message) = ("PruneFailed".to_owned(), "Permission denied".to_owned());
         let mut policy = policy("zzz", State::Healthy, "Verified");
@@ -121,7 +121,7 @@ fn healthy_policy_with_failing_retention_comes_first() {
 }
 
 #[test]
-fn healthy_policy_with_corrupted_backup_comes_first() {
+fn page_shows_policy_with_corrupted_backup_first() {
     let mut corrupted = policy("zzz", State::Healthy, "Verified");
     let message = "20261122T021505Z-2b3c4d is corrupted".to_owned();
     let scrub = |state| {
@@ -151,7 +151,7 @@ fn unverified(verification: Verification, verified_hours: Option<i64>, max_hours
 }
 
 #[test]
-fn unverified_backup_is_not_shown_as_verified() {
+fn page_does_not_show_unverified_backup_as_verified() {
     let stored = unverified(Verification::Stored, Some(53), 26);
     assert!(stored.contains("2 d 5 h ago</time>"), "{stored}");
     assert!(stored.contains("newest backup, 5 h ago: stored, not verified"), "{stored}");
@@ -168,7 +168,7 @@ fn unverified_backup_is_not_shown_as_verified() {
 }
 
 #[test]
-fn max_age_applies_to_newest_backup_unless_corrupted() {
+fn page_applies_max_age_to_the_newest_intact_backup() {
     let young = unverified(Verification::Stored, Some(53), 26);
     assert!(young.contains("maxAge 26h") && !young.contains("too old"), "{young}");
     let old = unverified(Verification::Stored, Some(53), 4);
@@ -180,7 +180,7 @@ fn max_age_applies_to_newest_backup_unless_corrupted() {
 }
 
 #[test]
-fn age_above_max_age_is_marked_too_old() {
+fn page_marks_backup_older_than_max_age_as_too_old() {
     let aged = |minutes: i64| {
         let mut policy = policy("shop", State::Unhealthy, "Overdue");
         let snapshot = now() - SignedDuration::from_mins(minutes);
@@ -194,7 +194,7 @@ fn age_above_max_age_is_marked_too_old() {
 }
 
 #[test]
-fn page_refreshes_itself_only_if_live() {
+fn page_reloads_itself_only_in_live_mode() {
     let refresh = "http-equiv=\"refresh\"";
     assert!(!page(Vec::new(), now(), false).contains(refresh));
     assert!(page(Vec::new(), now(), true).contains(refresh));

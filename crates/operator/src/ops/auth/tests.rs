@@ -95,7 +95,7 @@ async fn several_authorization_headers_are_rejected() {
 }
 
 #[tokio::test]
-async fn same_token_is_one_caller_for_bearer_and_basic() {
+async fn bearer_and_basic_with_the_same_token_are_one_caller() {
     let (gate, reviews) = gate();
     let caller = gate.caller(&basic("anything:good")).await.unwrap();
     assert_eq!(caller.0.unwrap().user.username.as_deref(), Some("good"));
@@ -106,7 +106,7 @@ async fn same_token_is_one_caller_for_bearer_and_basic() {
 }
 
 #[tokio::test]
-async fn unknown_tokens_are_cached_up_to_a_limit() {
+async fn rejected_tokens_are_cached_up_to_a_limit() {
     let (gate, reviews) = gate();
     for _ in 0..5 {
         assert_eq!(gate.caller(&bearer("wrong")).await.err(), Some(AuthError::Unauthenticated));
@@ -120,7 +120,7 @@ async fn unknown_tokens_are_cached_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn known_caller_does_not_wait_during_a_flood_of_tokens() {
+async fn known_caller_is_served_during_a_flood_of_tokens() {
     let (mut gate, _) = gate();
     let known = gate.caller(&bearer("good")).await.unwrap();
     gate.token_review_wait = Duration::from_millis(50);
@@ -158,7 +158,7 @@ async fn each_caller_has_its_own_limited_permission_cache() {
 }
 
 #[tokio::test]
-async fn auth_mode_none_sends_no_review_to_the_api_server() {
+async fn ops_auth_none_sends_no_reviews_to_the_api_server() {
     let (gate, reviews) = gate();
     let gate = Gate { auth: OpsAuth::None, ..gate };
     let caller = gate.caller(&HeaderMap::new()).now_or_never().unwrap().unwrap();

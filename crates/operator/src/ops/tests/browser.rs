@@ -144,7 +144,7 @@ fn three_hundred(now: Timestamp) -> Vec<BackupPolicy> {
 }
 
 #[tokio::test]
-async fn page_passes_the_browser_checks() {
+async fn status_page_passes_browser_and_accessibility_checks() {
     let now = Timestamp::now();
     let (three, many) = (three(now), three_hundred(now));
     assert!(many.iter().any(|policy| policy.name_any().len() == 45));

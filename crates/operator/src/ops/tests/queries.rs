@@ -238,7 +238,7 @@ fn panel_queries() -> Vec<Query> {
 }
 
 #[tokio::test]
-async fn alerts_and_panels_query_existing_series() {
+async fn alerts_and_dashboard_query_existing_metrics() {
     let series = series(&scrape().await);
     let (alerts, panels) = (alerts(), panel_queries());
     assert!(alerts.len() >= 10 && panels.len() >= 15, "{} alerts, {} queries", alerts.len(), panels.len());
@@ -254,7 +254,7 @@ async fn alerts_and_panels_query_existing_series() {
 }
 
 #[tokio::test]
-async fn query_of_unknown_series_is_a_mistake() {
+async fn query_of_an_unknown_metric_or_label_is_reported() {
     let series = series(&scrape().await);
     let valid = r#"sum by (state) (pgbackup_policy_state{namespace=~"$namespace",state=~"Unknown|Healthy"}) and on (policy)
         rate(pgbackup_reconciles_total{result="error"}[$__rate_interval]) > 0.5 unless max without (pod) (pgbackup_leader offset 5m)"#;
@@ -352,7 +352,7 @@ async fn metrics_match_the_status_of_each_policy() {
 }
 
 #[tokio::test]
-async fn waiting_replica_exposes_no_policy_series() {
+async fn waiting_replica_exposes_no_policy_metrics() {
     let waiting = endpoint(OpsAuth::None, Some(policies()));
     assert_eq!(get(&waiting, ALL).await.0, 200, "its API serves them");
     let (status, text) = get(&waiting, "/metrics").await;

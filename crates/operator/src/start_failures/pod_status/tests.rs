@@ -29,7 +29,7 @@ fn unscheduled(reason: &str, message: &str) -> Value {
 }
 
 #[test]
-fn waiting_container_gives_reason_fact_and_cause() {
+fn waiting_container_is_reported_with_reason_and_cause() {
     const CONFIG: &str = "CreateContainerConfigError";
     let image = || Some(Cause::Image { image: "nope:1".into() });
     let secret = || Some(Cause::SecretNotFound { secret: "shop-db".into() });
@@ -80,14 +80,14 @@ fn waiting_container_gives_reason_fact_and_cause() {
 }
 
 #[test]
-fn repeated_image_pull_gives_the_same_message() {
+fn failed_image_pull_has_the_same_message_at_each_retry() {
     let error = "failed to pull and unpack image \"nope:1\": not found";
     let back_off = format!("Back-off pulling image \"nope:1\": ErrImagePull: {error}");
     assert_eq!(waiting("runner", "ErrImagePull", error), waiting("runner", "ImagePullBackOff", &back_off));
 }
 
 #[test]
-fn unscheduled_pod_gives_the_schedulers_message() {
+fn unscheduled_pod_is_reported_with_scheduler_message() {
     let problem =
         problem(&pod(&unscheduled("Unschedulable", "persistentvolumeclaim \"x\" not found"))).unwrap();
     assert_eq!(problem.reason, Reason::Unschedulable);
@@ -97,27 +97,27 @@ fn unscheduled_pod_gives_the_schedulers_message() {
 }
 
 #[test]
-fn unbound_claim_is_named_though_the_scheduler_does_not() {
+fn unbound_volume_claim_is_reported_by_name() {
     let message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
     let problem = problem(&pod(&unscheduled("Unschedulable", message))).unwrap();
     assert_eq!(problem.cause, Some(Cause::ClaimNotBound { claim: Some("backups".into()) }));
 }
 
 #[test]
-fn node_selector_that_matches_no_node_is_the_cause() {
+fn node_selector_matching_no_node_is_reported_as_cause() {
     let message = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.";
     let problem = problem(&pod(&unscheduled("Unschedulable", message))).unwrap();
     assert_eq!(problem.cause, Some(Cause::NodeSelector));
 }
 
 #[test]
-fn scheduler_error_is_reported_and_a_gate_is_not() {
+fn scheduler_error_is_reported_and_scheduling_gate_is_not() {
     assert!(problem(&pod(&unscheduled("SchedulerError", "no answer"))).is_some());
     assert_eq!(problem(&pod(&unscheduled("SchedulingGated", "waiting for a gate"))), None);
 }
 
 #[test]
-fn failed_install_container_gives_no_random_pod_name() {
+fn message_of_failed_init_container_omits_random_pod_name() {
     let ended = |message: &str| {
         problem(&pod(&json!({"initContainerStatuses": [{
             "name": "install", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
@@ -131,7 +131,7 @@ fn failed_install_container_gives_no_random_pod_name() {
 }
 
 #[test]
-fn events_explain_only_the_time_before_the_sandbox_is_ready() {
+fn pod_events_are_needed_only_until_its_sandbox_is_ready() {
     let pending = |conditions: Value| pod(&json!({"phase": "Pending", "conditions": conditions}));
     let scheduled = json!({"type": "PodScheduled", "status": "True"});
     assert!(only_events_explain(&pending(json!([scheduled]))));

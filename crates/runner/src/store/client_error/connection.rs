@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_host_is_named() {
+    async fn error_shows_the_store_host_that_does_not_resolve() {
         let options = ClientOptions::new()
             .with_allow_http(true)
             .with_config(ClientConfigKey::RandomizeAddresses, "false");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn proxy_that_refuses_is_named() {
+    async fn error_shows_the_proxy_that_rejected_the_connection() {
         for (status, wanted) in [
             ("403 Forbidden", "refused to connect to https://s3.invalid"),
             ("407 Proxy Authentication Required", "requires a user name and a password"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unreachable_proxy_is_named() {
+    async fn error_shows_the_proxy_that_is_unreachable() {
         let url = format!("http://{}", crate::store::tests::server::free_address());
         let proxy = Proxy::at(&url);
         let options = ClientOptions::new().with_proxy_url(url.clone());

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_is_shown_without_its_password() {
+    fn error_shows_the_proxy_without_its_password() {
         let set = [("HTTPS_PROXY", "http://me:s3cret@proxy.shop:3128/")];
         let shown = found("https://s3.example:443", &set).unwrap();
         assert_eq!(shown, "http://proxy.shop:3128 (HTTPS_PROXY)");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn host_in_no_proxy_has_no_proxy() {
+    fn host_listed_in_no_proxy_bypasses_the_proxy() {
         for (list, bypassed) in [
             ("minio.shop", true),
             ("localhost, .shop", true),

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_errors_are_explained_in_plain_words() {
+    fn tls_error_is_reported_with_its_cause_and_a_hint() {
         let time = UnixTime::since_unix_epoch(Duration::from_hours(438_288));
         let certificate = TlsError::InvalidCertificate;
         for (error, text, hint) in [

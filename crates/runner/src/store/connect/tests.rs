@@ -10,7 +10,7 @@ use crate::store::{
 
 /// A store behind a slow connection responds only when it has received the whole part.
 #[tokio::test]
-async fn read_timeout_includes_the_time_to_send_a_part() {
+async fn store_read_timeout_includes_sending_an_upload_part() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let wire = Wire::start(|_| {
         std::thread::sleep(Duration::from_secs(2));
@@ -37,7 +37,7 @@ async fn read_timeout_includes_the_time_to_send_a_part() {
 }
 
 #[test]
-fn upload_of_large_parts_has_longer_timeouts() {
+fn large_upload_parts_have_longer_timeouts() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let variables = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")].into();
     let mut bucket =
@@ -56,7 +56,7 @@ fn upload_of_large_parts_has_longer_timeouts() {
 }
 
 #[test]
-fn malformed_service_account_key_is_not_in_the_error() {
+fn error_about_malformed_google_key_does_not_contain_it() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0"}"#;
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +81,7 @@ fn malformed_service_account_key_is_not_in_the_error() {
 }
 
 #[test]
-fn endpoint_that_is_no_url_is_refused() {
+fn store_endpoint_that_is_not_a_url_is_rejected() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     for (kind, variable, endpoint, problem) in [
         (Kind::S3, "AWS_ENDPOINT_URL", "http://minio:99999", "invalid port number"),

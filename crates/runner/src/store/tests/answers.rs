@@ -184,7 +184,7 @@ async fn is_explained(target: Target, status: &str, reason: Reason, part: &str) 
 
 /// Tests all responses concurrently, because a request that may succeed later is repeated for half a minute.
 #[tokio::test]
-async fn every_error_answer_has_its_reason_and_message() {
+async fn each_store_error_response_has_its_reason_and_message() {
     let kinds: [(Bucket, &'static [ErrorAnswer]); 3] = [(s3, &S3), (azure, &AZURE), (gcs, &GCS)];
     let all = kinds.into_iter().flat_map(|(target, answers)| iter::repeat(target).zip(answers));
     let all = all.map(|(target, (status, body, reason, part))| async move {
@@ -197,7 +197,7 @@ async fn every_error_answer_has_its_reason_and_message() {
 /// Each store has its own response to the removal of a locked object. Azure responds to several removals at
 /// once, without a code.
 #[tokio::test]
-async fn locked_object_is_recognized_in_every_stores_answer() {
+async fn object_lock_is_recognized_in_responses_of_each_store() {
     let azures = "--batchresponse_66925647\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 409 This operation is not permitted as the blob is immutable due to a policy.\r\nx-ms-error-code: BlobImmutableDueToPolicy\r\nx-ms-version: 2018-11-09\r\n\r\n\r\n--batchresponse_66925647--\r\n";
     let refusals: [(Bucket, &str, &str, &str); 5] = [
         (
@@ -254,7 +254,7 @@ async fn error_of(target: Target) -> StoreError {
 }
 
 #[tokio::test]
-async fn wrong_region_hint_names_the_stores_region() {
+async fn region_mismatch_hint_shows_the_region_of_the_bucket() {
     let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message><Region>eu-central-1</Region></Error>";
     for (status, header, body, wanted) in [
         ("301 Moved Permanently", true, "", "not in \"us-east-1\""),
@@ -274,7 +274,7 @@ async fn wrong_region_hint_names_the_stores_region() {
 }
 
 #[tokio::test]
-async fn missing_credentials_are_reported() {
+async fn missing_store_credentials_are_reported() {
     let metadata = Wire::start(|_| Answer::Is("404 Not Found", vec![], String::new()));
     let url = metadata.url();
     let variables = [("AWS_METADATA_ENDPOINT", url.as_str()), ("AWS_ENDPOINT_URL", url.as_str())];
@@ -287,7 +287,7 @@ async fn missing_credentials_are_reported() {
 }
 
 #[tokio::test]
-async fn archived_object_hint_is_about_the_lifecycle_rule() {
+async fn archived_object_hint_mentions_the_lifecycle_rule() {
     let body = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
     let wire = Wire::start(move |_| Answer::Is("403 Forbidden", vec![], body.to_owned()));
     let error = error_of(s3(&wire.url())).await;

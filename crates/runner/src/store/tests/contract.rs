@@ -116,7 +116,7 @@ async fn files(repository: &Repository, folder: &str) -> Vec<String> {
     names
 }
 
-async fn backup_exists_when_its_manifest_does(stand: &Stand) {
+async fn backup_exists_only_with_its_manifest(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "shop.dump", b"rows", 4).await.finish().await.unwrap();
@@ -149,7 +149,7 @@ async fn files_of_all_sizes_are_read_back_unchanged(stand: &Stand) {
     backup.abandon().await.unwrap();
 }
 
-async fn parts_grow_with_the_database(stand: &Stand) {
+async fn upload_parts_grow_with_the_database_size(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     // With parts of 8 MiB, 10,000 parts would be too few for three times this size.
@@ -160,7 +160,7 @@ async fn parts_grow_with_the_database(stand: &Stand) {
     backup.abandon().await.unwrap();
 }
 
-async fn manifest_is_written_once(stand: &Stand) {
+async fn existing_manifest_is_never_overwritten(stand: &Stand) {
     let repository = stand.open().await;
     let one = repository.create_backup(OLD).await.unwrap();
     one.clone().commit(&manifest(OLD)).await.unwrap();
@@ -172,7 +172,7 @@ async fn manifest_is_written_once(stand: &Stand) {
     one.commit(&manifest(OLD)).await.unwrap();
 }
 
-async fn unfinished_file_does_not_appear(stand: &Stand) {
+async fn unfinished_file_is_not_listed(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     for size in [100, 3 * part_size::MIN] {
@@ -185,7 +185,7 @@ async fn unfinished_file_does_not_appear(stand: &Stand) {
     assert_eq!(files(&repository, OLD).await, Vec::<String>::new());
 }
 
-async fn abandoned_backup_leaves_nothing(stand: &Stand) {
+async fn abandoned_backup_leaves_no_files(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
@@ -197,7 +197,7 @@ async fn abandoned_backup_leaves_nothing(stand: &Stand) {
     stand.has_no_parts();
 }
 
-async fn leftover_is_removed_only_when_its_run_is_dead(stand: &Stand) {
+async fn unfinished_backup_is_removed_only_after_its_run_ended(stand: &Stand) {
     let repository = stand.open().await;
     let backup = repository.create_backup(OLD).await.unwrap();
     write(&backup, "one.dump", b"rows", 4).await.finish().await.unwrap();
@@ -218,7 +218,7 @@ async fn leftover_is_removed_only_when_its_run_is_dead(stand: &Stand) {
     stand.has_no_parts();
 }
 
-async fn removal_removes_one_backup_only(stand: &Stand) {
+async fn removing_a_backup_keeps_the_others(stand: &Stand) {
     let repository = stand.open().await;
     commit(&repository, OLD).await;
     commit(&repository, NEW).await;
@@ -228,7 +228,7 @@ async fn removal_removes_one_backup_only(stand: &Stand) {
     repository.remove_backup(OLD).await.expect("removing a missing backup should succeed");
 }
 
-async fn corrupted_manifest_hides_no_other_and_is_kept(stand: &Stand) {
+async fn corrupted_manifest_is_kept_and_hides_no_other_backup(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
@@ -241,7 +241,7 @@ async fn corrupted_manifest_hides_no_other_and_is_kept(stand: &Stand) {
     assert_eq!(files(&repository, OLD).await, ["manifest.json", "shop.dump"]);
 }
 
-async fn backup_with_corrupted_check_is_unreadable(stand: &Stand) {
+async fn backup_with_corrupted_check_file_is_unreadable(stand: &Stand) {
     let repository = stand.open().await;
     for id in [OLD, NEW] {
         commit(&repository, id).await;
@@ -257,7 +257,7 @@ async fn first_policy_owns_the_repository(stand: &Stand) {
     assert_eq!(stand.open_as("uid-2", None).await.owner, Owner::OtherPolicy("uid-1".into()));
 }
 
-async fn one_of_two_simultaneous_policies_is_the_owner(stand: &Stand) {
+async fn one_of_two_simultaneous_policies_owns_the_repository(stand: &Stand) {
     let (one, two) = tokio::join!(stand.open_as("uid-1", None), stand.open_as("uid-2", None));
     let wanted = match (&one.owner, &two.owner) {
         (Owner::ThisPolicy, Owner::OtherPolicy(uid)) => uid == "uid-1",
@@ -267,7 +267,7 @@ async fn one_of_two_simultaneous_policies_is_the_owner(stand: &Stand) {
     assert!(wanted, "{:?} and {:?}", one.owner, two.owner);
 }
 
-async fn adopt_from_takes_the_repository_over(stand: &Stand) {
+async fn adopt_from_takes_over_the_repository(stand: &Stand) {
     stand.open_as("uid-1", None).await;
     let wrong = stand.open_as("uid-2", Some("uid-7")).await;
     assert_eq!((wrong.owner, wrong.adopted), (Owner::OtherPolicy("uid-1".into()), vec![]));
@@ -285,7 +285,7 @@ async fn adopt_from_takes_the_repository_over(stand: &Stand) {
     );
 }
 
-async fn corrupted_owner_file_fails_no_run(stand: &Stand) {
+async fn corrupted_owner_file_does_not_fail_a_run(stand: &Stand) {
     let repository = stand.open().await;
     for corrupted in ["{", ""] {
         repository.backend.write(owner::FILE, corrupted).await.unwrap();
@@ -293,7 +293,7 @@ async fn corrupted_owner_file_fails_no_run(stand: &Stand) {
     }
 }
 
-async fn newest_records_are_kept(stand: &Stand) {
+async fn only_the_newest_run_records_are_kept(stand: &Stand) {
     let repository = stand.open().await;
     for job in ["a", "b", "c", "d"] {
         repository.write_record(job, job).await.unwrap();
@@ -325,21 +325,21 @@ macro_rules! rules {
 macro_rules! every_rule {
     ($stand:expr) => {
         rules!($stand;
-            backup_exists_when_its_manifest_does
+            backup_exists_only_with_its_manifest
             files_of_all_sizes_are_read_back_unchanged
-            parts_grow_with_the_database
-            manifest_is_written_once
-            unfinished_file_does_not_appear
-            abandoned_backup_leaves_nothing
-            leftover_is_removed_only_when_its_run_is_dead
-            removal_removes_one_backup_only
-            corrupted_manifest_hides_no_other_and_is_kept
-            backup_with_corrupted_check_is_unreadable
+            upload_parts_grow_with_the_database_size
+            existing_manifest_is_never_overwritten
+            unfinished_file_is_not_listed
+            abandoned_backup_leaves_no_files
+            unfinished_backup_is_removed_only_after_its_run_ended
+            removing_a_backup_keeps_the_others
+            corrupted_manifest_is_kept_and_hides_no_other_backup
+            backup_with_corrupted_check_file_is_unreadable
             first_policy_owns_the_repository
-            one_of_two_simultaneous_policies_is_the_owner
-            adopt_from_takes_the_repository_over
-            corrupted_owner_file_fails_no_run
-            newest_records_are_kept
+            one_of_two_simultaneous_policies_owns_the_repository
+            adopt_from_takes_over_the_repository
+            corrupted_owner_file_does_not_fail_a_run
+            only_the_newest_run_records_are_kept
             simultaneous_runs_do_not_disturb_each_other
         )
     };
@@ -390,21 +390,21 @@ async fn missing_bucket_is_reported(target: &Target) {
 }
 
 #[tokio::test]
-async fn volume_meets_the_store_contract() {
+async fn volume_passes_the_common_store_tests() {
     let root = tempfile::tempdir().unwrap();
     let target = target(root.path().to_str().unwrap(), false, Variables::default());
     every_rule!(Stand { target, server: None, rule: "" });
 }
 
 #[tokio::test]
-async fn s3_meets_the_store_contract() {
+async fn s3_passes_the_common_store_tests() {
     let server = Server::start("s3", &[]);
     let target = s3(&server.url());
     every_rule!(Stand { target, server: Some(server), rule: "" });
 }
 
 #[tokio::test]
-async fn gcs_meets_the_store_contract() {
+async fn gcs_passes_the_common_store_tests() {
     let server = Server::start("gcs", &[]);
     let target = gcs(&server.url());
     missing_bucket_is_reported(&target).await;
@@ -412,7 +412,7 @@ async fn gcs_meets_the_store_contract() {
 }
 
 #[tokio::test]
-async fn azure_meets_the_store_contract() {
+async fn azure_passes_the_common_store_tests() {
     let server = Server::start("azure", &[]);
     let target = azure(&server.url());
     missing_bucket_is_reported(&target).await;

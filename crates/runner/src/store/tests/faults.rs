@@ -58,7 +58,7 @@ async fn leftover_is_cleaned_up(server: &Server, parts_are_left: bool) {
 }
 
 #[tokio::test]
-async fn store_lost_during_upload_leaves_only_a_leftover() {
+async fn store_outage_during_upload_leaves_no_complete_backup() {
     let server = Server::start("s3", &[]);
     let (address, sent) = (server.address, AtomicUsize::new(0));
     let gone = Arc::new(AtomicBool::new(false));
@@ -93,8 +93,8 @@ const UPLOAD_TO: &str = "PGBACKUP_TEST_UPLOAD_TO";
 
 /// Starts itself in a separate process, which is killed.
 #[tokio::test]
-async fn run_killed_during_upload_leaves_only_a_leftover() {
-    const NAME: &str = "store::tests::faults::run_killed_during_upload_leaves_only_a_leftover";
+async fn run_killed_during_upload_leaves_no_complete_backup() {
+    const NAME: &str = "store::tests::faults::run_killed_during_upload_leaves_no_complete_backup";
     if let Ok(url) = env::var(UPLOAD_TO) {
         let repository = open(&s3(&url)).await;
         let backup = repository.create_backup(OLD).await.unwrap();
@@ -263,7 +263,7 @@ fn removed_from(watch: &rustix::fd::OwnedFd) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn removal_on_a_volume_begins_with_the_manifest() {
+async fn removing_a_backup_from_a_volume_deletes_manifest_first() {
     let (root, repository) = repository().await;
     let folder = folder(&root).join(OLD);
     for n in 0..50 {
@@ -279,7 +279,7 @@ async fn removal_on_a_volume_begins_with_the_manifest() {
 }
 
 #[tokio::test]
-async fn removal_in_a_bucket_begins_with_the_manifest() {
+async fn removing_a_backup_from_a_bucket_deletes_manifest_first() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {
@@ -306,7 +306,7 @@ async fn removal_in_a_bucket_begins_with_the_manifest() {
 }
 
 #[tokio::test]
-async fn backup_stays_complete_if_its_manifest_is_kept() {
+async fn backup_stays_complete_if_manifest_cannot_be_deleted() {
     let server = Server::start("s3", &[]);
     let address = server.address;
     let wire = Wire::start(move |request| {

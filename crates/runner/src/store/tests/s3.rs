@@ -42,7 +42,7 @@ fn s3(server: &Server, user: (&str, &str)) -> Target {
 }
 
 #[tokio::test]
-async fn removals_use_their_own_credentials() {
+async fn prune_uses_its_own_store_credentials() {
     let server = Server::start("s3", &[]);
     let writer = s3(&server, WRITER);
     let repository = open(&writer).await.unwrap();
@@ -65,7 +65,7 @@ async fn removals_use_their_own_credentials() {
 }
 
 #[tokio::test]
-async fn refusals_have_a_reason_and_the_stores_message() {
+async fn s3_errors_have_a_reason_and_the_message_of_the_store() {
     let server = Server::start("s3", &[]);
     let nowhere = format!("http://{}", free_address());
     let unreachable =
@@ -111,7 +111,7 @@ fn tls_server(certificates: &Certificates, name: &str) -> Server {
 }
 
 #[tokio::test]
-async fn tls_server_is_trusted_by_its_authority_only() {
+async fn s3_certificate_is_trusted_only_with_its_own_ca() {
     let certificates = Certificates::new();
     let server = tls_server(&certificates, "tls");
     let ca = certificates.path("ca.crt");
@@ -137,7 +137,7 @@ async fn tls_server_is_trusted_by_its_authority_only() {
 }
 
 #[tokio::test]
-async fn authoritys_own_certificate_is_named() {
+async fn ca_certificate_used_as_server_certificate_is_reported() {
     let certificates = Certificates::new();
     let server = tls_server(&certificates, "ca");
     let error = open_tls(&server, "localhost", Some(certificates.path("ca.crt"))).await.unwrap_err();
@@ -163,7 +163,7 @@ fn retain(server: &Server, object: &str, until: &str) {
 }
 
 #[tokio::test]
-async fn locked_backup_is_kept_until_its_lock_ends() {
+async fn locked_backup_is_kept_while_unlocked_one_is_removed() {
     let server = Server::start("s3-locked", &[]);
     let mut target = s3(&server, S3_USER);
     // Amazon requires a checksum in a bucket with locks.

@@ -54,7 +54,7 @@ async fn requests(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> 
 }
 
 #[tokio::test]
-async fn encryption_is_requested_for_each_object() {
+async fn s3_encryption_is_requested_for_each_object() {
     let [small, large, _] = requests(|options| options.encryption = Some("AES256".into()), true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-server-side-encryption"), Some("AES256"), "{request:?}");
@@ -77,7 +77,7 @@ async fn encryption_is_requested_for_each_object() {
 }
 
 #[tokio::test]
-async fn storage_class_is_requested_for_each_object() {
+async fn s3_storage_class_is_requested_for_each_object() {
     let [small, large, _] =
         requests(|options| options.storage_class = Some("STANDARD_IA".into()), true).await;
     for request in [&small, &large] {
@@ -86,7 +86,7 @@ async fn storage_class_is_requested_for_each_object() {
 }
 
 #[tokio::test]
-async fn checksums_are_sent_with_each_request() {
+async fn s3_checksums_are_sent_with_each_upload_request() {
     for (checksum, header, length) in
         [("sha256", "x-amz-checksum-sha256", 44), ("crc64nvme", "x-amz-checksum-crc64nvme", 12)]
     {
@@ -101,7 +101,7 @@ async fn checksums_are_sent_with_each_request() {
 }
 
 #[tokio::test]
-async fn region_and_path_style_are_those_of_the_policy() {
+async fn s3_requests_use_region_and_path_style_of_the_policy() {
     for (path_style, path) in [(true, "/backups/shop/nightly/"), (false, "/shop/nightly/")] {
         for request in requests(|_| (), path_style).await {
             let signature = request.header("authorization").unwrap();
