@@ -1,7 +1,8 @@
-//! From a policy to the objects it needs, and from what is observed to its status.
+//! Derives the objects of a policy from its spec, and its status from what the operator observes.
 //!
-//! Pure functions: no client, no clock. [`validate`] turns a spec into values that cannot be wrong, [`objects`]
-//! cannot fail after that, and [`status`] is total: an invalid policy is a status, not an error.
+//! All functions are pure: they use no client and no clock. [`validate`] converts a spec into values that are
+//! always valid, so [`objects`] cannot fail. [`status`] never fails either: an invalid policy results in a
+//! status, not in an error.
 
 pub mod events;
 pub mod objects;

@@ -17,14 +17,14 @@ pub use self::{
 };
 use crate::validate::ValidPolicy;
 
-/// What a policy needs in the cluster.
+/// The objects that a policy needs in the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
-    /// The CronJob of each operation; `None` if the policy does not ask for the operation.
+    /// The CronJob of each operation; `None` if the policy does not configure the operation.
     pub cron_jobs: PerOperation<Option<CronJob>>,
 }
 
-/// The objects of `policy`.
+/// Returns the objects that `policy` needs.
 pub fn objects(policy: &ValidPolicy, images: &Images) -> Objects {
     let cron_job = |operation| {
         let schedule = policy.schedule_of(operation)?;

@@ -1,8 +1,8 @@
-//! From a spec to values that objects can be made of.
+//! Converts a spec into valid values, from which objects can be created without errors.
 //!
-//! The CRD rejects most mistakes at admission. Validation repeats all of its checks, because the CRD in a cluster may be
-//! older than the operator, and adds those that CEL cannot express. Every struct of the spec is destructured without `..`,
-//! so that a new field does not compile until it is handled here.
+//! The CRD rejects most mistakes at admission. Validation repeats all of its checks, because the CRD in a
+//! cluster may be older than the operator, and adds those that CEL cannot express. Every struct of the spec
+//! is destructured without `..`, so that a new field does not compile until it is handled here.
 
 mod connection;
 mod dump;
@@ -37,62 +37,62 @@ pub use self::{
     storage::ValidStorage,
 };
 
-/// The most backups that the annotation `pgbackup.dev/acknowledged` accepts at once.
+/// The maximum number of backups that the annotation `pgbackup.dev/acknowledged` can accept.
 const ACKNOWLEDGED_MAX: usize = 20;
 
-/// A policy whose objects can be made.
+/// A validated policy, from which objects can be created.
 #[derive(Clone, Debug)]
 pub struct ValidPolicy {
-    /// The namespace, the name and the UID.
+    /// The namespace, the name and the UID of the policy.
     pub identity: PolicyIdentity,
-    /// When the policy was created.
+    /// The time at which the policy was created.
     pub created: Timestamp,
-    /// When backups start.
+    /// The schedule of backups.
     pub schedule: Schedule,
-    /// The name of the time zone.
+    /// The name of the schedules' time zone.
     pub time_zone: String,
-    /// The time zone.
+    /// The schedules' time zone.
     pub zone: TimeZone,
     /// Whether scheduled backups and scrubs are stopped.
     pub suspend: bool,
     /// Whether a backup that could not start on time starts late.
     pub catch_up: bool,
-    /// The image that backups run in.
+    /// The image in which backups run.
     pub image: PostgresImage,
     /// How pods connect to the server.
     pub connection: ValidConnection,
-    /// The databases to back up, by name or pattern.
+    /// The databases to back up, as names and patterns.
     pub include: Vec<String>,
-    /// The databases that are not backed up, by name or pattern.
+    /// The databases to exclude from backups, as names and patterns.
     pub exclude: Vec<String>,
-    /// Whether backups contain roles and tablespaces.
+    /// Whether backups contain roles and tablespaces, and their password hashes.
     pub globals: Globals,
-    /// How databases are dumped.
+    /// The options of pg_dump.
     pub dump: ValidDump,
-    /// Where backups are stored.
+    /// The store of the backups.
     pub storage: ValidStorage,
-    /// The UID of the policy whose repository this one takes over.
+    /// The UID of the policy whose repository this policy takes over.
     pub adopt_from: Option<String>,
-    /// Which backups are kept.
+    /// The retention rules.
     pub rules: Rules,
-    /// Whether retention only reports what it would delete.
+    /// Whether retention only reports which backups it would delete.
     pub dry_run: bool,
     /// How thoroughly backups are checked.
     pub level: VerificationLevel,
-    /// How much of its rows or bytes a database can lose, in percent.
+    /// The percentage of its rows or bytes that a database can lose without being suspicious.
     pub max_shrink: u8,
-    /// When scrubs start, and how much they read.
+    /// The schedule and the share of scrubs; `None` without scrubs.
     pub scrub: Option<ValidScrub>,
-    /// The suspicious backups that a person accepts.
+    /// The names of the suspicious backups that a person accepts.
     pub acknowledged: Vec<String>,
-    /// How old the newest backup may get.
+    /// The maximum age of the newest backup; `None` without this objective.
     pub max_age: Option<SignedDuration>,
-    /// How Jobs and their pods run.
+    /// The options of Jobs and their pods.
     pub job: JobOptions,
 }
 
 impl ValidPolicy {
-    /// When the runs of an operation start; `None` if the policy does not have the operation.
+    /// Returns the schedule of an operation; `None` if the policy does not configure the operation.
     pub fn schedule_of(&self, operation: Operation) -> Option<&Schedule> {
         match operation {
             Operation::Backup => Some(&self.schedule),
@@ -101,7 +101,11 @@ impl ValidPolicy {
     }
 }
 
-/// Checks a policy.
+/// Validates a policy.
+///
+/// # Errors
+///
+/// The first invalid field, with a message that says what to write.
 pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     let BackupPolicySpec {
         schedule,
@@ -158,7 +162,8 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
     })
 }
 
-/// The backups that the annotation names. What is no name of a backup is ignored.
+/// Returns the names of backups in the annotation `pgbackup.dev/acknowledged`. Ignores texts that are not
+/// names of backups.
 fn acknowledged(policy: &BackupPolicy) -> Vec<String> {
     let annotation = policy.metadata.annotations.as_ref().and_then(|all| all.get(meta::ACKNOWLEDGED));
     let names = annotation.map(String::as_str).unwrap_or_default().split(',').map(str::trim);

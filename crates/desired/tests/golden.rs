@@ -1,18 +1,20 @@
-//! Golden cases: the objects of a policy, and its status after an observation, as YAML that a reviewer can read.
+//! Golden cases: the objects of a policy, and its status after an observation, as YAML that a reviewer can
+//! read.
 //!
-//! A case is a folder of `golden/objects/` or `golden/status/<topic>/`; its first line says why it exists.
+//! A case is a folder in `golden/objects/` or `golden/status/<topic>/`. Its first line describes why it
+//! exists.
 //!
-//! | file | in | holds |
+//! | file | in | contains |
 //! | --- | --- | --- |
 //! | `policy.yaml` | both | the policy |
-//! | `objects.yaml` | objects | what `objects` gives |
+//! | `objects.yaml` | objects | the result of `objects` |
 //! | `previous.yaml` | status | the status before |
 //! | `observed.yaml` | status | what the operator observes, and when |
-//! | `status.yaml` | status | what `status` gives: a diff with `previous.yaml` shows the change |
-//! | `events.yaml` | status | the events, and when time alone changes the status next |
+//! | `status.yaml` | status | the result of `status`: a diff with `previous.yaml` shows the change |
+//! | `events.yaml` | status | the events, and when the status will change without an observation |
 //!
-//! A case without a `policy.yaml` or `previous.yaml` uses the nearest one of the folders above it. `UPDATE_GOLDEN=1`
-//! writes what the code gives: read the diff.
+//! A case without a `policy.yaml` or `previous.yaml` uses the nearest one in a parent folder.
+//! `UPDATE_GOLDEN=1` writes the current results: review the diff.
 
 #![expect(clippy::disallowed_methods, reason = "tests read files; the crate does not")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
@@ -29,7 +31,7 @@ use pgbackup_desired::{self as desired, EventDraft, Images, Observed, StatusOutc
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// `observed.yaml`.
+/// The content of `observed.yaml`.
 #[derive(Deserialize)]
 struct Observation {
     now: Timestamp,
@@ -37,7 +39,7 @@ struct Observation {
     observed: Observed,
 }
 
-/// `events.yaml`.
+/// The content of `events.yaml`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Events {
@@ -66,7 +68,8 @@ fn policy_statuses_match_golden_files() {
     });
 }
 
-/// Runs `case` on the folder of each `input` below a folder of `golden/`. Fails with the differences that it gives.
+/// Runs `case` for the folder of each file `input` below a folder of `golden/`. Fails with the differences
+/// that `case` returns.
 fn check(folder: &str, input: &str, case: impl Fn(&Path) -> Vec<Option<String>>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
     let mut cases = Vec::new();
@@ -95,7 +98,7 @@ fn find_cases(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The golden file and what it should hold, if it holds something else.
+/// Returns the golden file's name and its wanted content, if the content differs.
 fn differs(file: &Path, is: &impl Serialize) -> Option<String> {
     let text = serde_saphyr::to_string(is).unwrap();
     if updates() {
@@ -106,7 +109,7 @@ fn differs(file: &Path, is: &impl Serialize) -> Option<String> {
     (wanted != json!(is)).then(|| format!("{}\n{text}", file.display()))
 }
 
-/// Gives `previous.yaml` the form of `status.yaml`.
+/// Rewrites `previous.yaml` in the format of `status.yaml`.
 fn rewrite_previous(case: &Path) {
     let Some(file) = nearest(case, "previous.yaml").filter(|_| updates()) else { return };
     if let Some(Some(status)) = read::<Option<BackupPolicyStatus>>(&file) {
@@ -155,12 +158,12 @@ fn event(event: &EventDraft) -> Value {
     json!({ "type": kind, "reason": reason, "action": action, "note": note, "job": job })
 }
 
-/// The status as the API server gives it back.
+/// Converts the status to JSON and back, as the API server does.
 fn through_the_api(status: &BackupPolicyStatus) -> BackupPolicyStatus {
     serde_json::from_str(&serde_json::to_string(status).unwrap()).unwrap()
 }
 
-/// What the file of this name holds: in the case, or in the nearest folder above it.
+/// Returns the content of the file with this name in the case's folder or in the nearest parent folder.
 fn inherited<T: DeserializeOwned>(case: &Path, name: &str) -> Option<T> {
     read(&nearest(case, name)?)
 }

@@ -1,5 +1,6 @@
-//! `validate` rejects the mistakes that the API server rejects, with the same fields and messages, because the CRD in a
-//! cluster may be older than the operator. `tests/e2e/admission` checks the same cases on a real API server.
+//! `validate` rejects the same mistakes as the API server, with the same fields and messages, because the CRD
+//! in a cluster may be older than the operator. `tests/e2e/admission` checks the same cases on a real API
+//! server.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 #![allow(clippy::disallowed_methods, reason = "a test reads its cases from files")]
@@ -24,8 +25,8 @@ fn operator_and_crd_reject_policies_with_the_same_message() {
     let (mut wrong, mut checked, mut unreadable) = (Vec::new(), 0, 0);
     for topic in ["schedule", "postgres", "dump", "storage", "retention", "job"] {
         for case in cases(&format!("refused/{topic}.yaml")) {
-            // Only the API server rejects unknown fields, because an older operator must be able to read a newer policy.
-            // Kubernetes checks the affinity when the CronJob is created.
+            // Not checked here: only the API server rejects unknown fields, because an older operator must be
+            // able to read a newer policy; and Kubernetes checks the affinity when the CronJob is created.
             if case.message.contains("unknown field") || case.message.starts_with("spec.job.affinity.") {
                 continue;
             }
@@ -57,13 +58,14 @@ fn policies_accepted_by_the_crd_pass_operator_validation() {
     }
 }
 
-/// Whether both errors are about the same field, or ours about an object around it, and have the same message if the
-/// message is one of ours.
+/// Returns whether two errors agree: the error of `validate` is about the same field or a parent of it, and
+/// it has the same message if the message is one of pgbackup's.
 fn agree(server: &str, ours: &str) -> bool {
     let server = server.strip_prefix("<nil>: Invalid value: ").unwrap_or(server);
     let (their_field, theirs) = server.split_once(": ").unwrap();
     let (our_field, message) = ours.split_once(": ").unwrap();
-    // The schema's limits have messages of the API server. Of schedules, the operator knows more than the CRD.
+    // Not compared: the API server has its own messages for limits in the schema, and the operator has more
+    // precise messages for schedules than the CRD.
     let of_schema = theirs.contains(" in body ") || theirs.starts_with("Too ");
     let of_schedule = our_field.ends_with("chedule") || our_field.ends_with("timeZone");
     their_field.starts_with(our_field) && (of_schema || of_schedule || theirs.ends_with(message))
@@ -73,7 +75,7 @@ fn cases(file: &str) -> Vec<Case> {
     serde_saphyr::from_str(&fs::read_to_string(folder().join(file)).unwrap()).unwrap()
 }
 
-/// `policy.yaml` with the changes of a case.
+/// Returns `policy.yaml` with the changes of a case.
 fn changed(case: &Case) -> Value {
     let mut policy: Value =
         serde_saphyr::from_str(&fs::read_to_string(folder().join("policy.yaml")).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! What holds of every status, whatever is seen.
+//! Properties that every status has, whatever the operator observes.
 
 use api::{
     BackupPolicy,
@@ -37,15 +37,16 @@ fn policy() -> BackupPolicy {
     .expect("a policy should be one")
 }
 
-/// The backups that runs leave and scrubs find corrupted.
+/// The backups that runs store and scrubs find corrupted.
 const BACKUPS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
 
-/// When their snapshot was, if the server's clock is right.
+/// The snapshot time of these backups, if the server's clock is right.
 fn taken() -> Timestamp {
     "2026-11-23T00:01:00Z".parse().expect("a time should be one")
 }
 
-/// Within two hours of the policy's creation; few different seconds, so that some meet.
+/// Generates a time within two hours of the policy's creation. There are few different seconds, so that some
+/// times are equal.
 fn moment() -> impl Strategy<Value = Timestamp> {
     let start: Timestamp = "2026-11-23T00:00:00Z".parse().expect("a time should be one");
     (0_i64..120, 0_i64..3, 0_i64..1000).prop_map(move |(minute, second, milli)| {
@@ -65,8 +66,8 @@ fn record() -> impl Strategy<Value = Value> {
     })
 }
 
-/// No more names than a history holds: what is told of one run may disagree here, and which word wins must not hang
-/// on what fell out of the history.
+/// Generates a Job's name. There are no more different names than a history holds: the observations of one
+/// run may contradict each other here, and the result must not depend on a run that has left the history.
 fn job() -> impl Strategy<Value = String> {
     prop_oneof![
         (0_i64..7).prop_map(|slot| format!("shop-backup-{}", 29_923_200 + slot * 10)),
@@ -74,7 +75,7 @@ fn job() -> impl Strategy<Value = String> {
     ]
 }
 
-/// How far the clock of a node is off, in minutes: mostly not at all.
+/// Generates the error of a node's clock in minutes, mostly 0.
 fn clock() -> impl Strategy<Value = i64> {
     prop_oneof![6 => Just(0), 1 => Just(90), 1 => Just(4000), 1 => Just(-4000), 1 => -3_i64..3]
 }
@@ -168,7 +169,7 @@ fn observed() -> impl Strategy<Value = Observed> {
     })
 }
 
-/// The same with another name and other words.
+/// Generates a scrub run.
 fn scrub() -> impl Strategy<Value = ObservedRun> {
     (run(), prop::sample::subsequence(BACKUPS.to_vec(), 0..=1)).prop_map(|(mut run, corrupted)| {
         run.job = run.job.replace("-backup-", "-scrub-");
@@ -194,7 +195,7 @@ fn look(policy: &BackupPolicy, observed: &Observed, now: Timestamp) -> StatusOut
     status(policy, validate(policy).as_ref(), observed, now)
 }
 
-/// The policy with the status as it comes back from the cluster.
+/// Returns the policy with the status as the API server returns it.
 fn with(outcome: &StatusOutcome) -> BackupPolicy {
     let text = serde_json::to_string(&outcome.status).expect("a status should be JSON");
     BackupPolicy { status: serde_json::from_str(&text).expect("a status should be read back"), ..policy() }

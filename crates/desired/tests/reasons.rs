@@ -1,4 +1,4 @@
-//! A reason that a run reports is the reason that people see.
+//! The reason that a run reports is the reason that the status and the events show.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
@@ -37,7 +37,7 @@ fn observed(runs: Vec<ObservedRun>) -> Observed {
     Observed { operations: PerOperation { backup, ..PerOperation::default() }, ..Observed::default() }
 }
 
-/// A run that reports its failure with `reason` and nothing more.
+/// Returns an observation of a run whose report contains `reason` and nothing else.
 fn failed(reason: Reason) -> Observed {
     let job = "shop-backup-29923335";
     let report = json!({

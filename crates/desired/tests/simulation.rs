@@ -1,8 +1,10 @@
-//! A year of a thousand policies, in seconds: a cluster with its CronJob controller, a store and runs that go wrong in
-//! every way we know of, and an operator that comes and goes. Each status is held against what happened.
+//! A simulation of one year with a thousand policies, which takes seconds: a cluster with its CronJob
+//! controller, a store, runs that fail in every known way, and an operator that stops and starts. Each status
+//! is compared with what really happened.
 //!
-//! Everything follows from one seed. `PGBACKUP_SIMULATION_SEED` sets it, and `PGBACKUP_SIMULATION_POLICY` lets one policy
-//! live alone; when an invariant does not hold, both are shown, with what happened last.
+//! One seed determines everything. `PGBACKUP_SIMULATION_SEED` sets it, and `PGBACKUP_SIMULATION_POLICY`
+//! simulates only one policy. When an invariant is violated, both are printed together with the last
+//! happenings.
 
 #![expect(
     clippy::disallowed_methods,
@@ -42,13 +44,14 @@ use self::world::{Counts, DAILY, FREQUENT, Kind, MONTHLY, OFTEN, WEEKLY, World};
 
 const POLICIES: u64 = 1000;
 
-/// As many as the machines of continuous integration have cores, at the least.
+/// The number of threads: at least as many as the machines of continuous integration have cores.
 const THREADS: usize = 2;
 
-/// Nothing special: any other would do.
+/// The default seed, an arbitrary number.
 const SEED: u64 = 20_261_123;
 
-/// Mostly slow schedules: a year of each has few runs, so that all of them fit into seconds.
+/// Returns the kind of the policy with this index. Most have infrequent schedules: a year of such a policy
+/// has few runs, so that all policies together take only seconds.
 const fn kind(index: u64) -> Kind {
     match index % 1000 {
         0 => FREQUENT,
@@ -61,7 +64,7 @@ const fn kind(index: u64) -> Kind {
 
 const LOCK: &str = "a world that fails should hold no lock";
 
-/// What an assertion said.
+/// Returns the message of a failed assertion.
 fn words(why: &(dyn Any + Send)) -> String {
     let text = why.downcast_ref::<String>().map(String::as_str).or(why.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").to_owned()

@@ -119,7 +119,8 @@ fn invalid_policy_value_is_rejected_with_its_field_path() {
     all_are_rejected(rejected);
 }
 
-/// Each entry is a path, the value to set there, and the start of the error.
+/// Asserts that each change is rejected. An entry is a path, the value to set there, and the start of the
+/// error.
 fn all_are_rejected(rejected: &[(String, Value, &str)]) {
     for (path, value, start) in rejected {
         let result = validate(&policy(&[(path, value.clone())])).map(drop);

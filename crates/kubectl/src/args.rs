@@ -1,4 +1,4 @@
-//! The command line: one variant per command. The arguments of a command are in its own file.
+//! The command line: one variant per command. The arguments of a command are in the command's file.
 
 use clap::{Parser, Subcommand};
 

@@ -1,3 +1,3 @@
-//! The commands, each in a file of its own: its arguments, and a function that returns the text to print.
+//! The commands. Each file contains a command's arguments and a function that returns the text to print.
 
 pub mod next;

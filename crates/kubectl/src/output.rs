@@ -1,4 +1,4 @@
-//! The formats in which commands print.
+//! The output formats of commands.
 
 use clap::ValueEnum;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub enum Output {
     Json,
 }
 
-/// One line of JSON.
+/// Formats a value as one line of JSON.
 pub fn json(value: &Value) -> String {
     format!("{value}\n")
 }

@@ -1,4 +1,4 @@
-//! `kubectl pgbackup next`, run as a program.
+//! Tests `kubectl pgbackup next` as a program.
 
 use std::process::{Command, Output};
 
@@ -31,7 +31,7 @@ fn printed(output: Output) -> String {
 
 #[test]
 fn next_command_prints_both_times_of_a_repeated_hour() {
-    // The clocks go back on 25 October: a quarter past two comes twice, and the controller starts at both.
+    // Clocks are set back on 25 October: 02:15 comes twice, and the controller starts a Job at both times.
     assert_eq!(
         printed(next(&[&EVERY_NIGHT[..], &["-o", "json"]].concat())),
         "{\"next\":[\"2026-10-24T00:15:00Z\",\"2026-10-25T00:15:00Z\",\"2026-10-25T01:15:00Z\"]}\n"

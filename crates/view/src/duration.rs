@@ -1,8 +1,9 @@
-//! Durations for people.
+//! Formats durations for people.
 
 use jiff::SignedDuration;
 
-/// At most two units: `3 d 4 h`, `12 min`. Anything below a minute, and negative, is `less than a minute`.
+/// Formats a duration with at most two units, for example `3 d 4 h` or `12 min`. A duration below a minute,
+/// or a negative one, is `less than a minute`.
 pub fn human(duration: SignedDuration) -> String {
     let minutes = duration.as_mins().max(0);
     let units = [("d", minutes / 1440), ("h", minutes / 60 % 24), ("min", minutes % 60)];
@@ -12,7 +13,7 @@ pub fn human(duration: SignedDuration) -> String {
     if shown.is_empty() { "less than a minute".to_owned() } else { shown.join(" ") }
 }
 
-/// `in 3 d 4 h`, or `due now` once the time is past.
+/// Formats the time until something happens, for example `in 3 d 4 h`; `due now` if the duration is negative.
 pub fn until(duration: SignedDuration) -> String {
     if duration.is_negative() { "due now".to_owned() } else { format!("in {}", human(duration)) }
 }

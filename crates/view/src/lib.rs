@@ -1,8 +1,8 @@
-//! What people read: a policy's overview, the page of all policies, tables and durations. The operator and the kubectl
-//! plugin use it.
+//! The views of policies for people: a policy's overview, the page of all policies, tables and durations. The
+//! operator and the kubectl plugin use them.
 //!
-//! Pure functions: no client, no clock, no I/O. They show a status and decide nothing, except that a time in the
-//! status has passed.
+//! All functions are pure: no client, no clock, no I/O. They show a status and decide only one thing: whether
+//! a time in the status has passed.
 
 pub mod duration;
 pub mod overview;

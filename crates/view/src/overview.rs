@@ -133,20 +133,20 @@ pub struct Backup {
     pub verification: Option<Verification>,
 }
 
-/// What a check of a policy is about.
+/// The subject of a policy's check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// The removal of old backups.
+    /// Whether retention removes old backups.
     Retention,
-    /// The reading back of stored backups.
+    /// Whether scrubs read stored backups back and find them intact.
     Scrub,
 }
 
 impl Subject {
-    /// All subjects, in the order in which people read them.
+    /// All subjects, in the order in which they are shown.
     pub const ALL: [Self; 2] = [Self::Retention, Self::Scrub];
 
-    /// As the API spells it: `retention`.
+    /// Returns the name in the API, for example `retention`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Retention => "retention",
@@ -170,7 +170,7 @@ pub struct BackupCounts {
 }
 
 impl BackupCounts {
-    /// Number of backups whose newest check failed.
+    /// Returns the number of backups whose newest check failed.
     pub const fn corrupted(self) -> u32 {
         self.all.saturating_sub(self.verified).saturating_sub(self.suspicious)
     }
@@ -192,7 +192,7 @@ pub struct Run {
 }
 
 impl Overview {
-    /// The check of a subject; `None` if the policy has none.
+    /// Returns the check of a subject; `None` if the policy does not have it.
     pub fn check(&self, subject: Subject) -> Option<&Check> {
         match subject {
             Subject::Retention => self.retention.as_ref(),
@@ -200,14 +200,14 @@ impl Overview {
         }
     }
 
-    /// The checks that failed. The policy's state does not include them.
+    /// Returns the failed checks. The policy's state does not include them.
     pub fn failed_checks(&self) -> impl Iterator<Item = (Subject, &Check)> {
         let checks = Subject::ALL.into_iter().filter_map(|subject| Some((subject, self.check(subject)?)));
         checks.filter(|(_, check)| check.state == ConditionState::Unhealthy)
     }
 }
 
-/// The overview of a policy at `now`.
+/// Returns the overview of a policy at the time `now`.
 pub fn overview(policy: &BackupPolicy, now: Timestamp) -> Overview {
     let empty = BackupPolicyStatus::default();
     let status = policy.status.as_ref().unwrap_or(&empty);

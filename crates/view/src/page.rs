@@ -1,5 +1,5 @@
-//! The page of all policies: plain HTML with a style and no script, readable on a phone. Everything that colour shows
-//! stands in the text too. `tests/page` checks it in a real browser.
+//! The page of all policies: plain HTML with a style sheet and no script, readable on a phone. Everything
+//! that colour shows is also shown as text. `tests/page` checks the page in a real browser.
 
 mod cells;
 mod drawing;
@@ -17,8 +17,8 @@ const STYLE: &str = include_str!("page/page.css");
 const COLUMNS: [&str; 7] =
     ["Policy", "State", "Recovery point", "Size", "Backups", "Next backup", "Last runs"];
 
-/// The page of these policies at `now`. A live page refreshes itself every minute. That is off by default, because a refresh
-/// moves the reader, or the screen reader, back to the start.
+/// Returns the page of these policies at the time `now`. A live page refreshes itself every minute.
+/// Refreshing is off by default, because it moves readers and screen readers back to the start.
 pub fn page(mut policies: Vec<Overview>, now: Timestamp, live: bool) -> String {
     policies.sort_by(|a, b| {
         let key = |policy: &Overview| (policy.state, policy.failed_checks().next().is_none());
@@ -77,7 +77,7 @@ fn in_state(policies: &[Overview], state: State) -> impl Iterator<Item = &Overvi
     policies.iter().filter(move |policy| policy.state == state)
 }
 
-/// The number of policies in each state, linked to their rows.
+/// Returns the number of policies in each state, with links to their rows.
 fn counts(policies: &[Overview]) -> Markup {
     html! {
         nav aria-label="Policies by state" {
@@ -92,7 +92,8 @@ fn counts(policies: &[Overview]) -> Markup {
     }
 }
 
-/// The elements have these roles already, but a browser drops them where the style turns rows into cards.
+/// Returns the table of policies. Its elements have their roles explicitly, because browsers drop the
+/// implicit roles where the style shows rows as cards.
 fn table(policies: &[Overview], now: Timestamp) -> Markup {
     html! {
         table role="table" {
@@ -133,7 +134,7 @@ fn row(policy: &Overview, now: Timestamp) -> Markup {
     }
 }
 
-/// The class in the style, and the id of the rows.
+/// Returns a state's CSS class, which is also the id of its rows.
 fn class(state: State) -> String {
     state.as_str().to_lowercase()
 }

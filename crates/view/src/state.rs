@@ -1,4 +1,4 @@
-//! The state of a policy and of its conditions, with the reason and the message.
+//! The states of a policy and of its conditions.
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
@@ -24,10 +24,10 @@ pub enum State {
 }
 
 impl State {
-    /// All of them, those that need attention first.
+    /// All states; those that need attention come first.
     pub const ALL: [Self; 4] = [Self::Unhealthy, Self::Unknown, Self::Suspended, Self::Healthy];
 
-    /// As the API spells it.
+    /// Returns the name in the API, for example `Unhealthy`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unhealthy => "Unhealthy",
@@ -59,7 +59,7 @@ impl From<&Condition> for ConditionState {
     }
 }
 
-/// A state and why it is so.
+/// The state of a policy, with its reason and message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The policy's state.
@@ -70,8 +70,9 @@ pub struct Standing {
     pub message: String,
 }
 
-/// The standing of a policy at `now`. It follows the conditions, with one exception: once `status.overdueTime` has passed,
-/// the policy is overdue even if the operator could not write that into the conditions.
+/// Returns the state of a policy at the time `now`. It follows the conditions, with one exception: once
+/// `status.overdueTime` has passed, the policy is overdue even if the operator could not write that into the
+/// conditions.
 pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Standing {
     let (state, decisive) = from_conditions(status);
     let is_suspended = policy.spec.suspend || state == State::Suspended;
@@ -91,8 +92,8 @@ pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timesta
     Standing { state, reason: reason.to_owned(), message: message.to_owned() }
 }
 
-/// The state that the conditions give, and the condition that decides it. Causes come before their consequences: a policy
-/// that is not ready takes no backups.
+/// Returns the state that the conditions determine, and the condition that decides it. Causes come before
+/// consequences: a policy that is not ready takes no backups.
 fn from_conditions(status: &BackupPolicyStatus) -> (State, Option<&Condition>) {
     let health = status.condition(ConditionType::BackupHealthy);
     let ready = status.condition(ConditionType::Ready);

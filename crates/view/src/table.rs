@@ -1,9 +1,10 @@
-//! Tables of plain text, as kubectl prints them.
+//! Formats tables of plain text, like kubectl.
 
-/// Space between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
-/// A header and rows, each column as wide as its longest cell. Every line ends with a line break and without spaces.
+/// Formats a header and rows. Each column is as wide as its longest cell. Lines have no trailing spaces and
+/// end with a line break.
 pub fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: &[[String; COLUMNS]]) -> String {
     let mut widths = header.map(|cell| cell.chars().count());
     for row in rows {

@@ -1,4 +1,4 @@
-//! The CronJobs of a policy: `<policy>-backup`, `<policy>-scrub`.
+//! The CronJobs of a policy: `<policy>-backup` and `<policy>-scrub`.
 
 use api::meta;
 use domain::{operation::Operation, schedule::Schedule};
@@ -17,14 +17,14 @@ use k8s_openapi::{
 use super::{images::Images, metadata, pod};
 use crate::validate::ValidPolicy;
 
-/// Without `catchUp`, the controller skips a slot that it cannot start within this time. It checks every ten seconds, so a
-/// shorter time would skip slots by chance.
+/// Without `catchUp`, the CronJob controller skips a run that it cannot start within this time. The
+/// controller checks every ten seconds, so a much shorter time would skip runs by chance.
 const START_WITHIN_SECONDS: i64 = 300;
 
-/// Exit codes of failures that a retry does not help (`domain::reason`).
+/// The exit codes of failures that a retry cannot help (`domain::reason`).
 const FINAL_EXIT_CODES: std::ops::RangeInclusive<i32> = 64..=95;
 
-/// The CronJob of an operation.
+/// Returns the CronJob of an operation.
 pub fn cron_job(policy: &ValidPolicy, images: &Images, operation: Operation, schedule: &Schedule) -> CronJob {
     CronJob {
         metadata: ObjectMeta {
@@ -42,7 +42,7 @@ pub fn cron_job(policy: &ValidPolicy, images: &Images, operation: Operation, sch
             concurrency_policy: Some("Forbid".to_owned()),
             successful_jobs_history_limit: Some(policy.job.successful_jobs_history_limit),
             failed_jobs_history_limit: Some(policy.job.failed_jobs_history_limit),
-            // Without a starting deadline the controller starts the newest missed slot after an outage.
+            // Without a starting deadline, the controller starts the newest missed run after an outage.
             starting_deadline_seconds: (!policy.catch_up).then_some(START_WITHIN_SECONDS),
             job_template: JobTemplateSpec {
                 metadata: Some(ObjectMeta {

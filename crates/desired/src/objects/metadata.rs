@@ -9,14 +9,15 @@ use kube::Resource;
 
 use crate::validate::ValidPolicy;
 
-/// The labels of a CronJob, its Jobs and their pods. The operator's watches select by them.
+/// Returns the labels of an operation's CronJob, Jobs and pods. The operator's watches select objects by
+/// them.
 pub fn labels(policy: &ValidPolicy, operation: Operation) -> BTreeMap<String, String> {
     let mut labels = policy_labels(policy);
     labels.insert(meta::OPERATION_LABEL.to_owned(), operation.as_str().to_owned());
     labels
 }
 
-/// The labels of every object of the policy.
+/// Returns the labels that all objects of the policy have.
 pub fn policy_labels(policy: &ValidPolicy) -> BTreeMap<String, String> {
     [(meta::MANAGED_BY_LABEL, meta::MANAGED_BY), (meta::POLICY_LABEL, &policy.identity.name)]
         .into_iter()
@@ -24,7 +25,8 @@ pub fn policy_labels(policy: &ValidPolicy) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The policy as the owner: the garbage collector deletes the CronJob after the policy, without a finalizer.
+/// Returns the owner reference to the policy. Because of it, the garbage collector deletes the CronJobs after
+/// the policy, and no finalizer is needed.
 pub fn owner(policy: &ValidPolicy) -> OwnerReference {
     OwnerReference {
         api_version: BackupPolicy::api_version(&()).into_owned(),

@@ -1,5 +1,5 @@
-//! The pod of a run: an init container copies the runner into it, and the container `runner` executes that in the policy's
-//! PostgreSQL image. The pod satisfies the Pod Security Standard `restricted`.
+//! The pod of a run. An init container copies the runner into the pod, and the container `runner` executes it
+//! in the policy's PostgreSQL image. The pod satisfies the Pod Security Standard `restricted`.
 
 mod arguments;
 mod env_var;
@@ -27,11 +27,11 @@ use k8s_openapi::{
 use super::{images::Images, metadata};
 use crate::validate::{PostgresImage, ValidPolicy};
 
-/// The user, group and volume group of every pod, whatever its image, unless the policy sets another: older backups must
-/// stay readable after a change of the image.
+/// The user, group and volume group of every pod, unless the policy sets others. They do not depend on the
+/// image, so that older backups stay readable after a change of the image.
 const USER: i64 = 65532;
 
-/// The pod of an operation.
+/// Returns the pod of an operation's runs.
 pub fn spec(policy: &ValidPolicy, images: &Images, operation: Operation) -> PodSpec {
     let user = Some(policy.job.run_as_user.unwrap_or(USER));
     PodSpec {
@@ -102,7 +102,8 @@ fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Contai
     }
 }
 
-/// The policy's affinity, and, if the store is a volume, that of the policy's pods to each other.
+/// Returns the policy's affinity. If the store is a volume, it also requires that the policy's pods share a
+/// node.
 fn affinity(policy: &ValidPolicy) -> Option<Affinity> {
     let mut affinity = policy.job.affinity.clone();
     if store::volume(policy).is_some() {
@@ -114,7 +115,8 @@ fn affinity(policy: &ValidPolicy) -> Option<Affinity> {
     affinity
 }
 
-/// Runs of a policy that overlap must share the node: often only one node at a time may mount the volume.
+/// Returns the affinity term that puts overlapping runs of a policy on the same node, because often a volume
+/// can be mounted on only one node at a time.
 fn same_node_as_others(policy: &ValidPolicy) -> PodAffinityTerm {
     let selector =
         LabelSelector { match_labels: Some(metadata::policy_labels(policy)), match_expressions: None };
@@ -134,7 +136,7 @@ fn pull_secrets(policy: &ValidPolicy) -> Vec<LocalObjectReference> {
         .collect()
 }
 
-/// The list or map, unless it is empty: the API server removes empty ones.
+/// Returns a list or map, or `None` if it is empty, because the API server removes empty ones.
 fn some<T: Clone>(all: &T, is_empty: impl Fn(&T) -> bool) -> Option<T> {
     (!is_empty(all)).then(|| all.clone())
 }

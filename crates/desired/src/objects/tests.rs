@@ -33,10 +33,10 @@ fn wanted() -> CronJob {
     objects(&valid(), &images).cron_jobs.backup.unwrap()
 }
 
-/// The CronJob as the cluster has it, with `change` made to it.
+/// Returns the CronJob as the cluster has it, after `change`.
 fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
     let mut value = json!(wanted());
-    // What the server adds.
+    // The fields that the API server adds.
     value["metadata"]["uid"] = json!("c-1");
     value["metadata"]["generation"] = json!(1);
     value["metadata"]["annotations"][meta::APPLIED_GENERATION] = json!("1");
@@ -49,7 +49,7 @@ fn observed(change: impl FnOnce(&mut Value)) -> CronJob {
     let spec = value["spec"].clone();
     change(&mut value);
     if value["spec"] != spec {
-        // The server counts what is written to the spec.
+        // The API server increments the generation when the spec changes.
         value["metadata"]["generation"] = json!(2);
     }
     serde_json::from_value(value).unwrap()
@@ -74,7 +74,7 @@ fn cron_job_changed_by_admission_is_not_drift() {
         it["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] =
             json!("mirror/postgres:17");
     });
-    // It came with our own write.
+    // The operator's own write led to this generation.
     mirrored.metadata.annotations.as_mut().unwrap().insert(meta::APPLIED_GENERATION.into(), "2".into());
     assert!(up_to_date(&wanted(), &mirrored.metadata));
 }

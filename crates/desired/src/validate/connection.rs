@@ -1,4 +1,4 @@
-//! How pods connect to the server.
+//! Validates the connection to the server.
 
 use std::net::Ipv6Addr;
 
@@ -12,49 +12,49 @@ use super::field::{
     secret_key,
 };
 
-/// How pods connect to the server.
+/// The validated connection to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidConnection {
-    /// The server, and the role that logs in.
+    /// The server and the role that logs in.
     pub server: Server,
-    /// libpq's `sslmode`.
+    /// The value of libpq's `sslmode`.
     pub ssl_mode: SslMode,
-    /// Where the CA's certificate is.
+    /// The Secret and key with the certificate of the certificate authority.
     pub ca: Option<SecretKeyRef>,
-    /// Where the role's certificate and key are.
+    /// The Secret with the role's certificate and private key.
     pub client_certificate: Option<SecretRef>,
 }
 
-/// A server, and the role that logs in.
+/// The server and the role that logs in, as an address or as a connection URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// The parts of an address.
+    /// An address, with the role in separate fields.
     Address {
         /// The host name or IP address.
         host: String,
-        /// The port.
+        /// The port of the server.
         port: u16,
-        /// The role.
+        /// The role that logs in.
         user: User,
-        /// Where the role's password is.
+        /// The Secret and key with the role's password.
         password: Option<SecretKeyRef>,
     },
-    /// Where the connection URI is.
+    /// The Secret and key with a connection URI, which contains the role.
     Uri(SecretKeyRef),
 }
 
-/// The role that logs in.
+/// The name of the role that logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum User {
-    /// The role's name.
+    /// The name itself.
     Named(String),
-    /// Where the role's name is.
+    /// The Secret and key with the name.
     Secret(SecretKeyRef),
 }
 
 const FIELD: &str = "postgres.connection";
 
-/// Checks `postgres.connection`.
+/// Validates `postgres.connection`.
 pub fn connection(given: &Connection) -> Result<ValidConnection, Invalid> {
     let Connection {
         host,

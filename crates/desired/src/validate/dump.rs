@@ -1,4 +1,4 @@
-//! How databases are dumped.
+//! Validates the options of dumps.
 
 use api::{
     messages::dump as check,
@@ -7,24 +7,24 @@ use api::{
 
 use super::field::{Invalid, entries, invalid, require};
 
-/// How databases are dumped.
+/// The validated options of dumps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidDump {
-    /// How archives are compressed; `None` leaves it to the runner.
+    /// The compression of archives; `None` if the runner chooses it.
     pub compression: Option<Compression>,
     /// How long a backup waits for the lock of a table, in seconds.
     pub lock_timeout: u32,
-    /// The tables whose rows are left out.
+    /// The tables whose rows are left out, as patterns of `schema.table`.
     pub exclude_table_data: Vec<String>,
-    /// Whether the client tools can be newer than the server.
+    /// Whether the client programs may be newer than the server.
     pub allow_newer_client: bool,
     /// Whether a backup fails if rows in tables of extensions are left out.
     pub strict_extensions: bool,
-    /// How far a standby can be behind, in seconds.
+    /// The maximum lag of a standby, in seconds.
     pub max_replica_lag: u32,
 }
 
-/// Checks `dump`.
+/// Validates `dump`.
 pub fn dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     let Dump {
         compression,
@@ -59,7 +59,7 @@ pub fn dump(dump: &Dump) -> Result<ValidDump, Invalid> {
     })
 }
 
-/// The seconds of `90s`, `5m` or `1h`.
+/// Parses a duration such as `90s`, `5m` or `1h`. Returns its seconds.
 fn seconds(text: &str) -> Option<u32> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

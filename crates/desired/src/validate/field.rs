@@ -1,4 +1,4 @@
-//! Errors of fields, and the checks that many fields share.
+//! The errors of invalid fields, and checks that are used for many fields.
 
 use std::{borrow::Cow, fmt::Display, ops::RangeInclusive};
 
@@ -8,32 +8,32 @@ use api::{
 };
 use domain::{reason::Reason, schedule::ScheduleError};
 
-/// A field that keeps a policy from working.
+/// An error: a field of the policy is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// The policy's own name.
+    /// The policy's name is too long.
     #[error("{}", object::POLICY_NAME.message)]
     PolicyName,
-    /// A schedule or the time zone.
+    /// A schedule or the time zone is invalid.
     #[error("spec.{field}: {source}")]
     Schedule {
         /// The path of the field below `spec`.
         field: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         source: ScheduleError,
     },
-    /// Any other field.
+    /// Another field is invalid.
     #[error("spec.{field}: {message}")]
     Field {
         /// The path of the field below `spec`.
         field: Cow<'static, str>,
-        /// What the field must be, and what to write.
+        /// A text that says what the field must be.
         message: Cow<'static, str>,
     },
 }
 
 impl Invalid {
-    /// The reason of the condition.
+    /// Returns the reason for the condition.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Schedule { .. } => Reason::InvalidSchedule,
@@ -42,12 +42,12 @@ impl Invalid {
     }
 }
 
-/// The error for a field.
+/// Creates the error of a field.
 pub fn invalid(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Invalid {
     Invalid::Field { field: field.into(), message: message.into() }
 }
 
-/// Checks what a rule of the CRD checks too.
+/// Returns the error of `check` unless `holds`. The CRD has a rule for the same check.
 pub fn require(field: impl Into<Cow<'static, str>>, check: Check, holds: bool) -> Result<(), Invalid> {
     if holds { Ok(()) } else { Err(invalid(field, check.message)) }
 }
@@ -64,7 +64,7 @@ pub fn in_limits<T: PartialOrd + Display>(
     Err(invalid(field, format!("must be from {} to {}", limits.start(), limits.end())))
 }
 
-/// Checks how many entries a list or a map has.
+/// Checks the number of entries in a list or a map.
 pub fn entries(field: &'static str, count: usize, limits: RangeInclusive<usize>) -> Result<(), Invalid> {
     if limits.contains(&count) {
         return Ok(());
@@ -72,7 +72,7 @@ pub fn entries(field: &'static str, count: usize, limits: RangeInclusive<usize>)
     Err(invalid(field, format!("must have from {} to {} entries", limits.start(), limits.end())))
 }
 
-/// Checks how many characters a text has.
+/// Checks the number of characters in a text.
 pub fn characters(field: &'static str, text: &str, limits: RangeInclusive<usize>) -> Result<(), Invalid> {
     if limits.contains(&text.chars().count()) {
         return Ok(());
@@ -80,7 +80,8 @@ pub fn characters(field: &'static str, text: &str, limits: RangeInclusive<usize>
     Err(invalid(field, format!("must have from {} to {} characters", limits.start(), limits.end())))
 }
 
-/// Whether a text has such a length, and only characters that are allowed: those that `is` accepts, and those in `beside`.
+/// Returns whether a text has an allowed length in bytes and only allowed characters: those for which `is`
+/// returns true, and those in `beside`.
 pub fn consists_of(
     text: &str,
     length: RangeInclusive<usize>,
@@ -90,29 +91,29 @@ pub fn consists_of(
     length.contains(&text.len()) && text.chars().all(|c| is(c) || beside.contains(c))
 }
 
-/// ASCII letters and digits.
+/// Returns whether a character is an ASCII letter or digit.
 pub fn alphanumeric(c: char) -> bool {
     c.is_ascii_alphanumeric()
 }
 
-/// Lower-case ASCII letters and digits.
+/// Returns whether a character is a lower-case ASCII letter or a digit.
 pub fn lower_alphanumeric(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit()
 }
 
-/// Checks the name of a Secret, a claim, a service account or a priority class.
+/// Validates the name of a Secret, a claim, a service account or a priority class.
 pub fn object_name(field: impl Into<Cow<'static, str>>, name: &str) -> Result<(), Invalid> {
     let has_ends = name.starts_with(lower_alphanumeric) && name.ends_with(lower_alphanumeric);
     require(field, object::NAME, has_ends && consists_of(name, 1..=253, lower_alphanumeric, "-."))
 }
 
-/// Checks a reference to a key of a Secret.
+/// Validates a reference to a key of a Secret.
 pub fn secret_key(field: &str, SecretKeyRef { name, key }: &SecretKeyRef) -> Result<(), Invalid> {
     object_name(format!("{field}.name"), name)?;
     require(format!("{field}.key"), object::SECRET_KEY, consists_of(key, 1..=253, alphanumeric, "._-"))
 }
 
-/// Checks a reference to a key of a Secret, if there is one.
+/// Validates a reference to a key of a Secret. `None` is valid.
 pub fn optional_secret_key(field: &str, reference: Option<&SecretKeyRef>) -> Result<(), Invalid> {
     reference.map_or(Ok(()), |reference| secret_key(field, reference))
 }

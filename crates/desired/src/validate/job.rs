@@ -1,4 +1,5 @@
-//! How Jobs and pods run. Kubernetes checks the rest when the CronJob is created, and the condition Ready reports that.
+//! Validates the options of Jobs and pods. Kubernetes checks the rest when the CronJob is created, and the
+//! condition Ready reports its errors.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +12,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::field::{Invalid, entries, in_limits, object_name, require};
 
-/// The units of quantities.
+/// The units of Kubernetes quantities.
 const UNITS: [&str; 16] =
     ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-/// Checks `job`.
+/// Validates `job`.
 pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     let JobOptions {
         resources,
@@ -68,7 +69,7 @@ pub fn job(job: &JobOptions) -> Result<JobOptions, Invalid> {
     Ok(job.clone())
 }
 
-/// Whether an amount is a number with a unit or an exponent: `100m`, `1.5Gi`, `2e3`.
+/// Returns whether an amount is a number with a unit or an exponent, for example `100m`, `1.5Gi` or `2e3`.
 fn is_quantity(amount: &IntOrString) -> bool {
     let IntOrString::String(text) = amount else { return true };
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -1,19 +1,19 @@
-//! What backups run in, and which databases they contain.
+//! Validates the image and the databases of backups.
 
 use api::{messages::postgres as check, policy::Databases};
 
 use super::field::{Invalid, characters, entries, in_limits, invalid, require};
 
-/// The image that backups run in.
+/// The image in which backups run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostgresImage {
-    /// The official image of a major version.
+    /// The image of a major version in the operator's configured repository.
     Version(u32),
-    /// Another image, by its name.
+    /// The image with this name.
     Named(String),
 }
 
-/// Checks `postgres.version` and `postgres.image`.
+/// Validates `postgres.version` and `postgres.image`, of which exactly one must be set.
 pub fn image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage, Invalid> {
     match (version, image) {
         (Some(version), None) => {
@@ -29,7 +29,7 @@ pub fn image(version: Option<u32>, image: Option<&str>) -> Result<PostgresImage,
     }
 }
 
-/// Checks `postgres.databases`.
+/// Validates `postgres.databases`.
 pub fn databases(databases: &Databases) -> Result<Databases, Invalid> {
     let Databases { include, exclude, retired } = databases;
     let is_included = |name: &String| include.contains(name);

@@ -1,4 +1,4 @@
-//! Which backups are kept, and how old the newest one may get.
+//! Validates the retention rules and the maximum age of the newest backup.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use jiff::SignedDuration;
 
 use super::field::{Invalid, in_limits, invalid, require};
 
-/// The longest `maxAge`, in minutes.
+/// The largest `objectives.maxAge`, in minutes.
 const MAX_AGE_MINUTES: i64 = 399 * 24 * 60;
 
-/// Checks `retention`. `retired` are the databases whose backups `minimumVerified` does not protect.
+/// Validates `retention`. `minimumVerified` does not protect backups of the databases in `retired`.
 pub fn rules(retention: &Retention, retired: &[String]) -> Result<Rules, Invalid> {
     let Retention {
         keep_last,
@@ -71,7 +71,7 @@ fn within(field: &str, duration: &str) -> Result<Within, Invalid> {
     Ok(within)
 }
 
-/// Checks `objectives.maxAge`: `90m`, `26h` or `8d`.
+/// Validates `objectives.maxAge`, for example `90m`, `26h` or `8d`.
 pub fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = max_age else { return Ok(None) };
     let minutes = minutes(text).filter(|minutes| (1..=MAX_AGE_MINUTES).contains(minutes));
@@ -81,7 +81,7 @@ pub fn max_age(Objectives { max_age }: &Objectives) -> Result<Option<SignedDurat
     Ok(Some(SignedDuration::from_mins(minutes)))
 }
 
-/// The minutes of a number and a unit.
+/// Parses a duration with the unit `m`, `h` or `d`. Returns its minutes.
 fn minutes(text: &str) -> Option<i64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

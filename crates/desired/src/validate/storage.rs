@@ -1,4 +1,4 @@
-//! Where backups are stored.
+//! Validates the store of the backups.
 
 use api::{
     messages::storage as check,
@@ -13,15 +13,15 @@ use super::field::{
     require, secret_key,
 };
 
-/// Storage classes whose objects cannot be read at once.
+/// Storage classes whose objects cannot be read immediately.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
-/// Where backups are stored.
+/// The validated store of the backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValidStorage {
     /// A volume.
     Volume(VolumeStorage),
-    /// A bucket of S3.
+    /// A bucket of S3 or of an S3-compatible store.
     S3(Box<S3Storage>),
     /// A bucket of Google Cloud Storage.
     Gcs(GcsStorage),
@@ -29,7 +29,7 @@ pub enum ValidStorage {
     Azure(AzureStorage),
 }
 
-/// Checks `storage`, but `adoptFrom`.
+/// Validates `storage`, except `adoptFrom`.
 pub fn storage(given: &Storage) -> Result<ValidStorage, Invalid> {
     let Storage { volume, s3, gcs, azure, adopt_from: _ } = given;
     match (volume, s3, gcs, azure) {
@@ -41,7 +41,7 @@ pub fn storage(given: &Storage) -> Result<ValidStorage, Invalid> {
     }
 }
 
-/// Checks `storage.adoptFrom`.
+/// Validates `storage.adoptFrom`.
 pub fn adopt_from(given: &Storage) -> Result<Option<String>, Invalid> {
     let is_uid = |uid: &String| consists_of(uid, 1..=64, alphanumeric, "-");
     require("storage.adoptFrom", check::ADOPT_FROM, given.adopt_from.as_ref().is_none_or(is_uid))?;
@@ -140,7 +140,7 @@ fn valid_azure(azure: &AzureStorage) -> Result<AzureStorage, Invalid> {
     Ok(azure.clone())
 }
 
-/// Checks `credentials` and `pruneCredentials` of a store, where they are given.
+/// Validates `credentials` and `pruneCredentials` of a store, if they are set.
 fn credentials<T>(
     store: &str,
     [all, prune]: [Option<&T>; 2],
@@ -173,7 +173,8 @@ fn endpoint(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
     require(field, check::ENDPOINT_PORT, port.is_none_or(is_port))
 }
 
-/// A host name or an IP address, of IPv6 in brackets, and the digits behind a colon.
+/// Splits the authority of a URL into a host name or IP address and the digits of a port. An IPv6 address is
+/// in brackets.
 fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let (host, rest) = if let Some(address) = authority.strip_prefix('[') {
         let (address, rest) = address.split_once(']')?;

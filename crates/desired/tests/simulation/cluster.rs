@@ -1,4 +1,4 @@
-//! The CronJob controller and its Jobs, as Kubernetes has them.
+//! Simulates the CronJob controller and its Jobs like Kubernetes.
 
 use domain::{operation::Operation, report::RunReport, schedule::Schedule};
 use jiff::tz::TimeZone;
@@ -6,7 +6,7 @@ use pgbackup_desired::{ContainerExit, JobState, ObservedRun, Problem, Unexplaine
 
 use super::time::{SECOND, at};
 
-/// How many Jobs that succeeded, and how many that failed, stay.
+/// The number of succeeded Jobs, and of failed Jobs, that are kept.
 const HISTORY: usize = 3;
 
 /// A CronJob as the operator wrote it last.
@@ -16,21 +16,21 @@ pub struct CronJob {
     pub zone: TimeZone,
     pub zone_name: String,
     pub suspend: bool,
-    /// `startingDeadlineSeconds`, in milliseconds.
+    /// The field `startingDeadlineSeconds`, in milliseconds.
     pub deadline: Option<i64>,
-    /// What its Jobs are told of suspicious backups.
+    /// The suspicious backups that the policy acknowledges, as passed to its Jobs.
     pub acknowledged: Vec<String>,
-    /// `lastScheduleTime`, or when it was made.
+    /// The field `lastScheduleTime`, or the time of creation, in milliseconds.
     pub last: i64,
 }
 
 impl CronJob {
-    /// The first slot after a moment.
+    /// Returns the first slot after a time.
     pub fn after(&self, millis: i64) -> Option<i64> {
         self.schedule.after(&self.zone, at(millis)).map(jiff::Timestamp::as_millisecond)
     }
 
-    /// The newest slot that was not started and may be.
+    /// Returns the newest slot that has no Job yet and that the starting deadline still allows.
     pub fn missed(&self, now: i64) -> Option<i64> {
         let earliest = self.deadline.map_or(self.last, |deadline| self.last.max(now - deadline));
         let slots = std::iter::successors(self.after(earliest), |slot| self.after(*slot));
@@ -43,43 +43,43 @@ impl CronJob {
 #[expect(clippy::struct_excessive_bools, reason = "each is seen or not by itself")]
 pub struct Pod {
     pub created: i64,
-    /// How far its node's clock is off, in milliseconds.
+    /// The error of the node's clock, in milliseconds.
     pub skew: i64,
     pub running: bool,
-    /// What it wrote last, as it comes through the kubelet.
+    /// The report that the runner wrote last, as read through the kubelet.
     pub report: Option<RunReport>,
     pub container: Option<ContainerExit>,
     pub problem: Option<Problem>,
-    /// Nothing of it has started and it does not say why.
+    /// Whether the pod has not started and its status does not explain why.
     pub silent: bool,
-    /// It is in the cluster no longer.
+    /// Whether the pod was deleted from the cluster.
     pub deleted: bool,
-    /// The operator that is at work has seen it.
+    /// Whether the running operator has observed the pod.
     pub known: bool,
 }
 
-/// A Job.
+/// A Job of a CronJob.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub name: String,
     pub uid: String,
     pub operation: Operation,
     pub created: i64,
-    /// The controller made it.
+    /// Whether the CronJob controller created the Job.
     pub scheduled: bool,
     pub state: JobState,
-    /// When it ended, while it is in the cluster.
+    /// The time at which the Job ended; `None` once it is deleted.
     pub ended: Option<i64>,
     pub pods: Vec<Pod>,
     pub failures: u32,
     pub acknowledged: Vec<String>,
-    /// It is in the cluster no longer.
+    /// Whether the Job was deleted from the cluster.
     pub deleted: bool,
-    /// The operator that is at work has seen it.
+    /// Whether the running operator has observed the Job.
     pub known: bool,
-    /// What will become of the pod that runs.
+    /// How the running pod will end.
     pub fate: super::fate::Fate,
-    /// Why a silent pod does not start.
+    /// The real cause why a pod does not start, which its status does not show.
     pub secret_reason: Option<&'static str>,
 }
 
@@ -88,7 +88,7 @@ impl Job {
         self.state == JobState::Active
     }
 
-    /// As the operator that has seen what it has seen reduces it.
+    /// Returns the run as the operator reduces the Job and the pods that it has observed.
     pub fn observed(&self, now: i64) -> ObservedRun {
         let known: Vec<&Pod> = self.pods.iter().filter(|pod| pod.known).collect();
         let unexplained_wait = match known.last() {
@@ -124,7 +124,7 @@ impl Job {
     }
 }
 
-/// Removes the Jobs beyond the history limits, oldest first.
+/// Removes the Jobs above the history limits, oldest first.
 pub fn clean_up(jobs: &mut [Job], operation: Operation) {
     for succeeded in [true, false] {
         let is_of = |job: &&mut Job| {

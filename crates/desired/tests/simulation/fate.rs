@@ -1,4 +1,4 @@
-//! What becomes of a pod, and what it says.
+//! How a simulated pod ends, and what it reports.
 
 use std::collections::BTreeSet;
 
@@ -27,36 +27,36 @@ use super::{
 /// How a pod ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It does all of its work.
+    /// The run does all of its work.
     Works,
-    /// It says why it cannot.
+    /// The run fails and reports this reason.
     Fails(Reason),
-    /// It is told to stop, and says so.
+    /// The run is stopped by a signal and reports that.
     Interrupted { after_manifest: bool },
-    /// It is killed, in the kubelet's words: only what it said before is left.
+    /// The run is killed with this reason of the kubelet. Only its provisional report is left.
     Killed { word: &'static str, after_manifest: bool },
-    /// It ends with this exit code and not a word.
+    /// The run ends with this exit code and no report.
     Wordless(i32),
-    /// It does not end.
+    /// The run does not end.
     Hangs,
-    /// Somebody deletes its Job.
+    /// Somebody deletes the run's Job.
     Vanishes,
 }
 
-/// What a backup finds: the policy as its Job was made from it.
+/// The settings of the policy from which a backup's Job was created.
 pub struct Setting<'a> {
     pub rules: &'a domain::retention::Rules,
     pub zone: &'a jiff::tz::TimeZone,
-    /// Its archives are not read.
+    /// Whether archives are not read (`verification.level: Checksum`).
     pub checksum: bool,
-    /// Since when the database holds much less.
+    /// The time since which the database has much less data; `None` if it has as much as before.
     pub less_since: Option<i64>,
     pub share: u8,
 }
 
-/// The fate of a pod that starts in a world without troubles of its own.
+/// Chooses how a pod ends that starts while there is no other trouble.
 pub fn choose(random: &mut Random, operation: Operation) -> Fate {
-    // Scrubs are few, and what is left of one that is killed is a case of its own.
+    // Scrubs are rare, and a killed scrub has a case of its own, so scrubs have fewer other failures.
     let late = if operation == Operation::Scrub { 80 } else { 40 };
     match random.between(0, 100) {
         78..=82 => Fate::Fails(random.pick(&match operation {
@@ -75,7 +75,7 @@ pub fn choose(random: &mut Random, operation: Operation) -> Fate {
     }
 }
 
-/// How long a pod works.
+/// Chooses how long a pod works.
 pub fn duration(random: &mut Random, rarely: i64) -> i64 {
     if random.percent(3) {
         return random.between(5 * MINUTE, rarely.min(4 * HOUR));
@@ -83,7 +83,7 @@ pub fn duration(random: &mut Random, rarely: i64) -> i64 {
     random.between(8 * SECOND, rarely.min(20 * MINUTE))
 }
 
-/// Lets the Job's newest pod end as its fate wants. Gives the exit code.
+/// Ends the Job's newest pod as chosen. Returns the exit code.
 pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Setting<'_>, now: i64) -> i32 {
     let start = job.pods.last().expect("a Job that ends should have a pod").created;
     let mut report = blank(job, start);
@@ -147,14 +147,14 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
     code
 }
 
-/// The run's own times are its node's.
+/// Changes the times in the report to those of the node's clock.
 fn tell_by_the_nodes_clock(report: &mut RunReport, job: &Job) {
     let skew = SignedDuration::from_millis(job.pods.last().map_or(0, |pod| pod.skew));
     report.start_time += skew;
     report.completion_time = report.completion_time.map(|end| end + skew);
 }
 
-/// As the operator reads it: cut to the kubelet's limit, and maybe with spaces behind it.
+/// Returns the report as the operator reads it: cut to the kubelet's limit, with spaces after it.
 fn through_the_kubelet(report: &RunReport) -> Option<RunReport> {
     let message = report.to_message(MESSAGE_LIMIT);
     assert!(message.len() <= MESSAGE_LIMIT, "a message fits: {message}");
@@ -187,7 +187,7 @@ fn backup_details(report: &mut RunReport) -> Option<&mut BackupDetails> {
     }
 }
 
-/// The stage of a backup run that is stopped before its end.
+/// Sets the stage in which a backup run is stopped.
 fn stop_in(report: &mut RunReport, after_manifest: bool) {
     if let Some(details) = backup_details(report) {
         details.progress.stage = if after_manifest { BackupStage::Prune } else { BackupStage::Dump };
@@ -211,7 +211,7 @@ fn interrupt(report: &mut RunReport, now: i64) {
     fail(report, Reason::Interrupted, now);
 }
 
-/// What the report was while the run was at work.
+/// Changes the report to the provisional one that the run wrote while it worked.
 fn provisional(report: &mut RunReport) {
     report.outcome = Outcome::Running;
     report.reason = None;
@@ -272,7 +272,7 @@ fn back_up(
 }
 
 fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredBackup {
-    // Most have their snapshot at once; some wait for locks.
+    // Most snapshots are taken at once; some wait for locks.
     let patience = if random.percent(10) { now - start } else { (now - start).min(3 * SECOND) };
     let snapshot = start + random.between(0, patience.max(1));
     let entry = CatalogBackup {

@@ -1,4 +1,5 @@
-//! The operator, without its I/O: it keeps nothing but the status, and what it has seen since it started.
+//! Simulates the operator without its I/O: it keeps nothing except the status and what it has observed since
+//! it started.
 
 use std::sync::Arc;
 
@@ -21,29 +22,30 @@ use super::{
     world::{Happening, World},
 };
 
-/// No status is larger than this, in bytes of JSON: etcd takes 1.5 MiB, and 10,000 of them have to fit into memory.
+/// The maximum size of a status, in bytes of JSON. etcd accepts 1.5 MiB, and 10,000 statuses must fit into
+/// memory.
 const LARGEST_STATUS: usize = 64 * 1024;
 
-/// After so many of a hundred looks another one is made before anything happens.
+/// The percentage of reconciles after which another reconcile is made before anything happens.
 const LOOKS_BETWEEN: i64 = 30;
 
-/// A CronJob of a policy without `catchUp`.
+/// The starting deadline of a CronJob whose policy does not set `catchUp`, in milliseconds.
 const START_WITHIN: i64 = 5 * MINUTE;
 
-/// What an operator is apart from what it sees.
+/// The state of the operator apart from its observations.
 #[derive(Default)]
 pub struct Operator {
     pub up: bool,
-    /// How far its clock is off, in milliseconds.
+    /// The error of the operator's clock, in milliseconds.
     pub skew: i64,
     pub looks: u64,
-    /// What it saw last.
+    /// The last reconcile.
     last: Option<Look>,
-    /// How far its clock was off then.
+    /// The error of the operator's clock at the last reconcile.
     last_skew: i64,
 }
 
-/// What was seen, when by the operator's clock, and what came of it.
+/// A reconcile: the observation, its time by the operator's clock, and the result.
 struct Look {
     valid: Result<ValidPolicy, Invalid>,
     observed: Observed,
@@ -52,14 +54,14 @@ struct Look {
 }
 
 impl Look {
-    /// What would come of it for the policy as it is, at a moment.
+    /// Returns the result of the same observation for the current policy, at the time `now`.
     fn again(&self, policy: &BackupPolicy, now: i64) -> StatusOutcome {
         status(policy, self.valid.as_ref(), &self.observed, at(now))
     }
 }
 
 impl World {
-    /// A reconcile, if the operator is up.
+    /// Reconciles, if the operator is running.
     pub fn look(&mut self) {
         if self.operator.looks == 0 {
             self.operator.up = true;
@@ -76,7 +78,7 @@ impl World {
             self.carry_out(valid);
             handled = self.requested(valid);
             if handled.is_some() && self.quiet.is_none() && self.random.percent(10) {
-                // It ends between the Job and the status.
+                // The operator stops between creating the Job and writing the status.
                 self.counts.add("operators that ended in the middle", 1);
                 let pause = self.random.between(MINUTE, 5 * MINUTE);
                 self.operator_down(pause);
@@ -95,7 +97,7 @@ impl World {
         self.sleep(look);
     }
 
-    /// Writes the status if it changed, and tells of the change.
+    /// Writes the status if it changed, and publishes the events.
     fn write(&mut self, look: &Look) {
         let status = &look.outcome.status;
         let before = self.policy.status.take();
@@ -123,7 +125,8 @@ impl World {
         assert_eq!(events(self.policy.status.as_ref(), &again.status), [], "and says nothing");
     }
 
-    /// At a moment between the last look and `when`, nothing is different, unless it was announced.
+    /// Checks that the status does not change between the last reconcile and `when`, unless the reconcile
+    /// announced the change.
     pub fn look_in_between(&mut self, when: i64) {
         let Operator { up, skew, last_skew, .. } = self.operator;
         let Some(look) = &self.operator.last else { return };
@@ -143,7 +146,7 @@ impl World {
         let over = |run: &ObservedRun| {
             run.unexplained_wait.as_ref().is_some_and(|unexplained_wait| unexplained_wait.is_over(at(*now)))
         };
-        // It asks again for events that may tell why a pod does not start.
+        // The operator reads events again that may explain why a pod does not start.
         let asks = observed.runs().any(over).then_some(MINUTE);
         let change = outcome.next_change.map(|at| (at.as_millisecond() - now).max(0) + 50);
         if let Some(pause) = change.into_iter().chain(asks).min() {
@@ -169,7 +172,7 @@ impl World {
         Observed { operations, handled_request, refused_request: None }
     }
 
-    /// Makes the CronJobs what the policy wants.
+    /// Creates, changes or deletes the CronJobs as the policy requires.
     fn carry_out(&mut self, valid: &ValidPolicy) {
         for operation in Operation::all() {
             if let Some(schedule) = valid.schedule_of(operation) {
@@ -193,7 +196,7 @@ impl World {
             |there: &CronJob| (&there.schedule, &there.zone_name) != (&wanted.schedule, &wanted.zone_name);
         let starts_missed = match there {
             None => false,
-            // Any later write after an edit may start a slot that was missed by the new schedule.
+            // Any write after an edit may start a slot that was missed by the new schedule.
             Some(there) if moved(there) => self.random.percent(50),
             Some(there) if (there.suspend, &there.acknowledged) == (wanted.suspend, &wanted.acknowledged) => {
                 return;
@@ -204,7 +207,7 @@ impl World {
         self.written(operation, starts_missed);
     }
 
-    /// Starts what `requested-at` asks for.
+    /// Starts the run that the annotation `requested-at` requests.
     fn requested(&mut self, valid: &ValidPolicy) -> Option<String> {
         let token = open_request(&self.policy).filter(|_| !valid.suspend)?.to_owned();
         let job = name::requested_job(&valid.identity.name, &token);
@@ -216,7 +219,7 @@ impl World {
     }
 }
 
-/// What differs, and nothing else.
+/// Describes only the differences between two statuses.
 fn difference(a: &StatusOutcome, b: &StatusOutcome) -> String {
     let [mut before, mut after] =
         [a, b].map(|outcome| serde_json::to_value(&outcome.status).expect("a status should be JSON"));
@@ -226,7 +229,7 @@ fn difference(a: &StatusOutcome, b: &StatusOutcome) -> String {
     format!("{before} next {:?} became {after} next {:?}", a.next_change, b.next_change)
 }
 
-/// The grace after a slot.
+/// Returns the grace period after a slot.
 pub fn grace(longest_seconds: f64) -> SignedDuration {
     SignedDuration::from_secs_f64(longest_seconds * 2.0).max(SignedDuration::from_mins(15))
 }

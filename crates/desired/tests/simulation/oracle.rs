@@ -1,4 +1,5 @@
-//! What must be so, from what happened and from what could be known of it: a second opinion, without the code under test.
+//! The oracle: computes independently, from what happened and what the operator could observe, what a status
+//! must contain. It does not use the code under test.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,10 +26,10 @@ use super::{
     time::{at, whole},
 };
 
-/// A run and when it started: of two of one second the name decides.
+/// A run, identified by its start. If two runs start in the same second, the name decides their order.
 type Place = (Timestamp, String);
 
-/// What an operator can know of a run that ended.
+/// What an operator can know about a run that ended.
 #[derive(Clone, Debug, PartialEq)]
 struct Known {
     start: Timestamp,
@@ -36,10 +37,11 @@ struct Known {
     suspicious: bool,
 }
 
-/// A run that was seen, whether it was at work, and the suspicious backup that it left, with its snapshot.
+/// An observed run, whether it was running, and the suspicious backup that it stored with the snapshot time.
 type SeenRun = (Place, bool, Option<(String, Timestamp)>);
 
-/// The snapshot of a backup, and when its run started: of two of one second the later one decides.
+/// The snapshot time of a backup and the start of its run. If two snapshot times are equal, the later run
+/// decides.
 type Age = (Timestamp, Timestamp);
 
 /// Runs in the order of their times.
@@ -62,41 +64,41 @@ impl<T: Ord + Copy> Ranking<T> {
     }
 }
 
-/// A look, and what was seen.
+/// One reconcile: the validated policy, the observation and the time.
 pub struct Seen<'a> {
     pub valid: Option<&'a ValidPolicy>,
     pub observed: &'a Observed,
     pub now: Timestamp,
 }
 
-/// The schedule as it was at a look.
+/// The schedule at the last reconcile.
 struct Spec {
     schedule: String,
     zone: String,
     suspend: bool,
-    /// The slot that was next.
+    /// The next slot at that time.
     next: Option<Timestamp>,
 }
 
-/// Everything that could be known so far.
+/// Everything that an operator could know so far.
 #[derive(Default)]
 pub struct Oracle {
-    /// The policy, as it was last when it was valid.
+    /// The newest valid version of the policy.
     pub valid: Option<Arc<ValidPolicy>>,
     runs: BTreeMap<String, Known>,
-    /// The runs whose reports have told of those before them.
+    /// The runs whose reports about earlier runs were read.
     heard: BTreeSet<Place>,
     ranking: Ranking<Timestamp>,
-    /// The runs of whose backups was told.
+    /// The runs whose backups are known.
     backups: Ranking<Age>,
-    /// The newest run that was seen, whether it was at work, and the suspicious backup that it left.
+    /// The newest observed run, whether it was running, and the suspicious backup that it stored.
     newest_seen: Option<SeenRun>,
-    /// Sets that a scrub is known to have found corrupted.
+    /// The backups that a known scrub found corrupted.
     corrupted: BTreeSet<String>,
     spec: Option<Spec>,
-    /// Since when the schedule is known to be as it is.
+    /// The time since which the current schedule is known to apply.
     since: Option<Timestamp>,
-    /// The ends of runs that events told.
+    /// The ends of runs for which an event was published.
     told: BTreeSet<(String, &'static str)>,
     slots: BTreeSet<(Operation, i64)>,
     newest_slots: BTreeMap<Operation, i64>,
@@ -104,19 +106,19 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// The controller starts a slot.
+    /// Records that the controller starts a slot, and checks that slots start once and in order.
     pub fn start_slot(&mut self, operation: Operation, slot: i64) {
         assert!(self.slots.insert((operation, slot)), "slot {} is taken once", at(slot));
         let before = self.newest_slots.insert(operation, slot);
         assert!(before.is_none_or(|before| before < slot), "slots come in their order");
     }
 
-    /// A Job of a token is made.
+    /// Records that a requested Job is created, and checks that each token creates one Job.
     pub fn start_request(&mut self, token: &str) {
         assert!(self.tokens.insert(token.to_owned()), "{token} starts one Job");
     }
 
-    /// Takes in what is seen at a look.
+    /// Adds what is observed at a reconcile.
     pub fn learn(&mut self, valid: Option<&ValidPolicy>, observed: &Observed, now: Timestamp) {
         self.learn_schedule(valid, now);
         let vanished = self.newest_seen.take_if(|(place, at_work, _)| {
@@ -157,7 +159,7 @@ impl Oracle {
 
     fn learn_schedule(&mut self, valid: Option<&ValidPolicy>, now: Timestamp) {
         let Some(valid) = valid else {
-            // Nothing is announced while a policy cannot work; its schedule goes on.
+            // While a policy is invalid, no next slot is announced; its schedule goes on.
             if let Some(spec) = &mut self.spec {
                 spec.next = None;
             }
@@ -170,7 +172,7 @@ impl Oracle {
             _ if spec.suspend => None,
             None => Some(valid.created),
             Some(before) => {
-                // An edit that leaves the next slot where it is changes nothing.
+                // An edit that does not move the next slot changes nothing.
                 let is_slot = |slot: Timestamp| {
                     valid.schedule.after(&valid.zone, slot - SignedDuration::from_secs(1)) == Some(slot)
                 };
@@ -183,7 +185,7 @@ impl Oracle {
         self.spec = Some(spec);
     }
 
-    /// Takes in a run that is seen; gives its report if that is the last word of a pod.
+    /// Adds an observed run. Returns its report if it is the final report of a pod.
     fn learn_run(&mut self, run: &ObservedRun, now: Timestamp) -> Option<RunReport> {
         let of_earlier_attempt =
             |report: &&RunReport| run.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
@@ -212,7 +214,7 @@ impl Oracle {
             self.know(&run.job, Known { start, result: result(run, report), suspicious });
         }
         let report = report.filter(|report| !is_active(run) && report.outcome != Outcome::Running)?;
-        // What was told once may have been forgotten by now.
+        // Read each report only once: what it contains may have been forgotten later.
         self.heard.insert(place).then(|| report.clone())
     }
 
@@ -233,7 +235,7 @@ impl Oracle {
         }
     }
 
-    /// The backup of a run of which a record tells, if it is among those that can be remembered.
+    /// Adds the backup of a run in a record, if that run is among those that a status can hold.
     fn learn_backup(&mut self, record: &RunRecord) {
         let start = whole(record.start_time.as_millisecond());
         let is_good = |known: &Known| known.result == RunResult::Succeeded && !known.suspicious;
@@ -251,12 +253,12 @@ impl Oracle {
         self.runs.insert(job.to_owned(), known);
     }
 
-    /// The newest runs that ended, newest first.
+    /// Returns the newest runs that ended, newest first.
     fn newest(&self) -> impl Iterator<Item = (&String, &Known)> {
         self.ranking.places.iter().rev().take(HISTORY_LIMIT).map(|(_, job)| (job, &self.runs[job]))
     }
 
-    /// Checks what is told of a change; says how much of it is of runs that ended.
+    /// Checks the events of a change. Returns the number of events about runs that ended.
     pub fn hear(
         &mut self,
         before: Option<&BackupPolicyStatus>,
@@ -266,7 +268,7 @@ impl Oracle {
         let known = |status: &BackupPolicyStatus, job: &str, result: RunResult| {
             status.history.iter().any(|run| run.job == job && run.result == result)
         };
-        // What a first look finds is history, not news.
+        // The runs that a first reconcile finds get no events.
         let Some(before) = before.filter(|status| !status.conditions.is_empty()) else { return 0 };
         let mut count = 0;
         for run in &after.history {
@@ -294,7 +296,7 @@ impl Oracle {
         count
     }
 
-    /// Holds a status against what is known.
+    /// Compares a status with everything that is known.
     pub fn judge(&self, seen: &Seen<'_>, status: &BackupPolicyStatus, store: &Store) {
         self.judge_history(status);
         self.judge_claims(seen, status, store);
@@ -307,7 +309,7 @@ impl Oracle {
         assert_eq!(is, newest, "the history is what is known of the newest runs, each once");
     }
 
-    /// What is said of backups is so, or was when somebody could look last.
+    /// Checks that the backups in the status exist, or existed when the operator could last know.
     fn judge_claims(&self, seen: &Seen<'_>, status: &BackupPolicyStatus, store: &Store) {
         let newest = self.backups.newest();
         let last = status.last_success.as_ref();
@@ -343,7 +345,8 @@ impl Oracle {
         assert!(backup.counted || settled, "a backup was verified when it was claimed");
     }
 
-    /// Whether a backup that is claimed is in the store, or nobody could have told that it is not.
+    /// Checks that a backup in the status is in the store, or that the operator could not know about its
+    /// removal.
     fn judge_presence(&self, last: &BackupStatus, store: &Store) {
         let newest = store.newest_verified();
         let backup = store.ever_of_job(&last.job).expect("a backup that is claimed should have been made");
@@ -360,7 +363,7 @@ impl Oracle {
             );
             return;
         }
-        // Only a run of which nothing could be told has removed it, and only for a newer one.
+        // Only a run without a known report can have removed it, and only because of a newer backup.
         let newer = newest.expect("the newest verified backup should never go");
         assert!(
             newer.entry.snapshot_time > backup.entry.snapshot_time
@@ -389,7 +392,7 @@ impl Oracle {
         assert!(ConditionStatus::True.is_of(ready));
     }
 
-    /// What `BackupHealthy` has to be, and why.
+    /// Returns the expected status and reason of `BackupHealthy`.
     fn health(
         &self,
         valid: &ValidPolicy,
@@ -447,11 +450,12 @@ impl Oracle {
         problem.is_some() && ended.is_none_or(|ended| *ended < place(run))
     }
 
-    /// After the last trouble and one more slot all is well.
+    /// Checks that all is healthy after the last trouble and one more slot.
     pub fn judge_the_end(policy: &BackupPolicy, store: &Store) {
         let status = policy.status.as_ref().expect("there should be a status");
         for condition in &status.conditions {
-            // A corrupted backup that stays for lack of better ones is found corrupted at each scrub.
+            // A corrupted backup that is kept because there are too few verified ones is found corrupted at
+            // each scrub.
             let found =
                 status.last_scrub.as_ref().map(|scrub| scrub.corrupted.as_slice()).unwrap_or_default();
             let corrupted = condition.type_ == ConditionType::ScrubHealthy.as_str()
@@ -466,19 +470,19 @@ impl Oracle {
     }
 }
 
-/// No time is later than this, by all that is known of a run.
+/// Returns the latest possible time in a run, by all that is known about it.
 fn latest(run: &ObservedRun, now: Timestamp) -> Timestamp {
     run.ended.unwrap_or(now) + SignedDuration::from_hours(1)
 }
 
-/// When a run started: as its node says, unless that cannot be.
+/// Returns the start of a run: as its node reports it, if that is possible.
 fn start(run: &ObservedRun, report: Option<&RunReport>, now: Timestamp) -> Timestamp {
     let told = report.map(|report| report.start_time);
     let told = told.filter(|told| (run.created..=latest(run, now)).contains(told));
     whole(told.unwrap_or(run.created).as_millisecond())
 }
 
-/// A record that is told, with a start that can be: if only its slot is known, that.
+/// Returns a record with a possible start. If the reported start is impossible, it is the run's slot.
 fn dated(mut record: RunRecord, latest: Timestamp) -> Option<RunRecord> {
     let slot = record.job.rsplit_once('-').and_then(|(cron_job, _)| name::slot(cron_job, &record.job));
     if record.start_time > latest {
@@ -492,7 +496,7 @@ fn is_active(run: &ObservedRun) -> bool {
     run.state == JobState::Active
 }
 
-/// How a run ended, from all that is left of it.
+/// Returns the result of a run from what is left of it.
 fn result(run: &ObservedRun, report: Option<&RunReport>) -> RunResult {
     let outcome = report.map(|report| report.outcome);
     let past_deadline = run.state == JobState::Failed { reason: "DeadlineExceeded".to_owned() };

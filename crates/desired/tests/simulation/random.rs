@@ -1,10 +1,10 @@
-//! Chance that can be had again: splitmix64.
+//! Reproducible random numbers: splitmix64.
 
-/// A generator; equal seeds give equal worlds.
+/// A random number generator. Equal seeds result in equal simulations.
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of one of many worlds.
+    /// Creates the generator of one of many simulated worlds.
     pub fn of(seed: u64, world: u64) -> Self {
         let mut random = Self(seed ^ world.wrapping_mul(0xd134_2543_de82_ef95));
         random.next();
@@ -19,13 +19,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From `low` on, below `high`.
+    /// Returns a number of at least `low` and below `high`.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         let width = u64::try_from(high - low).expect("a range should not be backwards").max(1);
         low + i64::try_from(self.next() % width).expect("a remainder should be small")
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true in `share` percent of the calls.
     pub fn percent(&mut self, share: i64) -> bool {
         self.between(0, 100) < share
     }

@@ -1,4 +1,5 @@
-//! A store of one policy: its backups, pruned by the real rules, and the records of its runs.
+//! Simulates the store of one policy: its backups, which the real retention rules prune, and the records of
+//! its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use super::{
     time::{at, whole},
 };
 
-/// A set with what only the world knows of it.
+/// A stored backup, with facts that only the simulation knows.
 #[derive(Clone, Debug)]
 pub struct StoredBackup {
     pub entry: CatalogBackup,
@@ -26,13 +27,13 @@ pub struct StoredBackup {
     pub job_uid: String,
     pub made: i64,
     pub checked: i64,
-    /// Its bytes are not those that were written; nobody may have noticed.
+    /// Whether its bytes have changed; a scrub may not have found that yet.
     pub rotten: bool,
-    /// It counted as a backup once.
+    /// Whether it was a verified backup at any time.
     pub counted: bool,
 }
 
-/// What a run of `prune` is told.
+/// The inputs of a `prune`.
 pub struct Order<'a> {
     pub rules: &'a Rules,
     pub zone: &'a TimeZone,
@@ -43,11 +44,11 @@ pub struct Order<'a> {
 #[derive(Default)]
 pub struct Store {
     pub backups: Vec<StoredBackup>,
-    /// Sets that were removed, by the Job that made them.
+    /// The removed backups, by the Job that stored them.
     pub removed: BTreeMap<String, StoredBackup>,
-    /// The records, the one written last at the end. One of a run that did not end tells nothing.
+    /// The records, the one written last at the end. The record of a run that did not end has no content.
     records: Vec<(String, Option<RunRecord>)>,
-    /// What each attempt that listed the store found, by its start and its name.
+    /// The figures that each attempt found in the store, by its start and its name.
     pub looks: BTreeMap<(jiff::Timestamp, String), Retained>,
 }
 
@@ -63,7 +64,8 @@ impl Store {
         Catalog::new("owner", backups).seen_at(at(now))
     }
 
-    /// Writes down what a person or a row of backups has settled.
+    /// Accepts suspicious backups: those that a person acknowledged, and several consecutive ones that differ
+    /// alike.
     pub fn settle(&mut self, acknowledged: &[String], now: i64) {
         if self.backups.iter().all(|backup| backup.entry.state != BackupState::Suspicious) {
             return;
@@ -79,12 +81,12 @@ impl Store {
         }
     }
 
-    /// Whether backups that hold little are how things are by now.
+    /// Returns whether backups with less data count as normal by now.
     pub fn is_used_to_less(&self, since: i64) -> bool {
         self.backups.iter().any(|backup| backup.made >= since && backup.entry.state == BackupState::Verified)
     }
 
-    /// Takes a new set, suspicious or not; says whether it counts.
+    /// Adds a new backup. Returns whether it is verified (not suspicious).
     pub fn add(&mut self, mut backup: StoredBackup, less: bool, acknowledged: &[String]) -> bool {
         let now = backup.made;
         if !less {
@@ -101,7 +103,7 @@ impl Store {
         state == Some(BackupState::Verified)
     }
 
-    /// The set of a Job, if it left one that is not corrupted.
+    /// Returns the backup of a Job, if it stored one that is not corrupted.
     pub fn of_job(&self, uid: &str) -> Option<&StoredBackup> {
         self.backups.iter().rfind(|backup| backup.job_uid == uid && backup.entry.state != BackupState::Failed)
     }
@@ -111,7 +113,7 @@ impl Store {
         verified.max_by_key(|backup| (backup.entry.snapshot_time, &backup.entry.id))
     }
 
-    /// How many verified backups hold each database.
+    /// Returns the number of verified backups of each database.
     fn holding(&self) -> BTreeMap<String, u32> {
         let mut holding = BTreeMap::new();
         for backup in self.backups.iter().filter(|backup| backup.entry.state == BackupState::Verified) {
@@ -122,7 +124,7 @@ impl Store {
         holding
     }
 
-    /// Removes what the rules do not keep, and holds the floors against what is left.
+    /// Removes the backups that no rule keeps, and checks that the minimum is kept.
     pub fn prune(&mut self, order: &Order<'_>, now: i64) -> PruneOutcome {
         self.settle(order.acknowledged, now);
         let catalog = self.catalog(order.acknowledged, now);
@@ -150,7 +152,8 @@ impl Store {
         PruneOutcome { reason, message: Message::default(), kept: plan.counts(), removed, leftovers: 0 }
     }
 
-    /// What a run finds at its end. Its start is what its node says, or the Job's if that cannot be.
+    /// Adds the figures that a run finds at its end. They are filed under the start that its node reports,
+    /// and under the Job's creation in case that start is impossible.
     pub fn look(&mut self, job: &Job, start: i64, acknowledged: &[String], now: i64) -> Retained {
         let retained = self.catalog(acknowledged, now).retained();
         let skew = job.pods.last().map_or(0, |pod| pod.skew);
@@ -161,7 +164,7 @@ impl Store {
         retained
     }
 
-    /// What the runs found that started in this second.
+    /// Returns the figures that runs with this start found.
     pub fn looks_of(&self, start: jiff::Timestamp) -> impl Iterator<Item = &Retained> {
         let from = self.looks.range((start, String::new())..);
         from.take_while(move |((second, _), _)| *second == start).map(|(_, found)| found)
@@ -170,11 +173,11 @@ impl Store {
     pub fn write_record(&mut self, job: &str, record: Option<RunRecord>) {
         self.records.retain(|(known, _)| known != job);
         self.records.push((job.to_owned(), record));
-        // Older ones are never asked for.
+        // Older records are never read.
         self.records.drain(..self.records.len().saturating_sub(2 * RECENT_RUNS));
     }
 
-    /// The newest records but that of `job`, as a report has them.
+    /// Returns the newest records except that of `job`, as a report contains them.
     pub fn recent(&self, job: &str) -> Vec<RunRecord> {
         let newest = self.records.iter().rev().take(RECENT_RUNS + 1);
         newest
@@ -184,7 +187,7 @@ impl Store {
             .collect()
     }
 
-    /// Which backups a scrub reads.
+    /// Returns the backups that a scrub reads.
     pub fn choose(&self, share: u8) -> Vec<String> {
         let scrubbable = self.backups.iter().map(|backup| Scrubbable {
             id: backup.entry.id.clone(),
@@ -200,7 +203,7 @@ impl Store {
         chosen
     }
 
-    /// Reads a backup again and writes down how it is; says whether it is corrupted.
+    /// Checks a backup and stores the result. Returns whether the backup is corrupted.
     pub fn check(&mut self, id: &str, now: i64) -> bool {
         let Some(backup) = self.backups.iter_mut().find(|backup| backup.entry.id == id) else { return false };
         backup.checked = now;
@@ -210,12 +213,12 @@ impl Store {
         backup.rotten
     }
 
-    /// The set that a Job left, if it is there or was.
+    /// Returns the backup that a Job stored, even if it was removed.
     pub fn ever_of_job(&self, job: &str) -> Option<&StoredBackup> {
         self.backups.iter().find(|backup| backup.job == job).or_else(|| self.removed.get(job))
     }
 
-    /// Whether a backup that is there or was is not what was written.
+    /// Returns whether the bytes of a backup have changed, even if it was removed.
     pub fn is_rotten(&self, id: &str) -> bool {
         self.backups.iter().chain(self.removed.values()).any(|backup| backup.entry.id == id && backup.rotten)
     }
@@ -224,7 +227,7 @@ impl Store {
         self.backups.iter().any(|backup| backup.entry.id == id)
     }
 
-    /// A name that nothing has.
+    /// Chooses the databases of a backup: `shop` always, and others at random.
     pub fn databases(random: &mut super::random::Random) -> BTreeSet<String> {
         let extra = ["app", "billing", "crm"].into_iter().filter(|_| random.percent(60));
         extra.chain(["shop"]).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! The world's time: milliseconds since 1970, as the runner's clock has it.
+//! The time of the simulation: milliseconds since 1970, like the runner's clock.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ pub fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).expect("a moment should be one")
 }
 
-/// As statuses have it.
+/// Converts to a time as in statuses, rounded down to seconds.
 pub fn whole(millis: i64) -> Timestamp {
     api::status::time(at(millis)).0
 }

@@ -1,4 +1,4 @@
-//! One policy's world: what happens, when, and to whom. Everything follows from the seed.
+//! The world of one policy: which happenings occur, and when. The seed determines everything.
 
 use std::{
     cmp::Reverse,
@@ -25,49 +25,49 @@ use super::{
     time::{DAY, HOUR, MINUTE, SECOND, at},
 };
 
-/// The year begins in winter and has both changes of the clocks.
+/// The beginning of the simulated year: in winter, so that the year has both changes of the clocks.
 pub const BEGIN: i64 = 1_767_225_600 * SECOND;
 pub const END: i64 = BEGIN + 365 * DAY;
 
-/// A Job is given up after this time, as the policy's default has it.
+/// The deadline of Jobs, which is the policy's default.
 const JOB_DEADLINE: i64 = 6 * HOUR;
 
-/// Attempts after the first one, as the default of the policy has it.
+/// The number of attempts after the first one, which is the policy's default.
 const BACKOFF_LIMIT: u32 = 2;
 
-/// So much of what happened last is shown when an invariant does not hold.
+/// The number of last happenings that are printed when an invariant is violated.
 const REMEMBERED: usize = 60;
 
-/// What happens at a moment.
+/// Something that happens at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Happening {
-    /// The CronJob controller looks at a CronJob, if nobody wrote it since.
+    /// The CronJob controller checks a CronJob, unless it was written since this was planned.
     Slot(Operation, u64),
-    /// The newest pod of a Job comes to life.
+    /// The newest pod of a Job starts.
     Start(String),
-    /// What kept it from starting is mended.
+    /// The obstacle that kept the newest pod of a Job from starting is removed.
     Mend(String),
-    /// The newest pod of a Job comes to its end.
+    /// The newest pod of a Job ends.
     End(String),
-    /// A Job is past its deadline.
+    /// A Job exceeds its deadline.
     Deadline(String),
-    /// The operator wakes by itself, unless it looked since.
+    /// The operator reconciles without a change, unless it reconciled since this was planned.
     Wake(u64),
     /// The operator starts again.
     OperatorUp,
-    /// Something goes wrong, or somebody does something.
+    /// Something fails, or a person changes something.
     Trouble,
-    /// A person makes a Job.
+    /// A person creates a Job.
     ByHand,
     /// A person corrects the spec.
     Correct,
-    /// A person settles a suspicious backup.
+    /// A person acknowledges a suspicious backup.
     Acknowledge(String),
-    /// No more troubles.
+    /// The time of troubles ends.
     Quiet,
 }
 
-/// How often a policy's backups are due.
+/// How often the backups of a policy are due.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     pub period: i64,
@@ -87,7 +87,8 @@ pub const WEEKLY: Kind =
 pub const MONTHLY: Kind =
     Kind { period: 30 * DAY, schedules: &["@monthly", "H 3 1 * *", "30 2 15 * *", "0 12 31 * *"] };
 
-/// How far the clock of a node is off: mostly not at all; by what is tolerated, by more, by a year and more.
+/// The errors of the nodes' clocks in milliseconds: mostly none; a tolerated one, larger ones, and more than
+/// a year.
 const CLOCKS: [i64; 10] = [0, 0, 0, 0, 40 * MINUTE, -40 * MINUTE, 3 * HOUR, -3 * HOUR, 500 * DAY, -500 * DAY];
 
 const ZONES: [&str; 8] = [
@@ -101,7 +102,7 @@ const ZONES: [&str; 8] = [
     "Africa/Cairo",
 ];
 
-/// What went on, in numbers.
+/// The numbers of happenings, by kind.
 #[derive(Default)]
 pub struct Counts(pub BTreeMap<&'static str, u64>);
 
@@ -117,12 +118,12 @@ impl Counts {
     }
 }
 
-/// What goes wrong for a while.
+/// Failures that last for some time.
 #[derive(Default)]
 struct Troubles {
-    /// until when each attempt fails for this reason.
+    /// Each attempt fails for this reason until this time.
     failing: Option<(i64, Reason)>,
-    /// Until when pods cannot start.
+    /// Pods cannot start until this time.
     stuck: Option<(i64, Stuck)>,
 }
 
@@ -147,7 +148,7 @@ pub struct World {
     pub oracle: Oracle,
     pub counts: Counts,
     pub quiet: Option<i64>,
-    /// How far the clocks of the two nodes are off.
+    /// The errors of the two nodes' clocks, in milliseconds.
     clocks: [i64; 2],
     pub checksum: bool,
     pub less_since: Option<i64>,
@@ -162,7 +163,7 @@ pub struct World {
 impl Drop for World {
     fn drop(&mut self) {
         static SHOWN: AtomicBool = AtomicBool::new(false);
-        // One is enough to read.
+        // Print the first violation only.
         if std::thread::panicking() && !SHOWN.swap(true, Ordering::Relaxed) {
             let name = self.policy.metadata.name.as_deref().unwrap_or_default();
             let status = serde_json::to_string_pretty(&self.policy.status).unwrap_or_default();
@@ -208,7 +209,7 @@ impl World {
         world
     }
 
-    /// Lives through the year, and on until the last faults are mended.
+    /// Simulates the year, and then further until the last failures are over.
     pub fn live(mut self) -> Counts {
         while let Some(Reverse((when, _, happening))) = self.queue.pop() {
             self.look_in_between(when);
@@ -224,7 +225,7 @@ impl World {
         unreachable!("a schedule goes on for ever");
     }
 
-    /// Queues what happens after some time.
+    /// Plans a happening after some milliseconds.
     pub fn then(&mut self, after: i64, happening: Happening) {
         self.queued += 1;
         self.queue.push(Reverse((self.now + after.max(0), self.queued, happening)));
@@ -238,7 +239,7 @@ impl World {
         self.past.push_back(line);
     }
 
-    /// Lets something happen; says whether an operator that watches would notice.
+    /// Executes a happening. Returns whether a running operator would observe it.
     fn happen(&mut self, happening: Happening) -> bool {
         if !matches!(happening, Happening::Wake(_)) {
             self.note(|| format!("{happening:?}"));
@@ -270,7 +271,7 @@ impl World {
         }
     }
 
-    /// What each Job is made from changed: the controller's timers start anew.
+    /// Records that the operator wrote the CronJob of an operation, which restarts the controller's timers.
     pub fn written(&mut self, operation: Operation, starts_missed: bool) {
         self.versions[operation as usize] += 1;
         if starts_missed {
@@ -288,7 +289,7 @@ impl World {
         }
     }
 
-    /// The controller's `syncCronJob`.
+    /// Does what `syncCronJob` of the controller does.
     fn sync(&mut self, operation: Operation) -> bool {
         cluster::clean_up(&mut self.jobs, operation);
         let Some(cron_job) = self.cron_jobs.get(operation).clone() else { return false };
@@ -311,7 +312,7 @@ impl World {
         true
     }
 
-    /// Makes a Job from the CronJob as it is.
+    /// Creates a Job from the current CronJob.
     pub fn make_job(&mut self, operation: Operation, name: String, scheduled: bool) {
         let cron_job = self.cron_jobs.get(operation).as_ref().expect("a Job should have a CronJob");
         self.jobs_made += 1;
@@ -384,7 +385,7 @@ impl World {
         }
         let uid = job.uid.clone();
         let lasts = match stuck {
-            // The operator asks for events each minute: not for long.
+            // Limited, because the operator reads events every minute while such a pod waits.
             Stuck::Volume => (until - self.now).min(self.random.between(MINUTE, 20 * MINUTE)),
             _ => until - self.now,
         };
@@ -399,13 +400,13 @@ impl World {
             return false;
         };
         (pod.problem, pod.silent, pod.running) = (None, false, true);
-        // Its runner starts now.
+        // The runner starts now.
         pod.created = self.now;
         self.run(place);
         true
     }
 
-    /// A pod's runner is at work.
+    /// Lets the runner of a pod start its work.
     fn run(&mut self, place: usize) {
         let operation = self.jobs[place].operation;
         let mut fate =
@@ -414,7 +415,8 @@ impl World {
             fate = Fate::Fails(reason);
         }
         if fate == Fate::Vanishes && !self.operator.up {
-            // A requested Job that nobody has noted and somebody deletes is rightly made again.
+            // If a requested Job is deleted before the operator has recorded it, the operator creates it
+            // again, correctly. The simulation avoids this case.
             fate = Fate::Works;
         }
         self.counts.add(word_of(fate), 1);
@@ -447,7 +449,7 @@ impl World {
             }
             0 => JobState::Succeeded,
             64..=95 => JobState::Failed { reason: "PodFailurePolicy".to_owned() },
-            // A disruption does not count as a try.
+            // A disruption does not count as an attempt.
             _ if evicted => JobState::Active,
             _ if job.failures == BACKOFF_LIMIT => {
                 JobState::Failed { reason: "BackoffLimitExceeded".to_owned() }
@@ -468,7 +470,7 @@ impl World {
         true
     }
 
-    /// Lets the newest pod of a Job end as its fate is.
+    /// Ends the newest pod of a Job as chosen. Returns the exit code.
     fn end_pod(&mut self, place: usize) -> i32 {
         let valid = self.oracle.valid.clone().expect("a Job should be of a policy that was valid once");
         let ValidPolicy { rules, zone, scrub, .. } = &*valid;
@@ -514,7 +516,7 @@ impl World {
         job.ended = Some(self.now);
         let starts = job.pods.last_mut().filter(|pod| running || pod.problem.is_some() || pod.silent);
         if let Some(pod) = starts {
-            // The Job controller deletes what has not ended.
+            // The Job controller deletes pods that have not ended.
             (pod.deleted, pod.known) = (true, pod.known && up);
         }
         let operation = job.operation;
@@ -537,7 +539,7 @@ impl World {
         true
     }
 
-    /// An operator that ends forgets what it has seen.
+    /// Stops the operator, which loses its observations.
     pub fn operator_down(&mut self, how_long: i64) {
         self.operator.up = false;
         for job in &mut self.jobs {
@@ -555,7 +557,7 @@ impl World {
         }
     }
 
-    /// Something happens that is nobody's plan. Says whether the operator would notice.
+    /// Executes a random trouble. Returns whether the operator would observe it.
     fn trouble(&mut self) -> bool {
         let period = self.kind.period;
         match self.random.between(0, 20) {
@@ -599,7 +601,7 @@ impl World {
                 true
             }
             10..=11 => {
-                // While another one is at work, if it can be.
+                // During another run, if possible.
                 let slot = self.cron_jobs.backup.as_ref();
                 let slot = slot.and_then(|cron_job| cron_job.after(self.now)).unwrap_or(self.now);
                 let later = slot - self.now + self.random.between(SECOND, 5 * MINUTE);
@@ -645,7 +647,7 @@ impl World {
         }
     }
 
-    /// Bytes rot in the store, mostly those of the newest backup.
+    /// Changes bytes in the store, mostly of the newest backup.
     fn rot(&mut self) {
         let newest = self.store.newest_verified().map(|backup| backup.entry.id.clone());
         let count = i64::try_from(self.store.backups.len()).unwrap_or_default();
@@ -661,7 +663,7 @@ impl World {
         }
     }
 
-    /// `kubectl create job --from=cronjob/...`: suspended or not.
+    /// Creates a Job like `kubectl create job --from=cronjob/...`, even if the policy is suspended.
     fn by_hand(&mut self) -> bool {
         let operation = self.random.pick(&[Operation::Backup, Operation::Backup, Operation::Scrub]);
         if self.cron_jobs.get(operation).is_none() {
@@ -700,14 +702,14 @@ impl World {
         let known =
             known.map(String::as_str).unwrap_or_default().split(',').filter(|backup| !backup.is_empty());
         let mut backups: Vec<&str> = known.chain([backup]).collect();
-        // More than the annotation settles at once would be forgotten.
+        // The annotation can contain only a limited number of backups.
         backups.drain(..backups.len().saturating_sub(5));
         let backups = backups.join(",");
         self.annotate(meta::ACKNOWLEDGED, backups);
         true
     }
 
-    /// The end of all troubles.
+    /// Ends all troubles.
     fn calm_down(&mut self) -> bool {
         self.quiet = Some(self.now);
         self.troubles = Troubles::default();
@@ -717,7 +719,7 @@ impl World {
             pod.skew = 0;
         }
         self.less_since = None;
-        // What nobody has found yet is mended before anybody does.
+        // Corruption that no scrub has found yet is removed.
         for backup in self.store.backups.iter_mut().filter(|backup| backup.entry.state != BackupState::Failed)
         {
             backup.rotten = false;
@@ -731,8 +733,8 @@ impl World {
         self.correct()
     }
 
-    /// Whether a slot after the last trouble has had its run, and so has a scrub's. What ran by a wrong clock before may claim
-    /// to be later, but by no more than clocks may be apart.
+    /// Returns whether a slot after the last trouble has had its run, for backups and for scrubs. An earlier
+    /// run with a wrong clock may report a later time, but only within the tolerated difference of clocks.
     fn is_over(&mut self) -> bool {
         let Some(quiet) = self.quiet.map(|quiet| quiet + HOUR) else { return false };
         let has_run = |operation: Operation| {
@@ -749,7 +751,8 @@ impl World {
         over
     }
 
-    /// Until when a slot after the last trouble and what still ran then must have had its run.
+    /// Returns the time by which a slot after the last trouble, and everything that still ran then, must have
+    /// had its run.
     fn slot_after_quiet(&self, quiet: i64) -> i64 {
         let free = quiet + JOB_DEADLINE;
         let slots = self

@@ -1,4 +1,5 @@
-//! `kubectl pgbackup next`. It calls the function that the operator uses, so the times are those of the CronJob controller.
+//! The command `kubectl pgbackup next`. It calls the same function as the operator, so the times are those of
+//! the CronJob controller.
 
 use clap::Args;
 use domain::schedule::{self, Schedule, ScheduleError};
@@ -62,7 +63,8 @@ pub fn next(args: &NextArgs) -> Result<String, NextError> {
     })
 }
 
-/// Each time in the schedule's zone, as clocks there show it, and in UTC, as logs and statuses have it.
+/// Returns a row for each time: in the schedule's zone, as clocks there show it, and in UTC, as logs and
+/// statuses show it.
 fn rows(zone: &TimeZone, times: &[Timestamp]) -> Vec<[String; 2]> {
     if times.is_empty() {
         return vec![["none within five years".to_owned(), String::new()]];

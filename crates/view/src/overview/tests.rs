@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A policy that is overdue from six o'clock on, with these conditions: type, status, reason.
+/// Returns a policy with these conditions (type, status, reason), which becomes overdue at six o'clock.
 fn policy(suspend: bool, conditions: &[(&str, &str, &str)]) -> BackupPolicy {
     let conditions: Vec<Value> = conditions
         .iter()

@@ -12,7 +12,7 @@ use crate::{
     state::State,
 };
 
-/// The state and its reason; for a policy that is not healthy, the message too.
+/// Shows the state and its reason, the message of a policy that is not healthy, and failed checks.
 pub fn standing(policy: &Overview) -> Markup {
     html! {
         strong.state { (policy.state.as_str()) }
@@ -33,9 +33,9 @@ const fn title(subject: Subject) -> &'static str {
     }
 }
 
-/// The age of the newest verified backup; if the newest backup is another one, its age and verification; and how much of
-/// `objectives.maxAge` is used. The objective applies to the newest successful backup, or to the newest verified one if that
-/// is corrupted.
+/// Shows the age of the newest verified backup, the age and verification of a newer unverified backup, and
+/// how much of `objectives.maxAge` is used. The objective applies to the newest successful backup, or to the
+/// newest verified one if that backup is corrupted.
 pub fn recovery_point(policy: &Overview, now: Timestamp) -> Markup {
     let newest = policy.last_success.as_ref();
     let verified = policy.last_verified_time;
@@ -68,7 +68,7 @@ fn time_ago(time: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(time) title=(minute(time)) { (ago) " ago" } }
 }
 
-/// The newest backup, which is not verified.
+/// Shows the age and the verification of the newest backup, which is not verified.
 fn unverified_backup(newest: &Backup, now: Timestamp) -> Markup {
     let verification = match newest.verification {
         Some(Verification::Corrupted) => html! { strong.exceeded { "corrupted" } },
@@ -79,7 +79,7 @@ fn unverified_backup(newest: &Backup, now: Timestamp) -> Markup {
     html! { span.note { "newest backup, " (age) " ago: " (verification) } }
 }
 
-/// The size of the newest successful backup, and the sizes of the newest runs' backups.
+/// Shows the size of the newest successful backup, and the sizes of the newest runs' backups as a line.
 pub fn size(policy: &Overview) -> Markup {
     html! {
         @match policy.last_success.as_ref().and_then(|newest| newest.size_bytes) {
@@ -90,8 +90,8 @@ pub fn size(policy: &Overview) -> Markup {
     }
 }
 
-/// The number of backups in each state, and their total size. With `verification.level: Checksum` they are stored, not
-/// verified.
+/// Shows the number of backups in each state, and their total size. With `verification.level: Checksum`,
+/// successful backups are labelled stored instead of verified.
 pub fn backups(policy: &Overview) -> Markup {
     let newest = policy.last_success.as_ref().and_then(|newest| newest.verification);
     let successful = if newest == Some(Verification::Stored) { " stored" } else { " verified" };
@@ -108,7 +108,7 @@ pub fn backups(policy: &Overview) -> Markup {
     }
 }
 
-/// The time until the next scheduled backup, and the schedule.
+/// Shows the time until the next scheduled backup, and the schedule.
 pub fn next_backup(policy: &Overview, now: Timestamp) -> Markup {
     html! {
         @match policy.next_schedule_time {
@@ -119,7 +119,7 @@ pub fn next_backup(policy: &Overview, now: Timestamp) -> Markup {
     }
 }
 
-/// A mark for each of the newest runs, oldest first, and the number that succeeded.
+/// Shows a mark for each of the newest runs, oldest first, and the number that succeeded.
 pub fn runs(runs: &[Run]) -> Markup {
     if runs.is_empty() {
         return html! { span.none { "none yet" } };

@@ -1,17 +1,17 @@
-//! The page's two drawings. The text beside them, or their label, has the same values.
+//! The page's two drawings. The adjacent text, or the drawing's label, contains the same values.
 
 use domain::size;
 use maud::{Markup, html};
 
 use crate::overview::Run;
 
-/// Width of both, in units of the drawing.
+/// The width of both drawings, in the drawing's units.
 const WIDTH: f64 = 96.0;
 
-/// Height of the plot of sizes.
+/// The height of the drawing of sizes.
 const HEIGHT: f64 = 24.0;
 
-/// The sizes of the newest runs' backups as a line above zero. Nothing is drawn for fewer than two.
+/// Draws the sizes of the newest runs' backups as a line above zero. Draws nothing for fewer than two sizes.
 pub fn sizes(runs: &[Run]) -> Markup {
     let sizes: Vec<u64> = runs.iter().filter_map(|run| run.size_bytes).collect();
     let (Some(largest), 2..) = (sizes.iter().copied().max().filter(|largest| *largest > 0), sizes.len())
@@ -40,7 +40,7 @@ pub fn sizes(runs: &[Run]) -> Markup {
     }
 }
 
-/// A bar that shows the used share of what is allowed.
+/// Draws a bar that shows how much of `allowed` is used.
 pub fn share(used: i64, allowed: i64) -> Markup {
     #[expect(clippy::cast_precision_loss, reason = "it is a drawing")]
     let share = (used as f64 / allowed.max(1) as f64).clamp(0.0, 1.0);

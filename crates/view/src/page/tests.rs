@@ -55,7 +55,7 @@ fn policy(name: &str, state: State, reason: &str) -> Overview {
     }
 }
 
-/// The page of a healthy policy without findings, and of this one, which sorts after it by name.
+/// Returns the page of a healthy policy without failed checks, and of `other`, which sorts after it by name.
 fn page_with(other: Overview) -> String {
     page(vec![policy("fine", State::Healthy, "Verified"), other], now(), false)
 }
@@ -139,8 +139,8 @@ fn page_shows_policy_with_corrupted_backup_first() {
     }
 }
 
-/// The page of a policy whose newest backup is five hours old and has this verification. The newest verified one is older,
-/// or there is none.
+/// Returns the page of a policy whose newest backup is five hours old and has this verification. The newest
+/// verified backup is `verified_hours` old, or does not exist.
 fn unverified(verification: Verification, verified_hours: Option<i64>, max_hours: i64) -> String {
     let mut policy = policy("shop", State::Healthy, "Stored");
     policy.last_success.as_mut().unwrap().verification = Some(verification);
