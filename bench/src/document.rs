@@ -1,4 +1,4 @@
-//! Figures in a document that people write around.
+//! Writes figures into a document whose other text people write.
 
 use std::{
     fmt::{self, Write as _},
@@ -11,29 +11,29 @@ use anyhow::{Context as _, Result};
 /// The lines between which a benchmark writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks {
-    /// The line before.
+    /// The line before the figures.
     pub begin: &'static str,
-    /// The line after.
+    /// The line after the figures.
     pub end: &'static str,
 }
 
-/// A goal, and the value from which on it is a fault.
+/// A goal for a measured value, and the limit above which the value is a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
-    /// What was measured.
+    /// The name of the measured value.
     pub what: &'static str,
-    /// How much it is.
+    /// The measured value.
     pub measured: f64,
-    /// How much it should be at most.
+    /// The goal: the largest desired value.
     pub wanted: f64,
-    /// Above this it is a fault.
+    /// The limit: a larger value is a fault.
     pub limit: f64,
-    /// What to write behind each number.
+    /// The unit that is appended to each number.
     pub unit: &'static str,
 }
 
 impl Goal {
-    /// Of the number that is shown.
+    /// Returns the verdict about the measured value, rounded as it is shown.
     fn verdict(&self) -> &'static str {
         match (self.measured * 100.0).round() / 100.0 {
             measured if measured <= self.wanted => "reached",
@@ -43,7 +43,7 @@ impl Goal {
     }
 }
 
-/// Writes a table of them.
+/// Writes a table of goals.
 pub fn goals(text: &mut String, goals: &[Goal]) -> fmt::Result {
     text.push_str("| what | measured | goal | fault above | verdict |\n| --- | --- | --- | --- | --- |\n");
     for goal in goals {
@@ -57,7 +57,7 @@ pub fn goals(text: &mut String, goals: &[Goal]) -> fmt::Result {
     Ok(())
 }
 
-/// Puts the text between the two marks of a document; what people wrote around them stays.
+/// Replaces the text between the two marks of a document, and keeps the text around them.
 pub fn insert(document: &Path, marks: Marks, text: &str) -> Result<()> {
     let Marks { begin, end } = marks;
     let was = fs::read_to_string(document).with_context(|| document.display().to_string())?;
@@ -66,7 +66,7 @@ pub fn insert(document: &Path, marks: Marks, text: &str) -> Result<()> {
     Ok(fs::write(document, format!("{before}{begin}\n{text}\n{end}{after}"))?)
 }
 
-/// The machine, in words.
+/// Describes the machine: cores, memory and kernel.
 pub fn machine() -> Result<String> {
     let field = |file: &str, name: &str| -> Result<String> {
         let text = fs::read_to_string(file)?;

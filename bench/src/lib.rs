@@ -1,4 +1,5 @@
-//! What both benchmarks need to tell people: goals beside what was measured, and where that goes.
+//! The code that both benchmarks share: goals with measured values, and the document to which they are
+//! written.
 
 mod document;
 

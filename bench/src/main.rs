@@ -1,7 +1,9 @@
-//! `make bench`: what a verified backup costs, side by side with what people run today, on this machine.
+//! `make bench`: measures the cost of a verified backup in comparison with other common backup methods, on
+//! this machine.
 //!
-//! Everything is real: a PostgreSQL server, an object store, files on a disk. The pipelines run one after the other, round
-//! by round, so that whatever else the machine does hits them alike; what counts are ratios of medians.
+//! Everything is real: a PostgreSQL server, an object store, files on a disk. The pipelines run one after the
+//! other in rounds, so that other load on the machine affects all of them alike. The results are ratios of
+//! medians.
 
 mod measure;
 mod parts;
@@ -19,22 +21,22 @@ use crate::{
     pipelines::{Bench, Pipeline},
 };
 
-/// Measures the runner, and writes what it found into a document.
+/// Measure the runner, and write the figures into a document
 #[derive(Debug, Parser)]
 struct Args {
-    /// About how many gigabytes the database has.
+    /// Approximate size of the database, in gigabytes
     #[arg(long, env = "BENCH_GB", default_value_t = 3.0)]
     gigabytes: f64,
-    /// How often each pipeline runs.
+    /// Number of runs of each pipeline
     #[arg(long, env = "BENCH_ROUNDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// A root file system with PostgreSQL, rclone, pigz and the runner.
+    /// Root file system with PostgreSQL, rclone, pigz and the runner
     #[arg(long)]
     root: PathBuf,
-    /// A folder for the object store.
+    /// Folder for the object store
     #[arg(long)]
     store: PathBuf,
-    /// The document that has the lines between which the figures go.
+    /// Document with the marks between which the figures are written
     #[arg(long)]
     document: PathBuf,
 }
@@ -42,14 +44,14 @@ struct Args {
 /// All runs of each pipeline on one database.
 type Runs = BTreeMap<Pipeline, Vec<Run>>;
 
-/// What was measured.
+/// The measured runs on databases of three sizes.
 struct Measured {
     database: Database,
-    /// On the large database.
+    /// The runs on the large database.
     large: Runs,
-    /// On one fifteenth of it: what grows with the size.
+    /// The runs on a database of one fifteenth of the size, which show what grows with the size.
     small: Runs,
-    /// On an empty one: what a backup costs before it has any row to copy.
+    /// The runs on an empty database, which show the fixed cost of a backup.
     empty: Runs,
 }
 
@@ -72,7 +74,7 @@ fn main() -> Result<()> {
     eprintln!("bench: loading {} GB", args.gigabytes / 15.0);
     server.load("small", args.gigabytes / 15.0)?;
     let small = rounds(&bench, &ours, "small", args.rounds)?;
-    // pg_dumpall takes every database.
+    // pg_dumpall dumps every database, so drop the others.
     for database in ["empty", "small"] {
         server.ask("postgres", &format!("DROP DATABASE {database}"))?;
     }
@@ -94,7 +96,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Each pipeline once a round; every round starts with the next one, so that none always follows the same other.
+/// Runs each pipeline once per round. Each round starts with the next pipeline, so that no pipeline always
+/// follows the same other one.
 fn rounds(bench: &Bench<'_>, pipelines: &[Pipeline], database: &str, rounds: u32) -> Result<Runs> {
     let mut runs = Runs::new();
     for round in 0..rounds {

@@ -1,4 +1,4 @@
-//! One run of one command: its wall time, the CPU of its processes, its own memory.
+//! Measures one run of a command: its wall time, the CPU time of its processes, and its memory.
 
 use std::{
     fs,
@@ -10,20 +10,20 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// What one run took.
+/// The figures of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// From its start to its end.
+    /// The time from the start to the end of the command.
     pub wall: Duration,
-    /// User and system time of all its processes that it waited for; the server's is not in it.
+    /// The user and system time of all processes that the command waited for; without the server's.
     pub cpu: Duration,
-    /// Peak of resident memory of the first process alone (VmHWM), in bytes.
+    /// The peak of the resident memory of the first process alone (VmHWM), in bytes.
     pub memory: u64,
-    /// Bytes that it left in the store.
+    /// The number of bytes that the run left in the store.
     pub stored: u64,
 }
 
-/// Runs a command to its end. One that fails makes the whole benchmark fail, with its last words.
+/// Runs a command to its end. If it fails, returns an error with its last lines of standard error.
 pub fn run(command: &mut Command) -> Result<Run> {
     let before = cpu_of_children()?;
     let started = Instant::now();
@@ -60,15 +60,16 @@ pub fn run(command: &mut Command) -> Result<Run> {
     Ok(Run { wall, cpu: cpu_of_children()?.saturating_sub(before), memory: memory.into_inner(), stored: 0 })
 }
 
-/// The last value is the one of interest: the kernel keeps the maximum.
+/// Returns the peak memory of a process, in bytes. The kernel keeps the maximum, so the last reading is the
+/// result.
 fn peak_memory(status: &str) -> Option<u64> {
     let text = fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// CPU time of the children that were waited for, and of theirs: fields 16 and 17 of proc_pid_stat(5), in ticks of
-/// 10 ms (USER_HZ is 100 on every architecture that this runs on).
+/// Returns the CPU time of the children that were waited for, including their children: fields 16 and 17 of
+/// proc_pid_stat(5), in ticks of 10 ms (USER_HZ is 100 on all supported architectures).
 fn cpu_of_children() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit_once(") ").context("/proc/self/stat")?.1;

@@ -1,4 +1,5 @@
-//! What the pipelines run against: a PostgreSQL server and an object store, both of this machine, both gone afterwards.
+//! The servers that the pipelines use: a PostgreSQL server and an object store on this machine, both removed
+//! afterwards.
 
 use std::{
     fs,
@@ -11,14 +12,15 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// Longest wait for a server to answer.
+/// The longest wait for a server to answer.
 const START: Duration = Duration::from_mins(5);
 
-/// A root file system with PostgreSQL, rclone and pigz in it.
+/// A root file system that contains PostgreSQL, rclone and pigz.
 pub struct Root(pub PathBuf);
 
 impl Root {
-    /// A program in it. chroot becomes the program, so that its process is the program's.
+    /// Returns a command that runs a program in the root file system. chroot replaces itself with the
+    /// program, so the process is the program's own.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("chroot");
         command
@@ -30,30 +32,32 @@ impl Root {
         command
     }
 
-    /// A file or folder in it, as this process sees it.
+    /// Returns the path of a file or folder in the root file system, as this process sees it.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.0.join(inside.trim_start_matches('/'))
     }
 
-    /// A program's first line with `--version`.
+    /// Returns the first line of a program's output with `--version`.
     pub fn version_of(&self, program: &str) -> Result<String> {
         let text = output(self.command(program).arg("--version"))?;
         Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 }
 
-/// A process that ends with this value.
+/// A process that ends when this value is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SIGTERM, so that the server removes what it made; kill(1), for std has SIGKILL only.
+        // Send SIGTERM, so that the server removes its files. kill(1) is used because the standard library
+        // supports only SIGKILL.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// PostgreSQL with the durability of a server that is loaded in a hurry; what is read is in its files and the page cache.
+/// A PostgreSQL server, configured for fast loading without durability. Reads come from its files and the
+/// page cache.
 pub struct Server<'a> {
     root: &'a Root,
     port: u16,
@@ -61,7 +65,8 @@ pub struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// A new cluster in `/data` of the root, on a free port of the loopback.
+    /// Creates a new database cluster in `/data` of the root file system, and starts it on a free port of the
+    /// loopback interface.
     pub fn start(root: &'a Root) -> Result<Self> {
         let port = free_port()?.port();
         let data = root.path("/data");
@@ -114,19 +119,19 @@ impl<'a> Server<'a> {
         Ok(server)
     }
 
-    /// A client program with the connection in its environment.
+    /// Returns a command that runs a client program, with the connection in its environment.
     pub fn client(&self, program: &str) -> Command {
         let mut command = self.root.command(program);
         command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("PGUSER", "postgres");
         command
     }
 
-    /// One value.
+    /// Runs a query and returns its single value.
     pub fn ask(&self, database: &str, sql: &str) -> Result<String> {
         Ok(output(self.client("psql").args(["-XAtqc", sql, database]))?.trim().to_owned())
     }
 
-    /// Creates a database and fills it with about so many gigabytes.
+    /// Creates a database and fills it with approximately this number of gigabytes.
     pub fn load(&self, database: &str, gigabytes: f64) -> Result<()> {
         self.ask("postgres", &format!("CREATE DATABASE {database}"))?;
         fs::write(self.root.path("/load.sql"), include_str!("../load.sql"))?;
@@ -153,7 +158,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// versitygw, as the tests start it, with a bucket "backups".
+/// A versitygw server with the bucket "backups", started as in the tests.
 pub struct ObjectStore {
     folder: PathBuf,
     address: SocketAddr,
@@ -161,7 +166,7 @@ pub struct ObjectStore {
 }
 
 impl ObjectStore {
-    /// Starts one that keeps everything in a folder.
+    /// Starts a server that keeps everything in a folder.
     pub fn start(folder: &Path) -> Result<Self> {
         let address = free_port()?;
         let process = Command::new("tests/stores/serve")
@@ -191,18 +196,18 @@ impl ObjectStore {
         Ok(store)
     }
 
-    /// Its URL.
+    /// Returns the URL of the server.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The folder of the bucket, on this machine's disk.
+    /// Returns the folder of the bucket on this machine's disk.
     pub fn bucket(&self) -> PathBuf {
         self.folder.join("buckets/backups")
     }
 }
 
-/// A program's standard output; one that fails is an error with its own words.
+/// Runs a program and returns its standard output. If it fails, returns an error with its standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let Output { status, stdout, stderr } =
         command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"))?;

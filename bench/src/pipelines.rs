@@ -1,4 +1,4 @@
-//! What is compared: ours, bare pg_dump, and what people run today.
+//! The compared backup methods: pgbackup, pg_dump alone, and other common ones.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,27 +9,28 @@ use crate::{
     parts::{ObjectStore, Root, Server, output},
 };
 
-/// One way to take a backup of one database.
+/// One method of backing up one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pipeline {
-    /// pg_dump with the options that ours has, to nowhere: what all is compared with.
+    /// pg_dump with pgbackup's options, to /dev/null: the baseline of all comparisons.
     Bare,
-    /// Ours to a volume, read back from the device.
+    /// pgbackup to a volume, read back from the device.
     OursToVolume,
-    /// Ours to S3, read back.
+    /// pgbackup to S3, read back.
     OursToS3,
-    /// pg_dump's own custom format with its defaults to a file, then an upload.
+    /// pg_dump's custom format with default options to a file, then an upload.
     FileThenUpload,
-    /// Every database as SQL through pigz into an upload.
+    /// All databases as SQL, through pigz into an upload.
     DumpallPigzUpload,
     /// SQL, compressed by pg_dump at level 1, to a volume.
     PlainToVolume,
-    /// The best that a shell line does: ours' compression straight into an upload. Nothing is checked.
+    /// The best result with a shell pipeline: pgbackup's compression, streamed into an upload, without any
+    /// check.
     BestByHand,
 }
 
 impl Pipeline {
-    /// All, in the order of the report.
+    /// All pipelines in the order of the report.
     pub const ALL: [Self; 7] = [
         Self::Bare,
         Self::OursToVolume,
@@ -40,7 +41,7 @@ impl Pipeline {
         Self::BestByHand,
     ];
 
-    /// What the report calls it.
+    /// Returns the name in the report.
     pub fn title(self) -> &'static str {
         match self {
             Self::Bare => "`pg_dump -Fc -Z zstd:1 > /dev/null` (D)",
@@ -54,11 +55,11 @@ impl Pipeline {
     }
 }
 
-/// Where they run.
+/// The environment in which pipelines run.
 pub struct Bench<'a> {
-    /// The programs and the volume.
+    /// The root file system with the programs and the volume.
     pub root: &'a Root,
-    /// The server.
+    /// The PostgreSQL server.
     pub server: &'a Server<'a>,
     /// The object store.
     pub store: &'a ObjectStore,
@@ -67,7 +68,7 @@ pub struct Bench<'a> {
 const VOLUME: &str = "/volume";
 
 impl Bench<'_> {
-    /// Takes one backup, and removes it. What was written before is on the disk before it starts.
+    /// Takes one backup and removes it. Earlier writes are synced to the disk before it starts.
     pub fn run(&self, pipeline: Pipeline, database: &str) -> Result<Run> {
         fs::create_dir_all(self.root.path(VOLUME))?;
         output(&mut Command::new("sync"))?;

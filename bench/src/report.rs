@@ -1,4 +1,4 @@
-//! The figures as a table that people read, beside the goals that they were to reach.
+//! Formats the figures as tables, with their goals.
 
 use std::fmt::Write as _;
 
@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// Where `make bench` writes in its document.
+/// The lines of the document between which `make bench` writes.
 pub const MARKS: Marks = Marks { begin: "<!-- make bench writes from here -->\n", end: "<!-- to here -->\n" };
 
-/// The whole text.
+/// Returns the whole text that is written into the document.
 pub fn write(root: &Root, measured: &Measured) -> Result<String> {
     let mut text = String::new();
     let large = &measured.large;

@@ -30,10 +30,10 @@ use domain::{
 };
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-/// A fuzz target.
+/// A function that checks the properties for one input.
 pub type Check = fn(&[u8]);
 
-/// All targets, by the names of their folders in `corpus`.
+/// All fuzz targets, by the names of their folders in `corpus`.
 pub const TARGETS: [(&str, Check); 16] = [
     ("answers", answers),
     ("catalog", catalog),
@@ -53,11 +53,11 @@ pub const TARGETS: [(&str, Check); 16] = [
     ("uri", uri),
 ];
 
-/// 2026-11-23 00:00 UTC: any fixed moment.
+/// The current time in all targets: 2026-11-23 00:00 UTC, an arbitrary moment.
 const NOW: Timestamp = Timestamp::constant(1_795_392_000, 0);
 
-/// A schedule; on the next lines a time zone and a moment. Slots are ascending, the CronJob's schedule has the same slots, and
-/// an error is one line.
+/// Checks schedules. Input: a schedule; on the next lines a time zone and a moment. Slots are ascending, the
+/// CronJob's schedule has the same slots, and an error is one line.
 pub fn schedule(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
@@ -77,8 +77,8 @@ pub fn schedule(data: &[u8]) {
     }
 }
 
-/// Rules and backups, three bytes each. The newest verified backup is kept, the plan has every backup, and a second plan keeps
-/// all that the first one kept.
+/// Checks retention. Input: rules and backups, three bytes each. The newest verified backup is kept, the plan
+/// contains every backup, and a second plan deletes nothing of what the first one kept.
 pub fn retention(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data)
         && let Ok(within) = text.parse::<retention::Within>()
@@ -110,7 +110,8 @@ pub fn retention(data: &[u8]) {
     if let Some(newest) = catalog.verified().next() {
         assert!(!deleted.contains(newest.id.as_str()), "the newest verified copy is lost");
     }
-    // What a row settles is written down before any of it goes.
+    // Backups that are accepted because they differ alike are recorded as accepted before any of them is
+    // removed.
     let settle = |mut backup: CatalogBackup| {
         if catalog.accepted().contains(&backup.id) {
             backup.state = BackupState::Verified;
@@ -128,7 +129,7 @@ fn backup(at: usize, copy: &[u8]) -> CatalogBackup {
     CatalogBackup {
         id: format!("set-{at}"),
         policy_uid: if copy[2] & 8 == 0 { "uid".to_owned() } else { "other".to_owned() },
-        // A wrong clock dates copies into the future.
+        // A wrong clock dates some backups into the future.
         snapshot_time: if copy[2] & 32 == 0 { NOW - hours.hours() } else { NOW + hours.hours() },
         state: match copy[2] % 3 {
             0 => BackupState::Verified,
@@ -145,13 +146,14 @@ fn backup(at: usize, copy: &[u8]) -> CatalogBackup {
     }
 }
 
-/// Names of databases, policies and folders. No name becomes a path, and none is too long for a file or an object.
+/// Checks names of databases, policies and folders. No name becomes a path, and none is too long for a file
+/// or an object.
 pub fn names(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if text.is_empty() {
         return;
     }
-    // PostgreSQL's limits: 63 bytes, and one at least.
+    // PostgreSQL allows names of 1 to 63 bytes.
     let database = &text[..text.floor_char_boundary(63)];
     for file in [name::archive_file(database), name::tables_file(database)] {
         assert!(
@@ -167,11 +169,12 @@ pub fn names(data: &[u8]) {
     assert!(job.len() <= 63 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{job}");
 }
 
-/// A manifest is parsed as it was written, and so are lists of tables in files of their own.
+/// Checks manifests. A formatted manifest is parsed to an equal one, and so are lists of tables in files of
+/// their own.
 pub fn manifest(data: &[u8]) {
     let Some(mut manifest) = str::from_utf8(data).ok().and_then(Manifest::parse) else { return };
     assert_eq!(Manifest::parse(&manifest.to_json()).as_ref(), Some(&manifest));
-    // More tables than an input has room for.
+    // More tables than an input can contain.
     for artifact in &mut manifest.artifacts {
         if let Content::Database(facts) = &mut artifact.content {
             facts.tables = facts.tables.iter().cycle().take(TABLES_INLINE + 1).cloned().collect();
@@ -181,14 +184,15 @@ pub fn manifest(data: &[u8]) {
     for (file, text) in manifest.move_tables_out() {
         manifest.put_tables_back(&file, &text);
     }
-    // A server has no two databases of one name.
+    // A server cannot have two databases of the same name.
     if whole.databases().collect::<BTreeSet<_>>().len() == whole.databases().count() {
         assert_eq!(&manifest.artifacts[..whole.artifacts.len()], &whole.artifacts[..]);
     }
 }
 
-/// The content of a repository: on each line a manifest, or a file written into the backup later: a check, or
-/// `acknowledged`. The plan does not depend on the order, and the newest verified backup is kept whatever manifests contain.
+/// Checks catalogs. Input: on each line a manifest, or a file written into the backup later, which is a check
+/// or `acknowledged`. The catalog does not depend on the order, and the newest verified backup is kept
+/// whatever manifests contain.
 pub fn catalog(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let mut found = Vec::new();
@@ -201,7 +205,7 @@ pub fn catalog(data: &[u8]) {
         }
     }
     let Some(owner) = found.first().map(|(manifest, ..)| manifest.policy.uid.clone()) else { return };
-    // A set is a folder: there are no two of one name.
+    // A backup is a folder, so there are no two with the same name.
     let backups: BTreeMap<String, CatalogBackup> = found
         .iter()
         .map(|(manifest, checks, acknowledged)| {
@@ -222,8 +226,9 @@ pub fn catalog(data: &[u8]) {
     assert!(stays.all(|backup| plan.delete.iter().all(|gone| gone.id != backup.id)), "{plan:?}");
 }
 
-/// Manifests, one on each line: a new backup, then earlier ones. A backup equal to the earlier one is not suspicious, and a
-/// database that the policy does not select is never missing.
+/// Checks comparisons. Input: manifests, one on each line, first the new backup, then earlier ones. A backup
+/// equal to the earlier one is not suspicious, and a database that the policy does not select is never
+/// missing.
 pub fn suspicion(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let manifests: Vec<Manifest> = text.lines().filter_map(Manifest::parse).collect();
@@ -238,10 +243,10 @@ pub fn suspicion(data: &[u8]) {
     assert!(again.is_empty(), "{again:?}");
 }
 
-/// A report fits into a termination message and is parsed from it.
+/// Checks that a report fits into a termination message and can be parsed from it.
 pub fn report(data: &[u8]) {
     let Some(report) = str::from_utf8(data).ok().and_then(RunReport::parse) else { return };
-    // What Kubernetes gives to a run is short, and the rest is our own.
+    // Kubernetes' values in a report are short, and the others are pgbackup's own.
     let given = [&report.run.job, &report.run.job_uid];
     let ours = report.backup().into_iter().flat_map(|backup| [&backup.id, &backup.manifest_sha256]);
     if given.into_iter().chain(ours).any(|text| text.len() > 64 || text.contains(char::is_control)) {
@@ -252,7 +257,7 @@ pub fn report(data: &[u8]) {
     assert!(RunReport::parse(&message).is_some(), "{message}");
 }
 
-/// A connection URI. Neither `Debug` output nor an error contains the password.
+/// Checks connection URIs. Neither `Debug` output nor an error contains the password.
 pub fn uri(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(uri) = ConnectionUri::parse(text) else { return };
@@ -260,19 +265,20 @@ pub fn uri(data: &[u8]) {
     assert_eq!(variables.get("PGSSLMODE").map(String::as_str), Some("verify-full"));
     assert!(variables.values().all(|value| !value.contains('\0')), "{variables:?}");
     let password = variables.get("PGPASSWORD").map_or("", String::as_str);
-    // The names of the variables are shown.
+    // `Debug` output contains the names of the variables.
     let hidden = password.len() < 8 || password.contains("PG") || !format!("{uri:?}").contains(password);
     assert!(hidden, "{uri:?}");
 }
 
-/// A listing of an archive. It has no more entries than lines.
+/// Checks listings of archives. A table of contents has no more entries than the listing has lines.
 pub fn toc(data: &[u8]) {
     let listing = String::from_utf8_lossy(data);
     let toc = Toc::parse(&listing);
     assert!(toc.counts.values().sum::<u64>() <= listing.lines().count() as u64);
 }
 
-/// The text of an archive, in pieces of the size in the first byte. The result does not depend on the size.
+/// Checks the parser of rows. Input: the chunk size in the first byte, then the text of an archive. The
+/// result does not depend on the chunk size.
 pub fn rows(data: &[u8]) {
     let Some((size, text)) = data.split_first() else { return };
     let whole = parsed([text].into_iter());

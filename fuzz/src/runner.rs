@@ -1,5 +1,5 @@
-//! What the runner reads from outside: from object stores, client programs, servers, people, and folders that others can
-//! write to.
+//! Checks the runner's parsers of untrusted input: from object stores, client programs, servers, people, and
+//! folders to which others can write.
 
 use std::{fs, path::Path, str};
 
@@ -10,7 +10,8 @@ use domain::{
 };
 use pgbackup_runner::fuzzing;
 
-/// An answer of an object store: two bytes of status, then the body. It gives a reason of stores and a message.
+/// Checks error responses of an object store. Input: two bytes of status, then the body. The result is a
+/// reason of stores and a message.
 pub fn answers(data: &[u8]) {
     let [high, low, body @ ..] = data else { return };
     let body = String::from_utf8_lossy(body);
@@ -26,14 +27,15 @@ pub fn answers(data: &[u8]) {
     assert!(message.starts_with("cannot write http://127.0.0.1:9000/"), "{message}");
 }
 
-/// The standard error of a client program that failed. It gives a reason that can end a run, and one line.
+/// Checks the standard error of a failed client program. The result is a reason that can end a run, and one
+/// line of text.
 pub fn stderr(data: &[u8]) {
     let (reason, shown) = fuzzing::tool_error(&String::from_utf8_lossy(data));
     assert!(reason.exit_code().is_some_and(|code| code != 0), "{reason}");
     assert!(!shown.is_empty() && !shown.contains('\n'), "{shown}");
 }
 
-/// The query of a blocking session. Its message is short, and does not depend on values in the query.
+/// Checks the query of a blocking session. The message is short and does not depend on values in the query.
 pub fn query(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Some(shown) = fuzzing::query(text) else { return };
@@ -42,14 +44,14 @@ pub fn query(data: &[u8]) {
     assert_eq!(with("secret"), with(""));
 }
 
-/// `repository.json`. Parsing and writing it twice gives the same text.
+/// Checks `repository.json`. Parsing and formatting it twice gives the same text.
 pub fn marker(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Some(written) = fuzzing::owner_marker(text) else { return };
     assert_eq!(fuzzing::owner_marker(&written), Some(written));
 }
 
-/// The input of `plan --backups`. Each backup is kept or deleted.
+/// Checks the input of `plan --backups`. Each backup is kept or deleted.
 pub fn plan(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Some(plan) = fuzzing::planned(text, &["--keep-daily=2", "--keep-within=3d"]) else { return };
@@ -61,8 +63,8 @@ pub fn plan(data: &[u8]) {
     assert_eq!(list(&plan, "keep") + list(&plan, "delete"), list(text, ""));
 }
 
-/// A backup in a folder: the manifest is the first line, SHA256SUMS the rest, or generated if there is none. A scrub reports
-/// the backup as intact, corrupted or unchecked, and writes nothing outside its folder.
+/// Checks a scrub. Input: the manifest in the first line, then SHA256SUMS, which is generated if it is empty.
+/// The scrub reports the backup as intact, corrupted or unchecked, and writes nothing outside its folder.
 pub fn scrub(data: &[u8]) {
     const ID: &str = "20260501T020003Z-1a2b3c";
     let root = tempfile::tempdir_in(scratch()).expect("a folder should be made");
@@ -86,7 +88,7 @@ pub fn scrub(data: &[u8]) {
     assert_eq!(beside, 1, "something was written outside");
 }
 
-/// A folder in memory, if there is one: each check is synced to the disk.
+/// Returns a folder in memory if there is one, because each check is synced to the disk.
 fn scratch() -> &'static Path {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory } else { Path::new("/tmp") }

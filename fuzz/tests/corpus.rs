@@ -1,4 +1,4 @@
-//! What libFuzzer found worth keeping, and what people thought of, again in every test run.
+//! Runs every fuzz target with the inputs that libFuzzer kept and with inputs written by hand.
 
 #![allow(missing_docs, reason = "a test")]
 

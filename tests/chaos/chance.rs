@@ -1,15 +1,15 @@
-//! Chance that can be had again: the same seed gives the same numbers.
+//! Reproducible random numbers: equal seeds give equal numbers.
 
-/// Sebastiano Vigna's splitmix64.
+/// A random number generator: Sebastiano Vigna's splitmix64.
 pub struct Chance(u64);
 
 impl Chance {
-    /// Numbers that follow from `seed`.
+    /// Creates a generator from a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -19,7 +19,7 @@ impl Chance {
         usize::try_from(below).unwrap_or_default()
     }
 
-    /// One of them.
+    /// Returns a random element.
     pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]
     }

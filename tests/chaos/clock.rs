@@ -1,5 +1,5 @@
-//! The clock of the node, as the operator sees it. The image that `make chaos` builds has libfaketime in it, which reads what
-//! the time is from a file of the node.
+//! The clock of the operator. The image that `make chaos` builds contains libfaketime, which reads the time's
+//! offset from a file on the node.
 
 use api::status::ConditionType;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use pgbackup_tests::{Env, Operator, Policy, cluster::NODE_VOLUMES, wait};
 
 use crate::chance::Chance;
 
-/// Where the image expects the file `now`.
+/// The folder in the pod in which the image expects the file `now`.
 const IN_THE_POD: &str = "/clock";
 
-/// How far the clock goes wrong, in hours: a wrong zone, one day and a half, a year, after which New Year is past on every
-/// day; and back, but not to before the node's certificates.
+/// The offsets of a wrong clock, in hours: a wrong time zone, one and a half days, more than a year (so that
+/// New Year has always passed), and back, but not to a time before the node's certificates.
 const OFF: [i64; 4] = [3, 36, 24 * 366, -1];
 
-/// The operator compares its clocks each half minute.
+/// The time limit for the operator to notice a change. It compares its clocks every half minute.
 const NOTICED: Duration = Duration::from_mins(2);
 
-/// The clock, which can be set.
+/// The operator's clock, which tests can set.
 pub struct Clock {
     env: Env,
     off: i64,
 }
 
 impl Clock {
-    /// Gives the operator's pods the clock, which is right.
+    /// Mounts the file with the offset into the operator's pods. The clock is right at first.
     pub async fn install(env: &Env, operator: &Operator) -> Result<Self> {
         let mut clock = Self { env: env.clone(), off: 0 };
         env.on_node(&["mkdir", "--parents", &folder()]).await?;
@@ -35,7 +35,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Sets it so many hours ahead of what is right.
+    /// Sets the clock ahead of the real time by this number of hours.
     pub async fn set(&mut self, hours: i64) -> Result<()> {
         let write = format!("printf '%+dh' {hours} > {0}/new && mv {0}/new {0}/now", folder());
         self.env.on_node(&["sh", "-c", &write]).await?;
@@ -43,14 +43,14 @@ impl Clock {
         Ok(())
     }
 
-    /// It goes wrong, or is set right.
+    /// Changes a right clock to a wrong one, and a wrong clock to the right one.
     pub async fn jump(&mut self, chance: &mut Chance) -> Result<()> {
         let hours = if self.off == 0 { *chance.one_of(&OFF) } else { 0 };
         self.set(hours).await
     }
 
-    /// The operator follows it, there and back: a policy that waits for New Year misses its backup by a clock that is past it,
-    /// and is as before when the clock is right again.
+    /// Checks that the operator follows the clock, forward and back: a policy whose backup is due at New Year
+    /// becomes overdue when the clock is past New Year, and recovers when the clock is right again.
     pub async fn is_followed(&mut self, policy: &Policy) -> Result<()> {
         let before = health(policy).await?;
         self.set(OFF[2]).await?;

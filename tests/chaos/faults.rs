@@ -1,4 +1,4 @@
-//! What goes wrong, one thing at a time, as chance will have it.
+//! Random faults, one at a time.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,22 +21,22 @@ use serde_json::json;
 
 use crate::{chance::Chance, clock::Clock, storms::Storm};
 
-/// How many replicas there may be.
+/// The possible numbers of replicas of the operator.
 const REPLICAS: [usize; 2] = [1, 2];
 
-/// How long a storm lasts, and a node is drained, in milliseconds.
+/// How long a storm lasts and a node is drained, in milliseconds.
 const SPELL: usize = 6000;
 
-/// How long it is calm between two faults, at most, in milliseconds.
+/// The longest pause between two faults, in milliseconds.
 const PAUSE: usize = 2000;
 
-/// Schedules that policies get; the second never comes, which only the operator can see.
+/// The schedules that policies get. The second one never comes, which only the operator can detect.
 const SCHEDULES: [&str; 3] = [NEW_YEAR, "0 0 30 2 *", "H 5 1 1 *"];
 
-/// A field of the status that an older definition may not have.
+/// A field of the status that an older CRD may lack.
 const LATER_FIELD: &str = "overdueTime";
 
-/// All that can go wrong.
+/// All faults.
 const FAULTS: [Fault; 17] = [
     Fault::KillOperator,
     Fault::Scale,
@@ -76,16 +76,16 @@ enum Fault {
     SetClock,
 }
 
-/// What goes wrong, and what was asked for meanwhile.
+/// The faults so far, and the backups that were requested meanwhile.
 pub struct Chaos {
     env: Env,
     operator: Operator,
-    /// The policies as they were made last.
+    /// The policies, as created last.
     pub policies: Vec<Policy>,
-    /// The last token that each policy was asked with.
+    /// The last token that was requested for each policy.
     pub requests: BTreeMap<String, String>,
     clock: Clock,
-    /// What an older definition does not have.
+    /// The definition of the field that an older CRD lacks.
     later_field: Option<JSONSchemaProps>,
     chance: Chance,
     struck: BTreeMap<String, u32>,
@@ -93,13 +93,14 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Nothing has gone wrong yet.
+    /// Creates the state before the first fault.
     pub fn new(env: Env, operator: Operator, clock: Clock, policies: Vec<Policy>, chance: Chance) -> Self {
         let (requests, struck) = Default::default();
         Self { env, operator, policies, requests, clock, later_field: None, chance, struck, failed: 0 }
     }
 
-    /// One thing goes wrong, and maybe a pause follows. The API server may be away, so what fails here is no news.
+    /// Causes one fault, sometimes followed by a pause. Errors are ignored, because the API server may be
+    /// down.
     pub async fn strike(&mut self) {
         let fault = *self.chance.one_of(&FAULTS);
         let words = format!("{fault:?}");
@@ -110,13 +111,13 @@ impl Chaos {
         self.pause(PAUSE).await;
     }
 
-    /// How often each happened.
+    /// Describes how often each fault happened.
     pub fn summary(&self) -> String {
         let struck: u32 = self.struck.values().sum();
         format!("{struck} faults ({} more could not be brought about): {:?}", self.failed, self.struck)
     }
 
-    /// The pace of the chaos; nothing is waited for.
+    /// Pauses for a random time, to vary the pace of the faults. It does not wait for a condition.
     async fn pause(&mut self, longest: usize) {
         let millis = u64::try_from(self.chance.below(longest)).unwrap_or_default();
         tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -161,7 +162,7 @@ impl Chaos {
         }
     }
 
-    /// Writes to CronJobs while the operator has to write to them too.
+    /// Writes to CronJobs while the operator writes to them too.
     async fn conflicts(&mut self) -> Result<()> {
         let cron_jobs = self.env.api::<CronJob>();
         let policies: Vec<Policy> = (0..5).map(|_| self.policy()).collect();
@@ -180,7 +181,7 @@ impl Chaos {
         let policy = self.policy().name;
         let operation = *self.chance.one_of(&Operation::all().collect::<Vec<_>>());
         let name = operation.cron_job(&policy);
-        // Its Jobs stay: a Job that was requested must not come again for this.
+        // The CronJob's Jobs are kept. A Job that was requested must not be created again.
         let deleted = self.env.api::<CronJob>().delete(&name, &DeleteParams::orphan()).await;
         deleted.map(drop).map_err(Into::into)
     }
@@ -201,7 +202,7 @@ impl Chaos {
             .await
     }
 
-    /// Deletes a policy and makes one of the same name at once.
+    /// Deletes a policy and creates one of the same name at once.
     async fn remake(&mut self) -> Result<()> {
         let at = self.chance.below(self.policies.len());
         let name = self.policies[at].name.clone();
@@ -214,12 +215,12 @@ impl Chaos {
     async fn request(&mut self) -> Result<()> {
         let policy = self.policy();
         let token = format!("t{}", self.chance.below(1_000_000_000));
-        // Also where the answer is lost: it may have been done.
+        // Record the token even if the response was lost, because the request may have succeeded.
         self.requests.insert(policy.name.clone(), token.clone());
         policy.request(&token).await.map(drop)
     }
 
-    /// Deletes the Job of a request that was handled: it must not come again.
+    /// Deletes the Job of a handled request. The Job must not be created again.
     async fn delete_job(&mut self) -> Result<()> {
         let at = self.chance.below(self.requests.len());
         let (name, token) = self.requests.iter().nth(at).context("nothing was requested yet")?;
@@ -231,7 +232,7 @@ impl Chaos {
         deleted.map(drop).map_err(Into::into)
     }
 
-    /// Closes the node for a while, and evicts the pods of backups.
+    /// Cordons the node for some time, and evicts the pods of backups.
     async fn drain(&mut self) -> Result<()> {
         let node = self.env.node().to_owned();
         self.env.cluster_kubectl(&["cordon", &node], "")?;
@@ -248,8 +249,8 @@ impl Chaos {
         self.env.cluster_kubectl(&["uncordon", &node], "").map(drop)
     }
 
-    /// The API server serves the resource anew, which ends every watch of it.
-    /// A version's definition is applied: ours, or an older one, which prunes what it does not know of a status.
+    /// Applies a CRD: the current one, or an older one, which removes unknown fields from a status. The API
+    /// server then ends every watch of the resource.
     async fn define(&mut self, older: bool) -> Result<()> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.env.client.clone());
         let mut definition = definitions.get("backuppolicies.pgbackup.dev").await?;
@@ -272,8 +273,8 @@ impl Chaos {
         replaced.map(drop).map_err(Into::into)
     }
 
-    /// Takes back what would go on: storms, a closed node, a wrong clock, an older definition, a second replica. Policies
-    /// that cannot work, or rest, are corrected.
+    /// Ends everything that would continue: storms, a cordoned node, a wrong clock, an older CRD, a second
+    /// replica. Corrects invalid and suspended policies.
     pub async fn calm(&mut self) -> Result<()> {
         for storm in [Storm::TooManyRequests, Storm::InternalError] {
             storm.end(&self.env)?;

@@ -1,4 +1,4 @@
-//! What must hold when all is calm again.
+//! The conditions that must hold after all faults have ended.
 
 use api::status::ConditionType;
 use std::{
@@ -16,11 +16,11 @@ use pgbackup_tests::{Env, wait};
 
 use crate::{faults::Chaos, jobs::SeenJobs};
 
-/// Waits until every policy is as it should be, then checks what must never have happened.
+/// Waits until every policy has the expected state, then checks what must never have happened.
 pub async fn hold(env: &Env, chaos: &Chaos, jobs: &SeenJobs, deadline: Duration) -> Result<()> {
     let mut last = Vec::new();
     let converged = wait::until("everything is as the policies say", deadline, async || {
-        // Looking is cheap, but not that cheap.
+        // Limits the number of reads of the whole cluster.
         tokio::time::sleep(Duration::from_secs(1)).await;
         last = differences(env, chaos).await?;
         Ok(last.is_empty().then_some(()))
@@ -39,7 +39,7 @@ pub async fn hold(env: &Env, chaos: &Chaos, jobs: &SeenJobs, deadline: Duration)
     policy.backup("after-the-storm").await.map(drop)
 }
 
-/// What is not as it should be.
+/// Returns the differences from the expected state.
 async fn differences(env: &Env, chaos: &Chaos) -> Result<Vec<String>> {
     let all = ListParams::default();
     let policies = env.api::<BackupPolicy>().list(&all).await?.items;
@@ -101,14 +101,14 @@ fn status_differs(policy: &BackupPolicy, token: Option<&String>) -> Option<Strin
     is_open.then(|| format!("{name} was asked for a backup and did not take it"))
 }
 
-/// What only a clock that was wrong can have said.
+/// Returns a time in a status that only a wrong clock can have caused.
 fn time_that_cannot_be(status: &BackupPolicyStatus) -> Option<String> {
     let now = Timestamp::now();
     let off = SignedDuration::from_hours(2);
     let turned = status.conditions.iter().map(|condition| &condition.last_transition_time);
     let past = turned.chain(&status.schedule_since).chain(&status.last_verified_time);
     let ahead = past.map(|at| at.0).find(|at| at.duration_since(now) > off);
-    // All schedules have a slot each year.
+    // All schedules have a slot every year.
     let slots = status.next_schedule_time.iter().map(|at| at.0.duration_since(now));
     let far = slots.into_iter().find(|wait| *wait > SignedDuration::from_hours(24 * 366) || *wait < -off);
     let overdue = status.condition(ConditionType::BackupHealthy).filter(|health| health.reason == "Overdue");
@@ -118,7 +118,8 @@ fn time_that_cannot_be(status: &BackupPolicyStatus) -> Option<String> {
         .or_else(|| overdue.map(|health| format!("overdue: {}", health.message)))
 }
 
-/// Of each policy that claims a copy, the store holds it; and no two backups are of one Job.
+/// Checks that the store contains the newest backup of each policy's status, and that no Job stored two
+/// backups.
 async fn statuses_are_true(env: &Env, chaos: &Chaos) -> Result<()> {
     let store = env.store().await?;
     let mut claims = 0;
@@ -126,7 +127,7 @@ async fn statuses_are_true(env: &Env, chaos: &Chaos) -> Result<()> {
         let Some(claimed) = policy.status().await?.last_success else { continue };
         let backups = store.backups(policy).await?;
         let there = backups.iter().any(|backup| Some(&backup.manifest.id) == claimed.backup.as_ref());
-        // A run that nobody saw is told of by a later one, which does not name its set.
+        // If the operator did not observe a run, a later report includes it without the name of its backup.
         ensure!(
             there || claimed.backup.is_none(),
             "{} claims {claimed:?}, and the store has {backups:?}",
@@ -142,14 +143,14 @@ async fn statuses_are_true(env: &Env, chaos: &Chaos) -> Result<()> {
     Ok(())
 }
 
-/// Nothing changes any more where nothing happens.
+/// Checks that the operator writes nothing while nothing changes.
 async fn nothing_is_written(env: &Env, chaos: &Chaos) -> Result<()> {
     let versions = async || -> Result<BTreeMap<String, Option<String>>> {
         let policies = env.api::<BackupPolicy>().list_metadata(&ListParams::default()).await?;
         Ok(policies.into_iter().map(|policy| (policy.name_any(), policy.resource_version())).collect())
     };
     let before = versions().await?;
-    // The operator has looked at this one after all that came before it.
+    // The operator has reconciled this policy after everything that happened before.
     let marker = chaos.policies.last().ok_or_else(|| anyhow::anyhow!("no policies"))?;
     marker.wait_until_observed().await?;
     let busy: BTreeSet<&String> =
@@ -159,7 +160,7 @@ async fn nothing_is_written(env: &Env, chaos: &Chaos) -> Result<()> {
         .iter()
         .filter(|(name, version)| after.get(*name) != Some(*version))
         .map(|(name, _)| name)
-        // Their backups go on, and those that were asked for.
+        // Busy policies continue their backups, and policies with requested backups change too.
         .filter(|name| !busy.contains(name) && !chaos.requests.contains_key(*name))
         .collect();
     ensure!(changed.is_empty(), "written though nothing happened: {changed:?}");

@@ -1,4 +1,4 @@
-//! Every Job that was ever there, as a watch of the test's own saw it.
+//! Records all Jobs that ever existed, with a separate watch.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +15,14 @@ use kube::{
 use pgbackup_tests::Env;
 use tokio::task::JoinHandle;
 
-/// The UIDs of the Jobs of each name. Ends its watch when it goes.
+/// The UIDs of all Jobs with each name. Dropping this value ends the watch.
 pub struct SeenJobs {
     seen: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
     watch: JoinHandle<()>,
 }
 
 impl SeenJobs {
-    /// Begins to watch the test's namespace.
+    /// Starts the watch of the test's namespace.
     pub fn watch(env: &Env) -> Self {
         let seen = Arc::new(Mutex::new(BTreeMap::<String, BTreeSet<String>>::new()));
         let jobs = watcher(env.api::<PartialObjectMeta<Job>>(), watcher::Config::default()).default_backoff();
@@ -37,7 +37,7 @@ impl SeenJobs {
         Self { seen, watch }
     }
 
-    /// The names that more than one Job has had.
+    /// Returns the names that more than one Job had.
     pub fn twice(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|(_, uids)| uids.len() > 1).map(|(name, _)| name.clone()).collect()

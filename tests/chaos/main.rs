@@ -1,9 +1,9 @@
-//! For some minutes everything goes wrong that can: the operator dies, its API server and etcd die, its requests are
-//! refused, its node's clock is wrong, its objects are changed and deleted, policies come and go. Then all must be as if
-//! nothing had happened.
+//! The chaos test. For some minutes, random faults happen: the operator, its API server and etcd are killed,
+//! requests are rejected, the operator's clock is wrong, objects are changed and deleted, and policies are
+//! created and deleted. Afterwards the state must be as if nothing had happened.
 //!
-//! `make chaos` runs it on a node of its own. `CHAOS_SEED` repeats the choices of a run that failed, though not its timing;
-//! `CHAOS_SECONDS` says how long things go wrong.
+//! `make chaos` runs it on a node of its own. `CHAOS_SEED` repeats the random choices of a failed run, but
+//! not its timing. `CHAOS_SECONDS` sets how long faults happen.
 
 mod chance;
 mod clock;
@@ -23,17 +23,17 @@ use pgbackup_tests::{Policy, env::NEW_YEAR, serial_story_within};
 
 use crate::{chance::Chance, clock::Clock, faults::Chaos, jobs::SeenJobs};
 
-/// Policies, nearly all of which wait for New Year.
+/// The number of policies. Nearly all of them have a backup only at New Year.
 const POLICIES: usize = 200;
 
-/// So many of them take a backup every two minutes.
+/// The number of policies that have a backup every two minutes.
 const BUSY: usize = 8;
 
-/// Creations at once.
+/// The number of policies that are created concurrently.
 const AT_ONCE: usize = 16;
 
-/// All must be well so long after the last fault: a reconcile that failed often is tried again after five minutes, and
-/// a third of that more.
+/// The time limit for recovery after the last fault. A reconcile that failed often is retried after five
+/// minutes plus up to a third.
 const CALM: Duration = Duration::from_mins(9);
 
 #[test]

@@ -1,9 +1,9 @@
-//! What the API server itself refuses for a while: with 429, with 500, and with 409.
+//! Storms: periods in which the API server rejects requests with 429 or 500.
 
 use anyhow::Result;
 use pgbackup_tests::Env;
 
-/// No request of the operator is served: 429, as where an API server is short of everything.
+/// Rejects every request of the operator with 429, like an overloaded API server.
 const TOO_MANY_REQUESTS: &str = "
 apiVersion: flowcontrol.apiserver.k8s.io/v1
 kind: PriorityLevelConfiguration
@@ -23,7 +23,7 @@ spec:
       resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true}]
 ";
 
-/// No write in the test's namespace is served: 500, as where a webhook is down.
+/// Rejects every write in the test's namespace with 500, like a webhook that is down.
 const INTERNAL_ERROR: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
@@ -41,12 +41,12 @@ webhooks:
       - {apiGroups: [pgbackup.dev], apiVersions: ['*'], operations: [UPDATE], resources: [backuppolicies/status]}
 ";
 
-/// How a storm refuses.
+/// The status code with which a storm rejects requests.
 #[derive(Clone, Copy, Debug)]
 pub enum Storm {
-    /// 429.
+    /// The status code 429.
     TooManyRequests,
-    /// 500.
+    /// The status code 500.
     InternalError,
 }
 
@@ -58,12 +58,12 @@ impl Storm {
         }
     }
 
-    /// Lets it begin.
+    /// Starts the storm.
     pub fn begin(self, env: &Env) -> Result<()> {
         env.cluster_kubectl(&["apply", "-f", "-"], &self.manifest(env)).map(drop)
     }
 
-    /// Ends it, if it is on.
+    /// Ends the storm. Does nothing if it is not active.
     pub fn end(self, env: &Env) -> Result<()> {
         env.cluster_kubectl(&["delete", "--ignore-not-found", "-f", "-"], &self.manifest(env)).map(drop)
     }

@@ -1,28 +1,28 @@
-//! How the chart's values change its objects. Helm renders them without a cluster; the end-to-end tests install the chart with
-//! its defaults.
+//! Tests how the chart's values change its objects. Helm renders them without a cluster. The end-to-end tests
+//! install the chart with its default values.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// The objects of a release.
+/// The rendered objects of a release.
 struct Rendered(Vec<Value>);
 
 impl Rendered {
-    /// All of a kind.
+    /// Returns all objects of a kind.
     fn of(&self, kind: &str) -> Vec<&Value> {
         self.0.iter().filter(|object| object["kind"] == kind).collect()
     }
 
-    /// The only one of a kind.
+    /// Returns the only object of a kind. Fails if there is none or more than one.
     fn only(&self, kind: &str) -> Result<&Value> {
         let all = self.of(kind);
         ensure!(all.len() == 1, "there should be one {kind}: {all:?}");
         Ok(all[0])
     }
 
-    /// The operator's pod.
+    /// Returns the spec of the operator's pod.
     fn pod(&self) -> Result<&Value> {
         Ok(&self.only("Deployment")?["spec"]["template"]["spec"])
     }
@@ -40,7 +40,7 @@ fn read(path: &str) -> Result<String> {
     fs::read_to_string(root().join(path)).with_context(|| path.to_owned())
 }
 
-/// A release named `pgbackup` with these settings (`name=value`).
+/// Renders a release named `pgbackup` with these settings (`name=value`).
 fn render(settings: &[&str]) -> Result<Rendered> {
     let mut helm = Command::new(root().join("tests/cluster/cluster"));
     helm.args(["helm", "template", "pgbackup"]).arg(root().join("charts/pgbackup"));
@@ -95,7 +95,7 @@ fn chart_certificate_switches_probes_and_scrapes_to_https() -> Result<()> {
         let variable = json!({"name": name, "value": file});
         ensure!(operator["env"].as_array().context("its environment")?.contains(&variable), "{variable}");
     }
-    // The documentation shows the same ServiceMonitor.
+    // The documentation contains the same ServiceMonitor.
     let document = read("docs/operations.md")?;
     let example = document.split("```yaml\n").find(|block| block.contains("kind: ServiceMonitor"));
     let example = example.and_then(|block| block.split("```").next()).context("an example")?;

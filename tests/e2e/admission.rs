@@ -1,7 +1,7 @@
 //! The API server rejects each mistake in a policy with one message, and accepts valid policies.
 //!
-//! The cases are in the folder `admission`. `crates/desired/tests/mistakes.rs` checks that the operator's own validation
-//! gives the same answers.
+//! The cases are in the folder `admission`. `crates/desired/tests/mistakes.rs` checks that the operator's own
+//! validation gives the same results.
 
 use std::{fs, path::PathBuf};
 
@@ -17,13 +17,13 @@ use pgbackup_tests::{Env, story};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A change of `policy.yaml`, and how the API server answers.
+/// A change of `policy.yaml`, and the expected response of the API server.
 #[derive(Deserialize)]
 struct Case {
     name: String,
-    /// Values by their path; null removes the field.
+    /// The values to set, by path. Null removes the field.
     set: Map<String, Value>,
-    /// The field and the message of the error; empty for a policy that is accepted.
+    /// The expected field and message of the error; empty if the policy is valid.
     #[serde(default)]
     message: String,
 }
@@ -31,7 +31,7 @@ struct Case {
 /// The message that the API server adds if a required field is missing.
 const UNCHECKED: &str = "some validation rules were not checked because the object was invalid";
 
-/// The documents that contain policies for people to copy, and how many policies each contains.
+/// The documents that contain policies for people to copy, and the number of policies in each.
 const COPIED: [(&str, usize); 5] = [
     ("README.md", 1),
     ("charts/pgbackup/templates/NOTES.txt", 1),
@@ -51,7 +51,7 @@ fn invalid_policies_are_rejected_at_admission() -> Result<()> {
                     Ok(_) => vec!["accepted".to_owned()],
                     Err(error) => errors(*error),
                 };
-                // One mistake has one message.
+                // Each mistake has exactly one message.
                 if messages != [case.message.as_str()] {
                     wrong.push(format!("{topic}: {}: {messages:?} instead of {:?}", case.name, case.message));
                 }
@@ -158,7 +158,7 @@ fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
     })
 }
 
-/// Fails unless the API server and the operator accept the policy.
+/// Fails unless both the API server and the operator accept the policy.
 async fn is_accepted(env: &Env, name: &str, policy: &Value) -> Result<()> {
     match create(env, policy).await? {
         Ok(stored) => {
@@ -168,9 +168,9 @@ async fn is_accepted(env: &Env, name: &str, policy: &Value) -> Result<()> {
     }
 }
 
-/// Creates a policy as `kubectl create --dry-run=server` does: with strict validation, and without storing it.
+/// Creates a policy like `kubectl create --dry-run=server`: with strict validation, and without storing it.
 async fn create(env: &Env, policy: &Value) -> Result<Result<BackupPolicy, Box<Status>>> {
-    // The client's parameters have strict validation only for patches.
+    // The client supports strict validation only for patches.
     let path = BackupPolicy::url_path(&(), Some(&env.namespace));
     let request = Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
         .header("Content-Type", "application/json")
@@ -182,7 +182,8 @@ async fn create(env: &Env, policy: &Value) -> Result<Result<BackupPolicy, Box<St
     }
 }
 
-/// The causes of an error with their fields; for an unknown field, which has no cause, the message.
+/// Returns the causes of an error with their fields. An unknown field has no cause, so the error's message is
+/// returned.
 fn errors(error: Status) -> Vec<String> {
     let mut causes = error.details.map(|details| details.causes).unwrap_or_default();
     causes.retain(|cause| !cause.message.contains(UNCHECKED));
@@ -192,7 +193,8 @@ fn errors(error: Status) -> Vec<String> {
     causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
 }
 
-/// The policies in a document: each from its line `apiVersion` to the next line with a smaller indent.
+/// Returns the policies in a document. Each begins at a line `apiVersion` and ends before the next line with
+/// a smaller indent.
 fn policies_in(text: &str) -> Result<Vec<Value>> {
     let mut policies = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
@@ -212,7 +214,7 @@ fn policies_in(text: &str) -> Result<Vec<Value>> {
             .take_while(inside)
             .map(|line| line.get(indent..).unwrap_or_default())
             .collect();
-        // Helm replaces this.
+        // Helm replaces this expression.
         let policy = policy.join("\n").replace("{{ .Values.watchNamespace | default \"shop\" }}", "shop");
         policies.push(serde_saphyr::from_str(&policy).with_context(|| policy)?);
     }
@@ -224,7 +226,7 @@ fn cases(file: &str) -> Result<Vec<Case>> {
     serde_saphyr::from_str(&text).with_context(|| file.to_owned())
 }
 
-/// `policy.yaml` with the changes of a case.
+/// Returns `policy.yaml` with the changes of a case.
 fn changed(case: &Case) -> Result<Value> {
     let mut policy: Value = serde_saphyr::from_str(&fs::read_to_string(folder().join("policy.yaml"))?)?;
     for (path, value) in &case.set {

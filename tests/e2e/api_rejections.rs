@@ -1,4 +1,4 @@
-//! What the API server refuses for good is in the status in its own words, and is tried again by itself.
+//! Rejections by the API server are in the status with the API server's message, and are retried.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};
@@ -57,7 +57,7 @@ fn rejected_cron_job_is_reported_and_retried() -> Result<()> {
     })
 }
 
-/// Makes a quota of none, and waits until the API server knows of it: that takes a moment.
+/// Creates a quota of 0, and waits until the API server applies it.
 async fn allow_no(env: &Env, kind: &str, options: &[&str]) -> Result<()> {
     env.create(&QUOTA.replace("KIND", &format!("{kind}s"))).await?;
     let dry = [&["create", kind, "x", "--dry-run=server"], options].concat();

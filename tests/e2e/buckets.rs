@@ -1,5 +1,6 @@
-//! Backups go into buckets as they go onto volumes: whole or not at all, read back, expired by the rules; and what goes
-//! wrong with a bucket is called by its name. An object is a file to versitygw, so a shell beside it sees them.
+//! Backups in buckets follow the same rules as on volumes: they are stored completely or not at all, read
+//! back, and expired by the rules. Failures of a bucket have specific reasons. versitygw stores objects as
+//! files, so a shell beside it can read them.
 
 use anyhow::{Context, Result};
 use api::policy::{S3Credentials, S3Storage, SecretKeyRef};
@@ -10,7 +11,7 @@ use domain::{
 };
 use pgbackup_tests::{Bucket, Env, Policy, Signal, bucket::BUCKET, cluster::postgres_image, story};
 
-/// A policy that stores the database `shop` in the bucket.
+/// Creates a policy that stores the database `shop` in the bucket.
 async fn policy(env: &Env, bucket: &Bucket) -> Result<Policy> {
     env.policy("shop", |spec| {
         spec.postgres.databases.include = vec!["shop".to_owned()];
@@ -240,7 +241,7 @@ fn killed_run_leaves_no_complete_backup_in_a_bucket() -> Result<()> {
     })
 }
 
-/// The C library's resolver would load what that image names, and die of it.
+/// The C library's resolver would load the modules that this image's nsswitch.conf lists, and crash.
 #[test]
 fn bucket_host_is_resolved_despite_image_nsswitch_conf() -> Result<()> {
     story("bucket-nsswitch", async |env| {

@@ -1,4 +1,4 @@
-//! Client tools of another major version than the server's are refused before anything is dumped.
+//! Client programs of another major version than the server's are rejected before anything is dumped.
 
 use anyhow::Result;
 use domain::reason::Reason;

@@ -1,4 +1,5 @@
-//! `sslMode` is obeyed: a connection that must be encrypted is, or there is none; whom it speaks to is checked as far as the policy wants.
+//! `sslMode` is enforced: a connection that must be encrypted is encrypted or fails, and the server's
+//! certificate is verified as far as the mode requires.
 
 use api::status::{ConditionStatus, ConditionType};
 use std::collections::BTreeMap;
@@ -147,7 +148,8 @@ fn secret(name: &str, values: &[(&str, &str)]) -> Result<String> {
     Ok(serde_json::to_string(&secret)?)
 }
 
-/// Gives the server a certificate for its host name, signed by a CA of its own, and lets nobody in without encryption.
+/// Gives the server a certificate for its host name, signed by its own certificate authority, and rejects
+/// connections without encryption.
 async fn take_only_tls(server: &Postgres) -> Result<()> {
     server
         .sh("set -eu; cd \"$PGDATA\"

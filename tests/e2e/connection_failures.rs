@@ -1,5 +1,5 @@
-//! A wrong password, an unknown host, a port where nobody listens: each has its name in the status, stores nothing
-//! and harms nothing that was stored before.
+//! A wrong password, an unknown host and a port without a server each have their reason in the status. The
+//! run stores nothing, and earlier backups are unaffected.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};
@@ -10,7 +10,7 @@ use pgbackup_tests::{
     story,
 };
 
-/// How a connection is spoilt, what that is called, and what the message must name.
+/// The name of the case, the wrong setting, the expected reason, and a part of the expected message.
 type Case = (&'static str, fn(&mut BackupPolicySpec), Reason, &'static str);
 
 const CASES: [Case; 3] = [

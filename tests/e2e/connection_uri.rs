@@ -1,12 +1,12 @@
-//! The Secrets that other operators make for their databases hold a connection URI: it is enough, and its password is
-//! nowhere to be seen.
+//! Secrets of other operators that contain a connection URI are sufficient for a connection, and the password
+//! appears nowhere.
 
 use anyhow::Result;
 use api::policy::{SecretKeyRef, SslMode};
 use domain::reason::Reason;
 use pgbackup_tests::story;
 
-/// In a URI it must be encoded, and it must not be expanded by Kubernetes.
+/// A password that must be encoded in a URI, and that Kubernetes must not expand.
 const PASSWORD: &str = "p@ss/w?rd%$(PGHOST)";
 const ENCODED: &str = "p%40ss%2Fw%3Frd%25$(PGHOST)";
 

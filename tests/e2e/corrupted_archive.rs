@@ -1,6 +1,7 @@
-//! What comes back from the store is not what went in: it is never called verified.
+//! A run that reads back other bytes than it wrote never reports the backup as verified.
 //!
-//! A lock on the second database keeps the run waiting while the stored archive of the first one is spoilt.
+//! A lock on the second database keeps the run waiting while the test corrupts the stored archive of the
+//! first database.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};

@@ -1,5 +1,5 @@
-//! What is wrong in the store costs no new backup: it is left alone, said, and never counted; and what fills the store
-//! without being a backup makes room for one.
+//! Corrupted files in the store prevent no new backup: they are kept, reported, and never count as backups.
+//! If files that are not backups fill the store, space is freed for a new backup.
 
 use anyhow::{Context, Result};
 use api::status::{ConditionStatus, ConditionType};
@@ -117,7 +117,7 @@ fn unfinished_backups_are_removed_when_the_store_is_full() -> Result<()> {
     story("store-full", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
-        // About a megabyte of archive: no two rows are alike.
+        // The archive has about a megabyte, because all rows are different.
         server.table("shop", "goods", 60_000).await?;
         env.small_volume("small", "8m").await?;
         let store = Store::open(&env, "small").await?;
@@ -134,19 +134,19 @@ fn unfinished_backups_are_removed_when_the_store_is_full() -> Result<()> {
         let fill =
             |path: &str| format!("dd if=/dev/zero of='{path}' bs=64k status=none 2> /dev/null || true");
 
-        // A run that died in its dump has filled the store.
+        // A run that was killed during its dump has filled the store.
         let leftover = format!("{folder}/20200101T000000Z-abcdef");
         store.sh(&format!("mkdir '{leftover}'; {}", fill(&format!("{leftover}/shop.dump.part")))).await?;
         let second = policy.backup("after-a-leftover").await?;
         assert_eq!(store.backup_folders(&policy).await?, [second.backup.context("a success has a backup")?]);
 
-        // Somebody else has filled it.
+        // Somebody else has filled the store.
         store.sh(&fill("ballast")).await?;
         let failure = policy.failure("no-room", Reason::NoSpace).await?;
         assert!(failure.message.contains("are free") && failure.message.contains("MiB"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("preflight"), "nothing was dumped");
 
-        // There is room for what was there the last time, but not for what has come since.
+        // There is enough space for the last backup's size, but not for the rows that were added since.
         server.table("shop", "more", 600_000).await?;
         store.sh("truncate --size=-2M ballast").await?;
         let failure = policy.failure("too-much", Reason::NoSpace).await?;

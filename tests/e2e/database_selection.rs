@@ -1,4 +1,5 @@
-//! Names and patterns choose the databases; a name that cannot be had, or no match at all, is a failure.
+//! Names and patterns choose the databases. A name that cannot be backed up, or patterns without a match, are
+//! a failure.
 
 use anyhow::Result;
 use domain::reason::Reason;

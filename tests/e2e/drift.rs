@@ -1,5 +1,5 @@
-//! A CronJob that somebody edited or deleted becomes what the policy says again; one that belongs to somebody else is
-//! left alone.
+//! A CronJob that somebody edited or deleted is restored. A CronJob that belongs to somebody else is not
+//! changed.
 
 use anyhow::{Context, Result};
 use api::status::{ConditionStatus, ConditionType};
@@ -57,7 +57,7 @@ fn edited_cron_job_is_restored() -> Result<()> {
     })
 }
 
-/// Correcting it would be corrected back, without end.
+/// The webhook would undo each correction, so the two would write forever.
 #[test]
 fn cron_job_changes_by_mutating_admission_are_kept() -> Result<()> {
     story("cronjob-mutated", async |env| {
@@ -159,7 +159,7 @@ fn policy_change_updates_its_cron_job() -> Result<()> {
     })
 }
 
-/// An optional field that the CronJob no longer shows must not linger there from the policy of before.
+/// A field that is removed from the policy must not remain in the CronJob.
 #[test]
 fn field_removed_from_policy_is_removed_from_cron_job() -> Result<()> {
     story("field-removed", async |env| {
@@ -237,8 +237,8 @@ fn cron_job_of_another_owner_is_not_adopted() -> Result<()> {
     })
 }
 
-/// Fields that the policy leaves to the server must not be set by others, either: each of these changes what a run
-/// does, or whether there is one.
+/// Fields that the policy leaves to their defaults must not be set by others either: each of these changes
+/// what a run does, or prevents it.
 #[test]
 fn field_added_to_cron_job_is_removed() -> Result<()> {
     story("field-added", async |env| {
@@ -277,12 +277,12 @@ fn field_added_to_cron_job_is_removed() -> Result<()> {
     })
 }
 
-/// An edit of the pods that a CronJob makes.
+/// Returns an edit of a CronJob's pod template.
 fn in_pod(edit: &Value) -> Value {
     json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": edit}}}}})
 }
 
-/// The container of a CronJob's pods that does the work.
+/// Returns the runner's container in a CronJob's pod template.
 fn runner(cron_job: &CronJob) -> Result<Container> {
     let job = cron_job.spec.job_template.spec.as_ref().context("a Job's spec")?;
     let pod = job.template.spec.as_ref().context("a pod's spec")?;
@@ -290,7 +290,7 @@ fn runner(cron_job: &CronJob) -> Result<Container> {
     runner.cloned().context("the runner's container")
 }
 
-/// All that a container's environment says of the user.
+/// Returns the environment variables of a container that set the user.
 fn user(container: &Container) -> Vec<Value> {
     let env = container.env.iter().flatten().filter(|variable| variable.name == "PGUSER");
     env.map(|variable| json!(variable)).collect()

@@ -1,4 +1,4 @@
-//! What a policy says about dumps is what happens, and the manifest tells it.
+//! The dump options of a policy take effect, and the manifest records them.
 
 use anyhow::Result;
 use api::policy::{Compression, CompressionMethod};

@@ -1,5 +1,5 @@
-//! What can break in the middle of a run, broken for real: each ends with its reason, and with no backup that looks
-//! complete.
+//! Everything that can fail during a run, with real causes. Each run ends with its reason, and no incomplete
+//! backup looks complete.
 
 use anyhow::Result;
 use api::policy::{Compression, CompressionMethod};
@@ -8,10 +8,10 @@ use domain::reason::Reason;
 use kube::ResourceExt;
 use pgbackup_tests::{Env, Policy, Postgres, Store, story};
 
-/// A dump of this many rows takes long enough to be disturbed.
+/// The number of rows whose dump takes long enough to be disturbed.
 const MANY: u32 = 3_000_000;
 
-/// pg_dump's own session, reading rows.
+/// Selects pg_dump's own session while it reads rows.
 const COPYING: &str =
     "FROM pg_stat_activity WHERE application_name LIKE 'pgbackup/%' AND query LIKE 'COPY %'";
 
@@ -113,7 +113,7 @@ fn pod_killed_for_memory_fails_with_out_of_memory() -> Result<()> {
         let (_, store, policy) = shop(&env, 1000).await?;
         policy
             .start("greedy", |run| {
-                // Room for the runner, and none for what it starts.
+                // The limit allows the runner, but not the programs that it starts.
                 run.once().memory_limit("8Mi");
             })
             .await?;
@@ -170,7 +170,7 @@ fn backup_folder_deleted_during_a_run_fails_the_run() -> Result<()> {
     })
 }
 
-/// A pg_dump whose output loses its end, with exit status 0.
+/// A pg_dump whose output lacks its end, with exit status 0.
 const LOSSY: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_dump << 'EOF'
 #!/bin/bash
@@ -196,7 +196,7 @@ fn archive_that_pg_restore_cannot_read_is_removed() -> Result<()> {
     })
 }
 
-/// The first pg_restore takes nothing; those after it are as usual.
+/// The first pg_restore reads nothing; later ones work normally.
 const STUCK: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_restore << 'EOF'
 #!/bin/bash
@@ -206,7 +206,7 @@ EOF
 chmod +x /scratch/bin/pg_restore
 PATH=/scratch/bin:$PATH exec "$@""#;
 
-/// A pg_dump as it is where it was built without zstd, in the words that it has for that.
+/// A pg_dump that fails like one that was built without zstd, with the same message.
 const WITHOUT_ZSTD: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_dump << 'EOF'
 #!/bin/bash

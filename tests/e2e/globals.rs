@@ -1,4 +1,4 @@
-//! `globals.sql` brings the roles back, and nobody's password is in it.
+//! `globals.sql` restores the roles and contains no passwords.
 
 use anyhow::{Context, Result};
 use api::policy::{Globals, SecretKeyRef};
@@ -94,7 +94,7 @@ fn globals_with_passwords_contain_password_hashes() -> Result<()> {
             .await?;
         let newest = policy.backup("without the right").await?;
         assert!(!newest.password_hashes, "it may not read them");
-        // Asked before pg_dumpall could say it, in whatever language the server speaks.
+        // The runner checks this before pg_dumpall, whose error the server would translate.
         let said = "password hashes are not in this backup: the role has no permission to read pg_authid";
         assert!(newest.warnings.iter().any(|line| line == said), "{newest:?}");
         Ok(())

@@ -1,4 +1,5 @@
-//! Names of databases are anybody's who may create one. They reach no command line, no connection string and no path.
+//! Database names can be chosen by anybody who may create databases. They reach no command line, no
+//! connection string and no path.
 
 use std::collections::BTreeSet;
 

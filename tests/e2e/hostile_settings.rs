@@ -1,4 +1,4 @@
-//! Settings of a role or a database that would break a dump do not.
+//! Settings of a role or a database that would break a dump have no effect.
 
 use anyhow::Result;
 use pgbackup_tests::story;
@@ -35,7 +35,7 @@ fn role_and_database_settings_do_not_affect_the_dump() -> Result<()> {
                  CREATE POLICY own ON secrets USING (owner = current_user);",
             )
             .await?;
-        // Neither has a place in LATIN1.
+        // Neither text can be converted to LATIN1.
         server.sql("shop", "CREATE TABLE weather AS SELECT '☃' AS tomorrow").await?;
         server.sql("postgres", "CREATE ROLE \"☃\"").await?;
         server

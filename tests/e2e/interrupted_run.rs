@@ -1,4 +1,4 @@
-//! A run whose pod is taken away is tried again by itself; and if it had stored its set already, it is not taken twice.
+//! A run whose pod is deleted is retried. If it had already stored its backup, no second backup is stored.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};

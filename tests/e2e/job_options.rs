@@ -74,7 +74,7 @@ fn pods_have_the_job_options_of_their_policy() -> Result<()> {
             Some("512Mi")
         );
 
-        // Kubernetes writes 0.02 as 20m: that is no difference to correct.
+        // Kubernetes stores 0.02 as 20m, which must not be corrected.
         assert_eq!(cron_job.metadata.generation, Some(1));
         policy.wait_until_observed().await?;
         assert_eq!(policy.cron_job().await?.metadata.generation, Some(2), "one edit, one write");

@@ -1,5 +1,5 @@
-//! A run is killed at each of its stages, by each of the signals that a pod may get. What has no manifest is no
-//! backup; what has one is whole; and the report names the stage.
+//! A run is killed at each of its stages, by each of the signals that a pod may receive. Without a manifest
+//! there is no backup; a backup with a manifest is complete; the report contains the stage.
 
 use anyhow::Result;
 use domain::{
@@ -27,7 +27,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
     story(name, async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
-        // More than a pipe and the runner's buffers hold, so that a dump can be stopped in its middle.
+        // More data than a pipe and the runner's buffers hold, so that a dump can be stopped halfway.
         server.table("shop", "goods", 100_000).await?;
         let store = env.store().await?;
         let policy = env.policy("shop", |_| ()).await?;
@@ -51,7 +51,7 @@ fn at_each_stage(name: &str, signal: Signal) -> Result<()> {
                 assert_eq!(death.report.reason, Some(Reason::Interrupted), "{death:?}");
                 assert_eq!(Some(death.exit_code), Reason::Interrupted.exit_code().map(i32::from));
             }
-            // The manifest is there from the stage after it on.
+            // The manifest exists in all stages after `manifest`.
             complete += usize::from(stage > BackupStage::Manifest);
             let backups = store.backups(&policy).await?;
             assert_eq!(backups.len(), complete, "killed at {}: {backups:?}", stage.as_str());

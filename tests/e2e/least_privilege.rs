@@ -1,5 +1,6 @@
-//! The operator may not read Secrets; the pods of backups have no token, no privilege and no writable root. That they
-//! are admitted at all, in a namespace that enforces `restricted`, every other test shows.
+//! The operator has no permission to read Secrets. The pods of backups have no token, no privileges and no
+//! writable root file system. All other tests run in namespaces that enforce `restricted`, so they show that
+//! the pods are admitted.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::{
@@ -46,7 +47,7 @@ fn operator_cannot_read_secrets() -> Result<()> {
     })
 }
 
-/// Whatever is bound to it, by whatever name.
+/// Checks all roles that are bound to the operator's service account, whatever their names are.
 #[test]
 fn operator_has_only_the_documented_rights() -> Result<()> {
     story("operator-roles", async |env| {
@@ -86,7 +87,7 @@ fn operator_has_only_the_documented_rights() -> Result<()> {
     })
 }
 
-/// The roles that Kubernetes gives to people include the chart's.
+/// The default roles of Kubernetes for users include the chart's roles.
 #[test]
 fn view_edit_and_admin_roles_grant_documented_rights() -> Result<()> {
     const READ: [&str; 3] = ["get", "list", "watch"];
@@ -125,7 +126,7 @@ fn view_edit_and_admin_roles_grant_documented_rights() -> Result<()> {
     })
 }
 
-/// The operator's service account.
+/// Returns the operator's service account.
 async fn operators_account(env: &Env) -> Result<String> {
     let deployments: Api<Deployment> = Api::namespaced(env.client.clone(), SYSTEM);
     let deployments = deployments.list(&ListParams::default()).await?;

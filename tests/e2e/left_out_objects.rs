@@ -1,5 +1,5 @@
-//! What pg_dump leaves out with exit status 0 is a warning in the manifest and in the status, or a failure where the
-//! policy wants it so.
+//! Objects that pg_dump leaves out with exit status 0 are a warning in the manifest and in the status, or a
+//! failure if the policy requires it.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -54,7 +54,7 @@ fn objects_left_out_by_pg_dump_are_reported() -> Result<()> {
             "{warnings}"
         );
         assert!(!warnings.contains("theirs"), "it is another database's: {warnings}");
-        // What pg_dump itself says, with exit status 0.
+        // pg_dump's own warning, with exit status 0.
         assert!(warnings.contains("pg_dump: warning: subscriptions not dumped"), "{warnings}");
         assert!(!warnings.contains("secret"), "{warnings}");
         assert_eq!(success.warnings, backup.manifest.warnings);

@@ -1,4 +1,5 @@
-//! What a killed run left on the server is told, and what others call their sessions breaks nothing.
+//! Sessions that a killed run left on the server are reported. Other sessions with similar application names
+//! have no effect.
 
 use anyhow::Result;
 use pgbackup_tests::story;
@@ -9,7 +10,7 @@ fn database_sessions_left_by_killed_runs_are_reported() -> Result<()> {
         let server = env.postgres(17).await?;
         let role = format!("CREATE ROLE backup LOGIN PASSWORD '{}' IN ROLE pg_read_all_data", env.password);
         server.sql("postgres", &role).await?;
-        // Of this one the backup's role sees the name and nothing else.
+        // Of this session the backup's role can see only the name.
         let mut stranger = server.session("postgres").await?;
         stranger.run("SET application_name = 'pgbackup/shop/stranger';").await?;
         let mut dead = server.session("postgres").await?;

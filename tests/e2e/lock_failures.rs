@@ -1,11 +1,11 @@
-//! A lock that nobody gives up ends the run with the name of who holds it; a server that has no room for the locks is
-//! told from one that is busy.
+//! A lock that is never released ends the run, and the message names the session that holds it. A server
+//! whose lock table is too small has another reason than a blocked lock.
 
 use anyhow::Result;
 use domain::reason::Reason;
 use pgbackup_tests::story;
 
-/// More than the lock table of the server below has room for, its reserve included.
+/// More tables than fit into the lock table of the server below, including its reserve.
 const TABLES: u32 = 8000;
 
 #[test]
@@ -45,8 +45,9 @@ fn constant_schema_changes_fail_with_schema_changing() -> Result<()> {
     story("schema-changing", async |env| {
         let server = env.postgres(17).await?;
         let policy = env.policy("shop", |_| ()).await?;
-        // A few tables are there at any moment, and never the same ones a moment later. A client whose DROP waits for
-        // the backup's lock creates nothing meanwhile, hence four; and no disk holds them up.
+        // At any time there are a few tables, but never the same ones a moment later. A client whose DROP
+        // waits for the backup's lock creates no tables meanwhile, so there are four clients. Settings
+        // without synchronous commits avoid delays by the disk.
         let churn = "printf '%s\\n' '\\set n :n + 4' '\\set new :n + :client_id' '\\set old :new - 8' 'CREATE TABLE t:new ();' 'DROP TABLE IF EXISTS t:old;' > /tmp/churn
                      export PGOPTIONS='-c synchronous_commit=off -c client_min_messages=error'
                      pgbench --no-vacuum --client=4 --rate=1000 --define=n=100 --time=120 --file=/tmp/churn --username=postgres postgres > /tmp/log 2>&1 &

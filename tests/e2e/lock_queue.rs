@@ -1,12 +1,13 @@
-//! An ALTER TABLE that comes between our lock and `pg_dump`'s waits for us, and `pg_dump` waits for it: a circle that
-//! PostgreSQL cannot see, and every reader of the table queues behind it. We let go after the lock timeout.
+//! An ALTER TABLE that arrives between the runner's lock and pg_dump's lock waits for the runner, and pg_dump
+//! waits for the ALTER: a cycle that PostgreSQL cannot detect. All readers of the table wait behind it. The
+//! runner releases its lock after the lock timeout.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use pgbackup_tests::{Policy, Postgres, Session, story};
 
-/// The runner's lock timeout, and as much again for a busy machine. A reader that waits longer fails.
+/// The runner's lock timeout, doubled for a busy machine. A read that waits longer fails the test.
 const READERS_LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
@@ -49,8 +50,8 @@ fn dump_is_repeated_when_the_session_with_its_locks_ends() -> Result<()> {
         let (mut lock, mut alter) = tokio::try_join!(server.session("shop"), server.session("shop"))?;
         queue(&server, &policy, "lost", &mut lock, &mut alter).await?;
 
-        // The ALTER is the backup's hold away from the table: whoever ends that session lets it through, and what
-        // pg_dump writes after that is of another table than the one that was listed.
+        // The ALTER waits only for the session that holds the table. Ending that session lets the ALTER
+        // through, so pg_dump would dump another table than the one that was listed.
         server
             .until(
                 "the session that holds the table is ended",
@@ -72,7 +73,8 @@ fn dump_is_repeated_when_the_session_with_its_locks_ends() -> Result<()> {
     })
 }
 
-/// Queues at the table: we hold it, then the backup's holder waits, then the ALTER; then we let go.
+/// Creates the queue at the table: the test holds the table, the backup's session waits, then the ALTER
+/// waits; then the test releases the table.
 async fn queue(
     server: &Postgres,
     policy: &Policy,
@@ -98,7 +100,8 @@ async fn queue(
     lock.run("ROLLBACK;").await.map(drop)
 }
 
-/// Reads the table until the ALTER is done. A read that waits too long ends the session, and so the test.
+/// Reads the table until the ALTER has ended, and returns the longest wait. A read that takes too long ends
+/// the session and fails the test.
 async fn longest_wait(reader: &mut Session, alter: &mut Session) -> Result<Duration> {
     let limit = READERS_LIMIT.as_millis();
     reader.run(&format!("SET statement_timeout = {limit};")).await?;

@@ -1,5 +1,5 @@
-//! The end-to-end tests: one file for each behaviour, each test in a namespace of its own, side by side on one real
-//! cluster. `make e2e` runs them.
+//! The end-to-end tests. Each file tests one behaviour, and each test has its own namespace. They run in
+//! parallel on one real cluster. `make e2e` runs them.
 
 mod admission;
 mod api_rejections;

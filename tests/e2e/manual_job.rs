@@ -1,4 +1,4 @@
-//! A Job that a person makes from the CronJob is a backup like any other.
+//! A Job that a person creates from the CronJob is a normal backup run.
 
 use anyhow::Result;
 use api::status::Trigger;

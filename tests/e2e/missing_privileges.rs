@@ -1,4 +1,4 @@
-//! Rows that the backup's role cannot see are a failure with their table's name, never a smaller backup.
+//! Rows that the backup's role cannot read are a failure that names the table, never a smaller backup.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -14,7 +14,8 @@ fn objects_that_the_role_cannot_read_are_listed_by_name() -> Result<()> {
                 &format!("CREATE ROLE backup LOGIN PASSWORD '{}' IN ROLE pg_read_all_data", env.password),
             )
             .await?;
-        // Row security of a partitioned table is asked by those who read through it; a dump reads its partitions.
+        // Row security of a partitioned table applies only to queries of that table; a dump reads its
+        // partitions.
         server
             .database(
                 "shop",

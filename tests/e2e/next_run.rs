@@ -1,5 +1,6 @@
-//! What the status says of the next run is what the CronJob controller does. `tests/cron` holds thousands of schedules
-//! against the controller's library; here the controller itself is asked, as far as a test can wait for it.
+//! The next scheduled time in the status is the time at which the CronJob controller starts a Job.
+//! `tests/cron` compares thousands of schedules with the controller's library; this test compares a few with
+//! the controller itself.
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
@@ -10,13 +11,13 @@ use pgbackup_tests::{
     wait::{self, DEADLINE},
 };
 
-/// Where the controller writes which slot a Job is for.
+/// The annotation in which the controller writes the scheduled time of a Job.
 const SLOT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 #[test]
 fn next_schedule_time_matches_the_cron_job_controller() -> Result<()> {
     story("next-run", async |env| {
-        // How the runs end does not matter, but they must end before the next one is due.
+        // The results of the runs do not matter, but each run must end before the next one is due.
         let policy = env
             .policy("shop", |spec| {
                 spec.schedule = "* * * * *".to_owned();
@@ -40,7 +41,7 @@ fn next_schedule_time_matches_the_cron_job_controller() -> Result<()> {
     })
 }
 
-/// The slot of the first Job after this one, waited for.
+/// Waits for the first Job after the slot `last`, and returns its slot.
 async fn slot_after(env: &Env, last: Timestamp) -> Result<Timestamp> {
     wait::until(&format!("a Job for a slot after {last}"), DEADLINE, async || {
         let jobs = env.api::<Job>().list(&ListParams::default()).await?;

@@ -1,4 +1,4 @@
-//! Metrics, the API and the page: each caller sees the policies that it may get, and nobody else sees any.
+//! Metrics, the API and the page: each caller sees only the policies that the caller has permission to get.
 
 use anyhow::{Context, Result, bail};
 use domain::reason::Reason;
@@ -16,7 +16,7 @@ use kube::{
 use pgbackup_tests::{Env, Postgres, cluster::SYSTEM, story};
 use serde_json::{Value, json};
 
-/// Asks as pods of the cluster do: with what is in the PostgreSQL image.
+/// Sends requests from a pod in the cluster, with the tools of the PostgreSQL image.
 struct Caller<'a> {
     from: &'a Postgres,
     operator: String,
@@ -37,16 +37,16 @@ impl<'a> Caller<'a> {
         Ok(Self { from, operator, token })
     }
 
-    /// The status code and the body.
+    /// Returns the status code and the body of the response.
     async fn get(&self, path: &str) -> Result<(u16, String)> {
         let shown = self.token.as_ref().map(|token| format!("Bearer {token}"));
         self.get_with(path, shown.as_deref()).await
     }
 
-    /// As a browser asks.
+    /// Sends the token as a password, like a browser.
     async fn get_with_password(&self, path: &str) -> Result<(u16, String)> {
         let pair = format!("anybody:{}", self.token.as_deref().unwrap_or_default());
-        // What Kubernetes writes bytes as is base64.
+        // Kubernetes formats bytes as base64.
         let pair = serde_json::to_value(ByteString(pair.into_bytes()))?;
         self.get_with(path, Some(&format!("Basic {}", pair.as_str().unwrap_or_default()))).await
     }
@@ -79,7 +79,7 @@ async fn token(env: &Env, account: &str) -> Result<String> {
     answer.status.and_then(|status| status.token).context("a token")
 }
 
-/// Lets an account get policies: all of the namespace, or one.
+/// Gives a service account permission to get one policy, or all policies of the namespace.
 async fn allow(env: &Env, account: &str, only: Option<&str>) -> Result<()> {
     let mut rule = json!({"apiGroups": ["pgbackup.dev"], "resources": ["backuppolicies"], "verbs": ["get"]});
     if let Some(name) = only {

@@ -1,4 +1,4 @@
-//! The pod of a backup cannot start: the status says why within a minute.
+//! If the pod of a backup cannot start, the status reports the cause within a minute.
 
 use api::status::{ConditionStatus, ConditionType};
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use pgbackup_tests::{
     wait::{self, DEADLINE},
 };
 
-/// The promise.
+/// The promised time limit.
 const A_MINUTE: Duration = Duration::from_mins(1);
 
-/// What is wrong, what that is called, and what the message must name.
+/// The name of the case, the mistake, the expected reason, and a part of the expected message.
 type Case = (&'static str, fn(&mut BackupPolicySpec), Reason, &'static str);
 
 const CASES: [Case; 4] = [
@@ -73,7 +73,7 @@ fn each_cause_of_an_unstartable_pod_has_its_own_reason() -> Result<()> {
     })
 }
 
-/// A quota of no pods.
+/// A quota that allows no pods.
 const QUOTA: &str = "
 apiVersion: v1
 kind: ResourceQuota
@@ -84,7 +84,7 @@ spec:
     count/pods: \"0\"
 ";
 
-/// A pod that the namespace would admit.
+/// A pod that the namespace admits.
 const POD: &str = r#"{"spec": {
   "securityContext": {"runAsNonRoot": true, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
   "containers": [{"name": "x", "image": "x", "securityContext": {
@@ -158,7 +158,8 @@ fn pod_evicted_by_its_node_is_retried() -> Result<()> {
     })
 }
 
-/// As `kubectl drain` does it. The runner says that it was told to stop; why, only the pod's condition does.
+/// Evicts the pod like `kubectl drain`. The runner reports only that it was stopped; the cause is only in the
+/// pod's condition.
 #[test]
 fn pod_of_a_drained_node_is_reported_as_evicted() -> Result<()> {
     story("node-drained", async |env| {
@@ -183,8 +184,8 @@ fn pod_of_a_drained_node_is_reported_as_evicted() -> Result<()> {
     })
 }
 
-/// The node is one that does not exist any more: the garbage collector of pods sees no difference to one that was deleted
-/// under its pods.
+/// The pod is bound to a node that does not exist. For the garbage collector of pods this is the same as a
+/// deleted node.
 #[test]
 fn pod_of_a_lost_node_is_retried() -> Result<()> {
     story("node-lost", async |env| {

@@ -1,5 +1,5 @@
-//! A deleted policy takes its CronJob with it and leaves every backup; a new policy of the same name is a stranger
-//! to them, until it is told to take them over.
+//! Deleting a policy deletes its CronJob and keeps all backups. A new policy of the same name does not own
+//! these backups until `storage.adoptFrom` takes them over.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};

@@ -1,5 +1,6 @@
-//! Through a pooler in transaction mode pg_dump leaves its settings in sessions that the application gets next. It is
-//! refused before anything is dumped, whether the pooler refuses our settings or drops them in silence.
+//! Through a pooler in transaction mode, pg_dump leaves its settings in sessions that the application uses
+//! next. Poolers are rejected before anything is dumped, whether they reject the runner's settings or
+//! silently drop them.
 
 use anyhow::Result;
 use domain::reason::Reason;

@@ -1,9 +1,10 @@
-//! A backup can be checked and restored without us: `sha256sum`, `psql` and `pg_restore` are enough, as `docs/restore.md` says.
+//! A backup can be checked and restored without pgbackup, with `sha256sum`, `psql` and `pg_restore`, as
+//! described in `docs/restore.md`.
 
 use anyhow::Result;
 use pgbackup_tests::{Postgres, manifests::fill, story};
 
-/// What stands in `docs/restore.md`, on a server that has nothing.
+/// The commands of `docs/restore.md`, on an empty server.
 const BY_HAND: &str = "export PGHOST=empty PGUSER=postgres PGPASSWORD='${PASSWORD}'
     cd '${SET}'
     sha256sum -c SHA256SUMS
@@ -11,7 +12,7 @@ const BY_HAND: &str = "export PGHOST=empty PGUSER=postgres PGPASSWORD='${PASSWOR
     psql -d postgres -c 'CREATE DATABASE shop OWNER shop_owner'
     pg_restore -d shop --exit-on-error -j 4 shop.dump";
 
-/// Who may do what, and with which settings.
+/// Returns owners, privileges and settings for comparison.
 const RIGHTS: &str = "SELECT (SELECT string_agg(format('%s %s', relname, relowner::regrole), ', ' ORDER BY relname)
               FROM pg_class WHERE relnamespace = 'public'::regnamespace),
         (SELECT relacl FROM pg_class WHERE relname = 'goods'),

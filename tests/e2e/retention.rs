@@ -1,4 +1,4 @@
-//! Expired backups go; the newest verified one never does, however many runs fail after it.
+//! Expired backups are deleted. The newest verified backup is never deleted, however many runs fail after it.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};
@@ -118,7 +118,7 @@ fn backups_of_retired_databases_expire() -> Result<()> {
                 spec.retention.keep_last = Some(1);
             })
             .await?;
-        // It is missed.
+        // The database is missing, so the backup is suspicious.
         policy.failure("one", Reason::Suspicious).await?;
         assert_eq!(store.backup_folders(&policy).await?.len(), 2, "the only backup of legacy stays");
 

@@ -1,5 +1,5 @@
-//! A table that is rewritten between a dump's snapshot and its lock looks empty to that snapshot. `pg_dump` stores it
-//! so, with exit status 0; we take the locks first.
+//! A table that is rewritten between a dump's snapshot and its lock is empty in that snapshot. `pg_dump`
+//! alone stores it empty, with exit status 0. The runner locks the tables before it takes the snapshot.
 
 use std::fmt::Write;
 
@@ -7,9 +7,10 @@ use anyhow::Result;
 use pgbackup_tests::{Postgres, story};
 
 const ROWS: u32 = 100_000;
-/// As many as are rewritten in a moment, so that the table is locked for about half of the time.
+/// The number of rows: few enough to rewrite them quickly, so that the table is locked for about half of the
+/// time.
 const FEW_ROWS: u32 = 20_000;
-/// Half a minute of them.
+/// The number of rewrites, which take about half a minute.
 const REWRITES: u32 = 60;
 
 #[test]
@@ -34,7 +35,8 @@ fn table_rewritten_at_dump_start_is_dumped_completely() -> Result<()> {
     })
 }
 
-/// What `pg_dump` alone stores of a table that is rewritten while it waits for the lock.
+/// Returns the number of rows that `pg_dump` alone stores of a table that is rewritten while `pg_dump` waits
+/// for the lock.
 async fn rows_of_a_plain_pg_dump(server: &Postgres) -> Result<u32> {
     let mut rewrite = server.session("shop").await?;
     rewrite.run("BEGIN; ALTER TABLE goods ALTER id TYPE bigint;").await?;
@@ -71,8 +73,8 @@ fn constantly_rewritten_table_is_never_dumped_empty() -> Result<()> {
             writeln!(statements, "ALTER TABLE goods ALTER id TYPE {kind}; SELECT pg_sleep(random() * 0.6);")?;
         }
         rewrites.send(&statements).await?;
-        // Runs in one pod, one after the other, each with an identity of its own. The last one begins when the
-        // rewrites are over: those before may all have found the table locked.
+        // Runs in one pod, one after the other, each with its own identity. The last one starts after the
+        // rewrites, because all earlier ones may have failed at the lock.
         let attempts = "n=0; last=; until [ $last ]; do
              [ ! -e /backup/last ] || last=yes
              n=$((n + 1)); PGBACKUP_JOB=attempt-$n PGBACKUP_JOB_UID=$n \"$@\"

@@ -1,4 +1,4 @@
-//! The schedule starts a run, the backup is verified, and one line of `kubectl get` says so.
+//! The schedule starts a run, the backup is verified, and one line of `kubectl get` shows that.
 
 use anyhow::{Context, Result};
 use api::status::RunResult;
@@ -71,7 +71,7 @@ fn new_policy_awaits_its_first_backup() -> Result<()> {
     })
 }
 
-/// The first row's text below a heading.
+/// Returns the text of the first row below a heading.
 fn cell<'a>(table: &'a str, heading: &str) -> Option<&'a str> {
     let mut lines = table.lines();
     let (headings, row) = (lines.next()?, lines.next()?);

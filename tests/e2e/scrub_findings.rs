@@ -1,11 +1,12 @@
-//! Backups rot long after they were checked: `verify` and `scrub` read them again and find every kind of corruption.
+//! Backups can become corrupted long after their first check. `verify` and `scrub` read them back and find
+//! every kind of corruption.
 
 use anyhow::{Result, bail};
 use domain::reason::Reason;
 use pgbackup_tests::story;
 
-/// Runs in a backup's pod. Each kind of corruption is done to a file of the newest backup, must be found, and is undone; then
-/// the backup itself goes on.
+/// Runs in a backup's pod. Each kind of corruption is applied to a file of the newest backup, must be found,
+/// and is undone. Then the backup run continues.
 const CORRUPTION: &str = r#"
 said=/backup/said
 check() { /pgbackup/pgbackup-runner "$@" --store=/backup --namespace="$NAMESPACE" --policy=shop; }
@@ -57,7 +58,7 @@ fn verify_command_finds_every_kind_of_corruption() -> Result<()> {
         let server = env.postgres(17).await?;
         server.database("shop", "").await?;
         server.table("shop", "goods", 1000).await?;
-        // So many that they are listed in a file of their own.
+        // So many tables that they are listed in a file of their own.
         server
             .sql(
                 "shop",
@@ -83,7 +84,7 @@ fn verify_command_finds_every_kind_of_corruption() -> Result<()> {
             bail!("{missed:?}\n{}", store.sh("cat said.log").await?);
         }
         assert_eq!(said.lines().filter(|line| line.starts_with("found")).count(), 5 * 12 - 1 + 3, "{said}");
-        // What cannot be checked is no corruption: the backup counts as before.
+        // If a check is not possible, that is no corruption: the backup keeps its state.
         for whole in
             ["not checked: verify without pg_restore", "whole: verify", "whole: scrub", "whole: list"]
         {
@@ -127,7 +128,7 @@ fn backup_that_failed_a_scrub_is_ignored_by_retention() -> Result<()> {
             said.contains(&Reason::BackupCorrupted.exit_code().unwrap_or_default().to_string()),
             "{said}"
         );
-        // It is not needed any more: a verified backup of the same database is there.
+        // The corrupted backup is deleted, because there is a verified backup of the same database.
         assert_eq!(store.backup_folders(&policy).await?, [second.backup.unwrap_or_default()]);
         Ok(())
     })

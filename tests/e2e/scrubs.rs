@@ -1,4 +1,4 @@
-//! Stored backups are read again on a schedule of their own, and the status says what became of them.
+//! Stored backups are read back on a schedule of their own, and the status shows the results.
 
 use anyhow::{Context, Result};
 use api::status::{ConditionStatus, ConditionType};
@@ -16,7 +16,7 @@ use pgbackup_tests::{
     wait::{self, DEADLINE},
 };
 
-/// Everything, when it is asked for.
+/// A scrub of all bytes that is never due during a test.
 fn whole() -> Scrub {
     Scrub { schedule: NEW_YEAR.to_owned(), share: 100 }
 }
@@ -52,7 +52,7 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
         assert_eq!((scrub.result, scrub.passed), (RunResult::Succeeded, 2), "{}", scrub.message);
         policy.condition_is(ConditionType::ScrubHealthy, ConditionStatus::True, Reason::Verified).await?;
 
-        // It has nothing to do with the server, and so has no way to it.
+        // A scrub does not need the server, so its pod has no connection settings.
         let pods =
             env.api::<Pod>().list(&ListParams::default().labels("pgbackup.dev/operation=scrub")).await?;
         let pod = serde_json::to_string(&pods.items)?;

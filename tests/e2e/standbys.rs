@@ -1,4 +1,4 @@
-//! A standby is as good as its primary while it follows it, and refused when it does not.
+//! A standby that follows its primary can be backed up; one that does not is rejected.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -9,7 +9,7 @@ fn standby_is_backed_up_within_max_replica_lag() -> Result<()> {
     story("standby", async |env| {
         let server = env.postgres(17).await?;
         server.database("shop", "CREATE UNLOGGED TABLE cache (id int); INSERT INTO cache VALUES (1)").await?;
-        // Beside its primary, in the same pod.
+        // The standby runs beside its primary, in the same pod.
         server
             .sh("pg_basebackup --username=postgres --pgdata=/data/standby --write-recovery-conf --checkpoint=fast
                  pg_ctl --pgdata=/data/standby --log=/data/standby.log --wait start \
@@ -51,7 +51,8 @@ fn standby_is_backed_up_within_max_replica_lag() -> Result<()> {
             backups.iter().find(|backup| backup.manifest.id == id).expect("the backup should be there");
         assert_eq!(newest.rows("shop", "goods")?, 200);
 
-        // A role that may not see how far the primary is: of an old transaction nobody knows whether it is the newest.
+        // A role without permission to see the primary's position: for an old transaction it is unknown
+        // whether it is the newest.
         let role = format!("CREATE ROLE backup LOGIN PASSWORD '{}' IN ROLE pg_read_all_data", env.password);
         server.sql("postgres", &role).await?;
         policy.edit(|spec| spec.postgres.connection.user = Some("backup".to_owned())).await?;
@@ -65,7 +66,8 @@ fn standby_is_backed_up_within_max_replica_lag() -> Result<()> {
     })
 }
 
-/// Waits until the standby has replayed all, and for more than the policy allows has had nothing to replay.
+/// Waits until the standby has replayed everything, and has had nothing to replay for longer than the policy
+/// allows.
 async fn nothing_new(server: &Postgres) -> Result<()> {
     let followed = "SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication";
     server.until("the standby follows", followed).await?;

@@ -1,4 +1,4 @@
-//! `suspend` stops the schedule, says so, and can be taken back.
+//! `suspend` stops the schedule, is shown in the status, and can be undone.
 
 use anyhow::Result;
 use api::status::{ConditionStatus, ConditionType};

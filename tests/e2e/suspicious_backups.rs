@@ -1,5 +1,5 @@
-//! A backup that is whole but not like those before it is kept, called suspicious, and counts for nothing until that is
-//! settled: by a person, or by backups that say the same again and again.
+//! A backup that is intact but differs too much from earlier ones is kept as suspicious. Retention does not
+//! count it until a person acknowledges it, or several consecutive backups have the same differences.
 
 use anyhow::{Context, Result};
 use api::meta;
@@ -7,7 +7,7 @@ use api::status::{ConditionStatus, ConditionType, Verification};
 use domain::{manifest::ACKNOWLEDGED_FILE, reason::Reason};
 use pgbackup_tests::{Env, Policy, Postgres, story};
 
-/// A policy that keeps one backup, and a server with a database of 5000 rows.
+/// Creates a policy that keeps one backup, and a server with a database of 5000 rows.
 async fn shop(env: &Env) -> Result<(Postgres, Policy)> {
     let server = env.postgres(17).await?;
     server.database("shop", "").await?;

@@ -6,7 +6,7 @@ use api::status::{ConditionStatus, ConditionType};
 use domain::reason::Reason;
 use pgbackup_tests::{postgres::identifier, story};
 
-/// Kubernetes would make something else of it if it were written into the pod's environment as it is.
+/// A name that Kubernetes would change if it were written into the pod's environment directly.
 const ROLE: &str = "night $(PGHOST) \"backup\"";
 
 #[test]

@@ -1,5 +1,5 @@
-//! `verification.level`: what is called verified was checked as deep as the policy asks, and what was only stored is not
-//! called verified.
+//! `verification.level`: a verified backup was checked at the policy's level, and a backup that was only
+//! stored is not reported as verified.
 
 use anyhow::Result;
 use api::policy::VerificationLevel;
@@ -7,7 +7,8 @@ use api::status::{ConditionStatus, ConditionType, Verification};
 use domain::{manifest::Level, reason::Reason};
 use pgbackup_tests::{Policy, Postgres, story};
 
-/// A pg_dump that forgets its snapshot and puts rows into the table before: the archive is sound, and of another moment.
+/// A pg_dump that ignores its snapshot and inserts rows before it dumps: the archive is valid, but of another
+/// moment.
 const FORGETFUL: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_dump << 'EOF'
 #!/bin/bash
@@ -82,7 +83,7 @@ fn each_verification_level_makes_its_checks() -> Result<()> {
     })
 }
 
-/// A pg_dump that leaves something out, with exit status 0.
+/// Returns a pg_dump that leaves something out, with exit status 0.
 fn lacking(arguments: &str) -> String {
     format!(
         r#"mkdir /scratch/bin
@@ -95,7 +96,7 @@ PATH=/scratch/bin:$PATH exec "$@""#
     )
 }
 
-/// One of each kind that is compared.
+/// One object of each kind that is compared.
 const ONE_OF_EACH: &str = "CREATE TABLE goods (id int PRIMARY KEY, price int);
     CREATE TABLE orders (id int, good int, CONSTRAINT ordered FOREIGN KEY (good) REFERENCES goods);
     CREATE INDEX by_good ON orders (good);
@@ -176,7 +177,8 @@ fn missing_objects_in_an_archive_are_reported() -> Result<()> {
     })
 }
 
-/// A pg_dump that has all its locks, and whose first words come only when an ALTER waits for a table: the first time.
+/// A pg_dump that has all its locks, but the first time writes its first output only when an ALTER waits for
+/// a table.
 const HESITANT: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_dump << 'EOF'
 #!/bin/bash
@@ -209,7 +211,8 @@ fn row_count_never_waits_for_a_lock() -> Result<()> {
             .await?;
         until_pg_dump_has_its_locks(&server).await?;
 
-        // It waits for the session that holds the table; a count that waited behind it would wait for ever.
+        // The ALTER waits for the session that holds the table. A count that waited behind the ALTER would
+        // wait forever.
         let mut alter = server.session("shop").await?;
         alter.run("ALTER TABLE goods ADD COLUMN colour text;").await?;
         policy.succeeded("counting").await?;
@@ -224,7 +227,8 @@ fn row_count_never_waits_for_a_lock() -> Result<()> {
     })
 }
 
-/// Two sessions hold the table then. pg_dump's may have ended already: what it wrote waits.
+/// Waits until pg_dump has its locks. Two sessions then hold the table; pg_dump may have ended already, with
+/// its output buffered.
 async fn until_pg_dump_has_its_locks(server: &Postgres) -> Result<()> {
     let holds = "SELECT count(*) > 0 FROM pg_stat_activity
                  WHERE application_name LIKE 'pgbackup/%' AND datname = 'shop' AND query LIKE '%pg_stat_activity%'";

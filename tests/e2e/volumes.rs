@@ -1,5 +1,5 @@
-//! A directory of the node as k3s makes them, where fsGroup does nothing, and a local disk, where it does everything;
-//! and PostgreSQL images that are not ours, with whatever name service they have.
+//! Volumes of different kinds: a directory of the node, as in k3s, on which fsGroup has no effect, and a
+//! local disk, on which it has; and PostgreSQL images of others with unusual name services.
 
 use anyhow::Result;
 use domain::reason::Reason;
@@ -41,7 +41,7 @@ fn host_path_and_local_volumes_store_backups() -> Result<()> {
 fn unwritable_volume_fails_with_store_not_writable() -> Result<()> {
     story("store-not-writable", async |env| {
         env.postgres(17).await?;
-        // fsGroup does nothing on a directory of the node: it stays root's.
+        // fsGroup has no effect on a directory of the node: root remains its owner.
         env.node_volume("not-ours", HOST_PATH_VOLUME, "0755").await?;
         let policy = env.policy("shop", |spec| spec.storage = on_volume("not-ours", None)).await?;
         let failure = policy.failure("now", Reason::StoreNotWritable).await?;

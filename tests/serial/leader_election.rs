@@ -1,4 +1,4 @@
-//! Two replicas, one at work. When it ends, or hangs, the other one goes on.
+//! Of two replicas one leads. When it ends or hangs, the other takes over.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -29,7 +29,7 @@ fn second_replica_takes_over_from_a_hung_leader() -> Result<()> {
         operator.leader_of(std::slice::from_ref(&other)).await?;
         policy.ready().await?;
 
-        // The one that hung comes back and finds that it no longer leads.
+        // The replica that hung continues, and finds that it no longer leads.
         signal(&env, &leader, "CONT").await?;
         operator.scale(2).await?;
         env.policy("later", |_| ()).await?.ready().await?;
@@ -38,7 +38,7 @@ fn second_replica_takes_over_from_a_hung_leader() -> Result<()> {
     })
 }
 
-/// Starts a second replica; returns the one that leads and the other.
+/// Starts a second replica. Returns the leader and the other replica.
 async fn two(operator: &Operator) -> Result<(String, String)> {
     let pods = operator.scale(2).await?;
     let leader = operator.leader_of(&pods).await?;
@@ -46,7 +46,7 @@ async fn two(operator: &Operator) -> Result<(String, String)> {
     Ok((leader, other))
 }
 
-/// Sends a signal to a replica's process: from the node, since its container has no shell.
+/// Sends a signal to a replica's process, from the node because its container has no shell.
 async fn signal(env: &Env, pod: &str, signal: &str) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(env.client.clone(), SYSTEM);
     let uid = pods.get_metadata(pod).await?.uid().context("a pod should have a UID")?;

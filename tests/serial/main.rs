@@ -1,5 +1,5 @@
-//! The end-to-end tests that stop the operator, which all tests share: one after the other, while no other test runs.
-//! `make e2e` runs them after those of `tests/e2e`.
+//! The end-to-end tests that stop the operator, which all tests share. They run one after the other, while no
+//! other test runs. `make e2e` runs them after `tests/e2e`.
 
 mod leader_election;
 mod operator_absence;

@@ -1,4 +1,4 @@
-//! Backups run without the operator. What it did not see, the next run's report tells it.
+//! Backups run without the operator. It learns about runs that it did not observe from the next run's report.
 
 use anyhow::{Context, Result, ensure};
 use api::status::{ConditionStatus, ConditionType};
@@ -96,7 +96,7 @@ fn known<'a>(history: &'a [RunStatus], job: &str) -> Result<&'a RunStatus> {
     found.with_context(|| format!("{job} is not in {history:?}"))
 }
 
-/// Deletes a Job and waits until its pods are gone, too.
+/// Deletes a Job and waits until its pods are deleted too.
 async fn delete(env: &Env, job: &str) -> Result<()> {
     let with_pods =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };

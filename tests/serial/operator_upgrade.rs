@@ -1,4 +1,4 @@
-//! An operator that is upgraded finds CronJobs as the version before wrote them.
+//! An upgraded operator finds CronJobs that an older version wrote.
 
 use anyhow::{Context, Result};
 use api::meta::{APPLIED_GENERATION, APPLIED_HASH, FIELD_MANAGER, RUNNER_CONTAINER};
@@ -33,8 +33,8 @@ fn cron_job_of_an_older_operator_is_updated_once() -> Result<()> {
         let corrected = cron_jobs.get(&now.name_any()).await?;
         assert_eq!(corrected.uid(), now.uid(), "corrected, not made anew");
 
-        // A change of the policy and another start, and nothing of the first correction is repeated: each generation is a
-        // write of the spec.
+        // After a change of the policy and a restart, the first correction is not repeated: each generation
+        // is a write of the spec.
         policy.wait_until_observed().await?;
         operator.scale(0).await?;
         operator.scale(1).await?;
@@ -48,8 +48,8 @@ fn cron_job_of_an_older_operator_is_updated_once() -> Result<()> {
     })
 }
 
-/// Writes the CronJob as a version would have that knew another flag and another variable; by its own account it has
-/// applied that well.
+/// Writes the CronJob like a version with another flag and another variable, including the annotations that
+/// mark it as applied.
 async fn as_an_older_version(cron_jobs: &Api<CronJob>, now: &CronJob) -> Result<CronJob> {
     let mut older = cron_jobs.get(&now.name_any()).await?;
     let runner = runner(&mut older)?;

@@ -1,4 +1,4 @@
-//! A token in the annotation takes one backup, whatever happens to the operator.
+//! A token in the annotation starts one backup, whatever happens to the operator.
 
 use anyhow::Result;
 use domain::name;

@@ -1,4 +1,4 @@
-//! The chart with `watchNamespace`: an operator that sees one namespace, with rights in that one only.
+//! The chart with `watchNamespace`: the operator sees one namespace and has permissions only there.
 
 use anyhow::{Context, Result, ensure};
 use api::BackupPolicy;
@@ -21,13 +21,13 @@ fn operator_of_one_namespace_works_without_other_rights() -> Result<()> {
     serial_story("single-namespace", async |env, operator| {
         env.postgres(17).await?;
         let elsewhere = another_namespace(&env).await?;
-        // The one that all tests share watches every namespace, and excludes any other.
+        // Stop the shared operator, which watches all namespaces.
         operator.scale(0).await?;
         let told = match env.install(&[&format!("watchNamespace={}", env.namespace)]) {
             Ok(()) => Box::pin(works_in_its_namespace_only(&env, &elsewhere)).await,
             Err(error) => Err(error),
         };
-        // However it went, or the tests that follow would have two operators.
+        // Uninstall in any case: otherwise later tests would have two operators.
         let removed = env.uninstall();
         let namespaces: Api<Namespace> = Api::all(env.client.clone());
         namespaces.delete(&elsewhere.namespace, &DeleteParams::default()).await?;
@@ -51,7 +51,7 @@ async fn works_in_its_namespace_only(env: &Env, elsewhere: &Env) -> Result<()> {
     .await?;
     policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
 
-    // All that time the other policy was there, and was never looked at.
+    // The policy in the other namespace existed all the time, but was never reconciled.
     let status = elsewhere.api::<BackupPolicy>().get(&ignored.name).await?.status.unwrap_or_default();
     ensure!(status.conditions.is_empty() && status.effective_schedule.is_none(), "{status:?}");
     ensure!(elsewhere.api::<CronJob>().list(&ListParams::default()).await?.items.is_empty());
@@ -81,7 +81,8 @@ async fn rights_are_there_only(env: &Env, elsewhere: &Env) -> Result<()> {
             ensure!(!allowed, "it may {verb} {resource} {subresource} in {namespace:?}");
         }
     }
-    // What is left for the whole cluster: to ask who calls the ops endpoint, and what that one may see.
+    // The only permissions for the whole cluster are those to authenticate and authorize callers of the ops
+    // endpoint.
     let bindings: Api<ClusterRoleBinding> = Api::all(env.client.clone());
     let is_its_own = |binding: &ClusterRoleBinding| {
         let subjects = binding.subjects.iter().flatten();
@@ -100,7 +101,7 @@ async fn rights_are_there_only(env: &Env, elsewhere: &Env) -> Result<()> {
     Ok(())
 }
 
-/// A namespace beside the test's.
+/// Creates a second namespace for the test.
 async fn another_namespace(env: &Env) -> Result<Env> {
     let mut elsewhere = env.clone();
     elsewhere.namespace = format!("{}-other", env.namespace);

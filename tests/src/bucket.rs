@@ -17,12 +17,13 @@ use crate::{
 /// The bucket that exists on each server.
 pub const BUCKET: &str = "backups";
 
-/// A server. Its pod, its Service (so its host name) and the Secret with its access key have the server's name.
+/// An S3 server. Its pod, its Service (and so its host name) and the Secret with its access key have the
+/// server's name.
 pub struct Bucket {
     env: Env,
     name: String,
     scheme: &'static str,
-    /// A shell with the bucket's objects as files.
+    /// A shell that sees the bucket's objects as files.
     pub store: Store,
 }
 
@@ -53,19 +54,19 @@ impl Bucket {
         Ok(Self { env: env.clone(), name: name.to_owned(), scheme, store })
     }
 
-    /// A shell with the objects below `prefix` as files.
+    /// Returns a shell that sees the objects below `prefix` as files.
     pub fn store_below(&self, prefix: &str) -> Store {
         Store::beside(&self.env, &self.name, &format!("data/{BUCKET}/{prefix}"))
     }
 
-    /// Kills the server. Returns when its processes have ended: a forced deletion would return before.
+    /// Kills the server and waits until its processes have ended. A forced deletion would return earlier.
     pub async fn kill(&self) -> Result<()> {
         let pods = self.env.api::<Pod>();
         pods.delete(&self.name, &DeleteParams::default().grace_period(1)).await?;
         wait::object(&pods, &self.name, "gone", wait::DEADLINE, |pod| pod.is_none().then_some(())).await
     }
 
-    /// The secret access key, which must not appear in any output.
+    /// Returns the secret access key, which must not appear in any output.
     pub fn secret_key(&self) -> String {
         format!("secret-key-of-{}", self.env.namespace)
     }
@@ -75,12 +76,12 @@ impl Bucket {
         exec::stdout(&self.env.api(), &self.name, "shell", &["bash", "-c", script], "").await
     }
 
-    /// A key of the Secret with the access key.
+    /// Returns a reference to a key in the Secret with the access key.
     pub fn key(&self, key: &str) -> SecretKeyRef {
         SecretKeyRef { name: self.name.clone(), key: key.to_owned() }
     }
 
-    /// The `storage` of a policy that stores in this bucket.
+    /// Returns the `storage` of a policy that stores in this bucket.
     pub fn storage(&self) -> Storage {
         let credentials = S3Credentials {
             access_key_id_secret_ref: self.key("id"),

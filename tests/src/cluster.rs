@@ -20,7 +20,7 @@ pub const NODE_NAMESPACE: &str = "pgbackup-e2e";
 /// The folder of the tests' volumes on the node.
 pub const NODE_VOLUMES: &str = "/var/lib/pgbackup-e2e";
 
-/// The cluster.
+/// The cluster that all tests share.
 pub struct Cluster {
     root: PathBuf,
     /// Whether the cluster provisions volumes.
@@ -33,8 +33,8 @@ static CLUSTER: LazyLock<Cluster> =
     LazyLock::new(|| Cluster::prepare().unwrap_or_else(|error| give_up(&error)));
 
 impl Cluster {
-    /// The cluster with the product installed. The first caller installs it, the others wait. If that fails, the whole
-    /// test run ends.
+    /// Returns the cluster with the product installed. The first caller installs it while others wait. If
+    /// that fails, the whole test run ends.
     pub fn get() -> &'static Self {
         &CLUSTER
     }
@@ -123,7 +123,7 @@ impl Cluster {
         self.door("kill", &[component], "").map(drop)
     }
 
-    /// Runs the test cluster's own kubectl or Helm, which use the cluster of KUBECONFIG.
+    /// Runs kubectl or Helm of the test cluster's script, which uses the cluster of KUBECONFIG.
     fn door(&self, tool: &str, args: &[&str], input: &str) -> Result<String> {
         let door = self.root.join("tests/cluster/cluster");
         let mut child = Command::new(&door)
@@ -148,33 +148,34 @@ impl Cluster {
     }
 }
 
-/// Ends the test run with an error on the terminal: the test harness would hold back `eprintln` until the end.
+/// Ends the test run with an error on the terminal. It does not use `eprintln`, because the test harness
+/// would delay it until the end.
 fn give_up(error: &anyhow::Error) -> ! {
     let _ = writeln!(std::io::stderr(), "\nno test was run, the cluster is not ready for them: {error:?}");
     std::process::exit(1)
 }
 
-/// The image of the operator, as the Makefile names it.
+/// Returns the image of the operator, named as in the Makefile.
 fn operator_image() -> String {
     image("PGBACKUP_OPERATOR_IMAGE", "pgbackup-operator")
 }
 
-/// The image that brings the runner.
+/// Returns the image that contains the runner.
 fn runner_image() -> String {
     image("PGBACKUP_RUNNER_IMAGE", "pgbackup-runner")
 }
 
-/// The image of a PostgreSQL major version.
+/// Returns the image of a PostgreSQL major version.
 pub fn postgres_image(tag: &str) -> String {
     format!("{}:{tag}", postgres_repository())
 }
 
-/// The image of the S3 server.
+/// Returns the image of the S3 server.
 pub fn s3_image() -> String {
     env::var("PGBACKUP_S3_IMAGE").unwrap_or_else(|_| "localhost/versitygw:1".to_owned())
 }
 
-/// The image of the connection pooler.
+/// Returns the image of the connection pooler.
 pub fn pgbouncer_image() -> String {
     env::var("PGBACKUP_PGBOUNCER_IMAGE").unwrap_or_else(|_| "localhost/pgbouncer:1".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The state of the cluster, printed when a test fails.
+//! Describes the state of the cluster for a failed test.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use crate::cluster::{Cluster, SYSTEM};
 /// The prefix of the tests' namespaces.
 const OTHERS: &str = "e2e-";
 
-/// The most lines of the operator's log that are printed.
+/// The maximum number of lines of the operator's log that are printed.
 const LOG_LINES: usize = 100;
 
-/// Objects, events and logs of a namespace.
+/// Returns the objects, events and logs of a namespace.
 pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     let mut text = format!("\n======== namespace {namespace} ========\n");
     let mut add = |args: &[&str]| printed(&mut text, cluster, &[&["--namespace", namespace], args].concat());
@@ -29,7 +29,7 @@ pub fn describe(cluster: &Cluster, namespace: &str) -> String {
     text + &of_operator(cluster, namespace)
 }
 
-/// The operator's log lines about a namespace, and its newest lines.
+/// Returns the operator's log lines about a namespace, and its newest lines.
 pub fn of_operator(cluster: &Cluster, namespace: &str) -> String {
     let mut text = String::from("\n======== operator ========\n");
     let mut add = |args: &[&str]| printed(&mut text, cluster, &[&["--namespace", SYSTEM], args].concat());
@@ -46,7 +46,7 @@ pub fn of_operator(cluster: &Cluster, namespace: &str) -> String {
     text + &lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
-/// Appends the output of a kubectl command.
+/// Appends the output of a kubectl command to `text`, and returns the output.
 fn printed(text: &mut String, cluster: &Cluster, args: &[&str]) -> String {
     let printed = cluster.kubectl(&[args, &["--request-timeout=20s"]].concat(), "");
     let printed = printed.unwrap_or_else(|error| format!("{error}\n"));

@@ -34,7 +34,7 @@ use crate::{
     wait,
 };
 
-/// The default claim of policies.
+/// The default volume claim of policies.
 pub const CLAIM: &str = "backups";
 
 /// A schedule that is never due during a test, for policies with requested backups.
@@ -68,7 +68,7 @@ pub fn serial_story(name: &str, test: impl AsyncFnOnce(Env, Operator) -> Result<
     serial_story_within(STORY_LIMIT, name, test)
 }
 
-/// [`serial_story`] with a time limit of its own.
+/// Runs a test like [`serial_story`], with its own time limit.
 pub fn serial_story_within(
     limit: Duration,
     name: &str,
@@ -87,7 +87,7 @@ pub fn serial_story_within(
     }))
 }
 
-/// The outcome of a test: a panic, a timeout, or its own result.
+/// The result of a test: its own result, or its panic. A timeout is an error.
 type Ended = std::thread::Result<Result<()>>;
 
 async fn run(
@@ -142,7 +142,7 @@ impl Env {
         Ok(env)
     }
 
-    /// The API of a kind in the test's namespace.
+    /// Returns the API of a kind in the test's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = NamespaceResourceScope>,
@@ -161,7 +161,7 @@ impl Env {
         self.postgres_with(major, &[]).await
     }
 
-    /// [`Env::postgres`] with settings (`name=value`).
+    /// Starts a server like [`Env::postgres`], with settings (`name=value`).
     pub async fn postgres_with(&self, major: u32, settings: &[&str]) -> Result<Postgres> {
         Postgres::start_with(self, "postgres", major, settings).await
     }
@@ -179,7 +179,8 @@ impl Env {
         Store::open(self, CLAIM).await
     }
 
-    /// Creates a claim that backups can write: provisioned by the cluster, or on a directory of the node.
+    /// Creates a claim that backups can write. The cluster provisions its volume, or it is a directory of the
+    /// node.
     pub async fn volume(&self, claim: &str) -> Result<()> {
         if self.cluster.provides_volumes {
             return self.create(&fill(manifests::CLAIM, &[("CLAIM", claim)])).await;
@@ -187,7 +188,8 @@ impl Env {
         self.node_volume(claim, manifests::HOST_PATH_VOLUME, "0777").await
     }
 
-    /// Creates a claim on a directory of the node with these permissions; the manifest gives the kind of volume.
+    /// Creates a claim on a directory of the node with the permissions `mode`. `manifest` determines the kind
+    /// of volume.
     pub async fn node_volume(&self, claim: &str, manifest: &str, mode: &str) -> Result<()> {
         let volume = format!("{}-{claim}", self.namespace);
         let path = format!("{NODE_VOLUMES}/{volume}");
@@ -202,7 +204,7 @@ impl Env {
         self.create(&fill(manifest, &values)).await
     }
 
-    /// Creates a claim on a writable tmpfs of this size (`8m`). The end of the test removes it.
+    /// Creates a claim on a writable tmpfs of this size (`8m`). It is removed at the end of the test.
     pub async fn small_volume(&self, claim: &str, size: &str) -> Result<()> {
         let path = format!("{NODE_VOLUMES}/{}-{claim}", self.namespace);
         let options = format!("size={size},mode=0777");
@@ -223,7 +225,7 @@ impl Env {
         self.cluster.kubectl(&[&["--namespace", &self.namespace], args].concat(), "")
     }
 
-    /// Whether a user has a right, given as the `resourceAttributes` of a SubjectAccessReview.
+    /// Returns whether a user has a permission, given as the `resourceAttributes` of a SubjectAccessReview.
     pub async fn may(&self, user: &str, asked: &Value) -> Result<bool> {
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
         let review = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": asked}}))?;
@@ -252,12 +254,12 @@ impl Env {
         self.cluster.kill(component)
     }
 
-    /// The node's name.
+    /// Returns the name of the node on which tests create volumes.
     pub fn node(&self) -> &str {
         &self.cluster.node
     }
 
-    /// The operator's log lines about the test's namespace.
+    /// Returns the operator's log lines about the test's namespace.
     pub fn operator_log(&self) -> Result<String> {
         let args = ["--namespace", cluster::SYSTEM, "logs", "deployment/pgbackup-operator", "--tail=-1"];
         let log = self.cluster.kubectl(&args, "")?;
@@ -268,7 +270,8 @@ impl Env {
             .collect())
     }
 
-    /// The default spec: all databases of the server `postgres`, never due during a test.
+    /// Returns the default spec: all databases of the server `postgres`, and a schedule that is never due
+    /// during a test.
     pub fn spec(&self) -> BackupPolicySpec {
         BackupPolicySpec {
             schedule: NEW_YEAR.to_owned(),
@@ -322,7 +325,7 @@ impl Env {
                     volumes.delete(&volume.name_any(), &now).await?;
                 }
             }
-            // A volume that a pod still writes to cannot be removed yet.
+            // A volume to which a pod still writes cannot be removed yet.
             let mine = format!(
                 "for volume in {NODE_VOLUMES}/{}-*; do
                    ! nsenter --target 1 --mount mountpoint --quiet $volume || nsenter --target 1 --mount umount --lazy $volume
@@ -336,13 +339,13 @@ impl Env {
     }
 }
 
-/// A claim that policies store to.
+/// Returns the storage of policies that store to a claim.
 pub fn on_volume(claim: &str, sub_path: Option<&str>) -> Storage {
     let volume = VolumeStorage { claim_name: claim.to_owned(), sub_path: sub_path.map(str::to_owned) };
     Storage { volume: Some(volume), ..Storage::default() }
 }
 
-/// The PostgreSQL image of a major version, used by servers and shells.
+/// Returns the PostgreSQL image of a major version, for servers and shells.
 pub(crate) fn image(major: u32) -> String {
     cluster::postgres_image(&major.to_string())
 }

@@ -1,4 +1,4 @@
-//! Commands in containers, as `kubectl exec` runs them, without a kubectl process for each.
+//! Runs commands in containers like `kubectl exec`, without a kubectl process for each.
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::wait::DEADLINE;
 
-/// The result of a command.
+/// The result of a command: its exit code and its output.
 #[derive(Debug)]
 pub struct Output {
     pub code: i32,
@@ -32,7 +32,8 @@ pub async fn output(
         .with_context(|| format!("running {command:?} in {pod}"))
 }
 
-/// Runs a command, which must succeed, and returns its standard output without the last line break.
+/// Runs a command and returns its standard output without the last line break. Fails unless the exit code is
+/// 0.
 pub async fn stdout(
     pods: &Api<Pod>,
     pod: &str,
@@ -57,7 +58,7 @@ async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], inpu
     let stdin = process.stdin();
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A command that ends before it has read all input reports the cause in its status.
+            // If a command ends before it has read all input, its status reports the cause.
             let _ = stdin.write_all(input.as_bytes()).await;
             let _ = stdin.shutdown().await;
         }
@@ -89,11 +90,11 @@ fn exit_code(status: &Status) -> Result<i32> {
         .with_context(|| format!("the command could not be run: {:?}", status.message))
 }
 
-/// An interactive command: lines go in, lines come out.
+/// An interactive command, to which lines are written and from which lines are read.
 pub struct Dialogue {
     stdin: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
     stdout: Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>,
-    // Dropped last: it ends the connection.
+    // Dropped last, because this ends the connection.
     _process: kube::api::AttachedProcess,
 }
 
@@ -113,13 +114,13 @@ impl Dialogue {
         Ok(Self { stdin: Box::new(stdin), stdout: BufReader::new(stdout).lines(), _process: process })
     }
 
-    /// Writes a line.
+    /// Writes a line to the command.
     pub async fn write(&mut self, line: &str) -> Result<()> {
         self.stdin.write_all(format!("{line}\n").as_bytes()).await?;
         Ok(())
     }
 
-    /// Reads lines until one is `mark`; returns those before it.
+    /// Reads lines until a line equals `mark`. Returns the lines before it.
     pub async fn read_to(&mut self, mark: &str) -> Result<String> {
         let mut lines = Vec::new();
         let read = async {

@@ -107,11 +107,11 @@ pub enum Signal {
     Kill,
 }
 
-/// How a runner's container ended, as the kubelet reports it.
+/// How a runner's container ended, according to the kubelet.
 #[derive(Debug)]
 pub struct Death {
     pub exit_code: i32,
-    /// The report in its termination message.
+    /// The report in the container's termination message.
     pub report: RunReport,
 }
 
@@ -122,7 +122,7 @@ pub struct RunnerJob {
 }
 
 impl RunnerJob {
-    /// The Job that `kubectl create job --from` creates, after `change` was applied.
+    /// Returns the Job that `kubectl create job --from` creates, changed by `change`.
     pub(crate) fn from(
         cron_job: &CronJob,
         name: &str,

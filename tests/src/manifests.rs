@@ -19,7 +19,7 @@ pub const STORE: &str = include_str!("manifests/store.yaml");
 pub const BUCKET: &str = include_str!("manifests/bucket.yaml");
 /// A claim for clusters that provision volumes.
 pub const CLAIM: &str = include_str!("manifests/claim.yaml");
-/// A claim on a hostPath volume, as k3s' local-path makes them.
+/// A claim on a hostPath volume, as local-path of k3s creates them.
 pub const HOST_PATH_VOLUME: &str = include_str!("manifests/host-path-volume.yaml");
 /// A claim on a local volume of the node.
 pub const LOCAL_VOLUME: &str = include_str!("manifests/local-volume.yaml");

@@ -1,4 +1,4 @@
-//! The shared operator, for tests that stop it. Such a test holds a lock and runs alone.
+//! The shared operator, for tests that stop it. Such a test holds a lock, so it runs alone.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
@@ -14,13 +14,14 @@ use crate::{
     wait::{self, DEADLINE},
 };
 
-/// The name of its Deployment and of its Lease.
+/// The name of the operator's Deployment and of its Lease.
 const NAME: &str = "pgbackup-operator";
 
-/// When a Deployment scales down, the pod with the lower deletion cost goes first.
+/// The annotation with a pod's deletion cost. When a Deployment scales down, the pod with the lowest cost is
+/// deleted first.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Held by the test that controls the operator.
+/// A lock that the test which controls the operator holds.
 pub(crate) static SERIAL: Mutex<()> = Mutex::const_new(());
 
 /// The operator, controlled by a serial test.
@@ -62,7 +63,8 @@ impl Operator {
         deployments.patch_scale(NAME, &PatchParams::default(), &patch).await.map(drop).map_err(Into::into)
     }
 
-    /// Changes the number of replicas, waits until exactly so many pods are ready, and returns their names.
+    /// Changes the number of replicas, waits until exactly this number of pods is ready, and returns their
+    /// names.
     pub async fn scale(&self, replicas: usize) -> Result<Vec<String>> {
         self.set_replicas(replicas).await?;
         let what = format!("{replicas} replicas of the operator are there, ready, and no others");
@@ -74,7 +76,7 @@ impl Operator {
         .await
     }
 
-    /// Removes this replica of two, so that no new pod replaces it.
+    /// Scales down from two replicas and removes this one.
     pub async fn scale_down_without(&self, pod: &str) -> Result<()> {
         let cheap = Patch::Merge(json!({"metadata": {"annotations": {DELETION_COST: "-1"}}}));
         self.pods().patch(pod, &PatchParams::default(), &cheap).await?;
@@ -83,7 +85,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Mounts a folder of the node into the operator's pods and waits until the new pods are ready.
+    /// Mounts a folder of the node into the operator's pods, and waits until the new pods are ready.
     pub async fn mount(&self, folder: &str, at: &str) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
         let volume = json!({"name": "node", "hostPath": {"path": folder}});

@@ -56,7 +56,7 @@ impl Policy {
         .await
     }
 
-    /// The names of the policy's Jobs, including those that others created from its CronJob.
+    /// Returns the names of the policy's Jobs, including those that a person created from its CronJob.
     pub async fn jobs(&self) -> Result<Vec<String>> {
         let jobs = self.env.api::<Job>().list_metadata(&kube::api::ListParams::default()).await?;
         let mine = |job: &kube::core::PartialObjectMeta<Job>| {
@@ -65,7 +65,7 @@ impl Policy {
         Ok(jobs.into_iter().filter(mine).map(|job| job.name_any()).collect())
     }
 
-    /// Changes the spec.
+    /// Changes the spec of the policy.
     pub async fn edit(&self, change: impl FnOnce(&mut BackupPolicySpec)) -> Result<()> {
         let mut policy = self.api().get(&self.name).await?;
         change(&mut policy.spec);
@@ -93,14 +93,14 @@ impl Policy {
         .await
     }
 
-    /// Requests a backup by the annotation and returns the name of its Job.
+    /// Requests a backup with the annotation and returns the name of its Job.
     pub async fn request(&self, token: &str) -> Result<String> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {meta::REQUESTED_AT: token}}}));
         self.api().patch(&self.name, &PatchParams::default(), &patch).await?;
         Ok(name::requested_job(&self.name, token))
     }
 
-    /// Waits for a status for which `look` returns a value.
+    /// Waits for a status for which `look` returns a value, and returns that value.
     pub async fn status_with<T>(
         &self,
         what: &str,
@@ -113,7 +113,7 @@ impl Policy {
         .await
     }
 
-    /// Waits until a condition has this status and reason; returns its message.
+    /// Waits until a condition has this status and reason. Returns the condition's message.
     pub async fn condition_is(
         &self,
         type_: ConditionType,
@@ -134,7 +134,7 @@ impl Policy {
         self.condition_is(ConditionType::Ready, ConditionStatus::True, Reason::Accepted).await.map(drop)
     }
 
-    /// Waits until the history has the result of a Job.
+    /// Waits until the history contains the result of a Job, and returns the run.
     pub async fn ended(&self, job: &str) -> Result<RunStatus> {
         self.status_with(&format!("run {job} ended"), DEADLINE, |status| {
             let run = status.history.iter().find(|run| run.job == job)?;
@@ -143,13 +143,14 @@ impl Policy {
         .await
     }
 
-    /// Requests a backup, which must succeed, and returns its status.
+    /// Requests a backup and returns its status. Fails unless the first attempt succeeds.
     pub async fn backup(&self, token: &str) -> Result<BackupStatus> {
         let job = self.request(token).await?;
         self.succeeded(&job).await
     }
 
-    /// Waits until a Job's run has succeeded at its first attempt and returns its status.
+    /// Waits until a Job's run has ended and returns its backup's status. Fails unless the first attempt
+    /// succeeds.
     pub async fn succeeded(&self, job: &str) -> Result<BackupStatus> {
         let run = self.ended(job).await?;
         let status = self.status().await?;
@@ -164,7 +165,7 @@ impl Policy {
         Ok(newest)
     }
 
-    /// Waits until a Job's run has succeeded, at any attempt, and returns its status.
+    /// Waits until a Job's run has succeeded at any attempt, and returns its backup's status.
     pub async fn succeeded_at_any_attempt(&self, job: &str) -> Result<BackupStatus> {
         self.status_with(&format!("run {job} ended well"), DEADLINE, |status| {
             let newest = status.last_success.clone()?;
@@ -173,7 +174,7 @@ impl Policy {
         .await
     }
 
-    /// Requests a backup, which must fail with this reason, and returns the failure.
+    /// Requests a backup and returns its failure. Fails unless the run fails with this reason.
     pub async fn failure(&self, token: &str, reason: Reason) -> Result<FailureStatus> {
         let job = self.request(token).await?;
         self.failed(&job, reason).await
@@ -189,7 +190,7 @@ impl Policy {
         .await
     }
 
-    /// Waits until a Job's run has failed with this reason and returns the failure.
+    /// Waits until a Job's run has failed and returns the failure. Fails if it has another reason.
     pub async fn failed(&self, job: &str, reason: Reason) -> Result<FailureStatus> {
         let failure = self
             .status_with(&format!("{job} is the last failure"), DEADLINE, |status| {
@@ -202,13 +203,13 @@ impl Policy {
         Ok(failure)
     }
 
-    /// The current status.
+    /// Returns the current status.
     pub async fn status(&self) -> Result<BackupPolicyStatus> {
         let policy = self.api().get(&self.name).await?;
         policy.status.context("a policy should have a status")
     }
 
-    /// Creates a Job from the CronJob's template, as `kubectl create job --from` does, after `change` was applied.
+    /// Creates a Job like `kubectl create job --from`, from the CronJob's template changed by `change`.
     pub async fn start(&self, job: &str, change: impl FnOnce(&mut RunnerSpec<'_>)) -> Result<RunnerJob> {
         let job = RunnerJob::from(&*Box::pin(self.cron_job()).await?, job, change)?;
         RunnerJob::create(&self.env, &job).await

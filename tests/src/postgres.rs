@@ -11,7 +11,7 @@ use crate::{
 
 const CONTAINER: &str = "postgres";
 
-/// psql without user settings, with unaligned output, that stops at the first error.
+/// The psql command line: without user settings, with unaligned output, ending at the first error.
 const PSQL: [&str; 7] = [
     "psql",
     "--no-psqlrc",
@@ -22,7 +22,7 @@ const PSQL: [&str; 7] = [
     "--username=postgres",
 ];
 
-/// A server. Its pod and its Service have the server's name, so the name is the host name too.
+/// A PostgreSQL server. Its pod and its Service have the server's name, so this is also the host name.
 pub struct Postgres {
     env: Env,
     name: String,
@@ -43,9 +43,10 @@ impl Postgres {
         Ok(Self { env: env.clone(), name: name.to_owned() })
     }
 
-    /// Runs statements, each in its own transaction, and returns their rows: one line a row, values separated by `|`.
+    /// Runs statements, each in its own transaction, and returns their rows: one line per row, with values
+    /// separated by `|`.
     pub async fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        // As an argument, a name that looks like a connection string would be one.
+        // The name is not an argument, because psql would parse some names as connection strings.
         let name = format!("PGDATABASE={database}");
         let command = [&["env", &name], &PSQL[..]].concat();
         exec::stdout(&self.env.api(), &self.name, CONTAINER, &command, statements).await
@@ -63,7 +64,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// A statement that creates a table with `rows` different rows.
+    /// Creates a table with `rows` different rows.
     pub async fn table(&self, database: &str, table: &str, rows: u32) -> Result<()> {
         let statement = format!(
             "CREATE TABLE {table} (id int PRIMARY KEY, price numeric, note text);
@@ -73,7 +74,7 @@ impl Postgres {
         self.sql(database, &statement).await.map(drop)
     }
 
-    /// A digest of all rows of a table, whatever their order.
+    /// Returns a digest of all rows of a table, independent of their order.
     pub async fn fingerprint(&self, database: &str, table: &str) -> Result<String> {
         let query = format!("SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t");
         self.sql(database, &query).await
@@ -136,7 +137,7 @@ impl Session {
     }
 }
 
-/// A name, quoted for SQL.
+/// Quotes a name for SQL.
 pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

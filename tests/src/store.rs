@@ -1,4 +1,4 @@
-//! Reads and corrupts a store through a shell in a pod of its own.
+//! Reads and corrupts a store through a shell in a separate pod.
 
 use std::collections::BTreeMap;
 
@@ -24,23 +24,23 @@ pub const MOUNT: &str = "/backup";
 /// How often a shell checks for a file before it gives up.
 const POLLS: u32 = 1000;
 
-/// A shell with a store mounted.
+/// A shell in which a store is mounted.
 pub struct Store {
     env: Env,
     pod: String,
     root: String,
 }
 
-/// A backup with its manifest.
+/// A stored backup that has a manifest.
 #[derive(Clone, Debug)]
 pub struct StoreBackup {
-    /// The backup's folder, as the shell sees it.
+    /// The backup's folder, relative to the store's root.
     pub path: String,
     pub manifest: Manifest,
 }
 
 impl StoreBackup {
-    /// The manifest's facts about a database.
+    /// Returns the manifest's facts about a database.
     pub fn database(&self, name: &str) -> Result<&DatabaseFacts> {
         let facts = self.manifest.artifacts.iter().find_map(|artifact| match &artifact.content {
             Content::Database(facts) if facts.name == name => Some(&**facts),
@@ -49,7 +49,7 @@ impl StoreBackup {
         facts.with_context(|| format!("{} has no database {name}", self.path))
     }
 
-    /// The number of rows of a table, from the manifest.
+    /// Returns the number of rows of a table according to the manifest.
     pub fn rows(&self, database: &str, table: &str) -> Result<u64> {
         let tables = &self.database(database)?.tables;
         let facts = tables.iter().find(|facts| facts.name == table);
@@ -67,31 +67,31 @@ impl Store {
         Ok(Self { env: env.clone(), pod, root: MOUNT.to_owned() })
     }
 
-    /// The shell beside an S3 server, with its data in `folder`.
+    /// Returns the shell beside an S3 server whose data is in `folder`.
     pub(crate) fn beside(env: &Env, pod: &str, folder: &str) -> Self {
         Self { env: env.clone(), pod: pod.to_owned(), root: format!("{MOUNT}/{folder}") }
     }
 
-    /// The same store for policies with this `subPath` or `prefix`.
+    /// Returns the store of policies with this `subPath` or `prefix`.
     #[must_use]
     pub fn below(self, sub_path: &str) -> Self {
         let root = format!("{}/{sub_path}", self.root);
         Self { root, ..self }
     }
 
-    /// Runs a script in the store's root and returns its output. The script must succeed.
+    /// Runs a script in the store's root and returns its output. Fails unless the script succeeds.
     pub async fn sh(&self, script: &str) -> Result<String> {
         let script = format!("set -eu; cd {}; {script}", self.root);
         let pods = self.env.api();
         exec::stdout(&pods, &self.pod, CONTAINER, &["bash", "-c", &script], "").await
     }
 
-    /// A policy's repository, below the store's root.
+    /// Returns the folder of a policy's repository, relative to the store's root.
     pub fn folder(&self, policy: &Policy) -> String {
         format!("{}/{}", self.env.namespace, policy.name)
     }
 
-    /// Every file of a policy's repository, with its size and mode.
+    /// Returns all files of a policy's repository, with their sizes and modes.
     pub async fn files(&self, policy: &Policy) -> Result<BTreeMap<String, (u64, String)>> {
         let folder = self.folder(policy);
         let listing =
@@ -107,14 +107,14 @@ impl Store {
             .collect()
     }
 
-    /// The folders of backups, with or without a manifest.
+    /// Returns the folders of backups, with or without a manifest.
     pub async fn backup_folders(&self, policy: &Policy) -> Result<Vec<String>> {
         let folder = self.folder(policy);
         let names = self.sh(&format!("ls '{folder}' 2> /dev/null || true")).await?;
         Ok(names.lines().filter(|name| name::is_backup_id(name)).map(str::to_owned).collect())
     }
 
-    /// The backups that have a manifest, oldest first.
+    /// Returns the backups that have a manifest, oldest first.
     pub async fn backups(&self, policy: &Policy) -> Result<Vec<StoreBackup>> {
         let folder = self.folder(policy);
         let script = format!(
@@ -130,7 +130,7 @@ impl Store {
             .collect()
     }
 
-    /// The only backup of a policy. Fails unless there is exactly one.
+    /// Returns the only backup of a policy. Fails unless there is exactly one.
     pub async fn only_backup(&self, policy: &Policy) -> Result<StoreBackup> {
         let backups = self.backups(policy).await?;
         match backups.as_slice() {
@@ -139,7 +139,8 @@ impl Store {
         }
     }
 
-    /// Verifies a backup with `sha256sum`, without pgbackup. SHA256SUMS must list every file of the manifest.
+    /// Verifies a backup with `sha256sum`, without pgbackup. Fails unless SHA256SUMS lists every file of the
+    /// manifest.
     pub async fn check(&self, backup: &StoreBackup) -> Result<()> {
         let files = backup.manifest.artifacts.iter();
         let lines: String = files.map(|file| format!("{}  {}\n", file.sha256, file.file)).collect();
@@ -152,16 +153,16 @@ impl Store {
         self.sh(&script).await.map(drop)
     }
 
-    /// The record of a run.
+    /// Returns the record of a run.
     pub async fn record(&self, policy: &Policy, job: &str) -> Result<RunReport> {
         let path = format!("{}/runs/{job}.json", self.folder(policy));
         let text = self.sh(&format!("cat '{path}'")).await?;
         RunReport::parse(&text).with_context(|| format!("{path} is no record: {text}"))
     }
 
-    /// Waits for a file of this name in a backup without a manifest and returns its path.
+    /// Waits for a file of this name in a backup without a manifest. Returns the file's path.
     pub async fn await_file(&self, policy: &Policy, name: &str) -> Result<String> {
-        // The loop runs in the pod: each command in a pod costs far more than listing a folder.
+        // The loop runs in the pod, because each command in a pod costs far more than listing a folder.
         let script = format!(
             "until [ $((waited++)) -gt {POLLS} ]; do
                for backup in '{}'/2*; do

@@ -1,6 +1,7 @@
-//! Waits for conditions. Each wait has a deadline and, when it fails, an error that names the condition.
+//! Waits for conditions. Each wait has a deadline; when it expires, the error names the condition.
 //!
-//! Objects of the cluster are watched. [`until`] polls what has no watch: a pod's log, rows in a server.
+//! Objects of the cluster are watched. [`until`] polls everything that cannot be watched: a pod's log, rows
+//! in a server.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
@@ -14,14 +15,15 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{self, Instant};
 
-/// The default deadline. It is far longer than any wait takes on a quiet machine: two cores run the cluster, the
-/// servers and the backups of several tests at once.
+/// The default deadline, far longer than any wait on a quiet machine: two cores run the cluster, the servers
+/// and the backups of several tests concurrently.
 pub const DEADLINE: Duration = Duration::from_secs(150);
 
 /// The interval between two polls of [`until`].
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Watches the object `name` until `look` returns a value for it. `look` gets `None` while the object does not exist.
+/// Watches the object `name` until `look` returns a value for it, and returns the value. `look` receives
+/// `None` while the object does not exist.
 pub async fn object<K, T>(
     api: &Api<K>,
     name: &str,
@@ -40,7 +42,7 @@ where
     Err(anyhow!("waited {} s for {name}: {what}; it is still\n{last}", deadline.as_secs()))
 }
 
-/// Watches the objects with these labels until `look` returns a value for one of them.
+/// Watches the objects with these labels until `look` returns a value for one of them, and returns the value.
 pub async fn labelled<K, T>(
     api: &Api<K>,
     labels: &str,
@@ -62,7 +64,7 @@ where
         .with_context(|| format!("watching {labels}"))
 }
 
-/// Polls until `look` returns a value.
+/// Polls until `look` returns a value, and returns it.
 pub async fn until<T>(
     what: &str,
     deadline: Duration,

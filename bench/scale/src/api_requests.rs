@@ -1,13 +1,13 @@
-//! Requests to the API server, by its own metric `apiserver_request_total`. While the benchmark writes nothing, only the
-//! operator writes policies, CronJobs and Jobs.
+//! Counts requests to the API server with its own metric `apiserver_request_total`. While the benchmark
+//! writes nothing, only the operator writes policies, CronJobs and Jobs.
 
 use std::{collections::BTreeMap, ops::Sub};
 
 use anyhow::Result;
 use kube::Client;
 
-/// Groups and resources that only the operator writes here. The scheduler writes events in the same group, so events are not
-/// measured while pods run.
+/// The groups and resources that only the operator writes here. The scheduler writes events of the same
+/// group, so events are not measured while pods run.
 const RESOURCES: [(&str, &str); 4] = [
     ("pgbackup.dev", "backuppolicies"),
     ("batch", "cronjobs"),
@@ -15,7 +15,7 @@ const RESOURCES: [(&str, &str); 4] = [
     ("events.k8s.io", "events"),
 ];
 
-/// Requests since the API server started, or the difference of two such counts.
+/// The requests since the API server started, or the difference of two such counts.
 #[derive(Clone, Debug, Default)]
 pub struct ApiRequests(BTreeMap<Key, u64>);
 
@@ -56,7 +56,7 @@ impl ApiRequests {
         self.0.iter().filter(|(key, _)| wanted(key)).map(|(_, count)| count).sum()
     }
 
-    /// All writes, rejected ones included.
+    /// Returns the number of writes, including rejected ones.
     pub fn writes(&self) -> u64 {
         self.count(|key| is_write(&key.verb))
     }
@@ -65,12 +65,12 @@ impl ApiRequests {
         self.count(|key| is_write(&key.verb) && key.resource == resource)
     }
 
-    /// Writes that the API server rejected, mostly for conflicts.
+    /// Returns the number of writes that the API server rejected, mostly because of conflicts.
     pub fn rejected_writes(&self) -> u64 {
         self.count(|key| is_write(&key.verb) && !key.code.starts_with('2'))
     }
 
-    /// Reads of single objects, and lists.
+    /// Returns the number of reads of single objects and of lists.
     pub fn reads(&self) -> u64 {
         self.count(|key| matches!(key.verb.as_str(), "GET" | "LIST"))
     }

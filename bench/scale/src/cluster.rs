@@ -23,17 +23,17 @@ use serde_json::json;
 
 use crate::{operator, policies, wait};
 
-/// Calls in flight: as many as the operator makes at most.
+/// The number of concurrent calls, which equals the operator's maximum.
 pub const AT_ONCE: usize = 16;
 
-/// The cluster, with the rights of an administrator.
+/// A client for the cluster with the permissions of an administrator.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
 }
 
 impl Cluster {
-    /// The objects of a kind in the benchmark's namespace.
+    /// Returns the API of a kind in the benchmark's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -42,7 +42,8 @@ impl Cluster {
         Api::namespaced(self.client.clone(), operator::NAMESPACE)
     }
 
-    /// Creates the namespace, and a volume claim that pods can mount but not write, so that their runs end at once with a report.
+    /// Creates the namespace, and a volume claim that pods can mount but not write. Runs therefore end
+    /// immediately with a report.
     pub async fn prepare(&self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"name": operator::NAMESPACE}}))?;
@@ -72,7 +73,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Creates objects with `at_once` calls in flight.
+    /// Creates objects with `at_once` concurrent calls.
     pub async fn create<K>(&self, objects: Vec<K>, at_once: usize) -> Result<()>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
@@ -89,7 +90,7 @@ impl Cluster {
         Ok(self.api().list(&ListParams::default()).await?.items)
     }
 
-    /// Gives each policy without a history the status of ten daily runs.
+    /// Writes the status of ten daily runs into each policy that has no history.
     pub async fn fill_statuses(&self) -> Result<()> {
         let (api, now) = (self.api::<BackupPolicy>(), Timestamp::now());
         let parameters = PatchParams::default();
@@ -106,7 +107,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes all policies, CronJobs and Jobs, and waits until they are gone.
+    /// Deletes all policies, CronJobs and Jobs, and waits until they are deleted.
     pub async fn clear(&self) -> Result<()> {
         self.clear_kind::<BackupPolicy>().await?;
         self.clear_kind::<CronJob>().await?;
@@ -126,7 +127,7 @@ impl Cluster {
         .await
     }
 
-    /// Waits, and returns how often the operator renewed its Lease meanwhile.
+    /// Waits for a time, and returns how often the operator renewed its Lease meanwhile.
     pub async fn count_renewals(&self, long: Duration) -> Result<u32> {
         let leases = self.api::<Lease>();
         let renewed = async || -> Result<_> {

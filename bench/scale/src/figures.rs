@@ -1,4 +1,4 @@
-//! The measured figures as a table, beside their goals.
+//! Formats the measured figures as a table with their goals.
 
 use std::fmt::Write as _;
 
@@ -12,51 +12,51 @@ use crate::cluster::AT_ONCE;
 pub const MARKS: Marks =
     Marks { begin: "<!-- make bench-scale writes from here -->\n", end: "<!-- to here: scale -->\n" };
 
-/// New policies, and as many bare CronJobs.
+/// The figures of one round: creating policies with an operator, and the same number of CronJobs without one.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
-    /// Seconds in which one client created the CronJobs, one after the other.
+    /// How long one client took to create the CronJobs one after the other, in seconds.
     pub bare: f64,
-    /// The same with [`AT_ONCE`] calls in flight.
+    /// How long one client took to create the CronJobs with [`AT_ONCE`] concurrent calls, in seconds.
     pub bare_at_once: f64,
-    /// Seconds in which a client created the policies with [`AT_ONCE`] calls in flight.
+    /// How long one client took to create the policies with [`AT_ONCE`] concurrent calls, in seconds.
     pub created: f64,
-    /// Seconds from the creation of the first policy until all were ready.
+    /// The time from the creation of the first policy until all were ready, in seconds.
     pub ready: f64,
     /// The operator's CPU time, in seconds.
     pub cpu: f64,
-    /// The operator's writes, events included.
+    /// The number of the operator's writes, including events.
     pub writes: u64,
     pub events: u64,
-    /// The operator's reads and lists.
+    /// The number of the operator's reads and lists.
     pub reads: u64,
-    /// The operator's writes that the API server rejected.
+    /// The number of the operator's writes that the API server rejected.
     pub rejected: u64,
 }
 
-/// A restart of the operator when there is nothing to change.
+/// The figures of an operator that restarts when there is nothing to change.
 #[derive(Clone, Copy, Debug)]
 pub struct Restart {
-    /// Seconds until all policies were reconciled.
+    /// The time until all policies were reconciled, in seconds.
     pub synced: f64,
     pub writes: u64,
-    /// Resident memory after that, in MiB.
+    /// The resident memory after that, in MiB.
     pub resident: f64,
     /// The peak of the resident memory, in MiB.
     pub peak: f64,
-    /// CPU time, in seconds.
+    /// The CPU time, in seconds.
     pub cpu: f64,
 }
 
-/// A time in which nothing changed.
+/// The figures of a time in which nothing changed.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyState {
     pub writes: u64,
-    /// Reads and lists.
+    /// The number of reads and lists.
     pub reads: u64,
-    /// CPU seconds in a minute.
+    /// The CPU time per minute, in seconds.
     pub cpu_per_minute: f64,
-    /// Renewals of the Lease in a minute.
+    /// The number of renewals of the Lease per minute.
     pub renewals_per_minute: f64,
 }
 
@@ -66,15 +66,15 @@ pub struct Figures {
     pub policies: usize,
     /// The number of policies in the second part.
     pub many: usize,
-    /// Resident memory without policies, in MiB.
+    /// The resident memory without policies, in MiB.
     pub idle: f64,
     pub rounds: Vec<Round>,
-    /// With [`Self::policies`].
+    /// The restart with [`Self::policies`] policies.
     pub restart: Restart,
     pub steady_state: SteadyState,
-    /// Seconds from the end of a pod until its status was written, sorted.
+    /// The times from the end of a pod until its status was written, in seconds, sorted.
     pub report_delays: Vec<f64>,
-    /// With [`Self::many`].
+    /// The restart with [`Self::many`] policies.
     pub restart_with_many: Restart,
 }
 
@@ -213,7 +213,7 @@ impl Figures {
     }
 }
 
-/// The smallest of the sorted values that is not exceeded by this share of them.
+/// Returns the smallest of the sorted values that at least this share of the values does not exceed.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = (real(sorted.len()) * share).ceil() as usize;

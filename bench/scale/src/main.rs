@@ -1,7 +1,8 @@
 //! `make bench-scale`: measures the operator with 1,000 and with 10,000 policies on a real control plane.
 //!
-//! The operator is the binary that ships, run as a process of this machine, so that the kernel reports its CPU and memory. API
-//! server, etcd, controllers and pods are real. The API server's own metrics count the requests.
+//! The operator is the released binary, run as a process on this machine, so that the kernel reports its CPU
+//! time and memory. API server, etcd, controllers and pods are real. The API server's own metrics count the
+//! requests.
 
 mod api_requests;
 mod cluster;
@@ -37,10 +38,10 @@ use crate::{
     operator::{Operator, Program},
 };
 
-/// Runs at the same time, while the delay of their reports is measured.
+/// The number of concurrent runs while the delay of their reports is measured.
 const RUNS_AT_ONCE: usize = 4;
 
-/// After this long without a write, the operator has nothing more to do.
+/// The time without a write after which the operator has nothing more to do.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// Measure the operator, and write the figures into a document
@@ -84,7 +85,7 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let cluster = Cluster { client: Client::try_from(Config::infer().await?)? };
     cluster.prepare().await?;
-    // The objects stay: the cluster was started for this benchmark and is deleted after it.
+    // The objects are not deleted: the cluster was started for this benchmark and is deleted after it.
     let figures = Box::pin(measure(&args, &cluster)).await?;
     let text = figures.text()?;
     bench::insert(&args.document, figures::MARKS, &text)?;
@@ -138,7 +139,7 @@ async fn measure(args: &Args, cluster: &Cluster) -> Result<Figures> {
     })
 }
 
-/// The resident memory of an operator without policies, in MiB.
+/// Returns the resident memory of an operator without policies, in MiB.
 async fn idle(program: &Program, cluster: &Cluster) -> Result<f64> {
     let operator = program.start_and_sync(0).await?;
     cluster.count_renewals(Duration::from_secs(15)).await?;
@@ -147,7 +148,7 @@ async fn idle(program: &Program, cluster: &Cluster) -> Result<f64> {
     Ok(usage.resident)
 }
 
-/// Creates CronJobs without an operator, then as many policies with one.
+/// Measures one round: creates CronJobs without an operator, then the same number of policies with one.
 async fn round(program: &Program, cluster: &Cluster, policies: usize) -> Result<Round> {
     let wanted: Vec<BackupPolicy> =
         (0..policies).map(|number| policies::policy(operator::NAMESPACE, number)).collect::<Result<_>>()?;
@@ -193,7 +194,7 @@ async fn round(program: &Program, cluster: &Cluster, policies: usize) -> Result<
     })
 }
 
-/// The CronJob that the operator creates for a policy, without the owner, which does not exist.
+/// Returns the CronJob that the operator creates for a policy, without the owner, which does not exist.
 fn bare_cron_job(policy: &BackupPolicy, images: &Images) -> Result<CronJob> {
     let mut policy = policy.clone();
     policy.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
@@ -223,7 +224,8 @@ async fn wait_until_quiet(cluster: &Cluster) -> Result<()> {
     .await
 }
 
-/// Gives all policies a full status, lets one operator write what it finds to change, and measures a second one.
+/// Measures a restart: gives all policies a full status, lets one operator write what differs, and measures a
+/// second operator.
 async fn restart(program: &Program, cluster: &Cluster, policies: usize) -> Result<Restart> {
     cluster.fill_statuses().await?;
     let first = program.start_and_sync(count(policies)).await?;
@@ -263,7 +265,8 @@ async fn steady_state(cluster: &Cluster, operator: &Operator, length: Duration) 
     })
 }
 
-/// Starts real runs, and measures the seconds from the end of each pod until its result is in the status. Sorted.
+/// Starts real runs, and returns the times from the end of each pod until its result is in the status, in
+/// seconds, sorted.
 async fn report_delays(cluster: &Cluster, policies: usize, runs: usize) -> Result<Vec<f64>> {
     let observer = Observer::start(&cluster.client, operator::NAMESPACE);
     wait_until_ready(&observer, policies).await?;

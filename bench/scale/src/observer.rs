@@ -1,4 +1,5 @@
-//! Watches policies and pods beside the operator, and records when each run's result appears in a status.
+//! Watches policies and pods in parallel to the operator, and records when each run's result appears in a
+//! status.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,13 +22,13 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Default)]
 struct State {
     ready: HashSet<String>,
-    /// When the result of a Job appeared in a status.
+    /// The time at which the result of a Job appeared in a status, by Job name.
     reported: HashMap<String, Instant>,
-    /// When the pod of a Job ended.
+    /// The time at which the pod of a Job ended, by Job name.
     ended: HashMap<String, Instant>,
 }
 
-/// Watches a namespace until it is dropped.
+/// Watches a namespace until this value is dropped.
 #[derive(Debug)]
 pub struct Observer {
     state: Arc<Mutex<State>>,
@@ -61,16 +62,17 @@ impl Observer {
         Self { state, tasks: [of_policies, of_pods] }
     }
 
-    /// The number of ready policies.
+    /// Returns the number of ready policies.
     pub fn ready(&self) -> usize {
         lock(&self.state).ready.len()
     }
 
-    /// Seconds from the end of a Job's pod until the status had the result; `None` until then.
+    /// Returns the time from the end of a Job's pod until the status contained the result, in seconds; `None`
+    /// until then.
     pub fn report_delay(&self, job: &str) -> Option<f64> {
         let state = lock(&self.state);
         let (reported, ended) = (state.reported.get(job)?, state.ended.get(job)?);
-        // The two watches are not in step: the status can arrive first.
+        // There are two separate watches, so the status can arrive first.
         Some(reported.saturating_duration_since(*ended).as_secs_f64())
     }
 }
@@ -93,7 +95,8 @@ fn record_policy(state: &mut State, policy: &BackupPolicy) {
     if status.condition(ConditionType::Ready).is_some_and(is_ready) {
         state.ready.insert(policy.name_any());
     }
-    // The condition reports a failed attempt at once. The history has the run only after its Job has failed.
+    // The condition reports a failed attempt at once. The history contains the run only after its Job has
+    // failed.
     let health = status.condition(ConditionType::BackupHealthy).map(|health| health.message.as_str());
     let message = health.filter(|message| !message.contains("cannot start")).unwrap_or_default();
     let words = message.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').map(str::to_owned);
@@ -102,7 +105,7 @@ fn record_policy(state: &mut State, policy: &BackupPolicy) {
     }
 }
 
-/// The kubelet reports the end of the container before the end of the pod.
+/// Records the end of a pod. The kubelet reports the end of the container before the end of the pod.
 fn record_pod(state: &mut State, pod: &Pod) {
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     let mut states = containers.filter_map(|container| container.state.as_ref());

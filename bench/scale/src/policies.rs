@@ -1,4 +1,4 @@
-//! The policies of the benchmark, and the status that ten runs leave.
+//! The policies of the benchmark, and the status after ten runs.
 
 use anyhow::{Context as _, Result};
 use api::{BackupPolicy, BackupPolicyStatus};
@@ -12,16 +12,17 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-/// Not due while a benchmark runs.
+/// A schedule that is not due while the benchmark runs.
 const SCHEDULE: &str = "0 4 1 1 *";
 
-/// Daily runs in a full status. With the schedule above, no backup is overdue until the next new year.
+/// The number of daily runs in a full status. With the schedule above, no backup is overdue until the next
+/// New Year.
 const RUNS: i64 = 10;
 
 /// The volume claim of all policies.
 pub const CLAIM: &str = "backups";
 
-/// A typical policy: one server, one volume, retention by days, weeks and months.
+/// Returns a typical policy: one server, one volume, and retention by days, weeks and months.
 pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
     let policy = json!({
         "apiVersion": "pgbackup.dev/v1alpha1",
@@ -47,12 +48,12 @@ pub fn policy(namespace: &str, number: usize) -> Result<BackupPolicy> {
     serde_json::from_value(policy).context("parse the policy")
 }
 
-/// The status that the operator writes after ten verified runs whose Jobs are deleted since. The operator finds nothing to
-/// change in it.
+/// Returns the status that the operator writes after ten verified runs whose Jobs are deleted. The operator
+/// finds nothing to change in it.
 pub fn full_status(policy: &BackupPolicy, now: Timestamp) -> Result<BackupPolicyStatus> {
     let runs = (1..=RUNS).map(|back| run(policy, now - SignedDuration::from_hours(24 * back)));
     let with_jobs = observed(runs.collect::<Result<_>>()?);
-    // A policy ignores Jobs that are older than itself.
+    // A policy ignores Jobs that are older than the policy itself.
     let mut policy = policy.clone();
     let uid = policy.uid();
     policy.metadata.creation_timestamp =
@@ -100,7 +101,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
         "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the backup"],
         "artifacts": databases,
     });
-    // As it is read from a termination message, which cuts it to 2048 bytes.
+    // As read from a termination message, which is cut to 2048 bytes.
     let text = RunReport::parse(&report.to_string()).context("parse the report")?.to_message(2048);
     Ok(ObservedRun {
         job: job.clone(),

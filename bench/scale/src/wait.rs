@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// The pause between two checks of a condition. Short enough for conditions that take seconds.
+/// The pause between two checks of a condition. It is short compared with the measured times of seconds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits until the condition `what` holds; fails after `longest`.
+/// Waits until `holds` returns true. Fails after `longest`. `what` describes the condition in the error.
 pub async fn until(
     what: &str,
     longest: Duration,

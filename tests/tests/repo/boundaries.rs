@@ -1,5 +1,5 @@
-//! Packages that each crate must not depend on, directly or through others. `deny.toml` cannot check this, because its
-//! graph has the features of all crates switched on.
+//! Checks the packages that each crate must not depend on, directly or through other packages. `deny.toml`
+//! cannot check this, because its graph enables the features of all crates.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -40,7 +40,7 @@ fn crates_depend_only_on_allowed_crates() -> Result<()> {
     Ok(())
 }
 
-/// The names of all packages that a build of `package` alone compiles.
+/// Returns the names of all packages that a build of `package` alone compiles.
 fn dependencies(package: &str) -> Result<BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])

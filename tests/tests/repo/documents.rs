@@ -1,4 +1,4 @@
-//! Documents and examples mention only what exists.
+//! Documents and examples mention only things that exist.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -57,7 +57,7 @@ fn links_in_documents_resolve() -> Result<()> {
     Ok(())
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// Returns the anchors of a document's headings, as GitHub creates them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
@@ -67,7 +67,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The table "to change X, open Y" of the architecture names files and folders of this repository.
+/// The table "to change X, open Y" in the architecture document contains only existing files and folders.
 #[test]
 fn paths_in_architecture_document_exist() -> Result<()> {
     let text = read("docs/internals/architecture.md")?;
@@ -83,7 +83,7 @@ fn paths_in_architecture_document_exist() -> Result<()> {
     Ok(())
 }
 
-/// Each row of `docs/validation.md` lists the tests that prove its promise, as `path::name`.
+/// Each row of `docs/validation.md` lists the tests of its promise as `path::name`.
 #[test]
 fn validation_document_lists_only_existing_tests() -> Result<()> {
     let text = read("docs/validation.md")?;
@@ -105,7 +105,7 @@ fn validation_document_lists_only_existing_tests() -> Result<()> {
     Ok(())
 }
 
-/// An end-to-end test without a row in `docs/validation.md` is either unwanted, or its promise is missing there.
+/// An end-to-end test without a row in `docs/validation.md` is unnecessary, or its promise is missing there.
 #[test]
 fn validation_document_lists_every_end_to_end_test() -> Result<()> {
     let promises = read("docs/validation.md")?;
@@ -124,13 +124,13 @@ fn validation_document_lists_every_end_to_end_test() -> Result<()> {
     Ok(())
 }
 
-/// Each reason of the runner occurs in an end-to-end test that produces its real cause.
+/// Each reason of the runner occurs in an end-to-end test with its real cause.
 #[test]
 fn every_runner_reason_has_an_end_to_end_test() -> Result<()> {
-    // InternalError is a bug. ClockSkew needs a clock of its own for one container, which one machine cannot give; the
-    // answer of a real store is in crates/runner/src/store/tests/answers.rs.
-    // The test bucket has one region, no archive class and no identity of a platform, and there is no proxy: answers of
-    // other stores are in the same file. Files that are damaged beside an archive are in crates/runner/src/scrub/tests.rs.
+    // InternalError is a bug. ClockSkew needs a separate clock for one container, which a single machine
+    // cannot provide; crates/runner/src/store/tests/answers.rs tests a real store's response. The test bucket
+    // has one region, no archive class and no platform identity, and there is no proxy: that file also tests
+    // other stores' responses. crates/runner/src/scrub/tests.rs tests corrupted files other than archives.
     const WITHOUT_TEST: [Reason; 9] = [
         Reason::InternalError,
         Reason::ClockSkew,
@@ -155,7 +155,7 @@ fn every_runner_reason_has_an_end_to_end_test() -> Result<()> {
     Ok(())
 }
 
-/// `crates/operator/src/ops/tests/queries.rs` tests that the metrics of the alerts exist.
+/// `crates/operator/src/ops/tests/queries.rs` checks that the metrics of the alerts exist.
 #[test]
 fn every_alert_has_a_runbook_and_a_test() -> Result<()> {
     let alerts = read("charts/pgbackup/files/alerts.yaml")?;
@@ -189,7 +189,7 @@ fn documents_have_no_placeholders() -> Result<()> {
     Ok(())
 }
 
-/// The types ignore unknown fields, so the test parses each example, writes it again, and compares.
+/// The types ignore unknown fields, so the test parses each example, formats it again, and compares the two.
 #[test]
 fn examples_use_only_existing_fields() -> Result<()> {
     let mut policies = 0;
@@ -210,7 +210,7 @@ fn examples_use_only_existing_fields() -> Result<()> {
     Ok(())
 }
 
-/// Checks that every field of `written` is in `understood`.
+/// Checks that `understood` contains every field of `written`.
 fn is_contained(written: &Value, understood: &Value) -> Result<()> {
     let Value::Object(fields) = written else {
         ensure!(written == understood, "{written} was understood as {understood}");

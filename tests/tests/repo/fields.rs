@@ -1,4 +1,4 @@
-//! The resource's fields as a document: what `kubectl explain` prints, in one page.
+//! Generates the document of the resource's fields: the output of `kubectl explain` on one page.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ A field of the type *Secret key* is an object with `name` (a Secret in the polic
 Secret). A *duration* is a number and a unit, for example `90m`.
 ";
 
-/// Objects of Kubernetes' own API, with the name that its documentation gives them.
+/// Fields with objects of Kubernetes' own API, and their names in its documentation.
 const FOREIGN: [(&str, &str); 3] = [
     ("affinity", "Kubernetes' Affinity"),
     ("tolerations", "list of Kubernetes' Toleration"),
@@ -74,7 +74,8 @@ fn columns(text: &mut String, version: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The table of an object's fields; those of objects in it with their path. `top`: leaves out what has a section.
+/// Writes the table of an object's fields, including fields of nested objects with their path. Fields of
+/// `top` that have a section of their own are omitted.
 fn section(text: &mut String, schema: &Value, top: &Value) -> Result<()> {
     text.push_str("\n| field | type | meaning |\n| --- | --- | --- |\n");
     rows(text, "", schema, top)
@@ -102,7 +103,7 @@ fn rows(text: &mut String, prefix: &str, schema: &Value, top: &Value) -> Result<
     Ok(())
 }
 
-/// The object that a field holds, or a list of it, if it is one of ours.
+/// Returns the schema of an object that is defined by pgbackup, if the field contains one or a list of them.
 fn nested<'a>(name: &str, field: &'a Value) -> Option<&'a Value> {
     let inner = if field["type"] == "array" { &field["items"] } else { field };
     let ours = inner["properties"].is_object() && FOREIGN.iter().all(|(foreign, _)| *foreign != name);
@@ -114,7 +115,7 @@ fn is_secret_key(field: &Value) -> bool {
     names == ["key", "name"]
 }
 
-/// The field before `name` that holds the same object.
+/// Returns an earlier field that contains the same object as `name`.
 fn same<'a>(name: &str, inner: &Value, schema: &'a Value) -> Option<&'a str> {
     let before = object(&schema["properties"]).take_while(|(other, _)| *other != name);
     before
@@ -161,7 +162,7 @@ fn kind_of_items(items: &Value) -> String {
     }
 }
 
-/// The default of a field that holds one value.
+/// Returns the default of a field with a simple value.
 fn default(field: &Value) -> Option<String> {
     match &field["default"] {
         Value::Null | Value::Object(_) => None,
@@ -174,7 +175,7 @@ fn sentence(field: &Value) -> String {
     field["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What Markdown would take for a sign of its own.
+/// Escapes the characters that Markdown would interpret.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*")
 }

@@ -7,7 +7,7 @@ use domain::reason::Reason;
 
 use crate::{fields, root};
 
-/// Compares a file with `generated`, or writes it.
+/// Compares a file with `generated`, or writes it if `UPDATE_GENERATED` is set.
 fn fresh(path: &str, generated: &str) -> Result<()> {
     let file = root().join(path);
     if env::var_os("UPDATE_GENERATED").is_some() {
@@ -66,7 +66,7 @@ The Job starts another pod, up to `job.backoffLimit` times.
 | --- | --- | --- |
 ";
 
-/// Exit codes that the runner does not choose itself.
+/// The exit codes that the runner does not choose itself.
 const RETRIED_TOO: &str = "\
 | 101 | `InternalError` | The runner panicked. |
 | 137 | `OutOfMemory`, `DeadlineExceeded`, `Evicted` or `Interrupted` | SIGKILL ended the runner. |
@@ -111,7 +111,7 @@ fn openapi_document_is_current() -> Result<()> {
     fresh("docs/openapi.json", &operator("openapi")?)
 }
 
-/// The output of a subcommand of the operator.
+/// Returns the output of a subcommand of the operator.
 fn operator(command: &str) -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--locked", "--quiet", "--package", "pgbackup-operator", "--", command])
@@ -123,7 +123,7 @@ fn operator(command: &str) -> Result<String> {
 
 #[test]
 fn custom_resource_definition_is_current() -> Result<()> {
-    // As `pgbackup-operator crd` prints it.
+    // Formatted like `pgbackup-operator crd`.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let definition = serde_saphyr::to_string_with_options(&api::crd(), options)?;
     fresh("crds/backuppolicies.pgbackup.dev.yaml", &definition)?;

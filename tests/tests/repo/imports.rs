@@ -1,8 +1,9 @@
-//! How the files of each crate depend on each other: without circles, and never from a lower room to a higher one.
+//! Checks the imports between the files of each crate: no circles, and no import from a lower room to a
+//! higher one.
 //!
-//! The files are read as text. A path that begins with `crate`, `super`, `self`, a child module or an imported module is
-//! followed to the file that defines what it names. A `mod` declaration is no import, and a re-export (`pub use`) is one
-//! only if its file uses the name as well.
+//! The files are read as text. A path that begins with `crate`, `super`, `self`, a child module or an
+//! imported module is resolved to the file that defines the item. A `mod` declaration is not an import. A
+//! re-export (`pub use`) is an import only if its file also uses the name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,11 +14,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{files, read, tokens::tokens};
 
-/// For each file, the files that it imports, and the names that it takes from each.
+/// For each file, the files that it imports, and the names that it uses from each.
 type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// The rooms of each crate by floor, the lowest floor first. A room is a file below `src` with the folder of the same name.
-/// It imports from lower floors only.
+/// The rooms of each crate by floor, beginning with the lowest floor. A room is a file in `src` together with
+/// the folder of the same name. It may import only from lower floors.
 const FLOORS: &[(&str, &[&str])] = &[
     ("api", &["messages meta status", "policy", "crd", "lib"]),
     ("archive", &["rows toc", "lib"]),
@@ -102,7 +103,7 @@ fn modules_import_only_from_lower_modules() -> Result<()> {
     Ok(())
 }
 
-/// The crate and the room of `crates/<crate>/src/<room>.rs` and `crates/<crate>/src/<room>/...`.
+/// Returns the crate and the room of `crates/<crate>/src/<room>.rs` and `crates/<crate>/src/<room>/...`.
 fn room(file: &str) -> Option<(&str, &str)> {
     let (krate, inner) = file.strip_prefix("crates/")?.split_once("/src/")?;
     Some((krate, inner.split_once('/').map_or(inner.trim_end_matches(".rs"), |(room, _)| room)))
@@ -116,7 +117,7 @@ fn floor(file: &str) -> Result<usize> {
     floor.with_context(|| format!("{file}: add the room {room} of the crate {krate} to FLOORS"))
 }
 
-/// The imports of each crate.
+/// Returns the imports of each crate.
 fn crates() -> Result<Vec<Imports>> {
     let mut all: BTreeMap<String, Vec<Source>> = BTreeMap::new();
     for path in files("crates", ".rs")? {
@@ -126,7 +127,7 @@ fn crates() -> Result<Vec<Imports>> {
     }
     ensure!(all.len() > 5, "there should be more crates than {}", all.len());
     for sources in all.values_mut() {
-        // The root of a crate that is a program only.
+        // The crate is only a program, so `main.rs` is its root.
         if !sources.iter().any(|source| source.module.is_empty()) {
             sources
                 .iter_mut()
@@ -141,13 +142,13 @@ fn crates() -> Result<Vec<Imports>> {
 struct Source {
     path: String,
     krate: String,
-    /// The names of the modules that lead to it from the crate's root.
+    /// The names of the modules from the crate's root to this file.
     module: Vec<String>,
     tokens: Vec<String>,
     uses: Vec<Use>,
 }
 
-/// One name that a `use` declaration brings into a file.
+/// A name that a `use` declaration imports into a file.
 struct Use {
     path: Vec<String>,
     name: String,
@@ -155,7 +156,7 @@ struct Use {
 }
 
 impl Source {
-    /// Nothing for a file that holds tests, or that is not below `src`.
+    /// Parses a file. Returns `None` for a file of tests and for a file outside `src`.
     fn parse(path: &str, text: &str) -> Option<Self> {
         let (krate, inner) = path.strip_prefix("crates/")?.split_once("/src/")?;
         let mut module: Vec<String> = inner.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
@@ -168,7 +169,7 @@ impl Source {
     }
 }
 
-/// Leaves out each item that has the attribute `#[cfg(test)]`.
+/// Removes each item that has the attribute `#[cfg(test)]`.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     const ATTRIBUTE: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();
@@ -195,7 +196,7 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
     kept
 }
 
-/// The `use` declarations of a file, and its other tokens.
+/// Separates the `use` declarations of a file from its other tokens.
 fn separate(tokens: &[String]) -> (Vec<Use>, Vec<String>) {
     let (mut uses, mut others) = (Vec::new(), Vec::new());
     let mut rest = tokens;
@@ -220,7 +221,7 @@ fn separate(tokens: &[String]) -> (Vec<Use>, Vec<String>) {
     (uses, others)
 }
 
-/// Reads one tree of a `use` declaration, from the token `at` on.
+/// Parses one tree of a `use` declaration, beginning at the token `at`.
 fn expand(tokens: &[String], at: &mut usize, prefix: &[String], exported: bool, uses: &mut Vec<Use>) {
     let mut path = prefix.to_vec();
     while let Some(token) = tokens.get(*at) {
@@ -247,7 +248,7 @@ fn expand(tokens: &[String], at: &mut usize, prefix: &[String], exported: bool, 
             break;
         }
     }
-    // `a::{self, b}` brings `a` in.
+    // `a::{self, b}` imports `a`.
     path.pop_if(|last| last == "self");
     let name = path.last().cloned().unwrap_or_default();
     uses.push(Use { path, name, exported });
@@ -272,7 +273,7 @@ fn imports(sources: &[Source]) -> Imports {
             else {
                 continue;
             };
-            // A module that is imported counts where something of it is used: see `paths`.
+            // An imported module counts as an import only where a path through it is used: see `paths`.
             let through = is_module(&target, &modules) && used_through(source, &one.name);
             if used_here && !through {
                 let (module, name) = definer(&target, &modules);
@@ -297,12 +298,12 @@ fn is_module(path: &[String], modules: &Modules<'_>) -> bool {
     modules.contains_key(path)
 }
 
-/// Whether the file has a path `name::...`.
+/// Returns whether the file contains a path `name::...`.
 fn used_through(source: &Source, name: &str) -> bool {
     source.tokens.windows(2).any(|pair| pair[0] == name && pair[1] == "::")
 }
 
-/// All paths of more than one name in a file's code.
+/// Returns all paths of more than one name in a file's code.
 fn paths(tokens: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -327,13 +328,13 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// A path of a file, from the crate's root on; nothing if it leads out of the crate.
+/// Resolves a path of a file to a path from the crate's root; `None` if the path leaves the crate.
 fn absolute(source: &Source, path: &[String], modules: &Modules<'_>) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     let mut from = source.module.clone();
     match first.as_str() {
         "crate" => from.clear(),
-        // A program beside the library of its crate.
+        // The path begins with the crate's own library: this file belongs to a program beside it.
         first if first.strip_prefix("pgbackup_") == Some(&source.krate) => from.clear(),
         "self" => {}
         "super" => {
@@ -342,7 +343,7 @@ fn absolute(source: &Source, path: &[String], modules: &Modules<'_>) -> Option<V
         _ => {
             from.push(first.clone());
             if !is_module(&from, modules) {
-                // Not a child: a module that the file imports.
+                // Not a child module, so it is a module that the file imports.
                 let one = source.uses.iter().find(|one| one.name == *first && one.path != path)?;
                 from = resolve(&absolute(source, &one.path, modules)?, modules)?;
                 if !is_module(&from, modules) {
@@ -361,7 +362,7 @@ fn absolute(source: &Source, path: &[String], modules: &Modules<'_>) -> Option<V
     Some(from)
 }
 
-/// Follows re-exports until the path names a module, or an item of the file that defines it.
+/// Follows re-exports until the path names a module, or an item in the file that defines it.
 fn resolve(path: &[String], modules: &Modules<'_>) -> Option<Vec<String>> {
     let (module, rest) = split(path, modules)?;
     let Some((name, after)) = rest.split_first() else { return Some(path.to_vec()) };
@@ -375,18 +376,18 @@ fn resolve(path: &[String], modules: &Modules<'_>) -> Option<Vec<String>> {
     resolve(&target, modules)
 }
 
-/// The longest beginning of a path that is a module, and the rest.
+/// Splits a path into its longest beginning that is a module, and the rest.
 fn split<'a>(path: &'a [String], modules: &Modules<'_>) -> Option<(&'a [String], &'a [String])> {
     (0..=path.len()).rev().map(|end| path.split_at(end)).find(|(module, _)| is_module(module, modules))
 }
 
-/// The module that defines what a resolved path names, and the item's name.
+/// Returns the module that defines the item of a resolved path, and the item's name.
 fn definer<'a>(path: &'a [String], modules: &Modules<'_>) -> (&'a [String], &'a str) {
     let (module, rest) = split(path, modules).expect("a resolved path should begin with a module");
     (module, rest.first().map_or("", String::as_str))
 }
 
-/// The sets of files that all reach each other.
+/// Returns the sets of files that all reach each other by imports.
 fn circles(imports: &Imports) -> Vec<BTreeSet<String>> {
     let reached: BTreeMap<&String, BTreeSet<&String>> =
         imports.keys().map(|file| (file, reach(file, imports))).collect();
@@ -404,7 +405,7 @@ fn circles(imports: &Imports) -> Vec<BTreeSet<String>> {
     found
 }
 
-/// All files that can be reached from one by one import or more.
+/// Returns all files that `file` reaches by one or more imports.
 fn reach<'a>(file: &'a String, imports: &'a Imports) -> BTreeSet<&'a String> {
     let mut seen = BTreeSet::new();
     let mut open = vec![file];

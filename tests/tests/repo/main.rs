@@ -1,5 +1,5 @@
-//! Tests of the repository itself: generated files are current, documents name only what exists, and crates and files
-//! import only what they may.
+//! Tests of the repository itself: generated files are current, documents mention only things that exist, and
+//! crates and files import only what they may.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ fn read(path: impl AsRef<Path>) -> Result<String> {
     fs::read_to_string(root().join(path)).with_context(|| path.display().to_string())
 }
 
-/// All files below `folder` whose names end in `ending`, as paths from the root.
+/// Returns all files below `folder` whose names end in `ending`, as paths from the repository's root.
 fn files(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(folder)];

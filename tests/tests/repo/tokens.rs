@@ -1,6 +1,6 @@
-//! Rust source as words and signs, without comments, literals and lifetimes: enough to find paths in it.
+//! Splits Rust source into tokens, without comments, literals and lifetimes. That is enough to find paths.
 
-/// The names, numbers, `::` and single signs of a file.
+/// Returns the names, numbers, `::` and single signs of a file.
 pub fn tokens(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -29,7 +29,8 @@ pub fn tokens(text: &str) -> Vec<String> {
     found
 }
 
-/// The length of the string literal that the text begins with: `"..."`, `b"..."`, `c"..."`, `r#"..."#`.
+/// Returns the length of the string literal at the start of the text: `"..."`, `b"..."`, `c"..."` or
+/// `r#"..."#`.
 fn string(text: &str) -> Option<usize> {
     let prefix = text.len() - text.trim_start_matches(['b', 'c', 'r']).len();
     let raw = text[..prefix].contains('r');
@@ -52,12 +53,12 @@ fn string(text: &str) -> Option<usize> {
     Some(end.map_or(text.len(), |at| start + at + 2))
 }
 
-/// The length of the character literal or the lifetime that the text begins with.
+/// Returns the length of the character literal or lifetime at the start of the text.
 fn character(text: &str) -> Option<usize> {
     let body = text.strip_prefix('\'')?;
     let first = body.chars().next()?;
     if let Some(escape) = body.strip_prefix('\\') {
-        // The escaped character may be a quote itself.
+        // The escaped character may itself be a quote.
         let skipped = escape.chars().next()?.len_utf8();
         return Some(2 + skipped + escape[skipped..].find('\'')? + 1);
     }

@@ -1,4 +1,4 @@
-//! The chart, its images and the programs have the version of the workspace.
+//! The chart, its images and the programs have the workspace's version.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
