@@ -1,9 +1,9 @@
-# Everything that people and CI do with this repository. `make` lists it.
+# All commands for developers and CI. `make` lists them.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-# Two builds at once fight for the same two cores and the same target directory.
+# Two concurrent builds would compete for the same two cores and the same target directory.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -12,25 +12,25 @@ CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pgbackup
 CLUSTER := tests/cluster/cluster
 OUT     := out
 
-# What ships: the names that the chart expects.
+# The images of a release, with the names that the chart expects.
 OPERATOR_IMAGE := localhost/pgbackup-operator:$(VERSION)
 RUNNER_IMAGE   := localhost/pgbackup-runner:$(VERSION)
 
-# What demo and tests run: the same code from the build of the unit tests, with overflow checks and failpoints.
+# The images for demo and tests: the same code from the build of the unit tests, with overflow checks and failpoints.
 export PGBACKUP_OPERATOR_IMAGE ?= $(OPERATOR_IMAGE)-debug
 export PGBACKUP_RUNNER_IMAGE   ?= $(RUNNER_IMAGE)-debug
 
-# The operator whose clock can be set.
+# The image of the operator whose clock tests can set.
 CHAOS_IMAGE := $(OPERATOR_IMAGE)-chaos
 
-# Tools that Debian does not have are compiled once, outside the checkout.
+# Tools that Debian does not package are compiled once, outside the checkout.
 DENY_VERSION := 0.20.2
 DENY         := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.1
 FUZZ         := $(CACHE)/tools/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 FUZZ_SECONDS ?= 60
 
-# Another cluster only by name, on make's own command line: never the one that an exported variable leads to.
+# Use another cluster only if KUBECONFIG is set on make's own command line, never because the variable is exported.
 unexport KUBECONFIG
 ifeq ($(origin KUBECONFIG),command line)
 export PGBACKUP_KUBECONFIG := $(abspath $(KUBECONFIG))
@@ -39,9 +39,9 @@ endif
 CRATES := $(notdir $(wildcard crates/*))
 
 # One set of features for all crates, so that dependencies are compiled once: every cargo command names the workspace.
-# .cargo/config.toml makes all programs static, so that images, too, come from that build.
+# .cargo/config.toml links all programs statically, so that images can use the same build.
 WORKSPACE := --locked --workspace
-# What `cargo test` leaves out unless it is asked: tests that need a cluster, and the page in a browser.
+# The tests that `cargo test` omits by default: those that need a cluster, and that of the page in a browser.
 ALL_TESTS := --features pgbackup-tests/cluster,pgbackup-operator/browser
 
 TRIPLE := $(shell uname -m)-unknown-linux-gnu
@@ -112,7 +112,7 @@ fmt: toolchain ## Check the format of the code
 lint: toolchain ## Run Clippy on everything; warnings are errors
 	cargo clippy $(WORKSPACE) --all-targets $(ALL_TESTS) -- -D warnings
 
-# A workspace build unifies features, so that a crate can lean on what only another one asked for.
+# A workspace build unifies features, so a crate can accidentally depend on features that only another crate enables.
 .PHONY: boundaries
 boundaries: toolchain $(DENY) ## Check bans, licences and sources; compile each crate alone
 	cargo fetch --locked --quiet
@@ -131,7 +131,7 @@ generate: ## Write the generated files
 
 RELEASE := cargo build --locked --release
 
-# $(call archive,NAME,BINARY,ARCHIVE): the image that holds one static program and nothing else.
+# $(call archive,NAME,BINARY,ARCHIVE): builds an image that contains only one static program.
 define archive
 @readelf --program-headers --dynamic $(2) | { ! grep -E 'INTERP|NEEDED'; } || { echo "$(2) is not static" >&2; exit 1; }
 @mkdir -p $(dir $(3)); work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
@@ -170,7 +170,7 @@ $(FUZZ):
 	@echo "Compiling cargo-fuzz $(FUZZ_VERSION): about 1 minute, once"
 	cargo install --quiet --locked --version $(FUZZ_VERSION) --root $(CACHE)/tools/cargo-fuzz-$(FUZZ_VERSION) cargo-fuzz
 
-# What compiling needs beside Rust and Go.
+# Installs the packages that compiling needs besides Rust and Go.
 .PHONY: toolchain
 toolchain:
 	@tests/toolchain

@@ -1,5 +1,5 @@
-// Package cron asks the library that decides when CronJobs run what it makes of schedules, and holds the times of
-// `kubectl pgbackup next`, which are those of the operator's status, against it.
+// Package cron compares the times of `kubectl pgbackup next`, which are those of the operator's status, with the
+// library that decides when the CronJob controller starts Jobs.
 package cron
 
 import (
@@ -19,14 +19,15 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// The seed is fixed, so that a failure is there again at the next run; another one may be tried by hand.
+// A fixed seed, so that a failure is repeated in the next run. Another one may be tried by hand.
 const seed = 20261123
 
-// How many runs are compared for each schedule.
+// The number of runs that are compared for each schedule.
 const runs = 12
 
-// What clocks do: nothing; an hour, north and south of the equator; half an hour; two hours; at midnight; with odd offsets. Not those whose rules changed lately: of these the answer depends on how new a database
-// of zones is, here and in the cluster.
+// Zones with all kinds of clock changes: none; of one hour, north and south of the equator; of half an hour; of two hours; at
+// midnight; with unusual offsets. Zones whose rules changed recently are excluded, because the result would depend on the age of the
+// time zone database, here and in the cluster.
 var zones = []string{
 	"Etc/UTC", "UTC", "Etc/GMT+5", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Tokyo",
 	"Europe/Berlin", "Europe/London", "Europe/Dublin", "America/New_York", "America/Los_Angeles", "America/St_Johns",
@@ -34,7 +35,7 @@ var zones = []string{
 	"Asia/Beirut", "Antarctica/Troll", "America/Argentina/Buenos_Aires",
 }
 
-// The schedules that people write, with what is special about them, in every zone.
+// Schedules that people commonly write, including special ones, in every zone.
 var common = []string{
 	"* * * * *", "15 2 * * *", "30 2 * * *", "0 0 * * *", "30 1 * * *", "0 3 * * *", "*/15 * * * *", "5/20 * * * *",
 	"0 */6 * * *", "0 1-5/2 * * *", "0 2 * * mon-FRI", "0 2 * JAN,jul sun", "30 4 1,15 * 5", "0 0 13 * fri",
@@ -65,7 +66,7 @@ func TestRandomSchedulesRunLikeTheCronJobController(t *testing.T) {
 	compare(t, questions)
 }
 
-// An hour before and after each change of the clocks is where two programs part ways.
+// Tests the hours around each change of the clocks, where implementations differ most.
 func TestSchedulesAtClockChangesRunLikeTheCronJobController(t *testing.T) {
 	var questions []question
 	for _, zone := range zones {
@@ -84,7 +85,8 @@ func TestSchedulesAtClockChangesRunLikeTheCronJobController(t *testing.T) {
 	compare(t, questions)
 }
 
-// An H is resolved for each policy; what it becomes stands in the heading for people, and in the CronJob.
+// Tests schedules with H, which is resolved for each policy. The heading of the output and the CronJob contain the
+// resolved schedule.
 func TestHashedSchedulesRunLikeTheCronJobController(t *testing.T) {
 	for at, schedule := range []string{
 		"H * * * *", "H 2 * * *", "H H * * *", "H H(1-5) * * 1-5", "H/15 * * * *", "H(0-29)/10 H * * 0", "0 H/6 * * *",
@@ -109,7 +111,8 @@ func TestHashedSchedulesRunLikeTheCronJobController(t *testing.T) {
 	}
 }
 
-// What the controller takes is taken, but for what cannot be known before; what it does not take is refused in one line.
+// Tests that the plugin accepts every schedule that the controller accepts, except those whose times cannot be known in
+// advance, and rejects every other one with one line.
 func TestPluginAndControllerAcceptTheSameSchedules(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	var taken, refused int
@@ -136,7 +139,7 @@ func TestPluginAndControllerAcceptTheSameSchedules(t *testing.T) {
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("%q: %v", one.schedule, err)
 			}
-			// It takes what never comes, too: dates that no month has, and fields that name nothing.
+			// The controller also accepts schedules without any date: dates that no month has, and fields without values.
 			if theirs == nil && !schedule.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 				t.Errorf("%q is refused, but the controller takes it: %s", one.schedule, said)
 			}
@@ -157,7 +160,7 @@ func compare(t *testing.T, questions []question) {
 		count.Lock()
 		defer count.Unlock()
 		if err != nil {
-			// Of a valid line only dates that never come are refused.
+			// Of the valid schedules, the plugin rejects only those without any date.
 			schedule, theirs := parse(one.schedule, one.zone)
 			if theirs != nil || !strings.Contains(said, "never come") || !schedule.Next(start(t, one)).IsZero() {
 				t.Errorf("%v: %v %s", one, err, said)
@@ -174,7 +177,7 @@ func compare(t *testing.T, questions []question) {
 	t.Logf("%d schedules, %d of them with %d runs", len(questions), several, runs)
 }
 
-// Whether the program's runs are the library's; returns how many there were.
+// agree checks that the plugin's times are those of the library. It returns their number.
 func agree(t *testing.T, one question, printed string) int {
 	t.Helper()
 	var ours struct{ Next []string }
@@ -196,7 +199,7 @@ func agree(t *testing.T, one question, printed string) int {
 	return len(theirs)
 }
 
-// As the CronJob controller does it: formatSchedule in pkg/controller/cronjob of Kubernetes.
+// parse does the same as formatSchedule in pkg/controller/cronjob of Kubernetes.
 func parse(schedule, zone string) (cron.Schedule, error) {
 	if strings.Contains(schedule, "TZ") {
 		return nil, errors.New("cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
@@ -215,7 +218,7 @@ func start(t *testing.T, one question) time.Time {
 	return from
 }
 
-// Runs `kubectl pgbackup next`; returns what it prints.
+// next runs `kubectl pgbackup next` and returns its output.
 func next(args ...string) (stdout, stderr string, err error) {
 	program := os.Getenv("PGBACKUP_PLUGIN")
 	if program == "" {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Calls a function for each question, some at once: most of the time goes into starting programs.
+// each calls a function for each question, for several concurrently, because most of the time is spent starting
+// programs.
 func each(questions []question, ask func(question)) {
 	queue := make(chan question)
 	var workers sync.WaitGroup
@@ -28,13 +29,14 @@ func each(questions []question, ask func(question)) {
 	workers.Wait()
 }
 
-// A moment of the years whose clocks are known: those that follow depend on how new a database of zones is.
+// moment returns a random time in the years whose clock changes are known. Later ones depend on the age of the time
+// zone database.
 func moment(random *rand.Rand) string {
 	start := time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)
 	return start.Add(time.Duration(random.IntN(8*365*24*3600)) * time.Second).Format(time.RFC3339)
 }
 
-// When a zone's clocks changed in 2025 and 2026.
+// changes returns the times at which a zone's clocks change in 2025 and 2026.
 func changes(t *testing.T, zone string) []time.Time {
 	location, err := time.LoadLocation(zone)
 	if err != nil {
@@ -51,7 +53,7 @@ func changes(t *testing.T, zone string) []time.Time {
 	return found
 }
 
-// A line that any cron takes: five fields, each with numbers, names, ranges, lists and steps.
+// line returns a random valid schedule: five fields, each with numbers, names, ranges, lists and steps.
 func line(random *rand.Rand) string {
 	return strings.Join([]string{
 		field(random, 0, 59, nil), field(random, 0, 23, nil), field(random, 1, 31, nil),
@@ -61,7 +63,7 @@ func line(random *rand.Rand) string {
 }
 
 func field(random *rand.Rand, low, high int, names []string) string {
-	// Half of all fields are stars, or hardly a schedule would run more than once a year.
+	// Half of all fields are stars. Otherwise hardly any schedule would run more than once a year.
 	if random.IntN(2) == 0 {
 		return [...]string{"*", "*", "*", "?"}[random.IntN(4)]
 	}
@@ -87,7 +89,8 @@ func field(random *rand.Rand, low, high int, names []string) string {
 	return strings.Join(terms, ",")
 }
 
-// A line in which something was changed, so that it may mean nothing; never one with an H, which the controller does not know.
+// damaged returns a random schedule with a change, so that it may be invalid. It never contains an H, which the
+// controller does not support.
 func damaged(random *rand.Rand) string {
 	const letters = "0123456789*/,-? @+.ajnsu"
 	text := []byte(line(random))

@@ -1,5 +1,5 @@
-// Package kstatus asks the library that Flux, kubectl wait's kin and Argo CD's health checks build on what it makes of each
-// status that the golden files of crates/desired have.
+// Package kstatus checks how kstatus, the library that Flux uses and that Argo CD's health checks resemble, interprets
+// each status in the golden files of crates/desired.
 package kstatus
 
 import (
@@ -41,7 +41,7 @@ func TestKstatusAgreesWithTheConditions(t *testing.T) {
 	}
 }
 
-// A policy that nobody has looked at yet is not ready, or Flux would call it healthy: the CRD's default status says so.
+// A policy without a reconcile must not be ready: without the CRD's default status, Flux would regard it as healthy.
 func TestUnreconciledPolicyIsInProgress(t *testing.T) {
 	crd := read(t, "../../crds/backuppolicies.pgbackup.dev.yaml")
 	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
@@ -60,7 +60,7 @@ func TestUnreconciledPolicyIsInProgress(t *testing.T) {
 	}
 }
 
-// A case without a policy has that of the nearest folder above it.
+// policyOf returns the policy of a case. A case without one uses that of the nearest parent folder.
 func policyOf(folder string) string {
 	policy := filepath.Join(folder, "policy.yaml")
 	if _, err := os.Stat(policy); err != nil {
@@ -69,8 +69,8 @@ func policyOf(folder string) string {
 	return policy
 }
 
-// The table of conditions: Stalled is a failure, Reconciling is progress, and everything else is as it should be, also while
-// backups fail: the policy itself is applied.
+// wanted returns the expected result. Stalled is a failure, Reconciling is progress, and everything else is current,
+// even while backups fail, because the policy itself is applied.
 func wanted(t *testing.T, object map[string]any) status.Status {
 	t.Helper()
 	conditions, _, err := unstructured.NestedSlice(object, "status", "conditions")
@@ -106,7 +106,7 @@ func read(t *testing.T, file string) map[string]any {
 	if err := yaml.Unmarshal(text, &object); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	// What the API server gives has whole numbers as int64.
+	// The API server's whole numbers are parsed as int64.
 	return whole(object).(map[string]any)
 }
 

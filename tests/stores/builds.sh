@@ -19,13 +19,13 @@ build_versitygw() {
   (cd "$VERSITYGW_SOURCE" && "${GO_BUILD[@]}" -ldflags "-s -w -X main.Version=$(pinned . $VERSITYGW_PACKAGE)" -o "$1/" $VERSITYGW_PACKAGE/cmd/versitygw)
 }
 build_gcs() { (cd "$GCS_SOURCE" && "${GO_BUILD[@]}" -ldflags '-s -w' -o "$1/" .); }
-# No package of Azurite's needs its install script: all is JavaScript.
+# No package of Azurite needs its install script, because all code is JavaScript.
 build_azurite() {
   cp "$AZURITE_SOURCE"/package{,-lock}.json "$1/"
   (cd "$1" && npm ci --ignore-scripts --omit=dev --no-audit --no-fund --no-update-notifier)
 }
 
-# Each of these prints the path of a program and builds it when missing.
+# Each of these functions prints the path of a program, and builds the program if it is missing.
 versitygw_binary() {
   local CACHE=$STORES_CACHE entry
   entry=$(versitygw_entry)
@@ -40,7 +40,7 @@ gcs_binary() {
   echo "$CACHE/$entry/fake-gcs-server"
 }
 
-# The folder that holds Azurite's node_modules, and in it the program, for node.
+# Prints the folder that contains Azurite's node_modules, and in it the program for node.
 azurite_folder() {
   local CACHE=$STORES_CACHE entry
   need_node
@@ -49,7 +49,7 @@ azurite_folder() {
   echo "$CACHE/$entry"
 }
 
-# nodejs of any origin will do; Debian's has npm in a package of its own.
+# Any version of nodejs works. Debian has npm in a separate package.
 need_node() {
   local log=$STORES_CACHE/log/packages.log
   command -v node > /dev/null && command -v npm > /dev/null && return

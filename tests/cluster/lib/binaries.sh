@@ -11,7 +11,7 @@ OCI_SOURCE=$HERE/oci
 # (which would need git). A go.work of a folder above must not change the build.
 export CGO_ENABLED=0 GOWORK=off
 GO_BUILD=(go build -trimpath -buildvcs=false)
-# What only serves devices, file systems and clouds that no test has.
+# Excludes support for devices, file systems and clouds that no test uses.
 CONTAINERD_TAGS=no_btrfs,no_devmapper,no_zfs
 
 NODE_COMPONENTS=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns kubectl)
@@ -22,7 +22,7 @@ go_key() {
   cat "$@" | input_key "$(cd "$OCI_SOURCE" && go version)" "${GO_BUILD[*]}"
 }
 
-# pinned FOLDER MODULE: the version that FOLDER/go.mod asks for.
+# pinned FOLDER MODULE: prints the version of MODULE in FOLDER/go.mod.
 pinned() { sed -n "s|^[[:space:]]*\(require \)\{0,1\}$2 \(v[^ ]*\).*|\2|p" "$1/go.mod" | head -1; }
 
 kubernetes_entry() { echo "kubernetes-$(go_key "$KUBERNETES_SOURCE"/{go.mod,go.sum,main.go})"; }
@@ -31,8 +31,8 @@ containerd_entry() { echo "containerd-$(go_key "$CONTAINERD_SOURCE"/{go.mod,go.s
 helm_entry() { echo "helm-$(go_key "$HELM_SOURCE"/{go.mod,go.sum})"; }
 oci_entry() { echo "oci-image-$(go_key "$OCI_SOURCE"/{go.mod,image.go,main.go})"; }
 
-# Without these the programs call themselves v0.0.0-master, which clients and
-# the components among themselves refuse to parse.
+# Sets the version. Without these flags the programs report v0.0.0-master, which clients and other components cannot
+# parse.
 kubernetes_version_flags() {
   local version=$1 package=k8s.io/component-base/version minor=${1#v1.}
   echo "-s -w -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*} -X $package.gitTreeState=clean"
@@ -66,13 +66,13 @@ build_helm() {
 
 build_oci() { (cd "$OCI_SOURCE" && "${GO_BUILD[@]}" -ldflags '-s -w' -o "$1/oci-image" .); }
 
-# The programs of a node.
+# node_binaries: builds the programs of a node.
 node_binaries() {
   cached "$(kubernetes_entry)" "building Kubernetes $(pinned "$KUBERNETES_SOURCE" k8s.io/kubernetes), etcd and CoreDNS from Go modules (usually 4 to 5 min on two cores)" build_kubernetes
   cached "$(containerd_entry)" "building containerd $(pinned "$CONTAINERD_SOURCE" $CONTAINERD_PACKAGE) from Go modules (usually 35 s)" build_containerd
 }
 
-# Each of these prints the path of its program and builds it when missing.
+# Each of these functions prints the path of its program, and builds the program if it is missing.
 kubectl_binary() {
   local entry
   entry=$(kubernetes_entry)

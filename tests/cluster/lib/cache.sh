@@ -2,12 +2,11 @@
 # The cache of built things: one folder per thing and version of its inputs.
 # An entry appears whole or not at all, and never changes afterwards.
 
-# input_key TEXT... < CONTENT: names the version of an entry by its inputs.
+# input_key TEXT... < CONTENT: prints a key for an entry that depends on all of its inputs.
 input_key() { { printf '%s\n' "$@"; cat; } | sha256sum | cut -c1-16; }
 
-# cached ENTRY MESSAGE COMMAND...: runs "COMMAND... FOLDER" to fill the entry
-# unless it is there. Do not call it in a condition: that would switch off
-# "set -e" inside COMMAND.
+# cached ENTRY MESSAGE COMMAND...: if the entry is missing, runs "COMMAND... FOLDER" to fill it. Do not call it in a
+# condition, because that would disable "set -e" inside COMMAND.
 cached() {
   local entry=$CACHE/$1 message=$2 log=$CACHE/log/$1.log
   shift 2
@@ -39,8 +38,8 @@ cached() {
   exec {lock}>&-
 }
 
-# Entries of older inputs stay for other checkouts; those that nobody used for a
-# month go, and so does what a build that was killed left behind.
+# Removes entries that nobody used for a month, and files that a killed build left. Entries of older inputs stay for
+# other checkouts.
 forget_unused() {
   mkdir -p "$CACHE/log"
   find "$CACHE" -mindepth 1 -maxdepth 1 -type d ! -name log -mtime +30 -exec rm -rf {} +

@@ -2,8 +2,7 @@
 # The cgroup that holds all pods of the node: made before the kubelet starts,
 # which wants it to exist, and removed when the node is down.
 
-# The mounted hierarchies: one for all controllers (v2), or one for each (v1 and
-# hybrid machines).
+# Prints the mounted hierarchies: one for all controllers (v2), or one for each (v1 and hybrid machines).
 cgroup_hierarchies() {
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     echo /sys/fs/cgroup
@@ -15,7 +14,7 @@ cgroup_hierarchies() {
   done
 }
 
-# cgroup_folders: those of this node that exist.
+# cgroup_folders: prints the existing cgroups of this node.
 cgroup_folders() {
   local hierarchy
   for hierarchy in $(cgroup_hierarchies); do
@@ -27,22 +26,22 @@ make_cgroups() {
   local hierarchy controller
   for hierarchy in $(cgroup_hierarchies); do
     if [ -e "$hierarchy/cgroup.controllers" ]; then
-      # v2: a controller reaches below only when its parent hands it down. systemd
-      # has done so for most; the kubelet wants all of these.
+      # v2: children can use a controller only if the parent enables it. systemd has enabled most; the kubelet requires
+      # all of these.
       for controller in cpuset cpu memory pids hugetlb; do
         grep -qw "$controller" "$hierarchy/cgroup.subtree_control" || echo "+$controller" > "$hierarchy/cgroup.subtree_control" || true
       done 2> /dev/null
     fi
     mkdir -p "$hierarchy$CGROUP"
     if [ -e "$hierarchy/tasks" ] && [ -e "$hierarchy/cpuset.cpus" ]; then
-      # v1: a new cpuset is empty, and no process may enter it.
+      # v1: a new cpuset is empty, so no process could enter it.
       cat "$hierarchy/cpuset.cpus" > "$hierarchy$CGROUP/cpuset.cpus"
       cat "$hierarchy/cpuset.mems" > "$hierarchy$CGROUP/cpuset.mems"
     fi
   done
 }
 
-# The kernel lets go of a cgroup only a moment after its last process is gone.
+# The kernel releases a cgroup only some time after its last process has ended.
 remove_cgroups() {
   local folder
   for folder in $(cgroup_folders); do

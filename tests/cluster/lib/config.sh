@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Fills in the files of config/ for this node.
 
-# Only these words are replaced. Files name everything else by its path inside
-# the node, which is the same for all nodes.
+# Only these placeholders are replaced. Files refer to everything else by its path inside the node, which is the same
+# for all nodes.
 render() {
   sed -e "s|@NODE_NAME@|$CLUSTER_NAME|g" -e "s|@NODE_IP@|$NODE_IP|g" -e "s|@CGROUP@|$CGROUP|g" \
     -e "s|@POD_CIDR@|$POD_CIDR|g" -e "s|@DNS_SERVICE_IP@|$DNS_SERVICE_IP|g" "$1"

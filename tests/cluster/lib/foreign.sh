@@ -2,7 +2,7 @@
 # A cluster that somebody else runs, chosen by PGBACKUP_KUBECONFIG or KUBECONFIG:
 # then no node of ours is started.
 
-# Prints the kubeconfig to use instead of our own node's; fails when there is none.
+# Prints the kubeconfig of the other cluster. Fails if none is chosen.
 foreign_kubeconfig() {
   local chosen=${PGBACKUP_KUBECONFIG:-${KUBECONFIG:-}}
   [ -n "$chosen" ] || return 1

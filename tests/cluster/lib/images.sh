@@ -19,7 +19,7 @@ POSTGRES_SUITES=([15]=bookworm [17]=trixie)
 PGBOUNCER_SUITE=trixie
 AZURITE_SUITE=trixie
 
-# Layers must not carry the time and owner of this build.
+# Layers must not contain the time and the owner of this build.
 layer() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cf "$2" .; }
 
 pause_entry() { echo "image-pause-$(input_key "$(declare -f build_pause layer)" "$(oci_entry)" < "$IMAGE_FILES/pause.c")"; }
@@ -47,8 +47,8 @@ build_pause() {
   rm -r "$1/root" "$1/layer.tar"
 }
 
-# debian SUITE PACKAGE ARCHIVE [FLAG...]: a minimal Debian with a package; no
-# documentation, no translations. Flags are those of mmdebstrap.
+# debian SUITE PACKAGE ARCHIVE [FLAG...]: builds a minimal Debian with a package, without documentation and
+# translations. Flags are those of mmdebstrap.
 debian() {
   local suite=$1 package=$2 archive=$3 unwanted=() path
   shift 3
@@ -57,12 +57,12 @@ debian() {
     --aptopt='APT::Install-Recommends "false"' "${unwanted[@]}" --include="$package" "$@" "$suite" "$archive"
 }
 
-# build_rootfs MAJOR FOLDER [FLAG...]: Debian with PostgreSQL, its contrib modules
-# and clients, and user postgres as in the official image. The hook takes away more.
+# build_rootfs MAJOR FOLDER [FLAG...]: builds Debian with PostgreSQL, its contrib modules and clients, and the user
+# postgres as in the official image. The hook then removes more files.
 build_rootfs() {
   local major=$1 suite=${POSTGRES_SUITES[$1]} folder=$2
   shift 2
-  # Or the package would set up a server of its own on installation.
+  # Without this, the package would create a server when it is installed.
   mkdir -p "$folder/settings/postgresql-common"
   echo 'create_main_cluster = false' > "$folder/settings/postgresql-common/createcluster.conf"
   local hooks=(
@@ -75,8 +75,8 @@ build_rootfs() {
   rm -r "$folder/settings"
 }
 
-# build_postgres MAJOR ROOTFS FOLDER: small layers over the root file system, so
-# that an edit of the entry point does not build Debian again.
+# build_postgres MAJOR ROOTFS FOLDER: builds small layers on top of the root file system, so that an edit of the entry
+# point does not rebuild Debian.
 build_postgres() {
   local major=$1 rootfs=$2 folder=$3
   mkdir -p "$folder/entrypoint/usr/local/bin" "$folder/foreign-nss/etc"
@@ -87,7 +87,7 @@ build_postgres() {
   install -m 644 "$IMAGE_FILES/foreign-nsswitch.conf" "$folder/foreign-nss/etc/nsswitch.conf"
   layer "$folder/entrypoint" "$folder/entrypoint.layer"
   layer "$folder/foreign-nss" "$folder/foreign-nss.layer"
-  # As the official image, but for the user: there root, who then changes to 999.
+  # Like the official image, except for the user: there it is root, which then switches to 999.
   local config=(
     --user 999:999 --entrypoint docker-entrypoint.sh --cmd postgres --stop-signal SIGINT --port 5432/tcp --volume /var/lib/postgresql/data
     --env "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/$major/bin"
@@ -109,8 +109,8 @@ build_pgbouncer() {
   rm "$1/rootfs.tar"
 }
 
-# The object stores keep everything in /data, which any user may write: a pod's
-# file system without a volume is as good as one, and gone with the pod.
+# The object stores keep everything in /data, which every user may write. They need no volume: the data is deleted with
+# the pod.
 
 # build_versitygw_image PROGRAM FOLDER
 build_versitygw_image() {
@@ -137,8 +137,8 @@ build_gcs_image() {
   rm -r "$folder"/{root,layer.tar}
 }
 
-# build_azurite_image PROGRAM_FOLDER FOLDER: the container is made here, for that
-# takes a client that knows Azure's signatures.
+# build_azurite_image PROGRAM_FOLDER FOLDER: also creates the container "backups", because creating one later would
+# require a client that supports Azure's signatures.
 build_azurite_image() {
   local program=$1 folder=$2
   debian "$AZURITE_SUITE" nodejs "$folder/rootfs.tar" \
@@ -148,7 +148,7 @@ build_azurite_image() {
   mv "$folder/blobs"/* "$folder/root/data/"
   chmod -R a+rwX "$folder/root/data"
   cp -r "$program/node_modules" "$folder/root/azurite/"
-  # Half of it is for compilers and debuggers.
+  # Half of the files are only for compilers and debuggers.
   find "$folder/root/azurite" -type f \( -name '*.map' -o -name '*.ts' -o -name '*.md' \) -delete
   layer "$folder/root" "$folder/layer.tar"
   "$OCI_IMAGE" --name localhost/azurite:1 --out "$folder/azurite.tar" --user 65534:65534 --port 10000/tcp \

@@ -3,9 +3,8 @@
 # mounts and the network, starts the components in order, and ends as soon as
 # one of them ends, which takes everything else with it.
 
-# The kubelet insists on these settings of the whole machine. It reads them from
-# files that say so, laid over the real ones in this mount namespace only: the
-# machine keeps its own.
+# The kubelet requires these settings of the whole machine. It reads them from files with these values, which are
+# mounted over the real ones in this mount namespace only. The machine's own settings are unchanged.
 KUBELET_SYSCTLS=(
   vm/overcommit_memory=1 vm/panic_on_oom=0
   kernel/panic=10 kernel/panic_on_oops=1
@@ -19,7 +18,7 @@ set_up_mounts() {
   mount --bind "$STATE" "$NODE_DIR"
   mount --bind "$NODE_DIR/kubelet" /var/lib/kubelet
   mount --bind "$NODE_DIR/pod-logs" /var/log
-  # /sys must show the devices of this network namespace; the cgroups stay.
+  # /sys must show the devices of this network namespace. The cgroups remain visible.
   mkdir /run/cgroups
   mount --rbind /sys/fs/cgroup /run/cgroups
   mount -t sysfs sysfs /sys
@@ -30,12 +29,12 @@ set_up_mounts() {
     echo "${setting#*=}" > "/run/sysctl-${path//\//-}"
     mount --bind "/run/sysctl-${path//\//-}" "/proc/sys/$path"
   done
-  # Volumes mounted later must reach the containers. Not before this line:
-  # unmounting above would reach the copies too.
+  # Volumes that are mounted later must be visible in the containers. This must come after the unmounting above, which
+  # would otherwise affect the copies too.
   mount --make-rshared /
 }
 
-# Only this namespace's settings.
+# Changes settings of this network namespace only.
 set_up_network() {
   ip link set lo up
   until [ -e "$NODE_DIR/run/linked" ]; do sleep 0.02; done
@@ -45,7 +44,7 @@ set_up_network() {
   sysctl -qw net.ipv4.ip_forward=1
 }
 
-# component NAME COMMAND...: starts it, its output in the log of that name.
+# component NAME COMMAND...: starts a component. Its output goes into the log of that name.
 declare -A COMPONENT_OF_PID=()
 component() {
   local name=$1
@@ -54,7 +53,7 @@ component() {
   COMPONENT_OF_PID[$!]=$name
 }
 
-# until_true SECONDS COMMAND...
+# until_true SECONDS COMMAND...: repeats the command until it succeeds, at most for this time.
 until_true() {
   local deadline=$((SECONDS + $1))
   shift
@@ -74,7 +73,7 @@ start_runtime() {
 }
 
 start_etcd() {
-  # A test's data need not survive the machine.
+  # A test's data need not survive a failure of the machine.
   component etcd "$NODE_DIR/bin/etcd" --data-dir "$NODE_DIR/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
@@ -93,7 +92,8 @@ start_api_server() {
     --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged
 }
 
-# Asked as the kubelet asks it, an empty message by gRPC: containerd answers others before it is ready for that.
+# Checks containerd like the kubelet, with an empty gRPC message: containerd answers other requests before it is ready
+# for these.
 runtime_ready() {
   printf '\0\0\0\0\0' | curl -sf --max-time 2 --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
     --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- --dump-header - --output /dev/null \
@@ -101,8 +101,7 @@ runtime_ready() {
 }
 
 start_kubelet() {
-  # It keeps trying until the API server answers, but gives up at once without
-  # its container runtime.
+  # The kubelet retries until the API server answers, but exits at once without its container runtime.
   until_true 60 runtime_ready
   component kubelet "$NODE_DIR/bin/kubelet" --config "$NODE_DIR/config/kubelet.yaml" \
     --kubeconfig "$NODE_DIR/config/kubelet.kubeconfig" --hostname-override "$CLUSTER_NAME" --node-ip "$NODE_IP"
@@ -110,8 +109,8 @@ start_kubelet() {
 
 start_controllers() {
   until_true 120 api_ready
-  # The usual client limits delay the first ServiceAccount by 5 s, the usual sync
-  # period the first bound volume by 10 s.
+  # With the default client limits, the first ServiceAccount would be created 5 s later, and with the default sync
+  # period the first volume would be bound 10 s later.
   component kube-controller-manager "$NODE_DIR/bin/kube-controller-manager" \
     --kubeconfig "$NODE_DIR/config/kube-controller-manager.kubeconfig" --leader-elect=false \
     --kube-api-qps 200 --kube-api-burst 400 --pvclaimbinder-sync-period 2s \
@@ -139,16 +138,15 @@ run_inside() {
   start_kubelet
   start_controllers
   start_dns
-  # Process 1 also reaps what containerd's shims leave behind; only the end of a
-  # component matters.
+  # Process 1 also reaps processes that containerd's shims leave. Only the end of a component matters here.
   while true; do
     wait -n -p ended "${!COMPONENT_OF_PID[@]}" || true
     start_anew "$ended" || exit 1
   done
 }
 
-# start_anew PID: a component that "cluster kill" has ended, as a supervisor would. One that ended by itself ends the
-# node: no test shall go on without it.
+# start_anew PID: restarts a component that "cluster kill" has ended. If a component ended by itself, the node ends,
+# because no test may continue without it.
 start_anew() {
   local name=${COMPONENT_OF_PID[$1]}
   unset "COMPONENT_OF_PID[$1]"

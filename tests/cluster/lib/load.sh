@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # Brings image archives into the node's containerd.
 
-# archive_images ARCHIVE: "NAME DIGEST" of each image in an OCI archive, from its
-# index.json; nothing for other kinds of archive.
+# archive_images ARCHIVE: prints "NAME DIGEST" of each image in an OCI archive, according to its index.json. Prints
+# nothing for other kinds of archives.
 archive_images() {
   tar -xOf "$1" --occurrence=1 index.json 2> /dev/null | grep -o '{"mediaType[^{]*{[^}]*}' \
     | sed -n 's/.*"digest":"\([^"]*\)".*"io\.containerd\.image\.name":"\([^"]*\)".*/\2 \1/p'
 }
 
-# Whether containerd holds exactly what the archive holds.
+# Returns whether containerd has exactly the images in the archive.
 already_imported() {
   local images
   images=$(archive_images "$1")
@@ -24,7 +24,7 @@ import_archives() {
   for archive in "$@"; do
     [ -r "$archive" ] || die "there is no archive $archive"
     already_imported "$archive" "$present" && continue
-    # Through a pipe: the node sees another /run and /var/log than this machine.
+    # The archive is read through a pipe, because the node has another /run and /var/log than this machine.
     in_node "$NODE_DIR/bin/ctr" --namespace k8s.io images import - < "$archive" > "$STATE/log/import.log" 2>&1 \
       || die "importing $archive failed" "the log is $STATE/log/import.log"
     say "imported ${archive##*/}"

@@ -4,7 +4,7 @@
 KUBELET_DIR=/var/lib/kubelet # a path the kubelet has built in
 KUBELET_DIR_MARK=$KUBELET_DIR/.made-for-pgbackup-tests
 
-# The process id of the node's process 1; fails when there is none.
+# Prints the process id of the node's process 1. Fails if the node is not running.
 node_pid() {
   local pid
   pid=$(cat "$STATE/run/node.pid" 2> /dev/null) || return 1
@@ -16,13 +16,13 @@ in_node() { nsenter -t "$(node_pid)" --mount --net -- "$@"; }
 admin_kubectl() { KUBECACHEDIR=$STATE/kubectl-cache "$STATE/bin/kubectl" --kubeconfig "$OWN_KUBECONFIG" "$@"; }
 api_answers() { curl -sf --max-time 2 --cacert "$STATE/pki/ca.crt" "$API_SERVER/readyz" > /dev/null; }
 runtime_answers() { in_node "$NODE_DIR/bin/ctr" version > /dev/null 2>&1; }
-# With the API up and its routes set, but before these, pods would be refused or slow.
+# The API may answer before the node is registered and ready. Until then, pods would be rejected or slow.
 node_registered() { admin_kubectl get node "$CLUSTER_NAME" > /dev/null 2>&1; }
 node_ready() { [ "$(admin_kubectl get node "$CLUSTER_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2> /dev/null)" = True ]; }
 service_account_made() { admin_kubectl -n default get serviceaccount default > /dev/null 2>&1; }
 dns_answers() { in_node curl -sf --max-time 1 http://127.0.0.1:8181/ready > /dev/null; }
 
-# wait_for SECONDS WHAT COMMAND...: takes the node down again when it does not come.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. If it does not, stops the node and fails.
 wait_for() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
@@ -40,8 +40,8 @@ give_up() {
   die "$1" "the logs of all components are in $STATE/log"
 }
 
-# The same name from another home or state folder: stopping "ours" would take the
-# link and the cgroups of theirs.
+# Fails if a node of the same name runs from another home or state folder. Stopping it would remove that node's link and
+# cgroups.
 check_namesake() {
   local other
   other=$(grep -hozE "^PGBACKUP_NODE=.*/cluster-$CLUSTER_NAME\$" /proc/[0-9]*/environ 2> /dev/null | tr '\0' '\n' \
@@ -50,8 +50,8 @@ check_namesake() {
     "use the HOME or XDG_STATE_HOME it was started with, or choose another CLUSTER_NAME and CLUSTER_NET"
 }
 
-# Addresses of another node or of this machine's own network must not be taken.
-# Called while no link of ours exists.
+# Fails if the addresses are used by another node or by this machine's own network. Must be called while no link of this
+# node exists.
 check_addresses() {
   local other
   other=$(ip -oneline route show root "$CLUSTER_NET.0.0/16")
@@ -59,8 +59,8 @@ check_addresses() {
     "choose others, such as CLUSTER_NET=198.19, or stop what uses them"
 }
 
-# What a node takes of the machine, the kubelet's folder and the cgroups, is made
-# and removed under one lock: another node may be about to use that folder too.
+# The node's resources on the machine (the kubelet's folder and the cgroups) are created and removed under one lock,
+# because another node may be about to use the same folder.
 claim_machine() {
   (
     flock 9
@@ -72,7 +72,7 @@ claim_machine() {
   ) 9< "${KUBELET_DIR%/*}"
 }
 
-# The folder only if it was made here and no other node uses it.
+# Removes the kubelet's folder only if this script created it and no other node uses it.
 release_machine() {
   (
     flock 9
@@ -84,7 +84,7 @@ release_machine() {
   ) 9< "${KUBELET_DIR%/*}"
 }
 
-# The cgroups of other nodes of this kind.
+# Prints the cgroups of other nodes that this script started.
 other_nodes() {
   local hierarchy
   for hierarchy in $(cgroup_hierarchies); do
@@ -101,8 +101,8 @@ link_programs() {
   done
 }
 
-# The namespaces and the link into them. Neither the lock is handed on nor the
-# caller's environment, whose proxies would come between the components.
+# Starts the node in its namespaces. Neither the lock nor the caller's environment is inherited: proxies in the
+# environment would affect the components.
 start_process() {
   env -i "PATH=$PATH" "HOME=$HOME" LANG=C.UTF-8 "XDG_STATE_HOME=${STATE%/pgbackup/*}" \
     "CLUSTER_NAME=$CLUSTER_NAME" "CLUSTER_NET=$CLUSTER_NET" "PGBACKUP_NODE=$STATE" \
@@ -120,8 +120,8 @@ start_process() {
   touch "$STATE/run/linked"
 }
 
-# The last route is for a node that dies: what is then sent to it is refused here
-# and does not leave this machine by the default route.
+# The last route is for a node that has died: packets to its addresses are then rejected here and do not leave this
+# machine by the default route.
 GUARD_ROUTE=(unreachable "$CLUSTER_NET.0.0/16" metric 4096)
 make_link() {
   ip link add "$HOST_LINK" type veth peer name eth0 netns "$1" \
@@ -131,7 +131,7 @@ make_link() {
     && ip route add "${GUARD_ROUTE[@]}"
 }
 
-# Every start is of an empty cluster: only images and certificates are kept.
+# Starts the node with an empty cluster. Only images and certificates are kept.
 start_node() {
   rm -rf "$STATE"/{etcd,kubelet,pod-logs,run,config,kubectl-cache}
   mkdir -p "$STATE"/{kubelet,pod-logs,run,config}
@@ -149,8 +149,8 @@ start_node() {
   wait_for 30 "the cluster's DNS" dns_answers
 }
 
-# The end of process 1 ends every process of the node, and with them go their
-# mounts, their network and its rules.
+# Stops the node. When process 1 ends, all processes of the node end, and their mounts and their network with its rules
+# disappear.
 stop_node() {
   local pid
   if pid=$(node_pid); then
@@ -163,7 +163,7 @@ stop_node() {
   rm -rf "$STATE/run"
 }
 
-# One line for each thing that a node which is down should not have left.
+# Prints one line for each thing that a stopped node should not have left.
 list_leftovers() {
   local process folder
   for process in $(grep -lzxF "PGBACKUP_NODE=$STATE" /proc/[0-9]*/environ 2> /dev/null || true); do

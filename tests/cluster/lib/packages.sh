@@ -1,14 +1,13 @@
 # shellcheck shell=bash
 # The Debian packages that a node and its images need, installed when missing.
 
-# For the node: the container runtime's helpers, its network, and the tools of
-# these scripts.
+# Packages for the node: the container runtime's helpers, its network, and the tools of these scripts.
 NODE_PACKAGES=(runc containernetworking-plugins nftables iproute2 procps util-linux openssl curl ca-certificates)
-# For the images. gpg: mmdebstrap checks the archive's signatures with it.
+# Packages for the images. mmdebstrap uses gpg to check the archive's signatures.
 IMAGE_PACKAGES=(mmdebstrap gpg debian-archive-keyring gcc libc6-dev)
 
-# The PostgreSQL 17 image comes from trixie. A keyring older than 2023 does not
-# know its keys; apt then has a newer one.
+# The PostgreSQL 17 image is built from trixie. A keyring from before 2023 lacks its keys; apt then provides a newer
+# one.
 TRIXIE_KEY=/usr/share/keyrings/debian-archive-trixie-automatic.gpg
 
 install_packages() {

@@ -13,7 +13,7 @@ COMPONENT_USERS=(
 
 quietly() { "$@" >> "$STATE/log/pki.log" 2>&1 || die "$1 failed" "the log is $STATE/log/pki.log"; }
 
-# certificate NAME COMMON-NAME ORGANISATION ALTERNATIVE-NAMES
+# certificate NAME COMMON-NAME ORGANISATION ALTERNATIVE-NAMES: creates a key and a certificate.
 certificate() {
   local name=$1 subject="/${3:+O=$3/}CN=$2" extensions
   extensions=$'keyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth'${4:+$'\n'subjectAltName=$4}
@@ -24,7 +24,7 @@ certificate() {
   rm "$PKI/$name.csr"
 }
 
-# kubeconfig_for NAME: for the certificate of that name, on standard output.
+# kubeconfig_for NAME: prints a kubeconfig with the certificate of this name.
 kubeconfig_for() {
   cat << YAML
 apiVersion: v1
@@ -48,7 +48,7 @@ YAML
 
 make_pki() {
   local entry
-  # The name and the address are in the certificates.
+  # The certificates contain the node's name and address, so they are created again if these change.
   if [ "$(cat "$PKI/complete-for" 2> /dev/null)" != "$CLUSTER_NAME $CLUSTER_NET" ]; then
     rm -rf "$PKI"
     install -d -m 700 "$PKI"
@@ -64,7 +64,7 @@ make_pki() {
     for entry in "${COMPONENT_USERS[@]}"; do certificate "${entry%%=*}" "${entry#*=}" "" ""; done
     echo "$CLUSTER_NAME $CLUSTER_NET" > "$PKI/complete-for"
   fi
-  # Readable by its owner only: this one is an administrator.
+  # Only the owner may read this file, because it belongs to an administrator.
   (umask 077 && kubeconfig_for admin > "$OWN_KUBECONFIG.new" && mv "$OWN_KUBECONFIG.new" "$OWN_KUBECONFIG")
   for entry in kubelet "${COMPONENT_USERS[@]}"; do
     (umask 077 && kubeconfig_for "${entry%%=*}" > "$STATE/config/${entry%%=*}.kubeconfig")

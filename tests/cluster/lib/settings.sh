@@ -4,15 +4,15 @@
 
 CLUSTER_NAME=${CLUSTER_NAME:-pgbackup}
 CLUSTER_NET=${CLUSTER_NET:-198.18}
-# The node runs this same script again, inside its namespaces.
+# The node runs this script again, inside its namespaces.
 export CLUSTER_NAME CLUSTER_NET
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/pgbackup/cluster
 STATE=${XDG_STATE_HOME:-$HOME/.local/state}/pgbackup/cluster-$CLUSTER_NAME
 OWN_KUBECONFIG=$STATE/kubeconfig
 
-# All from one /16 of 198.18.0.0/15, which is reserved for tests of networks: it
-# collides with nobody's office, cloud or Docker network.
+# All addresses are in one /16 of 198.18.0.0/15, which is reserved for tests of networks: it conflicts with no office,
+# cloud or Docker network.
 HOST_IP=$CLUSTER_NET.255.1
 NODE_IP=$CLUSTER_NET.255.2
 POD_CIDR=$CLUSTER_NET.0.0/24
@@ -24,8 +24,8 @@ API_SERVER=https://$NODE_IP:6443
 HOST_LINK=pgb-$CLUSTER_NAME # at most 15 characters, so the name has at most 10
 CGROUP=/pgbackup-cluster-$CLUSTER_NAME
 
-# Everything the node reads and writes appears inside its mount namespace under
-# this one path, so that the files in config/ can name it.
+# Everything that the node reads and writes is under this one path in its mount namespace, so that the files in config/
+# can refer to it.
 NODE_DIR=/run/node
 
 say() { printf 'cluster: %s\n' "$*" >&2; }
@@ -50,11 +50,11 @@ need_root() {
     "run this as root, or bring your own cluster: set KUBECONFIG to its kubeconfig"
 }
 
-# seconds_since START: START is an earlier $EPOCHREALTIME.
+# seconds_since START: prints the seconds since START, an earlier $EPOCHREALTIME.
 seconds_since() { awk -v start="$1" -v now="$EPOCHREALTIME" 'BEGIN { printf "%.1f", now - start }'; }
 
-# One change of a node at a time. The lock is closed for every child that stays
-# (see start_node), or it would be held for as long as the node runs.
+# Only one change of a node at a time. Children that keep running do not inherit the lock (see start_node); otherwise it
+# would be held as long as the node runs.
 lock_node() {
   mkdir -p "$STATE"
   exec {NODE_LOCK}> "$STATE/lock"
