@@ -92,7 +92,7 @@ fn documented_examples_are_accepted_at_admission() -> Result<()> {
 
 #[test]
 fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
-    let never = "the dates of this schedule never come; write a day of month that one of its months has";
+    let never = "the schedule matches no date. Write a day of month that at least one of its months has.";
     let cases = [
         ("never", "0 0 30 2 *", "Etc/UTC", format!("spec.schedule: {never}")),
         ("never-either", "0 0 31 4,6,9,11 *", "Etc/UTC", format!("spec.schedule: {never}")),
@@ -100,13 +100,13 @@ fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
             "minute",
             "61 * * * *",
             "Etc/UTC",
-            "spec.schedule: 61 is out of range in the minute field; write 0 to 59".to_owned(),
+            "spec.schedule: 61 is out of range in the minute field. Write 0 to 59.".to_owned(),
         ),
         (
             "sunday",
             "0 2 * * 7",
             "Etc/UTC",
-            "spec.schedule: 7 is out of range in the day of week field; write 0 (Sunday) to 6 (Saturday) or sun to sat"
+            "spec.schedule: 7 is out of range in the day of week field. Write 0 (Sunday) to 6 (Saturday) or sun to sat."
                 .to_owned(),
         ),
         (
@@ -119,13 +119,13 @@ fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
             "hashed-day",
             "0 2 H * *",
             "Etc/UTC",
-            "spec.schedule: H stands for a stable minute or hour and for nothing else; write * or 1 to 31 in the day of month field".to_owned(),
+            "spec.schedule: H is allowed only in the minute field and the hour field. Write * or 1 to 31 in the day of month field.".to_owned(),
         ),
         (
             "nowhere",
             "0 2 * * *",
             "Middle/Earth",
-            "spec.timeZone: \"Middle/Earth\" is not an IANA time zone; write a name such as Europe/Berlin, or Etc/UTC"
+            "spec.timeZone: \"Middle/Earth\" is not an IANA time zone. Write an IANA name, for example Europe/Berlin or Etc/UTC."
                 .to_owned(),
         ),
     ];

@@ -143,7 +143,10 @@ fn unfinished_backups_are_removed_when_the_store_is_full() -> Result<()> {
         // Somebody else has filled the store.
         store.sh(&fill("ballast")).await?;
         let failure = policy.failure("no-room", Reason::NoSpace).await?;
-        assert!(failure.message.contains("are free") && failure.message.contains("MiB"), "{failure:?}");
+        assert!(
+            failure.message.contains(" free, the newest backups") && failure.message.contains("MiB"),
+            "{failure:?}"
+        );
         assert_eq!(failure.stage.as_deref(), Some("preflight"), "nothing was dumped");
 
         // There is enough space for the last backup's size, but not for the rows that were added since.

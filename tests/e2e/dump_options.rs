@@ -97,7 +97,7 @@ fn archive_compression_follows_the_policy() -> Result<()> {
                 let failure = policy.failure("too new", Reason::InvalidConfiguration).await?;
                 assert!(
                     failure.message.contains("15")
-                        && failure.message.contains("Set dump.compression to gzip"),
+                        && failure.message.contains("Set dump.compression.method to Gzip"),
                     "{failure:?}"
                 );
             }

@@ -50,7 +50,7 @@ fn objects_left_out_by_pg_dump_are_reported() -> Result<()> {
         assert!(!warnings.contains("public.empty"), "nothing of it is lost: {warnings}");
         assert!(warnings.contains("postgres on elsewhere"), "{warnings}");
         assert!(
-            warnings.contains("subscriptions are left out") && warnings.contains("\"Feed\""),
+            warnings.contains("the backup does not contain subscriptions") && warnings.contains("\"Feed\""),
             "{warnings}"
         );
         assert!(!warnings.contains("theirs"), "it is another database's: {warnings}");

@@ -88,7 +88,7 @@ fn too_small_lock_table_is_reported() -> Result<()> {
         let policy = env.policy("shop", |_| ()).await?;
         let failure = policy.failure("now", Reason::LockTableTooSmall).await?;
         assert!(
-            failure.message.contains("max_locks_per_transaction is 10 for 12 connections"),
+            failure.message.contains("max_locks_per_transaction 10 for each of 12 connections"),
             "{failure:?}"
         );
         Ok(())

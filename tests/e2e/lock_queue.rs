@@ -66,7 +66,10 @@ fn dump_is_repeated_when_the_session_with_its_locks_ends() -> Result<()> {
 
         let backup = store.only_backup(&policy).await?;
         let log = store.sh(&format!("cat '{}/run.log'", backup.path)).await?;
-        assert!(log.contains("the session that holds the tables was lost"), "{log}");
+        assert!(
+            log.contains("the session that locks the tables and exports the snapshot ended too early"),
+            "{log}"
+        );
         let columns = &backup.database("shop")?.tables[0].columns;
         assert!(columns.contains("colour"), "the backup is of the second try: {columns}");
         store.check(&backup).await

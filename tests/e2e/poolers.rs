@@ -19,7 +19,7 @@ fn connection_pooler_is_rejected() -> Result<()> {
 
             let failure = policy.failure(pooler, Reason::PoolerNotSupported).await?;
 
-            assert!(failure.message.contains("the server's own address"), "{failure:?}");
+            assert!(failure.message.contains("the address of the server itself"), "{failure:?}");
             assert_eq!(failure.stage.as_deref(), Some("preflight"));
         }
         assert_eq!(store.backup_folders(&policy).await?, Vec::<String>::new());

@@ -76,8 +76,11 @@ fn each_verification_level_makes_its_checks() -> Result<()> {
 
         forgetful(&policy, "forgetful").await?;
         let failure = policy.failed("forgetful", Reason::ContentMismatch).await?;
-        assert!(failure.message.contains("rows of public.goods: 1100 of 1000"), "{failure:?}");
-        assert!(failure.message.contains("rows of public.settings: 4 of 3"), "{failure:?}");
+        assert!(
+            failure.message.contains("rows of public.goods (archive: 1100, database: 1000)"),
+            "{failure:?}"
+        );
+        assert!(failure.message.contains("rows of public.settings (archive: 4, database: 3)"), "{failure:?}");
         assert_eq!(store.backups(&policy).await?.len(), 2, "it is not kept");
         Ok(())
     })

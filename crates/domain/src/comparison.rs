@@ -76,12 +76,12 @@ fn databases(manifest: &Manifest) -> impl Iterator<Item = &DatabaseFacts> {
 fn server_changed(new: &Manifest, last: &Manifest) -> Option<Suspicion> {
     let message = if new.server.system_identifier != last.server.system_identifier {
         format!(
-            "the server is another one: its system identifier is {}, in the last verified backup {}",
+            "the server changed: its system identifier is {}, but was {} in the previous successful backup",
             new.server.system_identifier, last.server.system_identifier
         )
     } else if new.server.timeline < last.server.timeline {
         format!(
-            "the server is on an earlier timeline: {}, in the last verified backup {}",
+            "the server is on an earlier timeline: its timeline is {}, but was {} in the previous successful backup",
             new.server.timeline, last.server.timeline
         )
     } else {
@@ -94,7 +94,7 @@ fn database_missing(name: &str) -> Suspicion {
     Suspicion {
         kind: SuspicionKind::DatabaseMissing,
         database: Some(name.to_owned()),
-        message: format!("database {name:?} is missing, which the last verified backup has"),
+        message: format!("database {name:?} is missing, but the previous successful backup contains it"),
     }
 }
 
@@ -113,7 +113,7 @@ fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) 
         kind: SuspicionKind::Shrunk,
         database: Some(database.name.clone()),
         message: format!(
-            "database {:?} has {now} {what}, earlier verified backups have {was}",
+            "database {:?} shrank from {was} to {now} {what}, compared with the median of earlier backups",
             database.name
         ),
     })
@@ -150,7 +150,7 @@ fn emptied_tables(
         .filter_map(|table| {
             let name = (table.schema.clone(), table.name.clone());
             let rows = had(table.oid, &name)?;
-            Some(format!("{}.{} ({rows} before)", table.schema, table.name))
+            Some(format!("{}.{} ({rows} rows before)", table.schema, table.name))
         })
         .collect();
     if tables.is_empty() {
@@ -160,7 +160,7 @@ fn emptied_tables(
         kind: SuspicionKind::Emptied,
         database: Some(database.name.clone()),
         message: format!(
-            "database {:?} has no rows in {}",
+            "database {:?} has tables that became empty: {}",
             database.name,
             message::list(tables, NAMED, "tables")
         ),

@@ -15,7 +15,7 @@ const OBJECT_NAME_MAX: usize = 253;
 /// An error: the text is not a valid name of a namespace, a policy or a Job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a valid name: write letters, digits, \"-\", \"_\" and \".\", and begin with a letter or digit"
+    "{text:?} is not a valid name: a name has at most 253 letters, digits, \"-\", \"_\" and \".\", and starts with a letter or digit"
 )]
 pub struct InvalidName {
     /// The rejected text.

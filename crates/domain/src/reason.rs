@@ -41,28 +41,28 @@ reasons! {
     /// The backup was read back from the store and passed every check.
     Verified = Some(0), "Nothing.";
 
-    /// The stored bytes match those that were written. The policy asks for no more (`verification.level: Checksum`).
+    /// The stored bytes are those that were written. The archives were not read, because `verification.level` is `Checksum`.
     Stored = Some(0), "Nothing. To check that archives can be read, set `verification.level: Archive`.";
 
     /// The server does not answer on its host and port.
     Unreachable = Some(10), "Check host and port, that the server runs, and that network policies allow connections from backup pods to it.";
-    /// The server's host name has no address.
-    NameNotResolved = Some(11), "Correct `postgres.connection.host`. A Service in another namespace needs `<service>.<namespace>.svc`.";
+    /// The server's host name cannot be resolved to an address.
+    NameNotResolved = Some(11), "Correct `postgres.connection.host`. The name of a Service in another namespace is `<service>.<namespace>.svc`.";
     /// The server accepts no new session now: it is starting, shutting down or out of connections.
     ServerNotReady = Some(12), "Wait until the server has started. If it is out of connections, raise `max_connections`.";
-    /// Another session held a lock on a table for longer than `dump.lockTimeout`, in every round.
-    LockTimeout = Some(13), "End the other session, or move the schedule. A backup needs ACCESS SHARE, which only ACCESS EXCLUSIVE blocks (for example ALTER TABLE).";
+    /// In every round, another session held a lock on a table for longer than `dump.lockTimeout`.
+    LockTimeout = Some(13), "End the other session, or change the schedule so that backups do not run at the same time as statements that take an ACCESS EXCLUSIVE lock, for example ALTER TABLE.";
     /// The standby is further behind its primary than `dump.maxReplicaLag` allows, or its lag cannot be read.
     ReplicaStale = Some(18), "Check the standby's replication. Raise `dump.maxReplicaLag`, or back up another server.";
-    /// Tables were created or dropped in every round while they were being locked.
-    SchemaChanging = Some(14), "Move the schedule away from migrations and from jobs that create and drop tables.";
-    /// The session that holds the tables ended before pg_dump had its own snapshot and locks, in every round.
-    HoldLost = Some(15), "Read in the server's log why the session ended: a failover, an administrator, or a limit on idle sessions.";
+    /// Tables were created or dropped each time that the run locked all tables.
+    SchemaChanging = Some(14), "Change the schedule so that backups do not run at the same time as migrations or jobs that create and drop tables.";
+    /// In every round, the session that locks the tables and exports the snapshot ended too early.
+    HoldLost = Some(15), "Find the cause in the server's log: a failover, an administrator who ended the session, or a timeout of idle sessions.";
     /// pg_dump or pg_dumpall failed.
     DumpFailed = Some(16), "Read the tool's error and the server's log of the same time.";
-    /// The store failed while it was read or written.
+    /// A read from the store, or a write to it, failed.
     StoreFailed = Some(17), "Check the volume (its server, disk and mount options) or the object store.";
-    /// The object store does not answer, or its host name has no address.
+    /// The object store does not answer, or its host name cannot be resolved to an address.
     StoreUnreachable = Some(19), "Check the store's `endpoint`, that the store runs, and that network policies allow connections from backup pods to it.";
     /// The HTTP proxy between the pod and the object store refuses the connection or does not answer.
     ProxyFailed = Some(24), "Check the proxy's address and its rules, or exclude the store's host with `NO_PROXY`.";
@@ -74,11 +74,11 @@ reasons! {
     ArchiveUnreadable = Some(21), "If it happens again, check the storage and the memory of the node.";
     /// The new archive can be read but lacks an object or rows that the database has.
     ContentMismatch = Some(22), "Report it as a bug with the pod's log. `pg_dump` should not leave anything out.";
-    /// The run was told to stop (its node was drained, or its Job deleted) or was killed.
+    /// The run was stopped, for example because its node was drained or its Job was deleted.
     Interrupted = Some(30), "If the node was not drained, read the events of the pod and its node.";
     /// The pod ran out of memory.
     OutOfMemory = Some(31), "Raise the memory limit: `job.resources`, or a LimitRange of the namespace. Without a limit, free memory on the node.";
-    /// The runner has a bug, or its environment is one that it does not expect.
+    /// The runner failed because of a bug or of an unexpected environment.
     InternalError = Some(39), "Report it as a bug with the pod's log.";
 
     /// An argument or an environment variable of the runner is invalid.
@@ -88,10 +88,10 @@ reasons! {
     /// A TLS connection to the server or to the store fails.
     TlsFailed = Some(66), "Check `sslMode`, the host name in the certificate, and the certificate authority in `caSecretRef`.";
     /// A connection pooler answers instead of a PostgreSQL server.
-    PoolerNotSupported = Some(67), "Set the server's own address. Through a pooler pg_dump can break the application's sessions.";
-    /// The client tools are older than the server.
+    PoolerNotSupported = Some(67), "Set `postgres.connection` to the address of the server itself. Through a pooler, pg_dump can break the application's sessions.";
+    /// The client tools have an older major version than the server.
     ClientTooOld = Some(68), "Set `postgres.version` or `postgres.image` to the server's major version.";
-    /// The client tools are newer than the server, so their archives may not restore into it.
+    /// The client tools have a newer major version than the server, which cannot always restore their archives.
     ClientTooNew = Some(69), "Set `postgres.version` or `postgres.image` to the server's major version. To accept the risk, set `dump.allowNewerClient: true`.";
     /// No database matches the policy's patterns.
     NoDatabases = Some(70), "Correct `databases.include` and `databases.exclude`, and grant CONNECT to the user.";
@@ -99,8 +99,8 @@ reasons! {
     DatabaseUnavailable = Some(71), "Correct the name in `databases.include`, remove it from `databases.exclude`, or grant CONNECT.";
     /// The user has no permission to read something that the backup needs.
     MissingPrivilege = Some(72), "Grant the permission to the user. `GRANT pg_read_all_data` (PostgreSQL 14 and later) covers tables, schemas and sequences.";
-    /// The store cannot be written.
-    StoreNotWritable = Some(73), "Make the volume writable for user and group 65532. A hostPath volume keeps the owner of its directory.";
+    /// The pod has no permission to read or write the volume, or the volume is read-only.
+    StoreNotWritable = Some(73), "Make the volume readable and writable for the user and group of the pods (65532, or `job.runAsUser`). Kubernetes does not change the owner of a hostPath directory.";
     /// The store is full.
     NoSpace = Some(74), "Enlarge the volume or the bucket's quota, or keep fewer backups.";
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
@@ -113,7 +113,7 @@ reasons! {
     StoreAccessDenied = Some(78), "Check the credentials in the policy's Secrets. They need permission to list, read and write below the prefix.";
     /// The bucket or container does not exist.
     BucketNotFound = Some(79), "Create the bucket, or correct its name, `region` and `endpoint`. pgbackup creates no buckets.";
-    /// The object store has the bucket in another region.
+    /// The bucket is in another region than the one that the policy sets.
     RegionMismatch = Some(82), "Set `storage.s3.region` to the bucket's region.";
     /// The object store moved an object to an archive class, where it cannot be read.
     ObjectArchived = Some(83), "Restore the object in the store, and exclude the repository from the lifecycle rule that archives objects.";
@@ -122,7 +122,7 @@ reasons! {
 
     /// The backup is stored and intact, but it differs too much from earlier ones: far fewer rows, an empty table, another
     /// server, or a missing database. Retention ignores it until it is acknowledged.
-    Suspicious = Some(80), "Find out what happened before older backups expire. To accept the backup: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
+    Suspicious = Some(80), "Find the cause before retention deletes older backups. To accept the backup: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
 
     /// The files of a stored backup no longer match its manifest.
     BackupCorrupted = Some(81), "Check the storage: its disk, its controller, and who else can write there. If no newer backup is verified, request a new one.";
@@ -130,7 +130,7 @@ reasons! {
     ManifestCorrupted = Some(85), "Check the archives with `sha256sum -c SHA256SUMS` in the backup's folder. Check the storage, and request a new backup.";
     /// A file that the manifest of a stored backup lists does not exist.
     FileMissing = Some(86), "Find out who deletes files of the repository (a lifecycle rule, a person), and request a new backup.";
-    /// The record of a later check beside a stored backup cannot be parsed. The archives are intact.
+    /// The file with the result of a later check of a stored backup cannot be parsed. The archives are intact.
     CheckFileCorrupted = Some(87), "Delete the check file. The next scrub checks the backup again.";
 
     /// The image cannot be pulled.
@@ -150,7 +150,7 @@ reasons! {
     NodeLost = None, "Check the node. If it does not come back, delete its Node object: only then does the run start on another node.";
     /// The pod failed without a report.
     PodFailed = None, "Read the pod's log and the events of its namespace.";
-    /// The Job ended or vanished without a report, so its outcome is unknown.
+    /// The Job ended or was deleted without a report, so its outcome is unknown.
     ReportLost = None, "Wait for the next run: its report corrects the status. If it happens again, check that the image has a writable /dev/termination-log.";
 
     /// No backup run was due yet.

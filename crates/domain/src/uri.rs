@@ -48,7 +48,7 @@ pub enum UriError {
     #[error("the connection URI has an invalid percent-encoding: write a literal % as %25")]
     Encoding,
     /// An IPv6 address has no closing bracket, or is followed by something other than a port.
-    #[error("an IPv6 address in the connection URI has no closing ]")]
+    #[error("the connection URI has an invalid IPv6 address: write [address] or [address]:port")]
     Brackets,
     /// A port is not a number from 1 to 65535.
     #[error(
@@ -56,7 +56,7 @@ pub enum UriError {
     )]
     Port,
     /// The URI has no host, or a list of hosts has an empty one.
-    #[error("the connection URI has no host")]
+    #[error("the connection URI has no host, or an empty host in its list")]
     NoHost,
     /// A parameter has no value.
     #[error("a parameter of the connection URI has no value: write name=value")]

@@ -66,7 +66,7 @@ fn next_command_resolves_h_in_a_schedule_by_policy() {
 fn next_command_rejects_invalid_schedule_with_one_line() {
     for (args, error) in [
         (["--schedule", "0 0 30 2 *"], "error: --schedule: the dates of this schedule never come"),
-        (["--schedule", "*/5 * * * * *"], "error: --schedule: the schedule has 6 field(s)"),
+        (["--schedule", "*/5 * * * * *"], "error: --schedule: the number of fields is 6 instead of five"),
         (["--schedule", "@every 5m"], "error: --schedule: @every counts from the last run"),
         (["--schedule", "TZ=UTC 0 0 * * *"], "error: --schedule: write the time zone in spec.timeZone"),
     ] {

@@ -35,9 +35,9 @@ pub async fn acknowledge(
     }
     let recorded = async {
         for id in by_person {
-            repository.acknowledge(id, "the policy's annotation", now()).await?;
+            repository.acknowledge(id, "the annotation pgbackup.dev/acknowledged", now()).await?;
             run.log(format_args!(
-                "suspicious backup {id} is accepted: the policy's annotation acknowledges it"
+                "suspicious backup {id} is accepted: the annotation pgbackup.dev/acknowledged lists it"
             ));
         }
         accept_alike(run, repository, &catalog).await
@@ -46,7 +46,7 @@ pub async fn acknowledge(
         // A full store is not an error here: this run may free space. It already treats these backups as
         // accepted.
         Err(error) if error.reason() == Reason::NoSpace => {
-            run.log(format_args!("cannot record which suspicious backups are accepted: {error}"));
+            run.log(format_args!("cannot record that suspicious backups are accepted: {error}"));
             Ok(listing)
         }
         Err(error) => Err(error),
@@ -63,8 +63,10 @@ pub async fn accept_alike(
     catalog: &Catalog,
 ) -> Result<(), StoreError> {
     for id in catalog.accepted() {
-        repository.acknowledge(id, "later backups that are alike", now()).await?;
-        run.log(format_args!("suspicious backup {id} is accepted: several backups in a row are alike"));
+        repository.acknowledge(id, "later backups with the same differences", now()).await?;
+        run.log(format_args!(
+            "suspicious backup {id} is accepted: several backups in a row have the same differences"
+        ));
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub async fn backup(
     token: &str,
 ) -> Result<(Verification, String), BackupError> {
     run.log(format_args!(
-        "run {} of policy {}/{}",
+        "starting run {} of policy {}/{}",
         config.run.job, config.policy.namespace, config.policy.name
     ));
     failpoint::reach(BackupStage::Preflight).await;
@@ -60,7 +60,7 @@ pub async fn backup(
     let mut removals = prune::remove_leftovers(run, &repository, &listing).await;
     let listing = acknowledge::acknowledge(run, &repository, config, listing).await?;
     for (id, why) in &listing.unreadable {
-        run.warn(format!("backup {id} cannot be read, retention ignores and keeps it: {why}"));
+        run.warn(format!("backup {id} cannot be read, so retention neither counts nor deletes it: {why}"));
     }
     let stored = match earlier_attempt(run, config, &repository, &listing).await {
         Some(stored) => stored,
@@ -156,7 +156,10 @@ async fn preflight(
     let details = run.backup_details();
     details.server_version = Some(server.facts.version.clone());
     details.client_version = Some(server.client_version.clone());
-    run.log(format_args!("server {}, client {}", server.facts.version, server.client_version));
+    run.log(format_args!(
+        "PostgreSQL server {}, client tools {}",
+        server.facts.version, server.client_version
+    ));
     for warning in std::mem::take(&mut server.warnings) {
         run.warn(warning);
     }

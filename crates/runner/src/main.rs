@@ -39,12 +39,12 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Install { folder } => {
             install::install(&folder)
-                .with_context(|| format!("copy the runner into {}", folder.display()))?;
+                .with_context(|| format!("cannot copy the runner to {}", folder.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Plan(args) => Ok(match plan::plan(&args) {
             Ok(text) => {
-                std::io::stdout().write_all(text.as_bytes()).context("print the plan")?;
+                std::io::stdout().write_all(text.as_bytes()).context("cannot print the plan")?;
                 ExitCode::SUCCESS
             }
             Err(error) => failed("plan", Reason::InvalidConfiguration, error.message()),
@@ -102,7 +102,7 @@ fn failed(command: &str, reason: Reason, message: Message) -> ExitCode {
 /// one could outlast the pod's grace period.
 fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider is there already");
+        tracing::debug!("a TLS provider is already installed");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(work);
@@ -147,10 +147,7 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
             let stage = run.report.details.stage().as_str();
             let backup = run.report.backup().map(|backup| format!("backup {} is stored", backup.id));
             let backup = backup.unwrap_or_else(|| "no backup was stored".to_owned());
-            (
-                Reason::Interrupted,
-                format!("the run was stopped by {signal} in stage {stage}: {backup}").into(),
-            )
+            (Reason::Interrupted, format!("the run was stopped by {signal} during {stage}: {backup}").into())
         }
     };
     Ok(run.finish(reason, message).await)
@@ -166,7 +163,8 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
         Ok(Ok(())) => (Reason::Verified, format!("{} read back and intact", backups(&outcome)).into()),
         Ok(Err(error)) => (error.reason(), error.message()),
         Err(signal) => {
-            let message = format!("the scrub was stopped by {signal} after {}", backups(&outcome));
+            let message =
+                format!("the scrub was stopped by {signal} after it had read {}", backups(&outcome));
             (Reason::Interrupted, message.into())
         }
     };
@@ -183,8 +181,8 @@ fn backups(scrub: &ScrubDetails) -> String {
 /// kubelet sends SIGTERM, and SIGKILL after the pod's grace period. A separate task receives signals, so that
 /// a signal is logged at once even if `work` is busy.
 async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let listener = tokio::spawn(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -195,6 +193,6 @@ async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Resu
     });
     tokio::select! {
         ended = work => Ok(Ok(ended)),
-        signal = listener => Ok(Err(signal.context("listen for signals")?)),
+        signal = listener => Ok(Err(signal.context("cannot listen for signals")?)),
     }
 }

@@ -37,12 +37,13 @@ pub enum PlanError {
 impl PlanError {
     pub fn message(&self) -> Message {
         let hint = match self {
-            Self::Read { .. } => "Name a readable file with --backups, or - for the standard input.",
+            Self::Read { .. } => "Give --backups a readable file, or - for the standard input.",
             Self::Parse(_) => {
                 r#"Write the backups as [{"id": "...", "time": "2026-05-01T02:00:00Z", "verified": true}, ...]."#
             }
-            Self::Twice { .. } => "Give each backup an id of its own.",
-            Self::TimeZone(_) => "Name a time zone of the IANA database, for example Europe/Berlin.",
+            Self::Twice { .. } => "Write a different id for each backup.",
+            // The error ends with what to write.
+            Self::TimeZone(_) => "",
         };
         Message::new(self.to_string()).hint(hint)
     }

@@ -205,7 +205,7 @@ fn not_ours(repository: &Repository, owner: &Owner) -> PruneOutcome {
             let file = repository.location("repository.json");
             Message::new("the owner of the repository is unknown, so nothing is removed")
                 .detail(format_args!("\"{file}\": {why}"))
-                .hint(format!("If no other policy uses the repository, delete {file}."))
+                .hint(format!("If no other policy uses the repository, delete {file}: the next backup run writes it again."))
         }
         Owner::ThisPolicy => Message::default(),
     };

@@ -123,7 +123,7 @@ impl Run {
         if let Some(unfinished) = self.unfinished.take()
             && let Err(error) = unfinished.abandon().await
         {
-            self.log(format_args!("cannot remove the unfinished backup, the next run will: {error}"));
+            self.log(format_args!("cannot remove the unfinished backup, the next run tries again: {error}"));
         }
         self.write_record().await;
         self.termination.write(&self.report);

@@ -44,7 +44,7 @@ impl TerminationMessage {
     /// this report later.
     pub fn report_panics(self) {
         panic::set_hook(Box::new(move |panic| {
-            let text = panic.payload_as_str().unwrap_or("no text");
+            let text = panic.payload_as_str().unwrap_or("no message");
             let location = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
             let fact = format!("the runner panicked{}", location.unwrap_or_default());
             let message = Message::new(fact).detail(text).or_hint(Reason::InternalError.hint());

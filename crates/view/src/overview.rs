@@ -40,7 +40,7 @@ pub struct Overview {
     /// policy is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Timestamp>,
-    /// Whether overdueTime has passed. It is independent of the state's reason.
+    /// Whether overdueTime has passed. A policy can be overdue although its reason is another one.
     pub overdue: bool,
     /// Time between the next two scheduled backups, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,14 +64,14 @@ pub struct Overview {
     /// Whether retention removes old backups by the rules, from the condition RetentionHealthy. It is Healthy without rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Check>,
-    /// Whether scrubs run and find the stored backups intact; absent without spec.verification.scrub.
+    /// Whether scrubs run on time and find the stored backups intact; absent without spec.verification.scrub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrub: Option<Scrub>,
     /// The newest runs, oldest first.
     pub runs: Vec<Run>,
 }
 
-/// What a condition reports besides the policy's newest backup.
+/// The state of retention or of scrubs, from its condition.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
@@ -83,7 +83,7 @@ pub struct Check {
     pub message: String,
 }
 
-/// Whether scrubs run in time and find the stored backups intact, from the condition ScrubHealthy.
+/// Whether scrubs run on time and find the stored backups intact, from the condition ScrubHealthy.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
@@ -126,8 +126,9 @@ pub struct Backup {
     pub duration_seconds: Option<f64>,
     /// Duration of each stage of the run, in seconds, by the stage's name; empty if the run reported none.
     pub stages: BTreeMap<String, f64>,
-    /// Verified: the archives were read back. Stored: they were not, as verification.level: Checksum asks. Acknowledged: a
-    /// person accepted a suspicious backup. Corrupted: a later scrub found that the stored bytes have changed.
+    /// State of the backup. Verified: its archives were read back and are complete. Stored: only its stored bytes were compared,
+    /// because verification.level is Checksum. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub
+    /// found that the stored bytes have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,
@@ -161,7 +162,7 @@ impl Subject {
 pub struct BackupCounts {
     /// Number of complete backups.
     pub all: u32,
-    /// Number of backups whose newest check passed.
+    /// Number of backups that passed their newest check and that are not suspicious.
     pub verified: u32,
     /// Number of suspicious backups that nobody has acknowledged.
     pub suspicious: u32,

@@ -13,7 +13,7 @@ use serde::Serialize;
 /// The state of a policy. People read the states in this order: those that need attention come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub enum State {
-    /// The newest run failed, a backup is overdue, the newest backup is suspicious or corrupted, or the policy cannot take backups.
+    /// The newest run failed, a backup is overdue, the newest backup is suspicious or corrupted, or no backup can start.
     Unhealthy,
     /// No backup was due yet, or the newest run ended without a report.
     Unknown,
@@ -79,7 +79,7 @@ pub fn standing(policy: &BackupPolicy, status: &BackupPolicyStatus, now: Timesta
     let overdue_since = status.overdue_time.as_ref().map(|time| time.0).filter(|time| *time <= now);
     if let Some(since) = overdue_since.filter(|_| !is_suspended && state != State::Unhealthy) {
         let message = format!(
-            "a backup is overdue since {}, and the operator has not written that into the status. Check the policy's Jobs \
+            "a backup has been overdue since {}, but the operator has not updated the status. Check the policy's Jobs \
              and events, then the operator's log.",
             minute(since)
         );

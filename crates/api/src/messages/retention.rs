@@ -23,7 +23,7 @@ pub const WITHIN: Check = Check {
 /// A duration of so many months that minutes are meant.
 pub const WITHIN_MONTHS: Check = Check {
     cel: "!self.matches('^0*(2[5-9]|[3-9][0-9]|[1-9][0-9]{2,3})m$')",
-    message: "a keepWithin rule must have at most 24m unless other units are given, because m is months, not minutes. Write hours, days or years, for example 12h, 30d or 3y.",
+    message: "a keepWithin rule with m as its only unit must be at most 24m, because m means months, not minutes. Write hours, days or years, for example 12h, 30d or 3y.",
 };
 
 /// The age of a backup.

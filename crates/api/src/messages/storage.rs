@@ -17,7 +17,7 @@ pub const ADOPT_FROM: Check = Check {
 /// A path in a volume or bucket. No part of it starts with a dot.
 pub const PATH: Check = Check {
     cel: "self.matches('^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$')",
-    message: "a path must be relative and consist of letters, digits, \"-\", \"_\" and \".\", and none of its parts must start with \".\", for example backups/shop",
+    message: "a path must be relative, consist of letters, digits, \"-\", \"_\" and \".\", and have no part that starts with \".\", for example backups/shop",
 };
 
 /// A store's address.

@@ -67,7 +67,8 @@ pub struct BackupStatus {
     /// manifestSha256 is the SHA-256 of the backup's file manifest.json, in hexadecimal.
     pub manifest_sha256: Option<String>,
 
-    /// location is the path of the backup in the store. For example, shop/nightly/20260501T020003Z-1a2b3c.
+    /// location is the path of the backup on the volume, or its URL in the bucket. For example,
+    /// shop/nightly/20260501T020003Z-1a2b3c.
     pub location: Option<String>,
 
     /// verification is the state of the backup. Verified: the runner read the backup back and found it complete.

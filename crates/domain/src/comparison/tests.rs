@@ -111,8 +111,9 @@ fn backup_with_under_half_the_median_rows_is_suspicious() {
     let of = |rows| copy(&[("shop", &[("goods", rows)])]);
     let before = [of(900), of(1000), of(10), of(1100), of(1000)];
     assert_eq!(found(&of(500), &before), Vec::<String>::new(), "half of it is still there");
-    let said = "database \"shop\" has 499 rows, earlier verified backups have 1000";
-    assert_eq!(found(&of(499), &before), [said]);
+    let message =
+        "database \"shop\" shrank from 1000 to 499 rows, compared with the median of earlier backups";
+    assert_eq!(found(&of(499), &before), [message]);
     // Only the newest five verified backups are compared; the sixth is ignored.
     let before = [of(10), of(10), of(10), of(10), of(10), of(100_000)];
     assert_eq!(found(&of(9), &before), Vec::<String>::new());
@@ -126,20 +127,23 @@ fn backup_with_far_fewer_bytes_is_suspicious_at_equal_rows() {
     let mut new = copy(&[("shop", &[("goods", 1000)])]);
     let Content::Database(facts) = &mut new.artifacts[0].content else { unreachable!() };
     facts.data_bytes = 2000;
-    let said = "database \"shop\" has 2000 bytes of data, earlier verified backups have 10000";
-    assert_eq!(found(&new, &[copy(&[("shop", &[("goods", 1000)])])]), [said]);
+    let message = "database \"shop\" shrank from 10000 to 2000 bytes of data, compared with the median of earlier backups";
+    assert_eq!(found(&new, &[copy(&[("shop", &[("goods", 1000)])])]), [message]);
 }
 
 #[test]
 fn emptied_table_makes_a_backup_suspicious() {
     let last = copy(&[("shop", &[("goods", 1_000_000), ("orders", 1001), ("small", 1000)])]);
     let new = copy(&[("shop", &[("goods", 1_000_000), ("orders", 0), ("small", 0)])]);
-    assert_eq!(found(&new, &[last]), ["database \"shop\" has no rows in public.orders (1001 before)"]);
+    assert_eq!(
+        found(&new, &[last]),
+        ["database \"shop\" has tables that became empty: public.orders (1001 rows before)"]
+    );
     // A table that no earlier backup has is compared with the server's statistics of the same database.
     let of = |database: &str| Emptied { database: database.into(), oid: 2, rows: 5000 };
     let found = suspicions(&new, &[], &[of("shop"), of("other")], |_| true, MAX_SHRINK);
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["database \"shop\" has no rows in public.small (5000 before)"]);
+    assert_eq!(found, ["database \"shop\" has tables that became empty: public.small (5000 rows before)"]);
 }
 
 #[test]
@@ -151,7 +155,10 @@ fn missing_database_makes_backup_suspicious_until_retired() {
         found.iter().map(Suspicion::key).collect::<Vec<_>>(),
         [(SuspicionKind::DatabaseMissing, Some("billing".into()))]
     );
-    assert_eq!(found[0].message, "database \"billing\" is missing, which the last verified backup has");
+    assert_eq!(
+        found[0].message,
+        "database \"billing\" is missing, but the previous successful backup contains it"
+    );
     assert_eq!(suspicions(&new, &[last], &[], |name| name != "billing", MAX_SHRINK), vec![]);
 }
 
@@ -167,11 +174,12 @@ fn backup_of_other_server_or_earlier_timeline_is_suspicious() {
     assert_eq!(server("1", 3), Vec::<String>::new());
     assert_eq!(server("1", 4), Vec::<String>::new(), "a promotion");
     assert!(
-        server("1", 2)[0].contains("earlier timeline: 2, in the last verified backup 3"),
+        server("1", 2)[0]
+            .contains("earlier timeline: its timeline is 2, but was 3 in the previous successful backup"),
         "{:?}",
         server("1", 2)
     );
-    let other = "the server is another one: its system identifier is 2, in the last verified backup 1";
+    let other = "the server changed: its system identifier is 2, but was 1 in the previous successful backup";
     assert_eq!(server("2", 9), [other]);
 }
 

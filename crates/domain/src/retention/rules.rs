@@ -138,14 +138,14 @@ impl fmt::Display for Within {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
     /// The number of a count rule is invalid.
-    #[error("{text:?} is not a count: write how many backups to keep, or -1 for all")]
+    #[error("{text:?} is not a number to keep: write a number, for example 7, or -1 for all")]
     Count {
         /// The rejected text.
         text: String,
     },
     /// The duration of a rule is invalid.
     #[error(
-        "{text:?} is not a duration: write years, months, days and hours like 1y6m or 2d12h, each at most once"
+        "{text:?} is not a duration: write years (y), months (m), days (d) and hours (h), each at most once, for example 14d, 1y6m or 2d12h"
     )]
     Within {
         /// The rejected text.

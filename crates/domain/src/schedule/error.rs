@@ -8,40 +8,38 @@ use super::cron_field::CronField;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ScheduleError {
     /// The schedule is empty.
-    #[error("the schedule is empty; write five cron fields, for example \"15 2 * * *\"")]
+    #[error("the schedule is empty. Write five cron fields, for example \"15 2 * * *\".")]
     Empty,
     /// The schedule uses `@every`.
-    #[error(
-        "@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\""
-    )]
+    #[error("@every has no fixed times. Write five cron fields, for example \"0 */6 * * *\".")]
     Every,
     /// The schedule begins with `@` but is not a known name, for example `@fortnightly` or `@DAILY`.
     #[error(
-        "{name:?} is not known; write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly in lower case, or five cron fields"
+        "{name:?} is not a schedule. Write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly in lower case, or five cron fields."
     )]
     Nickname {
         /// The text in the schedule.
         name: String,
     },
     /// The schedule contains a time zone (`TZ=...` or `CRON_TZ=...`).
-    #[error("write the time zone in spec.timeZone, not in the schedule")]
+    #[error("the schedule contains a time zone. Write the time zone in spec.timeZone.")]
     ZoneInSchedule,
     /// The schedule has more or fewer than five fields.
     #[error(
-        "the schedule has {found} field(s); write five (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds"
+        "the number of fields is {found} instead of five. Write minute, hour, day of month, month and day of week (no seconds), for example \"15 2 * * *\"."
     )]
     FieldCount {
         /// The number of fields in the schedule.
         found: usize,
     },
     /// A field contains only commas.
-    #[error("the {place} field names nothing; write * for every value, or {}", place.values())]
+    #[error("the {place} field is empty. Write * for every value, or {}.", place.values())]
     EmptyField {
         /// The empty field.
         place: CronField,
     },
     /// A value is neither a number nor a name.
-    #[error("{text:?} means nothing in the {place} field; write {}", place.values())]
+    #[error("{text:?} is not a value of the {place} field. Write {}.", place.values())]
     NotAValue {
         /// The field with the invalid value.
         place: CronField,
@@ -49,7 +47,7 @@ pub enum ScheduleError {
         text: String,
     },
     /// A number is outside the field's range.
-    #[error("{text} is out of range in the {place} field; write {}", place.values())]
+    #[error("{text} is out of range in the {place} field. Write {}.", place.values())]
     OutOfRange {
         /// The field with the number.
         place: CronField,
@@ -58,7 +56,7 @@ pub enum ScheduleError {
     },
     /// The first value of a range is greater than its last, as in `22-4`.
     #[error(
-        "{first}-{last} in the {place} field runs backwards; write {first}-{},{}-{last}", place.max(), place.min()
+        "the range {first}-{last} in the {place} field ends before it starts. Write {first}-{},{}-{last}.", place.max(), place.min()
     )]
     Backwards {
         /// The field with the range.
@@ -69,7 +67,9 @@ pub enum ScheduleError {
         last: String,
     },
     /// A step is 0 or not a number.
-    #[error("{text:?} is no step in the {place} field; write a whole number from 1 on behind the slash")]
+    #[error(
+        "{text:?} is not a step in the {place} field. Write a whole number of at least 1 after the slash."
+    )]
     NotAStep {
         /// The field with the step.
         place: CronField,
@@ -77,7 +77,7 @@ pub enum ScheduleError {
         text: String,
     },
     /// An element has too many dashes or slashes, as in `1-2-3` or `1/2/3`.
-    #[error("{term:?} in the {place} field cannot be read; write first-last/step, for example {}-{}/2", place.min(), place.max())]
+    #[error("{term:?} in the {place} field is invalid. Write a value, a range or a step, for example {}-{}/2.", place.min(), place.max())]
     Shape {
         /// The field with the element.
         place: CronField,
@@ -86,7 +86,7 @@ pub enum ScheduleError {
     },
     /// `H` is used in a field other than the minute and the hour.
     #[error(
-        "H stands for a stable minute or hour and for nothing else; write * or {} in the {place} field", place.values()
+        "H is allowed only in the minute field and the hour field. Write * or {} in the {place} field.", place.values()
     )]
     HashPlace {
         /// The field with the `H`.
@@ -94,7 +94,7 @@ pub enum ScheduleError {
     },
     /// The range or the step after `H` is invalid.
     #[error(
-        "{term:?} in the {place} field cannot be read; write H, H/step, H(first-last) or H(first-last)/step with values from {}, and a step from 2 to the number of values", place.values()
+        "{term:?} in the {place} field is invalid. Write H, H/step, H(first-last) or H(first-last)/step, with values from {} and a step from 2 to the number of values.", place.values()
     )]
     HashShape {
         /// The field with the `H`.
@@ -103,24 +103,24 @@ pub enum ScheduleError {
         term: String,
     },
     /// No date matches the schedule, for example only 30 February.
-    #[error("the dates of this schedule never come; write a day of month that one of its months has")]
+    #[error("the schedule matches no date. Write a day of month that at least one of its months has.")]
     Never,
     /// The time zone is empty.
-    #[error("the time zone is empty; write an IANA name such as Europe/Berlin, or Etc/UTC")]
+    #[error("the time zone is empty. Write an IANA name, for example Europe/Berlin or Etc/UTC.")]
     ZoneEmpty,
     /// The time zone is `Local`, which depends on the host.
     #[error(
-        "Local would be the zone of whatever host the controller runs on; write an IANA name such as Europe/Berlin"
+        "Local is not allowed as a time zone, because it depends on the host of the CronJob controller. Write an IANA name, for example Europe/Berlin."
     )]
     ZoneLocal,
     /// The time zone is not in the time zone database.
-    #[error("{name:?} is not an IANA time zone; write a name such as Europe/Berlin, or Etc/UTC")]
+    #[error("{name:?} is not an IANA time zone. Write an IANA name, for example Europe/Berlin or Etc/UTC.")]
     ZoneUnknown {
         /// The name in the policy.
         name: String,
     },
     /// The time zone differs in upper and lower case from the database's name. Kubernetes would reject it.
-    #[error("{name:?} is not how the time zone is written; write {known}")]
+    #[error("{name:?} is not the exact name of the time zone. Write {known}.")]
     ZoneSpelling {
         /// The name in the policy.
         name: String,

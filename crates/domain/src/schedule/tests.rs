@@ -64,20 +64,20 @@ fn cron_schedules_valid_in_kubernetes_are_accepted() {
 fn invalid_schedule_is_rejected_with_a_correction() {
     let fields = |found| {
         format!(
-            "the schedule has {found} field(s); write five (minute, hour, day of month, month, day of week), for example \"15 2 * * *\"; there is no field for seconds"
+            "the number of fields is {found} instead of five. Write minute, hour, day of month, month and day of week (no seconds), for example \"15 2 * * *\"."
         )
     };
     let nickname = |name| {
         format!(
-            "\"{name}\" is not known; write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly in lower case, or five cron fields"
+            "\"{name}\" is not a schedule. Write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly in lower case, or five cron fields."
         )
     };
-    let zone = "write the time zone in spec.timeZone, not in the schedule".to_owned();
+    let zone = "the schedule contains a time zone. Write the time zone in spec.timeZone.".to_owned();
     for (text, message) in [
-        (" ", "the schedule is empty; write five cron fields, for example \"15 2 * * *\"".to_owned()),
+        (" ", "the schedule is empty. Write five cron fields, for example \"15 2 * * *\".".to_owned()),
         (
             "@every 6h",
-            "@every counts from the last run, so its times cannot be known; write five cron fields, for example \"0 */6 * * *\"".to_owned(),
+            "@every has no fixed times. Write five cron fields, for example \"0 */6 * * *\".".to_owned(),
         ),
         ("@DAILY", nickname("@DAILY")),
         ("@fortnightly", nickname("@fortnightly")),
@@ -86,53 +86,53 @@ fn invalid_schedule_is_rejected_with_a_correction() {
         ("0 15 2 * * *", fields(6)),
         ("15 2 * *", fields(4)),
         ("H 2 * *", fields(4)),
-        ("60 2 * * *", "60 is out of range in the minute field; write 0 to 59".to_owned()),
-        ("0 24 * * *", "24 is out of range in the hour field; write 0 to 23".to_owned()),
-        ("0 2 0 * *", "0 is out of range in the day of month field; write 1 to 31".to_owned()),
-        ("0 2 * 13 *", "13 is out of range in the month field; write 1 to 12 or jan to dec".to_owned()),
+        ("60 2 * * *", "60 is out of range in the minute field. Write 0 to 59.".to_owned()),
+        ("0 24 * * *", "24 is out of range in the hour field. Write 0 to 23.".to_owned()),
+        ("0 2 0 * *", "0 is out of range in the day of month field. Write 1 to 31.".to_owned()),
+        ("0 2 * 13 *", "13 is out of range in the month field. Write 1 to 12 or jan to dec.".to_owned()),
         (
             "0 2 * * 7",
-            "7 is out of range in the day of week field; write 0 (Sunday) to 6 (Saturday) or sun to sat".to_owned(),
+            "7 is out of range in the day of week field. Write 0 (Sunday) to 6 (Saturday) or sun to sat.".to_owned(),
         ),
         (
             "99999999999 2 * * *",
-            "99999999999 is out of range in the minute field; write 0 to 59".to_owned(),
+            "99999999999 is out of range in the minute field. Write 0 to 59.".to_owned(),
         ),
         (
             "0 2 * * monday",
-            "\"monday\" means nothing in the day of week field; write 0 (Sunday) to 6 (Saturday) or sun to sat".to_owned(),
+            "\"monday\" is not a value of the day of week field. Write 0 (Sunday) to 6 (Saturday) or sun to sat.".to_owned(),
         ),
-        ("0 2 L * *", "\"L\" means nothing in the day of month field; write 1 to 31".to_owned()),
-        ("-5 2 * * *", "\"\" means nothing in the minute field; write 0 to 59".to_owned()),
-        ("h 2 * * *", "\"h\" means nothing in the minute field; write 0 to 59".to_owned()),
+        ("0 2 L * *", "\"L\" is not a value of the day of month field. Write 1 to 31.".to_owned()),
+        ("-5 2 * * *", "\"\" is not a value of the minute field. Write 0 to 59.".to_owned()),
+        ("h 2 * * *", "\"h\" is not a value of the minute field. Write 0 to 59.".to_owned()),
         (
             "0 22-4 * * *",
-            "22-4 in the hour field runs backwards; write 22-23,0-4".to_owned(),
+            "the range 22-4 in the hour field ends before it starts. Write 22-23,0-4.".to_owned(),
         ),
         (
             "0 2 * * fri-mon",
-            "fri-mon in the day of week field runs backwards; write fri-6,0-mon".to_owned(),
+            "the range fri-mon in the day of week field ends before it starts. Write fri-6,0-mon.".to_owned(),
         ),
         (
             "*/0 2 * * *",
-            "\"0\" is no step in the minute field; write a whole number from 1 on behind the slash".to_owned(),
+            "\"0\" is not a step in the minute field. Write a whole number of at least 1 after the slash.".to_owned(),
         ),
         (
             "*/ 2 * * *",
-            "\"\" is no step in the minute field; write a whole number from 1 on behind the slash".to_owned(),
+            "\"\" is not a step in the minute field. Write a whole number of at least 1 after the slash.".to_owned(),
         ),
         (
             "1-2-3 2 * * *",
-            "\"1-2-3\" in the minute field cannot be read; write first-last/step, for example 0-59/2".to_owned(),
+            "\"1-2-3\" in the minute field is invalid. Write a value, a range or a step, for example 0-59/2.".to_owned(),
         ),
         (
             "1/2/3 2 * * *",
-            "\"1/2/3\" in the minute field cannot be read; write first-last/step, for example 0-59/2".to_owned(),
+            "\"1/2/3\" in the minute field is invalid. Write a value, a range or a step, for example 0-59/2.".to_owned(),
         ),
-        (", 2 * * *", "the minute field names nothing; write * for every value, or 0 to 59".to_owned()),
+        (", 2 * * *", "the minute field is empty. Write * for every value, or 0 to 59.".to_owned()),
         (
             "0 0 30 2 *",
-            "the dates of this schedule never come; write a day of month that one of its months has".to_owned(),
+            "the schedule matches no date. Write a day of month that at least one of its months has.".to_owned(),
         ),
     ] {
         assert_eq!(refusal(text), message, "{text}");
@@ -165,7 +165,7 @@ fn h_in_a_schedule_is_a_stable_hash_of_the_policy_name() {
 fn h_in_a_schedule_is_rejected_outside_minute_and_hour() {
     assert_eq!(
         refusal("0 0 H * *"),
-        "H stands for a stable minute or hour and for nothing else; write * or 1 to 31 in the day of month field"
+        "H is allowed only in the minute field and the hour field. Write * or 1 to 31 in the day of month field."
     );
     for text in
         ["H(5) 2 * * *", "H(9-5) 2 * * *", "H(0-9 2 * * *", "H/1 2 * * *", "H/61 2 * * *", "Hx 2 * * *"]
@@ -174,14 +174,14 @@ fn h_in_a_schedule_is_rejected_outside_minute_and_hour() {
         assert_eq!(
             refusal(text),
             format!(
-                "\"{term}\" in the minute field cannot be read; write H, H/step, H(first-last) or H(first-last)/step with values from 0 to 59, and a step from 2 to the number of values"
+                "\"{term}\" in the minute field is invalid. Write H, H/step, H(first-last) or H(first-last)/step, with values from 0 to 59 and a step from 2 to the number of values."
             )
         );
     }
-    assert_eq!(refusal("H(0-60) 2 * * *"), "60 is out of range in the minute field; write 0 to 59");
+    assert_eq!(refusal("H(0-60) 2 * * *"), "60 is out of range in the minute field. Write 0 to 59.");
     assert_eq!(
         refusal("H/0 2 * * *"),
-        "\"0\" is no step in the minute field; write a whole number from 1 on behind the slash"
+        "\"0\" is not a step in the minute field. Write a whole number of at least 1 after the slash."
     );
 }
 
@@ -193,21 +193,26 @@ fn time_zone_must_be_an_exact_iana_name() {
         assert_eq!(time_zone(name).unwrap().iana_name(), Some(name));
     }
     let message = |name| time_zone(name).expect_err(name).to_string();
-    assert_eq!(message(""), "the time zone is empty; write an IANA name such as Europe/Berlin, or Etc/UTC");
+    assert_eq!(
+        message(""),
+        "the time zone is empty. Write an IANA name, for example Europe/Berlin or Etc/UTC."
+    );
     for name in ["Local", "local"] {
         assert_eq!(
             message(name),
-            "Local would be the zone of whatever host the controller runs on; write an IANA name such as Europe/Berlin"
+            "Local is not allowed as a time zone, because it depends on the host of the CronJob controller. Write an IANA name, for example Europe/Berlin."
         );
     }
     assert_eq!(
         message("europe/berlin"),
-        "\"europe/berlin\" is not how the time zone is written; write Europe/Berlin"
+        "\"europe/berlin\" is not the exact name of the time zone. Write Europe/Berlin."
     );
     for name in ["CEST", "+02:00", "Mars/Olympus", "../etc/passwd", "Etc/Unknown", " UTC"] {
         assert_eq!(
             message(name),
-            format!("\"{name}\" is not an IANA time zone; write a name such as Europe/Berlin, or Etc/UTC")
+            format!(
+                "\"{name}\" is not an IANA time zone. Write an IANA name, for example Europe/Berlin or Etc/UTC."
+            )
         );
     }
 }

@@ -21,10 +21,14 @@ pub fn require_all(file: &str, source: &Source, toc: &Toc, contents: &Contents) 
     missing.extend(counts.filter_map(|(oid, counted)| {
         let (schema, name) = source.tables.get(oid)?;
         let stored = contents.tables.get(oid)?.count;
-        (stored != *counted).then(|| format!("rows of {schema}.{name}: {stored} of {counted}"))
+        (stored != *counted)
+            .then(|| format!("rows of {schema}.{name} (archive: {stored}, database: {counted})"))
     }));
     if contents.large_objects != source.large_objects {
-        missing.push(format!("large objects: {} of {}", contents.large_objects, source.large_objects));
+        missing.push(format!(
+            "large objects (archive: {}, database: {})",
+            contents.large_objects, source.large_objects
+        ));
     }
     if missing.is_empty() {
         return Ok(());

@@ -43,15 +43,16 @@ pub async fn store(
         let may_use_gzip = config.dump.compression.is_none() && round.compression != Compression::GZIP;
         if may_use_gzip && lacks_method(&error) {
             run.log(format_args!(
-                "database {:?}: compressing with {} instead: {error}",
+                "database {:?}: pg_dump does not support {}, compressing with {} instead: {error}",
                 database.name,
+                round.compression,
                 Compression::GZIP
             ));
             round.compression = Compression::GZIP;
         } else if number < ROUNDS && matches!(error.reason(), Reason::LockTimeout | Reason::HoldLost) {
             let pause = pause(config.dump.retry_wait);
             run.log(format_args!(
-                "database {:?}: round {number} of {ROUNDS} failed, the next one starts in {} s: {error}",
+                "database {:?}: round {number} of {ROUNDS} failed, retrying in {} s: {error}",
                 database.name,
                 pause.as_secs()
             ));

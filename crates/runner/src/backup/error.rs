@@ -18,7 +18,7 @@ pub enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "the store has no room for a new backup: {} are free, the last backups of these databases took {}",
+        "the store has too little free space for a new backup: {} free, the newest backups of the same databases take {}",
         size::human(*free),
         size::human(*needed)
     )]
@@ -97,9 +97,9 @@ impl BackupError {
             Self::Transfer(error) => error.hint(),
             Self::ReadBack(error) => error.hint(),
             Self::Suspicious { namespace, policy, id, dropped, .. } => Some(format!(
-                "Find out what happened before older backups expire. {}To accept the backup: kubectl annotate --namespace {namespace} backuppolicy {policy} pgbackup.dev/acknowledged={id} --overwrite.",
+                "Find the cause before retention deletes older backups. {}To accept the backup: kubectl annotate --namespace {namespace} backuppolicy {policy} pgbackup.dev/acknowledged={id} --overwrite.",
                 if *dropped {
-                    "If a database was dropped for good, add it to databases.retired. "
+                    "If a database was dropped on purpose, add it to databases.retired. "
                 } else {
                     ""
                 }

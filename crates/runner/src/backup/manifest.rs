@@ -93,14 +93,14 @@ fn summary(Verified { artifacts, check, .. }: &Verified) -> String {
     let databases =
         artifacts.iter().filter(|artifact| matches!(artifact.content, Content::Database(_))).count();
     let from = match check.bytes_from_device {
-        Some(bytes) if bytes < check.bytes_read => "the page cache (which proves nothing about the device)",
+        Some(bytes) if bytes < check.bytes_read => "the page cache, not from the device",
         Some(_) => "the device",
         None => "the store",
     };
     format!(
         "{databases} database{} {}: {}, read back from {from}",
         if databases == 1 { "" } else { "s" },
-        if check.level == Level::Checksum { "stored, archives not parsed" } else { "stored and verified" },
+        if check.level == Level::Checksum { "stored, archives not checked" } else { "stored and verified" },
         size::human(artifacts.iter().map(|artifact| artifact.size_bytes).sum())
     )
 }

@@ -24,9 +24,7 @@ pub async fn require(
         |database: &Database| backups.iter().rev().find_map(|backup| backup.sizes.get(&database.name));
     let needed = chosen.iter().filter_map(last_size).copied().fold(0, u64::saturating_add);
     if shortage(repository, needed).await?.is_some() {
-        run.log(
-            "the store has no room for a new backup: backups that retention does not keep are removed first",
-        );
+        run.log("the store has too little free space for a new backup, removing expired backups first");
         prune::make_room(run, config, repository, removals).await;
     }
     match shortage(repository, needed).await? {

@@ -185,7 +185,7 @@ impl Excluded {
 
     fn warnings(&self) -> impl Iterator<Item = String> {
         self.names.iter().map(|table| {
-            format!("the archive has the rows of {table} although excludeTableData matches it: pg_dump does not find the table by this name")
+            format!("the archive contains the rows of {table}, which excludeTableData excludes: pg_dump does not find a table of this name")
         })
     }
 }
@@ -194,7 +194,7 @@ impl Excluded {
 fn warnings(lines: &[String], held: Duration) -> impl Iterator<Item = String> {
     let long = (held > LONG_SNAPSHOT).then(|| {
         format!(
-            "the snapshot was held for {} min, and vacuum could not remove rows that were deleted meanwhile",
+            "the snapshot was open for {} min, and VACUUM could not remove rows that were deleted during this time",
             held.as_secs() / 60
         )
     });
@@ -211,6 +211,6 @@ mod tests {
         assert!(warnings(&lines, Duration::from_hours(1)).eq(lines.clone()));
         let all: Vec<String> = warnings(&lines, Duration::from_mins(75)).collect();
         assert_eq!(all[..1], lines);
-        assert!(all.len() == 2 && all[1].contains("75 min") && all[1].contains("vacuum"), "{all:?}");
+        assert!(all.len() == 2 && all[1].contains("75 min") && all[1].contains("VACUUM"), "{all:?}");
     }
 }

@@ -76,7 +76,7 @@ async fn verify_database(
         let parsed = std::mem::replace(&mut database.archive.contents, Ok(Contents::default()));
         if let Err(error) = &parsed {
             tracing::warn!(
-                "archive {file:?} was not parsed during the dump, parsing the stored file: {error}"
+                "archive {file:?} could not be checked during the dump, checking the stored archive instead: {error}"
             );
         }
         let stored = read_back::archive(reader, &file, &sum, parsed.is_err()).await?;

@@ -51,9 +51,9 @@ pub enum ArchiveError {
     #[error("pg_restore cannot read the archive to its end: {0}")]
     Unreadable(#[from] ToolError),
     /// pg_restore exited with status 0, but its output is cut off within the rows of a table.
-    #[error("the output of pg_restore ends within the rows of a table")]
+    #[error("the output of pg_restore is incomplete: it ends in the middle of a table")]
     Incomplete,
-    #[error("pg_restore stopped reading the archive for {} s", STALL_TIMEOUT.as_secs())]
+    #[error("pg_restore made no progress on the archive for {} s", STALL_TIMEOUT.as_secs())]
     Stalled,
 }
 

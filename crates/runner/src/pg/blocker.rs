@@ -50,9 +50,9 @@ impl Blocker {
         let pid = who.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
         match pid {
             Some(pid) => format!(
-                "Wait for the end of that transaction, end it with pg_terminate_backend({pid}), or move the schedule."
+                "Wait for the end of that transaction, end it with pg_terminate_backend({pid}), or change the schedule."
             ),
-            None => "Wait for the end of that transaction, or move the schedule.".to_owned(),
+            None => "Wait for the end of that transaction, or change the schedule.".to_owned(),
         }
     }
 }

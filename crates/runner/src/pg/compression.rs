@@ -39,7 +39,7 @@ pub enum CompressionError {
 impl CompressionError {
     /// Returns a hint for this case; `None` if the reason's general advice is enough.
     pub fn hint(&self) -> Option<String> {
-        matches!(self, Self::TooNew { .. }).then(|| "Set dump.compression to gzip.".to_owned())
+        matches!(self, Self::TooNew { .. }).then(|| "Set dump.compression.method to Gzip.".to_owned())
     }
 }
 

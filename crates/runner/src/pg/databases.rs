@@ -50,12 +50,12 @@ pub enum SelectionError {
     #[error("cannot list the databases: {0}")]
     List(#[from] SessionError),
     /// A database whose name is in `databases.include` does not exist or cannot be dumped.
-    #[error("database {name:?} of databases.include {}", obstacle.fact())]
+    #[error("database {name:?}, which databases.include lists, {}", obstacle.fact())]
     Unavailable { name: String, obstacle: Obstacle },
-    #[error("every chosen database was dropped during the run")]
+    #[error("all selected databases were dropped during the run")]
     AllDropped,
     #[error(
-        "no database matches databases.include {include:?} and not databases.exclude {exclude:?}; the server has {present:?}"
+        "no database is selected by databases.include {include:?} without databases.exclude {exclude:?}; the server has the databases {present:?}"
     )]
     Nothing { include: Vec<String>, exclude: Vec<String>, present: Vec<String> },
 }
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(error.reason(), Reason::DatabaseUnavailable);
         assert_eq!(
             error.to_string(),
-            "database \"secret\" of databases.include is closed to this role, which lacks the privilege CONNECT"
+            "database \"secret\", which databases.include lists, does not grant CONNECT to the role"
         );
         assert!(error.hint().unwrap().starts_with("GRANT CONNECT ON DATABASE secret TO <user>"));
         assert_eq!(chosen(&["x*"], &[]).unwrap_err().reason(), Reason::NoDatabases);

@@ -24,7 +24,7 @@ pub enum DumpError {
         error: ToolError,
     },
     /// The snapshot no longer existed when pg_dump imported it.
-    #[error("the session that holds the snapshot ended: {0}")]
+    #[error("the session that exports the snapshot ended before pg_dump imported it: {0}")]
     SnapshotGone(ToolError),
     /// This pg_dump was built without the library of the compression method.
     #[error("{0}")]

@@ -53,7 +53,7 @@ pub enum HoldError {
         wait: Duration,
         blocker: Option<Box<Blocker>>,
     },
-    #[error("tables were created or dropped each of the {LISTS} times that they were locked")]
+    #[error("tables were created or dropped each of the {LISTS} times that the run locked all tables")]
     SchemaChanging,
     #[error("{}", unreadable(role, tables, filtered))]
     Unreadable {
@@ -64,14 +64,14 @@ pub enum HoldError {
         /// The tables in which row security may hide rows from the role.
         filtered: Vec<String>,
     },
-    #[error("the name of a table or schema is not valid UTF-8: one of {}; {error}", names.join(", "))]
+    #[error("a table or schema has a name that is not valid UTF-8{}: {error}", candidates(names))]
     NotUtf8 {
         /// Tables whose names are not ASCII. Each byte that is not ASCII is written in octal.
         names: Vec<String>,
         error: SessionError,
     },
     /// The session ended while pg_dump still needed its locks and snapshot.
-    #[error("the session that holds the tables was lost: {0}")]
+    #[error("the session that locks the tables and exports the snapshot ended too early: {0}")]
     Lost(Box<SessionError>),
     /// The connection or a statement failed.
     #[error("{0}")]
@@ -132,6 +132,11 @@ impl HoldError {
     }
 }
 
+/// The names that can be meant; empty if none is known.
+fn candidates(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(" (one of {})", names.join(", ")) }
+}
+
 fn detail(blocker: Option<&Blocker>) -> String {
     blocker.map_or_else(String::new, |blocker| format!(": {blocker}"))
 }
@@ -143,7 +148,7 @@ fn unreadable(role: &str, tables: &[String], filtered: &[String]) -> String {
         facts.push(format!("role {role} has no permission to read {}", list(tables)));
     }
     if !filtered.is_empty() {
-        facts.push(format!("row security may hide rows from role {role} in {}", list(filtered)));
+        facts.push(format!("row security can hide rows from role {role} in {}", list(filtered)));
     }
     facts.join("; ")
 }
@@ -317,7 +322,7 @@ mod tests {
             "{hint}"
         );
         let hidden = unreadable(&[], &["public.orders"]);
-        assert_eq!(hidden.to_string(), "row security may hide rows from role backup in public.orders");
+        assert_eq!(hidden.to_string(), "row security can hide rows from role backup in public.orders");
         let hint = hidden.hint().unwrap();
         assert_eq!(hint, "Run ALTER ROLE backup BYPASSRLS, or let the tables' owner run the backup.");
     }

@@ -159,19 +159,19 @@ pub async fn inspect(tools: &Tools, database: &str, strict: bool) -> Result<Vec<
     warnings.extend(findings.lock_settings.check(findings.tables)?);
     if !findings.unlogged.is_empty() {
         warnings.push(format!(
-            "the rows of unlogged tables are left out, because a standby has none: {}",
+            "the backup does not contain the rows of unlogged tables, because a standby does not have them: {}",
             some(&findings.unlogged, "tables")
         ));
     }
     if !findings.user_mappings.is_empty() {
         warnings.push(format!(
-            "options of user mappings are left out, because the role has no permission to see them: {}",
+            "the backup does not contain the options of user mappings, because the role has no permission to read them: {}",
             some(&findings.user_mappings, "user mappings")
         ));
     }
     if !findings.subscriptions.is_empty() {
         warnings.push(format!(
-            "subscriptions are left out, because the role is not a superuser: {}",
+            "the backup does not contain subscriptions, because the role is not a superuser: {}",
             some(&findings.subscriptions, "subscriptions")
         ));
     }
@@ -229,21 +229,21 @@ async fn extension_rows(
             // A lock, many dead rows, or a table that was dropped prevented the check.
             Err(error) if error.sqlstate().is_some() => {
                 return Ok(vec![format!(
-                    "rows in tables of extensions may be left out: the tables cannot be checked: {error}"
+                    "pg_dump possibly does not dump rows of extensions' tables: these tables cannot be checked: {error}"
                 )]);
             }
             answer => answer?,
         };
         found.extend(holding.into_iter().filter_map(|n| readable.get(n)).map(|table| {
             format!(
-                "the rows of {} are left out: it belongs to extension {}, which does not mark it with pg_extension_config_dump",
+                "pg_dump does not dump the rows of {}: the table belongs to extension {}, which does not mark it with pg_extension_config_dump",
                 table.quoted, table.extension
             )
         }));
     }
     found.extend(hidden.iter().map(|table| {
         format!(
-            "the rows of {} may be left out: it belongs to extension {}, and the role has no permission to read it",
+            "pg_dump possibly does not dump rows of {}: the table belongs to extension {}, and the role has no permission to check it",
             table.quoted, table.extension
         )
     }));

@@ -24,7 +24,7 @@ pub struct LockSettings {
 /// An error: the dump would use too much of the lock table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the dump of {tables} tables needs {} locks, and the server has room for {}, of which a dump may take {REFUSE} %: max_locks_per_transaction is {} for {} connections",
+    "the server's lock table is too small: a dump of {tables} tables takes {} locks, which is more than {REFUSE} % of {} (max_locks_per_transaction {} for each of {} connections)",
     tables * LOCKERS,
     settings.room(),
     settings.per_transaction,
@@ -69,7 +69,7 @@ impl LockSettings {
         Ok((percent > WARN).then(|| {
             let enough = self.per_transaction_for(tables, WARN);
             format!(
-                "the dump takes {percent} % of the server's lock table ({needed} of {room} locks), and above {REFUSE} % it is refused. Raise max_locks_per_transaction to {enough} and restart the server."
+                "the dump takes {percent} % of the server's lock table ({needed} of {room} locks). Above {REFUSE} %, backups fail. Raise max_locks_per_transaction to at least {enough} and restart the server."
             )
         }))
     }
@@ -86,13 +86,13 @@ mod tests {
         let warning = settings.check(1700).unwrap().unwrap();
         assert_eq!(
             warning,
-            "the dump takes 53 % of the server's lock table (3400 of 6400 locks), and above 80 % it is refused. Raise max_locks_per_transaction to 68 and restart the server."
+            "the dump takes 53 % of the server's lock table (3400 of 6400 locks). Above 80 %, backups fail. Raise max_locks_per_transaction to at least 68 and restart the server."
         );
         assert!(settings.check(2560).is_ok());
         let error = settings.check(2700).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the dump of 2700 tables needs 5400 locks, and the server has room for 6400, of which a dump may take 80 %: max_locks_per_transaction is 64 for 100 connections"
+            "the server's lock table is too small: a dump of 2700 tables takes 5400 locks, which is more than 80 % of 6400 (max_locks_per_transaction 64 for each of 100 connections)"
         );
         assert_eq!(error.hint(), "Raise max_locks_per_transaction to at least 68 and restart the server.");
         let raised = LockSettings { per_transaction: 68, ..settings };

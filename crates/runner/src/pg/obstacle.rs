@@ -25,7 +25,7 @@ impl Obstacle {
             Self::HalfDropped => "is invalid, because a DROP DATABASE was interrupted",
             Self::Template => "is a template",
             Self::NoConnections => "does not accept connections (datallowconn is off)",
-            Self::NoPrivilege => "is closed to this role, which lacks the privilege CONNECT",
+            Self::NoPrivilege => "does not grant CONNECT to the role",
             Self::NotUtf8 => "has a name that is not valid UTF-8",
             Self::OfTheService => "belongs to the hosting service",
         }

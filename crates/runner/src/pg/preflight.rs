@@ -129,14 +129,14 @@ pub async fn examine(
     };
     let (session, facts, maintenance) = connected.map_err(|failure| explained(failure, &tools))?;
     if facts.token.as_deref() != Some(tools.session_token()) {
-        let why = "the session does not have a setting that the connection was opened with";
+        let why = "the session lacks a setting that was sent when the connection was opened";
         return Err(PreflightError::Pooler(why.to_owned()));
     }
     let major = facts.version_num / 10_000;
     let mut warnings = facts.warnings(Timestamp::now());
     if client_major > major && requirements.allow_newer_client {
         warnings.push(format!(
-            "the client tools have version {client_major}: a server of version {major}, such as this one, may be unable to restore the archives"
+            "the client tools have major version {client_major}, but the server has {major}: a server of version {major} cannot always restore these archives"
         ));
     } else if client_major != major {
         return Err(PreflightError::Version { client: client_major, server: major });
@@ -171,7 +171,7 @@ impl Facts {
         let others = self.others.iter().map(|OtherSession { pid, application, since }| {
             let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
             format!(
-                "the server has a session of another run: process {pid} ({application}){since}. If that run is dead, the session ends by itself; pg_terminate_backend({pid}) ends it now."
+                "the server has a session of another run of this policy: process {pid} ({application}){since}. If that run has ended, run pg_terminate_backend({pid}), or wait until the server ends the session."
             )
         });
         others.chain(clocks_apart(self.now, now)).collect()
@@ -183,7 +183,7 @@ fn clocks_apart(server: Timestamp, ours: Timestamp) -> Option<String> {
     (apart.abs() > CLOCKS_APART).then(|| {
         let (minutes, way) = (apart.abs().as_mins(), if apart.is_positive() { "ahead of" } else { "behind" });
         format!(
-            "the server's clock is {minutes} min {way} this node's, so ages and the order of backups may be wrong. Set both clocks by NTP."
+            "the server's clock is {minutes} min {way} the node's clock, so the age and the order of backups can be wrong. Synchronize both clocks with NTP."
         )
     })
 }
@@ -203,7 +203,7 @@ async fn connect(tools: &Tools, literals: &[&str]) -> Result<(Session, Facts, St
             Ok(facts) => return Ok((session, facts, (*database).to_owned())),
             Err(error) => {
                 let is_about_the_database = is_about_the_database(&error);
-                tracing::debug!("database {database} does not answer: {error}");
+                tracing::debug!("cannot use database {database} for queries about the server: {error}");
                 let first = first_failure.take().unwrap_or_else(|| failed(error));
                 if !is_about_the_database {
                     // The failure does not depend on the database, so no other one is tried.
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(error.reason(), Reason::TlsFailed);
         let wanted = "the file \"/no/such/ca.crt\" of postgres.connection.caSecretRef does not exist";
         assert_eq!(error.to_string(), wanted);
-        let hint = "Create the Secret of postgres.connection.caSecretRef, with the key that it names.";
+        let hint = "Create the Secret that postgres.connection.caSecretRef selects, with all its keys.";
         assert_eq!(error.hint().as_deref(), Some(hint));
     }
 
@@ -308,7 +308,10 @@ mod tests {
     fn version_mismatch_error_shows_both_versions() {
         let error = PreflightError::Version { client: 15, server: 17 };
         assert_eq!(error.reason(), Reason::ClientTooOld);
-        assert_eq!(error.to_string(), "the client tools have version 15, the server has version 17");
+        assert_eq!(
+            error.to_string(),
+            "the client tools have major version 15, but the server has major version 17"
+        );
         assert_eq!(PreflightError::Version { client: 17, server: 15 }.reason(), Reason::ClientTooNew);
     }
 

@@ -37,7 +37,7 @@ pub enum PreflightError {
     #[error(transparent)]
     Stale(#[from] StaleError),
     /// The client programs have another major version than the server.
-    #[error("the client tools have version {client}, the server has version {server}")]
+    #[error("the client tools have major version {client}, but the server has major version {server}")]
     Version { client: u32, server: u32 },
 }
 
@@ -52,9 +52,9 @@ impl PreflightError {
                 )),
                 error => error.hint(role),
             },
-            Self::Certificate { field, .. } => {
-                Some(format!("Create the Secret of postgres.connection.{field}, with the key that it names."))
-            }
+            Self::Certificate { field, .. } => Some(format!(
+                "Create the Secret that postgres.connection.{field} selects, with all its keys."
+            )),
             Self::Stale(error) => error.hint(),
             Self::Client(_) => {
                 Some("Set postgres.image to an image with PostgreSQL's client tools.".to_owned())

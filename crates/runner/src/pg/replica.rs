@@ -24,7 +24,7 @@ pub struct Replay {
 
 /// An error: the standby is too far behind its primary.
 #[derive(Debug, thiserror::Error)]
-#[error("the standby is too far behind its primary: {age}{at}, and {why}; the policy allows {allowed} s")]
+#[error("the standby is too far behind its primary: {age}{at}, but dump.maxReplicaLag is {allowed} s; {why}")]
 pub struct StaleError {
     age: String,
     at: String,
@@ -33,7 +33,8 @@ pub struct StaleError {
     allowed: u64,
 }
 
-const UNKNOWN_LEVEL: &str = "whether the primary has written since is visible only with pg_read_all_stats";
+const UNKNOWN_LEVEL: &str =
+    "the role has no permission (pg_read_all_stats) to see whether the primary has written more since then";
 
 impl StaleError {
     /// Returns a hint for this case; `None` if the reason's general advice is enough.
@@ -60,15 +61,15 @@ impl Replay {
         let why = if paused {
             "replay is paused"
         } else if !receiving {
-            "no server sends it WAL"
+            "no server sends WAL to the standby"
         } else if !caught_up {
-            "it has not replayed all WAL that it has received"
+            "the standby has not replayed all WAL that it has received"
         } else if level.is_none() {
             UNKNOWN_LEVEL
         } else {
-            "it has not received all WAL that its primary has written"
+            "the standby has not received all WAL that its primary has written"
         };
-        let age = seconds.map_or("it has not replayed a transaction yet".to_owned(), |seconds| {
+        let age = seconds.map_or("it has not replayed any transaction yet".to_owned(), |seconds| {
             format!("its newest replayed transaction is {seconds:.0} s old")
         });
         let at = lsn.as_ref().map(|lsn| format!(" (at {lsn})")).unwrap_or_default();
@@ -94,13 +95,16 @@ mod tests {
             (level.clone(), None),
             (Replay { seconds: None, ..level.clone() }, None),
             (Replay { paused: true, ..level.clone() }, Some("replay is paused")),
-            (Replay { receiving: false, level: None, ..level.clone() }, Some("no server sends it WAL")),
+            (
+                Replay { receiving: false, level: None, ..level.clone() },
+                Some("no server sends WAL to the standby"),
+            ),
             (Replay { caught_up: false, ..level.clone() }, Some("not replayed all WAL that it has received")),
             (Replay { level: Some(false), ..level.clone() }, Some("not received all WAL")),
             (Replay { level: None, ..level.clone() }, Some("pg_read_all_stats")),
             (
                 Replay { receiving: false, seconds: None, ..level.clone() },
-                Some("not replayed a transaction yet"),
+                Some("not replayed any transaction yet"),
             ),
         ] {
             let refused_by = |replay: &Replay| replay.refuse_stale(Duration::from_mins(5)).err();
@@ -108,7 +112,10 @@ mod tests {
             assert_eq!(refused.is_some(), why.is_some(), "{replay:?}");
             if let (Some(refused), Some(why)) = (refused, why) {
                 let message = refused.to_string();
-                assert!(message.contains(why) && message.contains("allows 300 s"), "{message}");
+                assert!(
+                    message.contains(why) && message.contains("dump.maxReplicaLag is 300 s"),
+                    "{message}"
+                );
             }
             // A transaction within the allowed lag is enough, whatever the other values are.
             assert!(refused_by(&Replay { seconds: Some(300.0), ..replay.clone() }).is_none(), "{replay:?}");

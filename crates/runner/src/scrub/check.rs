@@ -125,10 +125,10 @@ async fn check_sums(repository: &Repository, manifest: &Manifest, sha256: &str) 
     };
     let last = sums.lines().last().unwrap_or_default();
     if is_sum(last) && last != own.trim_end() {
-        let what = format!("{file} has another SHA-256 for it");
+        let what = format!("{file} lists another SHA-256 for this file");
         return Err(Unreadable::corrupted(manifest::FILE, &what).into());
     }
-    Err(Unreadable::corrupted(file, &"it does not match the manifest").into())
+    Err(Unreadable::corrupted(file, &"it does not match manifest.json").into())
 }
 
 /// Checks one file. If pg_restore cannot be started, the checksum is still compared.
@@ -174,7 +174,7 @@ fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchiv
     let kinds = recorded.objects.iter().filter(|(kind, count)| archive.toc.counts.get(*kind) != Some(count));
     let differences: Vec<String> = tables
         .map(|table| format!("rows of {}.{}", table.schema, table.name))
-        .chain(kinds.map(|(kind, count)| format!("{count} of kind {kind}")))
+        .chain(kinds.map(|(kind, count)| format!("the number of {kind} entries, which should be {count}")))
         .take(NAMED)
         .collect();
     if differences.is_empty() {

@@ -14,7 +14,7 @@ pub enum Finding {
     ReadBack(#[from] ReadBackError),
     #[error("file {file:?} is missing")]
     Missing { file: String },
-    #[error("archive {file:?} has the right checksum, but pg_restore reads other contents: {}", differences.join(", "))]
+    #[error("archive {file:?} has the expected checksum, but what pg_restore reads from it differs from the manifest: {}", differences.join(", "))]
     ContentDiffers {
         file: String,
         /// The first few differences.

@@ -64,7 +64,7 @@ fn wrong_region(
     }
     text.contains("Received redirect without LOCATION").then(|| {
         failed(
-            "the store redirects the request, but does not name the address".to_owned(),
+            "the store redirects the request without a target address".to_owned(),
             format!("Set {field}.region to the region of the bucket, or correct {field}.endpoint."),
         )
     })

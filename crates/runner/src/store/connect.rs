@@ -89,7 +89,7 @@ fn check_endpoints(kind: Kind, variables: &Pairs) -> Result<(), StoreError> {
 /// replaced, because it contains the key.
 fn unusable(error: object_store::Error) -> StoreError {
     if error.to_string().contains("Unable to decode service account file") {
-        return configuration("the service account's key is not the JSON that Google issues");
+        return configuration("the service account key is not a JSON file that Google Cloud created");
     }
     configuration(error)
 }

@@ -60,7 +60,9 @@ impl StoreError {
         match self {
             Self::File { action, path, source } => hint_of_file(action, path, source),
             Self::Object { source, url, .. } => explain(source, url).hint,
-            Self::AlreadyThere { .. } => Some("Nothing: the next run stores a new backup.".to_owned()),
+            Self::AlreadyThere { .. } => {
+                Some("No action is needed: the next run stores a new backup.".to_owned())
+            }
             Self::NotText { .. } => {
                 Some("Check the storage: something changed the file after it was written.".to_owned())
             }
@@ -69,7 +71,7 @@ impl StoreError {
                 Some("Correct the policy's storage, or the value in the Secret.".to_owned())
             }
             Self::CaBundle { .. } => {
-                Some("Create the Secret of storage's caSecretRef, with the key that it names.".to_owned())
+                Some("Create the Secret that storage.s3.caSecretRef selects, with its key.".to_owned())
             }
         }
     }
@@ -138,14 +140,14 @@ fn hint_of_file(action: &str, path: &Path, error: &io::Error) -> Option<String> 
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let path = path.display();
     match error.kind() {
-        io::ErrorKind::PermissionDenied if READING.contains(&action) => Some(format!(
-            "Make \"{path}\" readable for user {user} and group {group}, as which the pod runs."
-        )),
+        io::ErrorKind::PermissionDenied if READING.contains(&action) => {
+            Some(format!("Make \"{path}\" readable for the pod's user {user} and group {group}."))
+        }
         io::ErrorKind::PermissionDenied => Some(format!(
-            "Make the folder of \"{path}\" writable for user {user} and group {group}, as which the pod runs; a hostPath volume keeps its directory's owner."
+            "Make the folder of \"{path}\" writable for the pod's user {user} and group {group}. Kubernetes does not change the owner of a hostPath directory."
         )),
         io::ErrorKind::ReadOnlyFilesystem => {
-            Some("Mount the volume read-write, and check the node's log for errors of the disk.".to_owned())
+            Some("Mount the volume read-write, and check the node's kernel log for disk errors.".to_owned())
         }
         _ => None,
     }
@@ -165,8 +167,11 @@ mod tests {
         let error = denied("read");
         assert_eq!(error.to_string(), "cannot read \"/backup/shop\": Permission denied");
         let hint = error.hint().unwrap();
-        assert!(hint.starts_with(&format!("Make \"/backup/shop\" readable for user {user} ")), "{hint}");
+        assert!(
+            hint.starts_with(&format!("Make \"/backup/shop\" readable for the pod's user {user} ")),
+            "{hint}"
+        );
         let hint = denied("create").hint().unwrap();
-        assert!(hint.contains("writable for user") && hint.contains("hostPath"), "{hint}");
+        assert!(hint.contains("writable for the pod's user") && hint.contains("hostPath"), "{hint}");
     }
 }

@@ -24,7 +24,7 @@ pub struct WrongRegion {
 
 /// An error: http::Uri accepts the URL but reqwest does not, for example a URL with port 99999.
 #[derive(Debug, thiserror::Error)]
-#[error("the URL cannot be used")]
+#[error("the URL is invalid")]
 struct UnusableUrl;
 
 /// Creates reqwest clients whose requests and responses are checked.

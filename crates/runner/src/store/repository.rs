@@ -131,7 +131,7 @@ impl Repository {
         };
         match Manifest::parse(&text) {
             Some(manifest) if manifest.id == id && !manifest.is_plausible() => {
-                Err(Unreadable::corrupted(manifest::FILE, &"it names files that no backup has"))
+                Err(Unreadable::corrupted(manifest::FILE, &"it lists file names that are not allowed"))
             }
             Some(manifest) if manifest.id == id => Ok(Some((manifest, domain::hash::sha256(&text)))),
             Some(other) => {

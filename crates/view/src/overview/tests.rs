@@ -39,7 +39,7 @@ fn policy_is_shown_overdue_before_its_status_is_written() {
     assert_eq!((after.state, after.reason.as_str(), after.overdue), (State::Unhealthy, "Overdue", true));
     assert_eq!(
         after.message,
-        "a backup is overdue since 2026-11-23 06:00 UTC, and the operator has not written that into the status. Check the \
+        "a backup has been overdue since 2026-11-23 06:00 UTC, but the operator has not updated the status. Check the \
          policy's Jobs and events, then the operator's log."
     );
     for unknown in [policy(false, &[("BackupHealthy", "Unknown", "ReportLost")]), policy(false, &[])] {

@@ -65,7 +65,7 @@ pub fn explain(
     let text = match kind {
         HttpErrorKind::Connect => format!("cannot connect to {server}: {cause}"),
         HttpErrorKind::Timeout => format!("{server} does not answer: {cause}"),
-        _ => format!("the connection to {server} broke: {cause}"),
+        _ => format!("the connection to {server} was interrupted: {cause}"),
     };
     Some(unreachable(text, None))
 }

@@ -13,8 +13,10 @@ pub fn explain(error: &Error, server: Option<&str>, field: &str) -> Option<Expla
     let (text, hint) = match tls {
         TlsError::InvalidCertificate(error) => certificate(error, field),
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => (
-            "the server does not speak TLS on this port".to_owned(),
-            Some(format!("Write {field}.endpoint with http://, or give the port that speaks TLS.")),
+            "the server does not use TLS on this port".to_owned(),
+            Some(format!(
+                "Write {field}.endpoint with http://, or with the port on which the server uses TLS."
+            )),
         ),
         TlsError::AlertReceived(alert) => (format!("the server ended the TLS handshake: {alert:?}"), None),
         other => (format!("the TLS handshake failed: {other}"), None),
@@ -32,7 +34,7 @@ fn certificate(error: &CertificateError, field: &str) -> (String, Option<String>
     use CertificateError as Kind;
     let renew = || Some("Renew the server's certificate.".to_owned());
     let clock = || Some("Check the node's clock, and replace the server's certificate.".to_owned());
-    let name = || Some(format!("Write {field}.endpoint with a name that the certificate is valid for."));
+    let name = || Some(format!("Write {field}.endpoint with a host name that the certificate is valid for."));
     match error {
         Kind::Expired => ("the server's certificate has expired".to_owned(), renew()),
         Kind::ExpiredContext { not_after, .. } => {
@@ -44,7 +46,7 @@ fn certificate(error: &CertificateError, field: &str) -> (String, Option<String>
         }
         Kind::UnknownIssuer => (
             "an unknown certificate authority signed the server's certificate".to_owned(),
-            Some(format!("Give the authority's certificate in {field}.caSecretRef.")),
+            Some(format!("Set {field}.caSecretRef to a Secret with the certificate of that authority.")),
         ),
         Kind::NotValidForName => {
             ("the server's certificate is not valid for the host of the endpoint".to_owned(), name())
@@ -118,7 +120,7 @@ mod tests {
                     presented: vec!["DnsName(\"minio.shop.svc\")".to_owned()],
                 }),
                 "the server's certificate is not valid for \"minio\"; it is valid for minio.shop.svc",
-                "Write storage.s3.endpoint with a name that the certificate is valid for.",
+                "Write storage.s3.endpoint with a host name that the certificate is valid for.",
             ),
             (
                 certificate(CertificateError::BadSignature),
@@ -127,7 +129,7 @@ mod tests {
             ),
             (
                 TlsError::InvalidMessage(InvalidMessage::InvalidContentType),
-                "the server does not speak TLS on this port",
+                "the server does not use TLS on this port",
                 "Write storage.s3.endpoint with http://",
             ),
         ] {

@@ -75,7 +75,7 @@ fn error_about_malformed_google_key_does_not_contain_it() {
             panic!("{value} was accepted")
         };
         let shown = format!("{error} {error:?}");
-        assert!(shown.contains("not the JSON that Google issues"), "{shown}");
+        assert!(shown.contains("not a JSON file that Google Cloud created"), "{shown}");
         assert!(!shown.contains("c2VjcmV0") && !shown.contains("BEGIN PRIVATE"), "{shown}");
     }
 }

@@ -97,7 +97,7 @@ const S3: [ErrorAnswer; 14] = [
         "301 Moved Permanently",
         "<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message></Error>",
         Reason::RegionMismatch,
-        "redirects the request, but does not name the address",
+        "redirects the request without a target address",
     ),
     // A server that is not a store.
     ("404 Not Found", "<html><body>nginx</body></html>", Reason::StoreFailed, "nginx"),

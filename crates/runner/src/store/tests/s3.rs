@@ -123,7 +123,10 @@ async fn s3_certificate_is_trusted_only_with_its_own_ca() {
     let wanted =
         format!("https://localhost:{port}: an unknown certificate authority signed the server's certificate");
     assert!(error.to_string().ends_with(&wanted), "{error}");
-    assert_eq!(error.hint().unwrap(), "Give the authority's certificate in storage.s3.caSecretRef.");
+    assert_eq!(
+        error.hint().unwrap(),
+        "Set storage.s3.caSecretRef to a Secret with the certificate of that authority."
+    );
 
     let error = open_tls(&server, "127.0.0.1", Some(ca)).await.unwrap_err();
     assert_eq!(error.reason(), Reason::TlsFailed, "{error}");
