@@ -1,4 +1,5 @@
-//! The CustomResourceDefinition: what kube derives from the types, with two corrections.
+//! The CustomResourceDefinition (CRD) that kube derives from the types of [`crate::policy`], with two
+//! corrections.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::BackupPolicy;
 
-/// The CustomResourceDefinition of BackupPolicy.
+/// Returns the CustomResourceDefinition of `BackupPolicy`, as `crds/` and the chart contain it.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = BackupPolicy::crd();
     for version in &mut crd.spec.versions {
@@ -25,7 +26,8 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// Removes the formats of unsigned numbers. Kubernetes does not know them and warns about each; `minimum` remains.
+/// Removes the formats of unsigned integers, such as `uint32`, at every depth. Kubernetes has no such formats
+/// and warns about each. The `minimum` of each number stays.
 fn remove_unsigned_formats(schema: &mut JSONSchemaProps) {
     schema.format.take_if(|format| format.starts_with("uint"));
     schema.properties.iter_mut().flatten().for_each(|(_, field)| remove_unsigned_formats(field));
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
     use crate::status::ConditionType;
 
-    /// The only version of the definition.
+    /// Returns the only entry of the definition's `spec.versions`.
     fn version() -> Value {
         serde_json::to_value(crd()).unwrap()["spec"]["versions"][0].clone()
     }
@@ -89,10 +91,11 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// Objects of Kubernetes' own API.
+    /// Fields whose schema belongs to Kubernetes, so that the descriptions below them are not checked.
     const FOREIGN: [&str; 3] = ["affinity", "tolerations", "conditions"];
 
-    /// Collects the fields whose description does not start with the name of the field.
+    /// Adds to `wrong` each field whose description does not start with the field's name or does not end with
+    /// a full stop.
     fn check(path: &str, schema: &Value, wrong: &mut Vec<String>) {
         let name = path.rsplit('.').next().unwrap();
         let text = schema["description"].as_str().unwrap_or_default();

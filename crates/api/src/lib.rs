@@ -1,4 +1,5 @@
-//! The `BackupPolicy` resource: its spec, its status, and the labels and annotations that go with it.
+//! The Kubernetes resource `BackupPolicy`: its spec, its status, its CustomResourceDefinition, and the labels
+//! and annotations that the programs use.
 
 pub mod crd;
 pub mod messages;

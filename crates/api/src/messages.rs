@@ -1,9 +1,12 @@
-//! The rules that the CRD checks at admission, each with the message for a value that breaks it.
+//! The rules that the API server checks when a policy is written, each with the message for a value that
+//! breaks the rule.
 //!
-//! `desired::validate` checks the same and answers with the same messages, because the CRD in a cluster may be older than
-//! the operator. The limits of numbers, lengths and enumerations have no rule here: the API server checks them itself.
+//! `desired::validate` checks the same rules and answers with the same messages, because the CRD in a cluster
+//! may be older than the operator. The limits of numbers, lengths and enumerations have no rule here: the API
+//! server checks them itself.
 //!
-//! A message states what the field must be, and gives an example. What to do is a sentence of its own.
+//! A message states what the field must be, and gives an example. An instruction is a separate sentence of
+//! the message.
 
 pub mod dump;
 pub mod job;
@@ -15,17 +18,18 @@ pub mod storage;
 
 use kube::core::Rule;
 
-/// A rule of the CRD, and the message for a value that breaks it.
+/// A validation rule of the CRD, and the message for a value that breaks the rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// The rule in CEL, where `self` is the value.
+    /// The rule as a CEL expression. In it, `self` is the field's value, or the object if the rule compares
+    /// several fields.
     pub cel: &'static str,
-    /// What the field must be, and what to write.
+    /// The message for a value that breaks the rule: what the field must be, and mostly an example.
     pub message: &'static str,
 }
 
 impl Check {
-    /// The rule as the CRD has it.
+    /// Returns the rule and its message in the form that kube's `x_kube(validation)` attribute takes.
     pub fn rule(self) -> Rule {
         Rule::new(self.cel).message(self.message)
     }
@@ -46,7 +50,7 @@ mod tests {
         }
     }
 
-    /// The messages of all rules.
+    /// Adds the messages of all rules in a schema to `messages`, at every depth.
     fn collect<'a>(value: &'a serde_json::Value, messages: &mut Vec<&'a str>) {
         if let Some(rules) = value["x-kubernetes-validations"].as_array() {
             messages.extend(rules.iter().filter_map(|rule| rule["message"].as_str()));

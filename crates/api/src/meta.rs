@@ -1,59 +1,63 @@
-//! Labels, annotations and names that the programs and people share.
+//! Labels, annotations and names on Kubernetes objects that the operator, the kubectl plugin and people use.
 
-/// The API group.
+/// The API group of `BackupPolicy`.
 pub const GROUP: &str = "pgbackup.dev";
 
-/// What the keys of our labels and annotations begin with.
+/// The prefix of every label key and annotation key that pgbackup defines.
 pub const OWN_KEYS: &str = "pgbackup.dev/";
 
-/// Who writes: the field manager of everything that the operator applies.
+/// The field manager under which the operator applies objects.
 pub const FIELD_MANAGER: &str = "pgbackup-operator";
 
-/// On every object that is made for a policy: which program made it. Watches select by it.
+/// The label that names the program which made an object. The operator sets it on each object of a policy,
+/// and watches only objects that have it.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// The value of [`MANAGED_BY_LABEL`].
+/// The value of [`MANAGED_BY_LABEL`] on each object that the operator makes.
 pub const MANAGED_BY: &str = "pgbackup";
 
-/// On every object that is made for a policy: the policy's name.
+/// The label with the policy's name, on each object that the operator makes for the policy.
 pub const POLICY_LABEL: &str = "pgbackup.dev/policy";
 
-/// On every object that is made for a policy: what its Jobs do (`backup`).
+/// The label with the operation of a policy's Jobs, such as `backup`, on each object that the operator makes
+/// for the policy.
 pub const OPERATION_LABEL: &str = "pgbackup.dev/operation";
 
-/// On a policy: take a backup now, or when it is no longer suspended, once for each value. An empty value, or none, does
-/// nothing.
+/// The annotation that requests a backup of a policy. Each new value requests one backup, which starts at
+/// once, or when the policy is no longer suspended. An empty value requests nothing.
 pub const REQUESTED_AT: &str = "pgbackup.dev/requested-at";
 
-/// On a policy: the names of suspicious backups that are as they should be, separated by commas.
+/// The annotation of a policy with the names of suspicious backups that a person accepted, separated by
+/// commas.
 pub const ACKNOWLEDGED: &str = "pgbackup.dev/acknowledged";
 
-/// On the objects of a policy: a hash of what was applied, so that a field taken away is noticed.
+/// The annotation with the hash of what the operator applied to an object. A different hash shows that the
+/// object must be applied again.
 pub const APPLIED_HASH: &str = "pgbackup.dev/applied-hash";
 
-/// On the objects of a policy: the generation that our last write gave them, so that a field which others add is
-/// noticed.
+/// The annotation with the `metadata.generation` that the operator's last write gave an object. A later
+/// generation shows that somebody else changed the spec of the object.
 pub const APPLIED_GENERATION: &str = "pgbackup.dev/applied-generation";
 
-/// What the keys of the labels begin with that the Job controller sets on a Job's pods.
+/// The prefix of the labels that Kubernetes' Job controller sets on a Job's pods.
 pub const JOB_KEYS: &str = "batch.kubernetes.io/";
 
-/// The labels that the Job controller sets on a Job's pods under their old names.
+/// The labels that Kubernetes' Job controller also sets on a Job's pods, under the names of older versions.
 pub const OLD_JOB_KEYS: [&str; 2] = ["job-name", "controller-uid"];
 
-/// On a Job's pods, set by the Job controller: the Job's name.
+/// The label with the Job's name, which Kubernetes' Job controller sets on the Job's pods.
 pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
-/// On a Job's pods, set by the Job controller: the Job's UID.
+/// The label with the Job's UID, which Kubernetes' Job controller sets on the Job's pods.
 pub const JOB_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 
-/// The container of a Job's pod that does the work and leaves the report.
+/// The name of the container in a Job's pod that runs the operation and writes the report.
 pub const RUNNER_CONTAINER: &str = "runner";
 
-/// The init container that brings the runner into the pod.
+/// The name of the init container in a Job's pod that copies the runner's program into the pod.
 pub const INSTALL_CONTAINER: &str = "install";
 
-/// Whether pgbackup or Kubernetes sets this label on the pods, so that a policy cannot.
+/// Returns whether pgbackup or Kubernetes sets the label `key` on pods. A policy must not set such a label.
 pub fn is_reserved_label(key: &str) -> bool {
     key.starts_with(OWN_KEYS)
         || key.starts_with(JOB_KEYS)

@@ -1,4 +1,5 @@
-//! The status: what the operator observed. Everything but the conditions comes from the reports of the runs.
+//! The status of a policy: what the operator observed. The runs and backups in it come from the reports of
+//! the runs.
 
 mod any_reason;
 mod condition;
@@ -23,7 +24,7 @@ pub use self::{
     state::{RunResult, Trigger, Verification},
 };
 
-/// The most runs that `history` lists.
+/// The largest number of runs in `history`.
 pub const HISTORY_LIMIT: usize = 10;
 
 /// status reports what the operator observed: the newest runs, the stored backups, and the conditions of the policy.
@@ -105,7 +106,7 @@ pub struct BackupPolicyStatus {
 }
 
 impl BackupPolicyStatus {
-    /// The condition of a type, if the status has it.
+    /// Returns the condition of the given type, or `None` if the status has no such condition.
     pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.type_ == type_.as_str())
     }
@@ -170,7 +171,7 @@ pub struct ScheduleStatus {
     pub schedule_since: Option<Time>,
 }
 
-/// A moment as the API writes it: whole seconds.
+/// Converts a time to the form of the Kubernetes API, without the fraction of a second.
 pub fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).expect("a timestamp's seconds should be a timestamp"))
 }

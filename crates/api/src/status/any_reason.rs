@@ -1,4 +1,4 @@
-//! A reason as a status carries it.
+//! The reason in a status, which a newer operator may have written.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,20 +6,21 @@ use domain::reason::Reason;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// A reason of this version, or the text of one that a newer operator wrote.
+/// A reason that this version defines, or the name of a reason that a newer version defines.
 ///
-/// Both serialize to the reason's name, so that an older operator hands on what it does not know.
+/// Both serialize as the reason's name. An older operator thus keeps the reasons of a newer one when it
+/// writes a status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AnyReason {
-    /// A reason of this version.
+    /// A reason that this version defines.
     Known(Reason),
-    /// The text of a reason that this version does not know.
+    /// The name of a reason that this version does not define.
     Newer(String),
 }
 
 impl AnyReason {
-    /// The reason's name.
+    /// Returns the reason's name, for example `Verified`.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Known(reason) => reason.as_str(),
@@ -27,7 +28,7 @@ impl AnyReason {
         }
     }
 
-    /// The reason, if this version knows it.
+    /// Returns the reason, or `None` if this version does not define it.
     pub const fn known(&self) -> Option<Reason> {
         match self {
             Self::Known(reason) => Some(*reason),

@@ -1,4 +1,4 @@
-//! The conditions that a status has, by type.
+//! The types and the states of the conditions in a policy's status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
@@ -21,7 +21,7 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
-    /// The name, as statuses write it.
+    /// Returns the type's name as a status contains it, for example `Ready`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -39,12 +39,12 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
-    /// The name, as statuses write it.
+    /// Returns the name as a status contains it: `True`, `False` or `Unknown`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether `condition` has this status.
+    /// Returns whether `condition` has this status.
     pub fn is_of(self, condition: &Condition) -> bool {
         condition.status == self.as_str()
     }

@@ -1,7 +1,7 @@
-//! The states that a status gives to runs and backups.
+//! The states of runs and backups in a status.
 //!
-//! A status may have been written by a newer operator. A state that this version does not know is read as `Unknown`,
-//! because one value that cannot be read would stop the operator's watch of all policies.
+//! A newer operator may have written the status. A state that this version does not define is read as
+//! `Unknown`, because one value that cannot be read would stop the operator's watch of all policies.
 
 use domain::{reason::Reason, report};
 use schemars::JsonSchema;
@@ -27,7 +27,7 @@ pub enum RunResult {
     /// The run has not ended.
     #[default]
     Running,
-    /// The run did its work.
+    /// The run completed its operation.
     Succeeded,
     /// The run ended with an error.
     Failed,
@@ -71,31 +71,32 @@ pub enum Verification {
 }
 
 impl RunResult {
-    /// The name, as statuses write it.
+    /// Returns the result's name as a status contains it, for example `Succeeded`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Trigger {
-    /// The name, as statuses write it.
+    /// Returns the trigger's name as a status contains it, for example `Manual`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Verification {
-    /// The name, as statuses write it.
+    /// Returns the state's name as a status contains it, for example `Verified`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether the backup's content was checked, by the runner or by a person.
+    /// Returns whether the runner or a person checked the backup's content: `Verified` or `Acknowledged`.
     pub const fn is_verified(self) -> bool {
         matches!(self, Self::Verified | Self::Acknowledged)
     }
 
-    /// The state of a backup whose run ended for `reason`; `None` where no run with a backup ends so.
+    /// Returns the state of a backup whose run ended for `reason`, or `None` for the reasons of runs without
+    /// a backup.
     pub const fn of_reason(reason: Reason) -> Option<Self> {
         match reason {
             Reason::Verified => Some(Self::Verified),
