@@ -24,7 +24,7 @@ use crate::{chance::Chance, clock::Clock, storms::Storm};
 /// The possible numbers of replicas of the operator.
 const REPLICAS: [usize; 2] = [1, 2];
 
-/// How long a storm lasts and a node is drained, in milliseconds.
+/// The duration of a storm, and the time for which a node is drained, in milliseconds.
 const SPELL: usize = 6000;
 
 /// The longest pause between two faults, in milliseconds.

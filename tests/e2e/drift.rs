@@ -57,7 +57,7 @@ fn edited_cron_job_is_restored() -> Result<()> {
     })
 }
 
-/// The webhook would undo each correction, so the two would write forever.
+/// The webhook would undo each correction, so the webhook and the operator would write in turn forever.
 #[test]
 fn cron_job_changes_by_mutating_admission_are_kept() -> Result<()> {
     story("cronjob-mutated", async |env| {

@@ -107,7 +107,7 @@ pub enum Signal {
     Kill,
 }
 
-/// How a runner's container ended, according to the kubelet.
+/// The end of a runner's container, according to the kubelet.
 #[derive(Debug)]
 pub struct Death {
     pub exit_code: i32,

@@ -15,7 +15,7 @@ pub const PGBOUNCER: &str = include_str!("manifests/pgbouncer.yaml");
 pub const SECRET: &str = include_str!("manifests/secret.yaml");
 /// A pod with a shell and a claim's volume.
 pub const STORE: &str = include_str!("manifests/store.yaml");
-/// An S3 server, and a shell with its data.
+/// An S3 server, and a pod with a shell that mounts the server's data.
 pub const BUCKET: &str = include_str!("manifests/bucket.yaml");
 /// A claim for clusters that provision volumes.
 pub const CLAIM: &str = include_str!("manifests/claim.yaml");

@@ -21,7 +21,7 @@ const CONTAINER: &str = "shell";
 /// The mount path of the volume in the shell's pod.
 pub const MOUNT: &str = "/backup";
 
-/// How often a shell checks for a file before it gives up.
+/// The number of times that a shell checks for a file before it fails.
 const POLLS: u32 = 1000;
 
 /// A shell in which a store is mounted.

@@ -15,11 +15,11 @@ pub const MARKS: Marks =
 /// The figures of one round: creating policies with an operator, and the same number of CronJobs without one.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
-    /// How long one client took to create the CronJobs one after the other, in seconds.
+    /// The time in which one client created the CronJobs one after the other, in seconds.
     pub bare: f64,
-    /// How long one client took to create the CronJobs with [`AT_ONCE`] concurrent calls, in seconds.
+    /// The time in which one client created the CronJobs with [`AT_ONCE`] concurrent calls, in seconds.
     pub bare_at_once: f64,
-    /// How long one client took to create the policies with [`AT_ONCE`] concurrent calls, in seconds.
+    /// The time in which one client created the policies with [`AT_ONCE`] concurrent calls, in seconds.
     pub created: f64,
     /// The time from the creation of the first policy until all were ready, in seconds.
     pub ready: f64,

@@ -15,8 +15,8 @@ use serde_json::json;
 /// A schedule that is not due while the benchmark runs.
 const SCHEDULE: &str = "0 4 1 1 *";
 
-/// The number of daily runs in a full status. With the schedule above, no backup is overdue until the next
-/// New Year.
+/// The number of daily runs in a full status. With [`SCHEDULE`], no backup is overdue until the next New
+/// Year.
 const RUNS: i64 = 10;
 
 /// The volume claim of all policies.

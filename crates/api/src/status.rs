@@ -153,7 +153,7 @@ pub struct RetainedStatus {
     pub removed: u32,
 }
 
-/// When the runs of an operation start.
+/// The schedule of an operation, with its next start.
 #[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -52,13 +52,14 @@ enum State {
     /// Between statements.
     #[default]
     Between,
-    /// In a comment or a `\` command, which ends at the end of the line.
+    /// The parser is in a comment or a `\` command, which ends with the line. The value is its beginning.
     Line(Vec<u8>),
-    /// In a statement; `quote` is the quote that is open.
+    /// The parser is in a statement. `head` is its beginning; `quote` is the open quote, if any.
     Statement { head: Vec<u8>, quote: Option<u8> },
-    /// After `COPY ... FROM stdin;`, before the line break.
+    /// The parser is after `COPY ... FROM stdin;`, before the line break.
     CopyStart(Box<Rows>),
-    /// In the rows; `line` is the beginning of an incomplete line from earlier chunks.
+    /// The parser is in the rows of a table. `line` is the beginning of an incomplete line from earlier
+    /// chunks.
     Copy { rows: Box<Rows>, line: Option<Box<PartialLine>> },
 }
 

@@ -59,7 +59,7 @@ pub struct ValidPolicy {
     pub catch_up: bool,
     /// The image in which backups run.
     pub image: PostgresImage,
-    /// How pods connect to the server.
+    /// The address of the server, and the credentials with which pods connect to it.
     pub connection: ValidConnection,
     /// The databases to back up, as names and patterns.
     pub include: Vec<String>,
@@ -77,7 +77,7 @@ pub struct ValidPolicy {
     pub rules: Rules,
     /// Whether retention only reports which backups it would delete.
     pub dry_run: bool,
-    /// How thoroughly backups are checked.
+    /// The level at which each new backup is verified.
     pub level: VerificationLevel,
     /// The percentage of its rows or bytes that a database can lose without being suspicious.
     pub max_shrink: u8,

@@ -165,7 +165,7 @@ pub struct DatabaseFacts {
     /// The server's write position (on a standby: its replay position) at the snapshot, for example
     /// `0/1A2B3C4D`.
     pub snapshot_lsn: String,
-    /// How long the snapshot and its table locks were held, in seconds.
+    /// The time for which the snapshot and its table locks were held, in seconds.
     pub held_seconds: f64,
     /// The value of pg_dump's option `--compress`, for example `zstd:1`.
     pub compression: String,
@@ -249,7 +249,7 @@ pub struct TableFacts {
 pub struct Check {
     /// The time at which the check ended.
     pub time: Timestamp,
-    /// How thorough the check was.
+    /// The thoroughness of the check.
     pub level: Level,
     /// Whether the backup passed.
     pub result: CheckResult,
@@ -262,7 +262,7 @@ pub struct Check {
     pub bytes_from_device: Option<u64>,
 }
 
-/// How thorough a check is.
+/// The thoroughness of a check.
 #[derive(
     Clone,
     Copy,

@@ -52,8 +52,8 @@ pub struct RunReport {
     /// The reason for the outcome; absent while the run is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The reason in words, as the JSON fields `message` (at most [`TEXT_LIMIT`] bytes) and `hint` (at most
-    /// [`HINT_LIMIT`] bytes).
+    /// A text that explains the reason, as the JSON fields `message` (at most [`TEXT_LIMIT`] bytes) and
+    /// `hint` (at most [`HINT_LIMIT`] bytes).
     #[serde(flatten)]
     pub message: Message,
     /// Identifies the run.

@@ -21,7 +21,7 @@ pub struct Suspicion {
     /// The database that differs; absent if the server differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The difference in words, with figures.
+    /// A text that describes the difference, with figures.
     pub message: String,
 }
 
@@ -50,7 +50,7 @@ impl SuspicionKind {
 pub type Key = (SuspicionKind, Option<String>);
 
 impl Suspicion {
-    /// Returns the kind and the database.
+    /// Returns the kind and the database, which together identify the suspicion in a backup.
     pub fn key(&self) -> Key {
         (self.kind, self.database.clone())
     }

@@ -47,8 +47,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// The values that all reconciles share.
 struct Context {
     reconciler: Reconciler,
-    /// One for each kind of children (CronJobs, Jobs, Pods): set when its first list is complete. Until then,
-    /// everything would seem to be missing.
+    /// A flag for each kind of child objects (CronJobs, Jobs, Pods), set when the first list of that kind is
+    /// complete. Before that, all children would seem to be missing.
     listed: [Arc<SetOnce<()>>; 3],
     /// The number of consecutive failed reconciles of each policy.
     failures: Mutex<HashMap<ObjectRef<BackupPolicy>, u32>>,

@@ -55,7 +55,7 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long running reconciles may take to end when the process stops.
+/// The maximum time for running reconciles to end when the process stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> anyhow::Result<()> {

@@ -25,7 +25,8 @@ use crate::{
 /// or that the API server would now accept what it rejected.
 const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
-/// Added to the time until a status changes by itself, so that the change is due when the reconcile starts.
+/// The time that is added to the pause until a status changes by itself, so that the change is due when the
+/// reconcile starts.
 const MARGIN: Duration = Duration::from_millis(50);
 
 pub struct Reconciler {

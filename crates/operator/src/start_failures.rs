@@ -28,9 +28,9 @@ const MESSAGE_LIMIT: usize = 500;
 /// The kubelet's message when it pauses its attempts. Earlier events contain the cause.
 const GENERIC_TIMEOUT: &str = "timed out waiting for the condition";
 
-/// How long a wait counts as young. No watch shows new events, so they are read repeatedly: at the first
-/// interval of [`ASK_AGAIN`] while the wait is young, so that a problem is reported within a minute, and at
-/// the second interval afterwards.
+/// The time during which a wait counts as young. No watch shows new events, so they are read repeatedly: at
+/// the first interval of [`ASK_AGAIN`] while the wait is young, so that a problem is reported within a
+/// minute, and at the second interval afterwards.
 const YOUNG: SignedDuration = SignedDuration::from_mins(2);
 const ASK_AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 

@@ -165,8 +165,8 @@ fn summary(failed: &[StoreError], of: usize) -> String {
     format!("{} of {of} backups could not be removed: {}{more}", failed.len(), named.join("; "))
 }
 
-/// Describes backups that the store keeps locked. Locks are configured in the store, so they are not a
-/// failure.
+/// Returns a sentence about the backups that the store keeps locked, without an error: locks are configured
+/// in the store. `until` contains the end of each lock.
 fn locks(mut until: Vec<String>) -> String {
     until.sort_unstable();
     match until.as_slice() {

@@ -8,13 +8,15 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 pub enum ConditionType {
     /// The policy is accepted and its CronJobs exist.
     Ready,
-    /// The operator is making the policy's CronJobs. The condition exists only while it is true, as kstatus reads it.
+    /// The operator is creating the policy's CronJobs. The condition exists only while it is true, as kstatus
+    /// requires.
     Reconciling,
     /// The policy cannot work until a person changes something. The condition exists only while it is true.
     Stalled,
-    /// The newest backup that is due exists, and is verified, or stored where the policy asks for no more.
+    /// The newest backup that was due is stored and successful: verified, or stored if the policy requires no
+    /// more.
     BackupHealthy,
-    /// Retention removes old backups as the rules say.
+    /// Retention removes old backups as the policy's rules define it.
     RetentionHealthy,
     /// Scrubs run on time and find no corrupted backup. The condition exists only with `verification.scrub`.
     ScrubHealthy,
@@ -30,11 +32,11 @@ impl ConditionType {
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
 pub enum ConditionStatus {
-    /// The condition holds.
+    /// The statement of the condition's type applies.
     True,
-    /// The condition does not hold.
+    /// The statement of the condition's type does not apply.
     False,
-    /// The operator cannot know yet.
+    /// The operator cannot determine yet whether the statement applies.
     Unknown,
 }
 

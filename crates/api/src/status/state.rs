@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-/// How a run ended.
+/// The result of a run.
 #[derive(
     JsonSchema,
     Clone,
@@ -36,7 +36,7 @@ pub enum RunResult {
     Unknown,
 }
 
-/// What started a run.
+/// The cause of a run: the schedule or a person.
 #[derive(
     JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
@@ -57,7 +57,8 @@ pub enum Trigger {
 pub enum Verification {
     /// The runner read the backup back, and it has everything that the database had.
     Verified,
-    /// The stored bytes are those that were written. The policy asks for no deeper check.
+    /// The stored bytes equal the written ones. The policy requires no further check (`verification.level:
+    /// Checksum`).
     Stored,
     /// The backup is intact, but differs too much from the backups before it.
     Suspicious,

@@ -12,7 +12,7 @@ use super::field::{Invalid, entries, invalid, require};
 pub struct ValidDump {
     /// The compression of archives; `None` if the runner chooses it.
     pub compression: Option<Compression>,
-    /// How long a backup waits for the lock of a table, in seconds.
+    /// The maximum time that a backup waits for the lock of a table, in seconds.
     pub lock_timeout: u32,
     /// The tables whose rows are left out, as patterns of `schema.table`.
     pub exclude_table_data: Vec<String>,

@@ -77,7 +77,7 @@ pub struct Job {
     pub deleted: bool,
     /// Whether the running operator has observed the Job.
     pub known: bool,
-    /// How the running pod will end.
+    /// The way in which the running pod will end.
     pub fate: super::fate::Fate,
     /// The real cause why a pod does not start, which its status does not show.
     pub secret_reason: Option<&'static str>,

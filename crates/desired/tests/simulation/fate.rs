@@ -24,7 +24,7 @@ use super::{
     time::{HOUR, MINUTE, SECOND, at},
 };
 
-/// How a pod ends.
+/// The ways in which a pod can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The run does all of its work.

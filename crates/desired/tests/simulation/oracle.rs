@@ -29,7 +29,7 @@ use super::{
 /// A run, identified by its start. If two runs start in the same second, the name decides their order.
 type Place = (Timestamp, String);
 
-/// What an operator can know about a run that ended.
+/// The information that an operator can have about a run that ended.
 #[derive(Clone, Debug, PartialEq)]
 struct Known {
     start: Timestamp,
@@ -64,7 +64,7 @@ impl<T: Ord + Copy> Ranking<T> {
     }
 }
 
-/// One reconcile: the validated policy, the observation and the time.
+/// The inputs of one reconcile: the validated policy, the observation and the time.
 pub struct Seen<'a> {
     pub valid: Option<&'a ValidPolicy>,
     pub observed: &'a Observed,
@@ -496,7 +496,7 @@ fn is_active(run: &ObservedRun) -> bool {
     run.state == JobState::Active
 }
 
-/// Returns the result of a run from what is left of it.
+/// Returns the expected result of a run, from the objects and the report that still exist.
 fn result(run: &ObservedRun, report: Option<&RunReport>) -> RunResult {
     let outcome = report.map(|report| report.outcome);
     let past_deadline = run.state == JobState::Failed { reason: "DeadlineExceeded".to_owned() };

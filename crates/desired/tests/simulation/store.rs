@@ -27,7 +27,7 @@ pub struct StoredBackup {
     pub job_uid: String,
     pub made: i64,
     pub checked: i64,
-    /// Whether its bytes have changed; a scrub may not have found that yet.
+    /// Whether the stored bytes have changed. A scrub may not have found the change yet.
     pub rotten: bool,
     /// Whether it was a verified backup at any time.
     pub counted: bool,

@@ -67,7 +67,7 @@ pub enum Happening {
     Quiet,
 }
 
-/// How often the backups of a policy are due.
+/// A frequency of backups: its period, and schedules of this frequency.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     pub period: i64,

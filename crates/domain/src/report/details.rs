@@ -215,7 +215,7 @@ pub struct BackupSummary {
 pub enum Verification {
     /// The backup passed every check of the policy's level.
     Verified,
-    /// The stored bytes match those that were written. The policy asks for no more (`verification.level:
+    /// The stored bytes equal the written ones. The policy requires no further check (`verification.level:
     /// Checksum`).
     Stored,
     /// The backup is intact but differs too much from earlier ones.
@@ -259,7 +259,7 @@ pub struct ArtifactSummary {
 pub struct PruneOutcome {
     /// One of `Pruned`, `NoRules`, `DryRun`, `PruneFailed` and `RepositoryOwnedByOther`.
     pub reason: Reason,
-    /// The reason in words.
+    /// A text that explains the reason.
     #[serde(flatten)]
     pub message: Message,
     /// The number of backups that each rule keeps, for example `{"last": 3, "daily": 7, "minimum verified":

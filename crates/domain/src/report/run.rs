@@ -21,7 +21,7 @@ pub struct RunIdentity {
     pub scheduled_time: Option<Timestamp>,
 }
 
-/// What started a run.
+/// The cause of a run: the schedule or a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
 pub enum Trigger {
     /// The schedule started the run.

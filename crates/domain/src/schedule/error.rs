@@ -124,7 +124,7 @@ pub enum ScheduleError {
     ZoneSpelling {
         /// The name in the policy.
         name: String,
-        /// The name in the database.
+        /// The name in the time zone database.
         known: String,
     },
 }

@@ -22,12 +22,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::ttl_cache::TtlCache;
 use crate::client::call;
 
-/// How long the API server's responses are cached. A revoked permission remains effective for this long. It
-/// is longer than the refresh interval of a live page (60 s), so that the page benefits from the cache.
+/// The time for which the API server's responses are cached. A revoked permission remains effective for this
+/// long. It is longer than the refresh interval of a live page (60 s), so that the page benefits from the
+/// cache.
 const ANSWER_TTL: Duration = Duration::from_secs(90);
 
-/// How long a token is cached that the API server does not know. It is short, because the token may have been
-/// created just now.
+/// The time for which a token that the API server rejected is cached. It is short, because the token may have
+/// been created just now.
 const UNKNOWN_TOKEN_TTL: Duration = Duration::from_secs(10);
 
 /// The maximum number of concurrent SubjectAccessReviews, for all callers together.
@@ -37,7 +38,7 @@ pub const CONCURRENT_REVIEWS: usize = 16;
 /// known callers.
 const CONCURRENT_TOKEN_REVIEWS: usize = 4;
 
-/// How long a caller waits for a TokenReview to start.
+/// The maximum time that a caller waits for a TokenReview to start.
 const TOKEN_REVIEW_WAIT: Duration = Duration::from_secs(5);
 
 /// The maximum number of known callers in the cache.

@@ -16,7 +16,7 @@ use crate::{
     transfer::{TransferError, UploadedArchive},
 };
 
-/// How the session that holds the table locks ended.
+/// The two ways in which the session that holds the table locks can end.
 #[derive(Debug)]
 pub enum Held {
     /// pg_dump acquired its own locks, so the session was no longer needed. Contains the database's contents

@@ -35,7 +35,7 @@ pub struct StoredDatabase {
 pub struct Snapshot {
     pub time: Timestamp,
     pub lsn: String,
-    /// How long the snapshot was held.
+    /// The time for which the snapshot was held.
     pub held: Duration,
 }
 

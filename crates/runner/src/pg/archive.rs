@@ -34,10 +34,10 @@ use super::{
 /// The number of chunks that may wait for pg_restore.
 const QUEUE: usize = 8;
 
-/// How long pg_restore may make no progress before it is stopped.
+/// The time without progress after which pg_restore is stopped.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often the progress is checked within [`STALL_TIMEOUT`].
+/// The number of times that the progress is checked within [`STALL_TIMEOUT`].
 const CHECKS: u32 = 6;
 
 /// The reason why an archive cannot be parsed.

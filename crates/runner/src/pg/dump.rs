@@ -17,7 +17,7 @@ pub struct DumpOptions<'a> {
     pub encoding: &'a str,
     /// The identifier of the exported snapshot.
     pub snapshot: &'a str,
-    /// How long pg_dump waits for each lock.
+    /// The maximum time that pg_dump waits for each lock.
     pub lock_timeout: Duration,
     /// The value of `--compress`, for example `zstd:1` or `1`.
     pub compression: &'a str,

@@ -49,7 +49,7 @@ pub enum HoldError {
     LockTimeout {
         /// The locked tables, or "a table" if they are unknown.
         what: String,
-        /// How long the session waited for the lock.
+        /// The time that the session waited for the lock.
         wait: Duration,
         blocker: Option<Box<Blocker>>,
     },

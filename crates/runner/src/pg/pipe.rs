@@ -19,7 +19,7 @@ const PIECE: usize = 128 * 1024;
 /// program can write on during [`GATHER`] without filling it.
 const CAPACITY: usize = 1024 * 1024;
 
-/// How long the reader waits for more data.
+/// The time that the reader waits for more data.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// The standard output of a program, read in chunks.

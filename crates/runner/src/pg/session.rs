@@ -23,7 +23,7 @@ use super::{
 /// limits statements that wait for locks. If the server disappears, keepalives detect that earlier.
 const STATEMENT_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How long psql may take to exit.
+/// The maximum time for psql to exit.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open session on one database.

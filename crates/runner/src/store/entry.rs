@@ -8,7 +8,7 @@ use super::error::StoreError;
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub name: String,
-    /// When the file was last written, by the store's clock.
+    /// The time at which the file was last written, by the store's clock.
     pub modified: SystemTime,
 }
 

@@ -41,7 +41,8 @@ const LOCKED: [&str; 7] = [
     "blob is immutable due to",
 ];
 
-/// Texts of a rejected listing, for which object_store has no error of its own.
+/// Texts in object_store's error if the store rejected a listing. object_store has no error kind for this
+/// case.
 const DENIED: [&str; 2] = ["status code: 403", "status code: 401"];
 
 /// The code and the message of an error response.

@@ -16,7 +16,8 @@ pub const FILE: &str = "uploads.json";
 /// The number of permits: more than the parts that can be sent concurrently.
 const PERMITS: u32 = 1024;
 
-/// How long an abort waits for parts that are being sent. After SIGTERM, a run has a minute in total.
+/// The maximum time that an abort waits for parts that are being sent. After SIGTERM, a run has a minute in
+/// total.
 const PARTS_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the server may take to start. The first start compiles or installs it.
+/// The maximum time for the server to start. The first start compiles or installs it.
 const START: Duration = Duration::from_mins(10);
 
 /// A server process that is killed when this value is dropped.

@@ -29,8 +29,8 @@ pub struct PartialFile {
     synced: Synced,
 }
 
-/// How much of a file is synced to the device. While the file is written, [`CACHED_MAX`] bytes at a time are
-/// synced in the background, so that the final sync has little to do.
+/// The progress of syncing a file to the device. While the file is written, [`CACHED_MAX`] bytes at a time
+/// are synced in the background, so that the final sync has little to do.
 #[derive(Debug, Default)]
 struct Synced {
     /// The number of bytes that are synced once `syncing` has ended.
