@@ -17,7 +17,7 @@ use pgbackup_tests::{
     wait::{self, DEADLINE},
 };
 
-/// The promised time limit.
+/// The promised maximum time until a status shows that a pod cannot start.
 const A_MINUTE: Duration = Duration::from_mins(1);
 
 /// The name of the case, the mistake, the expected reason, and a part of the expected message.

@@ -12,7 +12,7 @@ const BY_HAND: &str = "export PGHOST=empty PGUSER=postgres PGPASSWORD='${PASSWOR
     psql -d postgres -c 'CREATE DATABASE shop OWNER shop_owner'
     pg_restore -d shop --exit-on-error -j 4 shop.dump";
 
-/// Returns owners, privileges and settings for comparison.
+/// A query that returns owners, privileges and settings, so that two servers can be compared.
 const RIGHTS: &str = "SELECT (SELECT string_agg(format('%s %s', relname, relowner::regrole), ', ' ORDER BY relname)
               FROM pg_class WHERE relnamespace = 'public'::regnamespace),
         (SELECT relacl FROM pg_class WHERE relname = 'goods'),

@@ -40,21 +40,21 @@ pub struct Restart {
     /// The time until all policies were reconciled, in seconds.
     pub synced: f64,
     pub writes: u64,
-    /// The resident memory after that, in MiB.
+    /// The resident memory once all policies were reconciled, in MiB.
     pub resident: f64,
-    /// The peak of the resident memory, in MiB.
+    /// The peak of the operator's resident memory, in MiB.
     pub peak: f64,
-    /// The CPU time, in seconds.
+    /// The operator's CPU time during the restart, in seconds.
     pub cpu: f64,
 }
 
-/// The figures of a time in which nothing changed.
+/// The figures of a running operator while nothing changed.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyState {
     pub writes: u64,
-    /// The number of reads and lists.
+    /// The number of the operator's reads and lists.
     pub reads: u64,
-    /// The CPU time per minute, in seconds.
+    /// The operator's CPU time per minute, in seconds.
     pub cpu_per_minute: f64,
     /// The number of renewals of the Lease per minute.
     pub renewals_per_minute: f64,
@@ -62,11 +62,12 @@ pub struct SteadyState {
 
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// The number of policies in the first part.
+    /// The number of policies in the first part of the benchmark, which measures creation, restart and steady
+    /// state.
     pub policies: usize,
-    /// The number of policies in the second part.
+    /// The number of policies in the second part of the benchmark, which measures a restart.
     pub many: usize,
-    /// The resident memory without policies, in MiB.
+    /// The operator's resident memory without policies, in MiB.
     pub idle: f64,
     pub rounds: Vec<Round>,
     /// The restart with [`Self::policies`] policies.

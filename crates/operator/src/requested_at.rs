@@ -23,7 +23,7 @@ pub enum Request {
     None,
     /// The run waits until the CronJob, or a Job of an earlier CronJob with this name, is deleted.
     Waiting,
-    /// The Job of this token exists.
+    /// The requested Job exists. Contains the request's token, which is the value of the annotation.
     Started(String),
     /// The Job cannot be created until somebody changes something.
     Blocked(RequestObstacle),

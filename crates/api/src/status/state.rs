@@ -41,11 +41,12 @@ pub enum RunResult {
     JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
 pub enum Trigger {
-    /// The schedule.
+    /// The schedule started the run.
     Schedule,
-    /// A person: by the annotation `pgbackup.dev/requested-at`, or by a Job that was made from the CronJob.
+    /// A person started the run, by the annotation `pgbackup.dev/requested-at` or by a Job that was made from
+    /// the CronJob.
     Manual,
-    /// A trigger of a newer version.
+    /// A trigger that this version does not define.
     #[serde(other)]
     Unknown,
 }
@@ -66,7 +67,7 @@ pub enum Verification {
     Acknowledged,
     /// A scrub found that the stored bytes have changed.
     Corrupted,
-    /// A state of a newer version.
+    /// A state that this version does not define.
     #[serde(other)]
     Unknown,
 }

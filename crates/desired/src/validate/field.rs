@@ -19,10 +19,10 @@ pub enum Invalid {
     Schedule {
         /// The path of the field below `spec`.
         field: &'static str,
-        /// The cause.
+        /// The error of the schedule or the time zone.
         source: ScheduleError,
     },
-    /// Another field is invalid.
+    /// A field is invalid that is neither the policy's name, a schedule nor the time zone.
     #[error("spec.{field}: {message}")]
     Field {
         /// The path of the field below `spec`.

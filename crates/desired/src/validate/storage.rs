@@ -19,7 +19,7 @@ const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 /// The validated store of the backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValidStorage {
-    /// A volume.
+    /// A PersistentVolumeClaim.
     Volume(VolumeStorage),
     /// A bucket of S3 or of an S3-compatible store.
     S3(Box<S3Storage>),

@@ -39,7 +39,7 @@ pub struct Operator {
     /// The error of the operator's clock, in milliseconds.
     pub skew: i64,
     pub looks: u64,
-    /// The last reconcile.
+    /// The last reconcile; `None` before the first.
     last: Option<Look>,
     /// The error of the operator's clock at the last reconcile.
     last_skew: i64,

@@ -76,7 +76,7 @@ struct Spec {
     schedule: String,
     zone: String,
     suspend: bool,
-    /// The next slot at that time.
+    /// The next slot, as of the last reconcile.
     next: Option<Timestamp>,
 }
 

@@ -17,13 +17,13 @@ pub(super) fn windows(rules: &Rules, newest: Timestamp, zone: &TimeZone) -> Vec<
     counting.chain(within).collect()
 }
 
-/// How far back a rule keeps backups.
+/// The range in which a rule keeps backups.
 enum Reach {
-    /// Without limit.
+    /// The rule keeps backups without limit.
     All,
-    /// For this number of further buckets.
+    /// The rule keeps backups in this number of further buckets.
     Buckets(u32),
-    /// For backups newer than this time.
+    /// The rule keeps backups that are newer than this time.
     Since(Timestamp),
 }
 

@@ -30,7 +30,7 @@ pub enum StoreError {
         /// The end of the lock, in the store's format.
         until: String,
     },
-    /// A file that must be created by one run only exists already.
+    /// A file already exists that only one run may create.
     #[error("{location} exists already: another run wrote it")]
     AlreadyThere { location: String },
     /// The stored bytes are not UTF-8 text.
