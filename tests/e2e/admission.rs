@@ -113,7 +113,7 @@ fn invalid_policy_that_passes_admission_is_stalled() -> Result<()> {
             "backwards",
             "0 22-4 * * *",
             "Etc/UTC",
-            "spec.schedule: 22-4 in the hour field runs backwards; write 22-23,0-4".to_owned(),
+            "spec.schedule: the range 22-4 in the hour field ends before it starts. Write 22-23,0-4.".to_owned(),
         ),
         (
             "hashed-day",

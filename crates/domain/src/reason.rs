@@ -104,7 +104,7 @@ reasons! {
     /// The store is full.
     NoSpace = Some(74), "Enlarge the volume or the bucket's quota, or keep fewer backups.";
     /// A name in the database is not valid UTF-8, so its table cannot be locked by name.
-    EncodingNotSupported = Some(75), "Rename the table, or give the database the encoding of its names.";
+    EncodingNotSupported = Some(75), "Rename the table, or create the database again with the encoding of its names.";
     /// The server's lock table has too few entries for a lock on each table.
     LockTableTooSmall = Some(76), "Raise `max_locks_per_transaction` on the server and restart it.";
     /// A table of an extension has rows that pg_dump leaves out, and the policy sets `dump.strictExtensions`.
@@ -155,7 +155,7 @@ reasons! {
 
     /// No backup run was due yet.
     AwaitingFirstBackup = None, "Nothing. To start a run now, set the annotation `pgbackup.dev/requested-at`.";
-    /// A backup run was due, and no verified backup was stored in time.
+    /// A backup was due, and no successful backup was stored in time.
     Overdue = None, "Check the policy's Jobs and events: the CronJob controller started no Job, or the Job hangs.";
     /// No scrub was due yet.
     AwaitingFirstScrub = None, "Nothing.";
@@ -182,7 +182,7 @@ reasons! {
     /// Retention is a dry run, so nothing is removed.
     DryRun = None, "Check which backups the rules would remove. To remove them, set `retention.dryRun: false`.";
     /// Old backups could not be removed.
-    PruneFailed = None, "Check the store and the credentials for removals. The new backup is not affected.";
+    PruneFailed = None, "Check the store, and whether the credentials have permission to delete. The new backup is not affected.";
     /// The repository belongs to another policy: backups are stored there, but nothing is removed.
     RepositoryOwnedByOther = None, "Give the policy another volume or path. If no other policy uses the repository, take it over with `storage.adoptFrom`.";
 }

@@ -65,10 +65,10 @@ fn next_command_resolves_h_in_a_schedule_by_policy() {
 #[test]
 fn next_command_rejects_invalid_schedule_with_one_line() {
     for (args, error) in [
-        (["--schedule", "0 0 30 2 *"], "error: --schedule: the dates of this schedule never come"),
+        (["--schedule", "0 0 30 2 *"], "error: --schedule: the schedule matches no date"),
         (["--schedule", "*/5 * * * * *"], "error: --schedule: the number of fields is 6 instead of five"),
-        (["--schedule", "@every 5m"], "error: --schedule: @every counts from the last run"),
-        (["--schedule", "TZ=UTC 0 0 * * *"], "error: --schedule: write the time zone in spec.timeZone"),
+        (["--schedule", "@every 5m"], "error: --schedule: @every has no fixed times"),
+        (["--schedule", "TZ=UTC 0 0 * * *"], "error: --schedule: the schedule contains a time zone"),
     ] {
         let output = next(&args);
         assert_eq!(output.status.code(), Some(1));

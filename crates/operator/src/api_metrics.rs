@@ -47,7 +47,7 @@ impl ApiMetrics {
     pub fn register(&self, registry: &mut Registry) {
         let help = "Number of requests to the API server, by operation and class of the status code";
         registry.register("pgbackup_api_requests", help, self.ended.clone());
-        let help = "Duration of requests to the API server until the headers of the answer, in seconds";
+        let help = "Duration of requests to the API server until the response headers arrive, in seconds";
         registry.register_with_unit(
             "pgbackup_api_request_duration",
             help,

@@ -65,7 +65,7 @@ pub async fn accept_alike(
     for id in catalog.accepted() {
         repository.acknowledge(id, "later backups with the same differences", now()).await?;
         run.log(format_args!(
-            "suspicious backup {id} is accepted: several backups in a row have the same differences"
+            "suspicious backup {id} is accepted: several backups in a row have the same differences from earlier backups"
         ));
     }
     Ok(())

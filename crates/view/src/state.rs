@@ -13,7 +13,7 @@ use serde::Serialize;
 /// The state of a policy. People read the states in this order: those that need attention come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub enum State {
-    /// The newest run failed, a backup is overdue, the newest backup is suspicious or corrupted, or no backup can start.
+    /// The newest run failed, a backup is overdue, the newest backup is suspicious or corrupted, or the policy is invalid or cannot start backups.
     Unhealthy,
     /// No backup was due yet, or the newest run ended without a report.
     Unknown,

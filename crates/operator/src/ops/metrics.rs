@@ -49,14 +49,13 @@ impl Collector for Operator {
         let Self { leads, policies } = self;
         policy::encode(&mut encoder, policies.as_deref().unwrap_or_default())?;
         if let Some(policies) = policies {
-            let help =
-                "Number of policies; absent on a replica that does not lead or has not listed the policies.";
+            let help = "Number of policies in the cluster; absent on a replica of the operator that is not the leader or has not listed the policies yet.";
             #[expect(clippy::cast_precision_loss, reason = "exact up to more policies than a cluster holds")]
             gauge(&mut encoder, "pgbackup_policies", help, policies.len() as f64)?;
         }
-        let help = "1 if this replica of the operator leads, 0 if it waits for the Lease.";
+        let help = "1 if this replica of the operator is the leader, 0 if it waits for the Lease.";
         gauge(&mut encoder, "pgbackup_leader", help, f64::from(*leads))?;
-        let help = "Always 1; the label has the version of the operator.";
+        let help = "Always 1; the label version gives the version of the operator.";
         let mut build = encoder.encode_descriptor("pgbackup_build_info", help, None, MetricType::Gauge)?;
         ConstGauge::new(1.0).encode(build.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)
     }

@@ -25,13 +25,13 @@ struct Gauge {
 const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
-        help: "Unix timestamp of the recovery point of the policy's newest successful backup.",
+        help: "Unix timestamp of the snapshot of the policy's newest successful backup: verified, acknowledged, or stored with verification.level: Checksum.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.last_success.as_ref().map(|backup| unix(backup.snapshot_time)),
     },
     Gauge {
         name: "pgbackup_policy_last_verified_timestamp",
-        help: "Unix timestamp of the recovery point of the policy's newest verified or acknowledged backup.",
+        help: "Unix timestamp of the snapshot of the policy's newest verified or acknowledged backup.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.last_verified_time.map(unix),
     },
@@ -49,37 +49,37 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "pgbackup_policy_next_schedule_timestamp",
-        help: "Unix timestamp of the start of the policy's next scheduled backup; absent if the policy is suspended or invalid.",
+        help: "Unix timestamp at which the policy's next scheduled backup starts; absent if the policy is suspended or invalid.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.next_schedule_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_expected_interval",
-        help: "Time between the policy's next two scheduled backups, in seconds.",
+        help: "Time between the starts of the policy's next two scheduled backups, in seconds.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.expected_interval_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
     Gauge {
         name: "pgbackup_policy_max_age",
-        help: "Maximum age of the policy's newest backup (objectives.maxAge), in seconds; absent if it is not set.",
+        help: "Maximum age of the policy's newest successful backup (objectives.maxAge), in seconds; absent if it is not set.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.max_age_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
     Gauge {
         name: "pgbackup_policy_overdue",
-        help: "1 if the policy's backup is overdue, else 0.",
+        help: "1 if a backup of the policy is overdue by its schedule or by objectives.maxAge, else 0.",
         unit: None,
         value: |policy| Some(f64::from(policy.overdue)),
     },
     Gauge {
         name: "pgbackup_policy_overdue_timestamp",
-        help: "Unix timestamp at which the policy becomes or became overdue without a new successful backup; absent if the policy is suspended.",
+        help: "Unix timestamp at which the policy becomes overdue unless a successful backup is stored before; in the past if the policy is overdue now; absent if the policy is suspended.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.overdue_time.map(unix),
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the policy's newest completed backup run failed, else 0. A run that stored a suspicious backup has 0.",
+        help: "1 if the policy's newest completed backup run failed, else 0; also 0 if that run stored a suspicious backup.",
         unit: None,
         value: |policy| {
             let newest = policy.runs.last()?;
@@ -89,19 +89,19 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "pgbackup_policy_suspended",
-        help: "1 if the policy is suspended and takes no backups, else 0.",
+        help: "1 if the policy is suspended and no scheduled backups start, else 0.",
         unit: None,
         value: |policy| Some(f64::from(policy.state == State::Suspended)),
     },
     Gauge {
         name: "pgbackup_policy_retained_size",
-        help: "Stored size of all complete backups of the policy, in bytes.",
+        help: "Stored size of all complete backups in the policy's repository together, in bytes.",
         unit: Some(Unit::Bytes),
         value: |policy| policy.backups.map(|backups| real(backups.size_bytes)),
     },
     Gauge {
         name: "pgbackup_policy_repository_owned",
-        help: "0 if the policy's repository belongs to another policy, so that retention removes nothing; else 1.",
+        help: "1 if the repository belongs to the policy, 0 if it belongs to another policy and retention therefore removes nothing.",
         unit: None,
         value: |policy| {
             Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.as_str()))
@@ -109,7 +109,7 @@ const GAUGES: [Gauge; 14] = [
     },
     Gauge {
         name: "pgbackup_policy_last_scrub_timestamp",
-        help: "Unix timestamp of the start of the policy's newest completed scrub.",
+        help: "Unix timestamp at which the policy's newest completed scrub started; absent if none has completed.",
         unit: Some(Unit::Seconds),
         value: |policy| Some(unix(policy.scrub.as_ref()?.last?.start_time)),
     },
@@ -129,14 +129,14 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     // of nothing.
     LabelledGauge {
         name: "pgbackup_policy_state",
-        help: "1 for the policy's state, 0 for every other state.",
+        help: "1 if the policy is in the state that the label state gives, else 0.",
         unit: None,
         label: "state",
         values: |policy| State::ALL.map(|state| (state.as_str(), f64::from(policy.state == state))).into(),
     },
     LabelledGauge {
         name: "pgbackup_policy_backups",
-        help: "Number of complete backups in the policy's repository, by state.",
+        help: "Number of complete backups in the policy's repository, by state: verified (the newest check passed), suspicious (not acknowledged) or corrupted (the newest check failed).",
         unit: None,
         label: "state",
         values: |policy| {
@@ -161,7 +161,7 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
     LabelledGauge {
         name: "pgbackup_policy_last_scrub_backups",
-        help: "Number of backups that the policy's newest completed scrub checked, by result. The value 20 for corrupted means 20 or more.",
+        help: "Number of backups that the policy's newest completed scrub processed, by result: passed, corrupted (20 means 20 or more) or unchecked (could not be read).",
         unit: None,
         label: "result",
         values: |policy| {
@@ -179,10 +179,10 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
 const fn check_help(subject: Subject) -> &'static str {
     match subject {
         Subject::Retention => {
-            "1 if retention removes the policy's old backups by its rules, 0 if it fails; absent while unknown."
+            "1 if retention of the policy works, 0 if expired backups cannot be removed or the repository belongs to another policy; absent while unknown."
         }
         Subject::Scrub => {
-            "1 if the policy's scrubs run in time and find its backups intact, 0 if not; absent while unknown and without verification.scrub."
+            "1 if the policy's scrubs run on time and find no corrupted backup, else 0; absent while unknown, and without verification.scrub."
         }
     }
 }
