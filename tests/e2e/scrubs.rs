@@ -16,7 +16,7 @@ use pgbackup_tests::{
     wait::{self, DEADLINE},
 };
 
-/// A scrub of all bytes that is never due during a test.
+/// Returns the settings of a scrub that reads all bytes and is never due during a test.
 fn whole() -> Scrub {
     Scrub { schedule: NEW_YEAR.to_owned(), share: 100 }
 }

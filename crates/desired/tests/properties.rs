@@ -40,7 +40,7 @@ fn policy() -> BackupPolicy {
 /// The backups that runs store and scrubs find corrupted.
 const BACKUPS: [&str; 3] = ["20261123T000100Z-000001", "20261123T000100Z-000002", "20261123T000100Z-000003"];
 
-/// The snapshot time of these backups, if the server's clock is right.
+/// Returns the snapshot time of all [`BACKUPS`], if the server's clock is right.
 fn taken() -> Timestamp {
     "2026-11-23T00:01:00Z".parse().expect("a time should be one")
 }

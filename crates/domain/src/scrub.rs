@@ -61,7 +61,7 @@ mod tests {
         sizes_and_checks.iter().enumerate().map(backup).collect()
     }
 
-    /// Returns the backups that a scrub reads if `can_be` returns whether a backup is readable.
+    /// Returns the backups that a scrub reads. `can_be` returns whether a backup is readable.
     fn read(backups: Vec<Scrubbable>, share: u8, can_be: impl Fn(&str) -> bool) -> Vec<String> {
         let mut queue = Queue::new(backups, share);
         let mut read = Vec::new();

@@ -81,7 +81,7 @@ impl Store {
         }
     }
 
-    /// Returns whether backups with less data count as normal by now.
+    /// Returns whether backups with less data count as normal, because one made after `since` is verified.
     pub fn is_used_to_less(&self, since: i64) -> bool {
         self.backups.iter().any(|backup| backup.made >= since && backup.entry.state == BackupState::Verified)
     }
@@ -164,7 +164,7 @@ impl Store {
         retained
     }
 
-    /// Returns the figures that runs with this start found.
+    /// Returns the counts of backups in the reports of runs that started at `start`.
     pub fn looks_of(&self, start: jiff::Timestamp) -> impl Iterator<Item = &Retained> {
         let from = self.looks.range((start, String::new())..);
         from.take_while(move |((second, _), _)| *second == start).map(|(_, found)| found)

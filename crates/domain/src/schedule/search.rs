@@ -75,7 +75,7 @@ impl Fields {
         }
     }
 
-    /// Returns the slot that the original function returns for the second `from`.
+    /// Returns the slot that robfig/cron's `SpecSchedule.Next` returns for the second `from`.
     fn search(&self, zone: &TimeZone, from: i64) -> Option<Timestamp> {
         let mut wall = Wall::at(zone, from + 1)?;
         let last_year = wall.civil.year() + YEARS;

@@ -362,7 +362,7 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     (631_152_000_i64..2_524_608_000).prop_map(|second| Timestamp::from_second(second).unwrap())
 }
 
-/// Zones with unusual clock changes.
+/// Generates the name of a time zone with unusual clock changes.
 fn odd_zone() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "America/Sao_Paulo",

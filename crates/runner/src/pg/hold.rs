@@ -132,7 +132,7 @@ impl HoldError {
     }
 }
 
-/// The names that can be meant; empty if none is known.
+/// Formats the possible names in parentheses, or returns an empty text if none is known.
 fn candidates(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" (one of {})", names.join(", ")) }
 }

@@ -69,7 +69,7 @@ fn manifest(id: &str) -> Manifest {
     }
 }
 
-/// A repository with an old and a new backup.
+/// Creates a repository with an old and a new backup.
 async fn repository() -> (tempfile::TempDir, Repository) {
     let root = tempfile::tempdir().unwrap();
     let repository = repository_in(&root).await;
@@ -151,7 +151,7 @@ async fn corrupted_run_record_does_not_hide_other_records() {
 /// File systems that drop cached pages on request: ext4, XFS, Btrfs.
 const ON_DEVICES: [u64; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
 
-/// A new folder on such a file system: below TMPDIR, /var/tmp or the checkout.
+/// Creates a folder on one of the file systems in [`ON_DEVICES`]: below TMPDIR, /var/tmp or the checkout.
 fn folder_on_a_device() -> tempfile::TempDir {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let is_on_device = |folder: &Path| {

@@ -91,7 +91,7 @@ async fn store_outage_during_upload_leaves_no_complete_backup() {
 /// The environment variable with the store's URL, for the process that the next test starts.
 const UPLOAD_TO: &str = "PGBACKUP_TEST_UPLOAD_TO";
 
-/// Starts itself in a separate process, which is killed.
+/// The test runs its own program in a second process, and kills that process during the upload.
 #[tokio::test]
 async fn run_killed_during_upload_leaves_no_complete_backup() {
     const NAME: &str = "store::tests::faults::run_killed_during_upload_leaves_no_complete_backup";
