@@ -142,8 +142,9 @@ pub struct BackupPolicySpec {
     pub suspend: bool,
 
     /// catchUp defines whether a scheduled backup or scrub that could not start on time (for example, because the
-    /// cluster was down) starts later. If true, one run starts as soon as possible, however many were missed. If
-    /// false, a run that could not start within five minutes of its scheduled time is skipped. Defaults to true.
+    /// cluster was down) starts later. If true, the newest missed run starts as soon as possible; older missed runs
+    /// do not start. If false, a run that could not start within five minutes of its scheduled time is skipped.
+    /// Defaults to true.
     #[serde(default = "default_catch_up")]
     pub catch_up: bool,
 

@@ -46,7 +46,7 @@ pub struct BackupPolicyStatus {
 
     /// scheduleSince is the time since which the current schedule applies: the creation of the policy, the last
     /// change of its schedule, or the end of its last suspension. A backup that was due before this time is never
-    /// overdue.
+    /// overdue. It is absent if the policy is suspended.
     pub schedule_since: Option<Time>,
 
     /// overdueTime is the time at which the policy becomes overdue, unless a successful backup is stored before. A

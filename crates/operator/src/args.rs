@@ -12,7 +12,7 @@ use crate::ops::{Endpoint, Files, OpsAuth};
 
 const OPS_PORT: u16 = 8080;
 
-/// Keep the CronJobs and the status of BackupPolicies up to date. Backups run while the operator is down.
+/// Create the CronJobs of BackupPolicies, and write the status of BackupPolicies. Backups also start while the operator is down.
 #[derive(Debug, Parser)]
 #[command(name = "pgbackup-operator", version)]
 pub struct Cli {
@@ -32,10 +32,10 @@ pub enum Command {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Image that brings the runner into backup pods
+    /// Image that contains the runner, which an init container copies into the pods of backups and scrubs
     #[arg(long, env = "PGBACKUP_RUNNER_IMAGE", value_name = "IMAGE")]
     runner_image: String,
-    /// Repository of PostgreSQL images; `postgres.version: 17` in a policy means <repository>:17
+    /// Repository of the PostgreSQL images; for `postgres.version: 17` in a policy, the image is <repository>:17
     #[arg(
         long,
         env = "PGBACKUP_POSTGRES_REPOSITORY",
@@ -43,7 +43,7 @@ pub struct RunArgs {
         default_value = "docker.io/library/postgres"
     )]
     postgres_repository: String,
-    /// Pull policy for the images of backup pods
+    /// Pull policy of the images of the pods of backups and scrubs
     #[arg(
         long,
         env = "PGBACKUP_IMAGE_PULL_POLICY",
@@ -52,13 +52,13 @@ pub struct RunArgs {
         default_value = "if-not-present"
     )]
     image_pull_policy: PullPolicy,
-    /// Only namespace to watch [default: all namespaces]
+    /// Namespace whose policies the operator processes [default: all namespaces]
     #[arg(long, env = "PGBACKUP_WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
-    /// Namespace of the Lease that decides which replica works
+    /// Namespace of the Lease by which the replicas elect the leader
     #[arg(long, env = "PGBACKUP_NAMESPACE", value_name = "NAMESPACE", default_value = "pgbackup-system")]
     pub lease_namespace: String,
-    /// Name of the Lease that decides which replica works
+    /// Name of the Lease by which the replicas elect the leader
     #[arg(long, env = "PGBACKUP_LEASE_NAME", value_name = "NAME", default_value = "pgbackup-operator")]
     pub lease_name: String,
     /// Name of this replica in the Lease and in events, for example the pod's name [default: random]
@@ -67,13 +67,13 @@ pub struct RunArgs {
     /// Address of the ops endpoint: health, metrics, API and page [default: port 8080 of all IPv6 and IPv4 addresses]
     #[arg(long, env = "PGBACKUP_OPS_ADDRESS", value_name = "ADDRESS:PORT")]
     ops_address: Option<SocketAddr>,
-    /// Authentication of callers of the ops endpoint; /healthz and /readyz never ask for it
+    /// Authentication that the ops endpoint requires; /healthz and /readyz require none
     #[arg(long, env = "PGBACKUP_OPS_AUTH", value_enum, value_name = "METHOD", default_value = "token")]
     ops_auth: OpsAuth,
-    /// Certificate chain of the ops endpoint, in PEM, which turns on HTTPS; a renewed file is loaded within seconds
+    /// File with the certificate chain of the ops endpoint, in PEM format; enables HTTPS; a changed file is loaded within seconds
     #[arg(long, env = "PGBACKUP_OPS_TLS_CERT", value_name = "FILE", requires = "ops_tls_key")]
     ops_tls_cert: Option<PathBuf>,
-    /// Private key of the ops endpoint's certificate, in PEM
+    /// File with the private key of that certificate, in PEM format
     #[arg(long, env = "PGBACKUP_OPS_TLS_KEY", value_name = "FILE", requires = "ops_tls_cert")]
     ops_tls_key: Option<PathBuf>,
     /// Format of the log

@@ -19,7 +19,7 @@ pub struct Dump {
     /// lockTimeout is the maximum time that a backup waits for the lock (ACCESS SHARE) of a table. During the wait,
     /// the backup keeps the locks that it already has: an ALTER TABLE of such a table waits, and so do all queries
     /// that come after that ALTER TABLE. After the timeout, the backup releases its locks, waits 30 to 40 seconds,
-    /// and tries again, up to five times; then the attempt fails with the reason LockTimeout. The units are s
+    /// and tries again. After the fifth timeout, the attempt fails with the reason LockTimeout. The units are s
     /// (seconds) and m (minutes). Defaults to 5s. From 1s to 4m.
     #[serde(default = "default_lock_timeout")]
     #[schemars(length(max = 20))]

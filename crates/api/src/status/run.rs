@@ -101,7 +101,7 @@ pub struct BackupStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStatus {
-    /// database is the name of the database whose archive the file is. It is absent for the file of roles and
+    /// database is the name of the database that the file belongs to. It is absent for the file of roles and
     /// tablespaces.
     pub database: Option<String>,
 
@@ -188,7 +188,7 @@ pub struct ScrubStatus {
     pub bytes_read: u64,
 }
 
-/// A backup run that ended, in short.
+/// A summary of a backup run that ended.
 #[skip_serializing_none]
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

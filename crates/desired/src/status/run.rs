@@ -143,7 +143,7 @@ pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
 
 /// A reason without a message of its own, for a person.
 pub fn described(reason: Reason) -> Message {
-    Message::new(as_clause(reason.meaning())).or_hint(reason.hint())
+    Message::new(as_clause(&reason.meaning().replace('`', ""))).or_hint(reason.hint())
 }
 
 /// The sentence without its capital letter and full stop.
