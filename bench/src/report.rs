@@ -46,7 +46,7 @@ pub fn write(root: &Root, measured: &Measured) -> Result<String> {
 }
 
 fn pipelines(text: &mut String, runs: &Runs) -> Result<()> {
-    text.push_str("| pipeline | wall, median (least to most) | of D | CPU of the clients | of D's | stored |\n| --- | --- | --- | --- | --- | --- |\n");
+    text.push_str("| pipeline | wall, median (least to most) | wall / D's | CPU of the clients | CPU / D's | stored |\n| --- | --- | --- | --- | --- | --- |\n");
     let bare = (median(runs, Bare, wall), median(runs, Bare, cpu));
     for pipeline in Pipeline::ALL {
         let values = sorted(runs, pipeline, wall);
@@ -74,8 +74,8 @@ fn goals(text: &mut String, Measured { large, small, empty, .. }: &Measured) -> 
     let growth = |ours| median(large, ours, memory) / median(small, ours, memory);
     let goal = |what, measured, wanted, limit, unit| Goal { what, measured, wanted, limit, unit };
     let goals = [
-        goal("verified backup to a volume, wall / D", ratio(OursToVolume, Bare, wall), 1.2, 1.4, ""),
-        goal("verified backup to S3, wall / D", ratio(OursToS3, Bare, wall), 1.2, 1.4, ""),
+        goal("verified backup to a volume, wall / D's", ratio(OursToVolume, Bare, wall), 1.2, 1.4, ""),
+        goal("verified backup to S3, wall / D's", ratio(OursToS3, Bare, wall), 1.2, 1.4, ""),
         goal(
             "S3, wall / `pg_dump` to a file, then an upload",
             ratio(OursToS3, FileThenUpload, wall),
@@ -91,14 +91,26 @@ fn goals(text: &mut String, Measured { large, small, empty, .. }: &Measured) -> 
             "",
         ),
         goal("volume, wall / `pg_dump -Z1`", ratio(OursToVolume, PlainToVolume, wall), 0.8, 1.0, ""),
-        goal("an empty database, wall over `pg_dump`'s, volume", fixed(OursToVolume), 0.25, 0.5, " s"),
-        goal("an empty database, wall over `pg_dump`'s, S3", fixed(OursToS3), 0.25, 0.5, " s"),
+        goal("an empty database, wall minus `pg_dump`'s, volume", fixed(OursToVolume), 0.25, 0.5, " s"),
+        goal("an empty database, wall minus `pg_dump`'s, S3", fixed(OursToS3), 0.25, 0.5, " s"),
         goal("CPU of the clients / D's, volume", ratio(OursToVolume, Bare, cpu), 1.6, 2.0, ""),
         goal("CPU of the clients / D's, S3", ratio(OursToS3, Bare, cpu), 1.7, 2.1, ""),
         goal("memory of the runner (VmHWM), volume", median(large, OursToVolume, memory), 16.0, 32.0, " MiB"),
         goal("memory of the runner (VmHWM), S3", median(large, OursToS3, memory), 56.0, 64.0, " MiB"),
-        goal("that memory against a database of a fifteenth, volume", growth(OursToVolume), 1.25, 1.5, ""),
-        goal("that memory against a database of a fifteenth, S3", growth(OursToS3), 1.25, 1.5, ""),
+        goal(
+            "memory / memory with a database of one fifteenth the size, volume",
+            growth(OursToVolume),
+            1.25,
+            1.5,
+            "",
+        ),
+        goal(
+            "memory / memory with a database of one fifteenth the size, S3",
+            growth(OursToS3),
+            1.25,
+            1.5,
+            "",
+        ),
     ];
     Ok(pgbackup_bench::goals(text, &goals)?)
 }

@@ -11,8 +11,8 @@ const HEAD: &str = "\
 
 <!-- Generated from crates/api by `make generate`. -->
 
-`apiVersion: pgbackup.dev/v1alpha1`, `kind: BackupPolicy`, short name `pgbp`, namespaced. `kubectl explain
-backuppolicies.spec` prints the same texts. A policy's name has at most 45 characters.
+A `BackupPolicy` (`apiVersion: pgbackup.dev/v1alpha1`, short name `pgbp`) is a namespaced resource. Its name has at most 45
+characters. `kubectl explain backuppolicies.spec` prints the descriptions of the fields, too.
 
 A field of the type *Secret key* is an object with `name` (a Secret in the policy's namespace) and `key` (a key of that
 Secret). A *duration* is a number and a unit, for example `90m`.
@@ -31,14 +31,16 @@ pub fn document(definition: &Value) -> Result<String> {
     let mut text = HEAD.to_owned();
     annotations(&mut text)?;
     columns(&mut text, version)?;
-    for (part, about) in [("spec", "What a person writes."), ("status", "What the operator found.")] {
+    for (part, about) in
+        [("spec", "You write these fields."), ("status", "The operator writes these fields.")]
+    {
         write!(text, "\n## {part}\n\n{about}\n")?;
         section(&mut text, &schema[part], &schema[part])?;
         for (name, field) in object(&schema[part]["properties"]) {
             if let Some(inner) = nested(name, field) {
                 write!(text, "\n### {part}.{name}\n\n{}\n", sentence(field))?;
                 match same(name, inner, &schema[part]) {
-                    Some(other) => writeln!(text, "\nIts fields are those of `{part}.{other}`.")?,
+                    Some(other) => writeln!(text, "\nThe fields are the same as those of `{part}.{other}`.")?,
                     None => section(&mut text, inner, &Value::Null)?,
                 }
             }
@@ -50,7 +52,10 @@ pub fn document(definition: &Value) -> Result<String> {
 fn annotations(text: &mut String) -> Result<()> {
     let rows = [
         (meta::REQUESTED_AT, "Requests a backup. Each new value starts one Job; an empty value starts none."),
-        (meta::ACKNOWLEDGED, "Accepts suspicious backups: their names, separated by commas."),
+        (
+            meta::ACKNOWLEDGED,
+            "Accepts suspicious backups. The value has the names of the backups, separated by commas.",
+        ),
     ];
     text.push_str("\n## Annotations\n\n| annotation of a policy | meaning |\n| --- | --- |\n");
     for (name, meaning) in rows {

@@ -23,9 +23,11 @@ const REASONS: &str = "\
 
 <!-- Generated from crates/domain/src/reason.rs by `make generate`. -->
 
-A reason is one word that names why something is as it is. Conditions, events, reports, metrics and the API use the same
-reasons, and no others. The number is the [exit code](exit-codes.md) of the runner. A reason without a number comes from the
-operator, for example because the runner never started.
+A reason is a word for the cause of a condition, an event or the result of a run. Conditions, events, reports, metrics and
+the API use only the reasons of this table.
+
+The exit code is that of the runner ([exit codes](exit-codes.md)). The operator sets the reasons without an exit code, for
+example if the runner never started.
 
 | reason | exit code | meaning | what to do |
 | --- | --- | --- | --- |
@@ -47,7 +49,7 @@ const EXIT_CODES: &str = "\
 
 <!-- Generated from crates/domain/src/reason.rs by `make generate`. -->
 
-Each exit code of the runner has a reason. [Reasons](reasons.md) has what to do about it.
+Each exit code of the runner stands for a reason. [Reasons](reasons.md) lists what to do about each reason.
 ";
 
 const SUCCESS: &str = "
@@ -75,7 +77,7 @@ const RETRIED_TOO: &str = "\
 const FINAL: &str = "
 ## Failures that need a change
 
-The Job fails at once. The next backup starts at the next slot of the schedule, or at your request.
+The Job fails at once. The next run starts at the next time of the schedule, or when you request a backup.
 
 | exit code | reason | meaning |
 | --- | --- | --- |
