@@ -66,7 +66,7 @@ fn policy_without_rules_keeps_all_backups() -> Result<()> {
 }
 
 #[test]
-fn dry_run_lists_backups_and_removes_none() -> Result<()> {
+fn retention_dry_run_lists_backups_and_removes_none() -> Result<()> {
     story("dry-run", async |env| {
         env.postgres(17).await?;
         let store = env.store().await?;

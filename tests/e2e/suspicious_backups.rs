@@ -67,7 +67,7 @@ fn backup_with_lost_rows_is_suspicious() -> Result<()> {
 }
 
 #[test]
-fn fourth_alike_suspicious_backup_is_verified() -> Result<()> {
+fn fourth_suspicious_backup_with_the_same_cause_is_verified() -> Result<()> {
     story("alike-backups", async |env| {
         let (server, policy) = shop(&env).await?;
         let store = env.store().await?;

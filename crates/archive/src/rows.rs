@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn archive_that_ends_between_rows_is_incomplete() {
+    fn truncated_table_rows_make_an_archive_incomplete() {
         let end = TEXT.find("2\t").unwrap();
         assert_eq!(read(&[&TEXT.as_bytes()[..end]]), None);
     }

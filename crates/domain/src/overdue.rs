@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn run_time_that_extends_the_grace_is_capped_at_7_days() {
+    fn longest_run_time_for_the_overdue_grace_is_capped() {
         let hours = |hours| SignedDuration::from_hours(hours);
         assert_eq!(longest_run([]), SignedDuration::ZERO);
         assert_eq!(longest_run([-5.0, f64::NAN]), SignedDuration::ZERO);

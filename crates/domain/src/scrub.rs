@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_backup_is_scrubbed_in_turn() {
+    fn repeated_scrubs_read_every_backup_in_turn() {
         let mut all = backups(&[(1000, 1), (1, 2), (50, 3), (7, 4), (900, 5)]);
         let mut seen = std::collections::BTreeSet::new();
         for now in 100..110 {

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merge_patch_has_changed_fields_and_nulls_for_removed() {
+    fn merge_patch_has_changed_fields_and_null_for_removed_ones() {
         let before = json!({"a": 1, "b": {"c": 1, "d": 2}, "gone": [1]});
         let after = json!({"a": 1, "b": {"c": 3}, "new": {"x": null, "y": 1}});
         let patch = json!({"b": {"c": 3, "d": null}, "gone": null, "new": {"x": null, "y": 1}});

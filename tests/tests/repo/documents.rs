@@ -223,7 +223,7 @@ fn is_contained(written: &Value, understood: &Value) -> Result<()> {
 }
 
 #[test]
-fn sample_manifest_has_the_current_format() -> Result<()> {
+fn sample_manifest_in_documents_has_the_current_format() -> Result<()> {
     let text = read("docs/reference/formats.md")?;
     let (_, sample) = text.split_once("```json\n").context("a sample")?;
     let (sample, _) = sample.split_once("```").context("the end of the sample")?;

@@ -34,7 +34,7 @@ example if the runner never started.
 ";
 
 #[test]
-fn reference_of_reasons_is_current() -> Result<()> {
+fn reference_of_reasons_matches_the_code() -> Result<()> {
     let mut text = REASONS.to_owned();
     for reason in Reason::all() {
         let code = reason.exit_code().map(|code| code.to_string()).unwrap_or_default();
@@ -84,7 +84,7 @@ The Job fails at once. The next run starts at the next time of the schedule, or 
 ";
 
 #[test]
-fn reference_of_exit_codes_is_current() -> Result<()> {
+fn reference_of_exit_codes_matches_the_code() -> Result<()> {
     let mut failures: Vec<(u8, Reason)> =
         Reason::all().filter_map(|reason| Some((reason.exit_code()?, reason))).collect();
     failures.sort_unstable();
@@ -104,12 +104,12 @@ fn reference_of_exit_codes_is_current() -> Result<()> {
 }
 
 #[test]
-fn reference_of_policy_fields_is_current() -> Result<()> {
+fn reference_of_policy_fields_matches_the_code() -> Result<()> {
     fresh("docs/reference/crd.md", &fields::document(&serde_json::to_value(api::crd())?)?)
 }
 
 #[test]
-fn openapi_document_is_current() -> Result<()> {
+fn openapi_document_matches_the_code() -> Result<()> {
     fresh("docs/openapi.json", &operator("openapi")?)
 }
 
@@ -124,7 +124,7 @@ fn operator(command: &str) -> Result<String> {
 }
 
 #[test]
-fn custom_resource_definition_is_current() -> Result<()> {
+fn crd_files_match_the_code() -> Result<()> {
     // Formatted like `pgbackup-operator crd`.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let definition = serde_saphyr::to_string_with_options(&api::crd(), options)?;

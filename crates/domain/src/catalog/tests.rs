@@ -150,7 +150,7 @@ fn backup(id: &str, at: &str, owner: &str, state: BackupState) -> CatalogBackup 
 }
 
 #[test]
-fn catalog_entry_has_the_values_of_its_manifest() {
+fn backup_in_the_catalog_has_the_values_of_its_manifest() {
     assert_eq!(
         CatalogBackup::new(&manifest(), &[], false),
         CatalogBackup {
@@ -241,7 +241,7 @@ fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
 }
 
 #[test]
-fn four_consecutive_alike_suspicious_backups_are_verified() {
+fn four_suspicious_backups_with_same_cause_become_verified() {
     use SuspicionKind::{Emptied, Shrunk};
     let row = |n: u8, kind| {
         (1..=n).map(|day| suspicious(&format!("{day}"), day, kind, Some("shop"))).collect::<Vec<_>>()

@@ -37,7 +37,7 @@ fn artifacts(report: &RunReport) -> &[ArtifactSummary] {
 }
 
 #[test]
-fn too_long_report_omits_its_last_artifacts() {
+fn too_long_run_report_omits_its_last_artifacts() {
     let text = report(100).to_message(MESSAGE_LIMIT);
     assert!(text.len() <= MESSAGE_LIMIT);
     let read = RunReport::parse(&text).unwrap();
@@ -48,7 +48,7 @@ fn too_long_report_omits_its_last_artifacts() {
 }
 
 #[test]
-fn report_of_escaped_characters_fits_termination_message() {
+fn report_with_control_characters_fits_termination_message() {
     let mut long = report(100);
     long.message = Message::new("\u{1}".repeat(2000)).hint("\u{1}".repeat(2000));
     let text = long.to_message(MESSAGE_LIMIT);
@@ -57,7 +57,7 @@ fn report_of_escaped_characters_fits_termination_message() {
 }
 
 #[test]
-fn short_report_is_not_truncated() {
+fn run_report_that_fits_is_not_truncated() {
     let mut short = report(1);
     short.message = Message::new("stored").hint("Look.");
     let read = RunReport::parse(&short.to_message(MESSAGE_LIMIT)).unwrap();
@@ -65,7 +65,7 @@ fn short_report_is_not_truncated() {
 }
 
 #[test]
-fn invalid_or_newer_report_is_not_parsed() {
+fn run_report_of_invalid_or_newer_format_is_not_parsed() {
     let mut later = report(0);
     later.version = VERSION + 1;
     assert_eq!(RunReport::parse(&later.to_json()), None);
@@ -79,7 +79,7 @@ fn run_record_contains_the_duration_of_the_run() {
 }
 
 #[test]
-fn report_has_the_fields_of_its_operation() {
+fn run_report_has_the_fields_of_its_operation() {
     let json = |report: &RunReport| serde_json::from_str::<Value>(&report.to_json()).unwrap();
     let backup = json(&report(1));
     assert_eq!((&backup["operation"], &backup["stage"]), (&json!("backup"), &json!("report")));
@@ -93,7 +93,7 @@ fn report_has_the_fields_of_its_operation() {
 }
 
 #[test]
-fn report_ignores_a_stage_of_another_operation() {
+fn run_report_ignores_a_stage_of_another_operation() {
     let mut details = Details::new(crate::operation::Operation::Scrub);
     details.enter(BackupStage::Dump.into(), 1.0);
     assert_eq!(details, Details::new(crate::operation::Operation::Scrub));

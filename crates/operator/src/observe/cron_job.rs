@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_owned_by_another_policy_is_foreign() {
+    fn cron_job_of_another_policy_is_recognized_by_its_owner() {
         let mut policy = policy();
         let found = cron_job("shop-backup").metadata;
         assert_eq!(ownership(&policy, &found), ObservedCronJob::Ours);

@@ -178,7 +178,7 @@ fn cron_job_with_edited_labels_is_found_by_its_owner() {
 }
 
 #[test]
-fn operator_write_or_status_change_starts_no_reconcile() {
+fn operator_write_to_a_cron_job_starts_no_reconcile() {
     let children = Watched::default();
     let shop = [ObjectRef::new("shop").within("n")];
     children.children.add_written(&policy(), Operation::Backup, &cron_job().metadata);
