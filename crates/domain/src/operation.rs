@@ -1,36 +1,86 @@
 //! The operations that a policy schedules (backup, scrub), and [`PerOperation`], a value for each of them.
 //! Each operation has a CronJob of its own.
 //!
-//! Code that treats all operations alike loops over [`PerOperation`] and has no branches. A new operation is
-//! a new variant of [`Operation`] and a new field of [`PerOperation`]; code that forgets it does not compile.
+//! Code that treats all operations alike loops over [`PerOperation`]. Code that treats one operation differently matches
+//! [`Operation`] or destructures [`PerOperation`] without `..`. So a new operation is one line below, and every place that
+//! must handle it then fails to compile.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
-/// The operation that a run performs.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "camelCase")]
-#[strum(serialize_all = "camelCase")]
-pub enum Operation {
+macro_rules! operations {
+    ($($(#[doc = $doc:literal])+ $variant:ident $field:ident,)+) => {
+        /// The operation that a run performs.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumIter,
+            EnumString, IntoStaticStr,
+        )]
+        #[serde(rename_all = "camelCase")]
+        #[strum(serialize_all = "camelCase")]
+        pub enum Operation { $($(#[doc = $doc])+ $variant,)+ }
+
+        /// The number of operations.
+        const COUNT: usize = [$(Operation::$variant),+].len();
+
+        /// One value for each operation. `T` is an `Option` where a policy can lack an operation.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct PerOperation<T> {
+            $(
+                #[doc = concat!("The value of [`Operation::", stringify!($variant), "`].")]
+                #[serde(default)]
+                pub $field: T,
+            )+
+        }
+
+        impl<T> PerOperation<T> {
+            /// Creates the values by calling `value` for each operation.
+            pub fn from_fn(mut value: impl FnMut(Operation) -> T) -> Self {
+                Self { $($field: value(Operation::$variant),)+ }
+            }
+
+            /// Returns the value of one operation.
+            pub const fn get(&self, operation: Operation) -> &T {
+                match operation { $(Operation::$variant => &self.$field,)+ }
+            }
+
+            /// Returns a mutable reference to the value of one operation.
+            pub const fn get_mut(&mut self, operation: Operation) -> &mut T {
+                match operation { $(Operation::$variant => &mut self.$field,)+ }
+            }
+
+            /// Converts to a `PerOperation` of references.
+            pub const fn as_ref(&self) -> PerOperation<&T> {
+                PerOperation { $($field: &self.$field,)+ }
+            }
+
+            /// Converts each value with `change`.
+            pub fn map<U>(self, mut change: impl FnMut(Operation, T) -> U) -> PerOperation<U> {
+                PerOperation { $($field: change(Operation::$variant, self.$field),)+ }
+            }
+
+            /// Iterates over mutable references to the values, in the operations' order.
+            pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+                [$(&mut self.$field),+].into_iter()
+            }
+        }
+
+        impl<T> IntoIterator for PerOperation<T> {
+            type Item = (Operation, T);
+            type IntoIter = std::array::IntoIter<Self::Item, COUNT>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                [$((Operation::$variant, self.$field)),+].into_iter()
+            }
+        }
+    };
+}
+
+operations! {
     /// Stores a new backup.
-    Backup,
+    Backup backup,
     /// Reads stored backups back and compares them with their manifests.
-    Scrub,
+    Scrub scrub,
 }
 
 impl Operation {
@@ -55,73 +105,28 @@ impl Operation {
         let (policy, operation) = name.rsplit_once('-')?;
         Some((operation.parse().ok()?, policy))
     }
-}
 
-/// One value for each operation. `T` is an `Option` where a policy can lack an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PerOperation<T> {
-    /// The value for backups.
-    #[serde(default)]
-    pub backup: T,
-    /// The value for scrubs.
-    #[serde(default)]
-    pub scrub: T,
+    /// Returns whether a run connects to the PostgreSQL server, so that its pod needs the server's address and credentials.
+    pub const fn connects_to_server(self) -> bool {
+        match self {
+            Self::Backup => true,
+            Self::Scrub => false,
+        }
+    }
+
+    /// Returns whether a run removes backups, so that its pod needs the credentials for removals.
+    pub const fn removes_backups(self) -> bool {
+        match self {
+            Self::Backup => true,
+            Self::Scrub => false,
+        }
+    }
 }
 
 impl<T> PerOperation<T> {
-    /// Creates the values by calling `value` for each operation.
-    pub fn from_fn(mut value: impl FnMut(Operation) -> T) -> Self {
-        Self { backup: value(Operation::Backup), scrub: value(Operation::Scrub) }
-    }
-
-    /// Returns the value of one operation.
-    pub const fn get(&self, operation: Operation) -> &T {
-        match operation {
-            Operation::Backup => &self.backup,
-            Operation::Scrub => &self.scrub,
-        }
-    }
-
-    /// Returns a mutable reference to the value of one operation.
-    pub const fn get_mut(&mut self, operation: Operation) -> &mut T {
-        match operation {
-            Operation::Backup => &mut self.backup,
-            Operation::Scrub => &mut self.scrub,
-        }
-    }
-
-    /// Converts to a `PerOperation` of references.
-    pub const fn as_ref(&self) -> PerOperation<&T> {
-        let Self { backup, scrub } = self;
-        PerOperation { backup, scrub }
-    }
-
-    /// Converts each value with `change`.
-    pub fn map<U>(self, mut change: impl FnMut(Operation, T) -> U) -> PerOperation<U> {
-        let Self { backup, scrub } = self;
-        PerOperation { backup: change(Operation::Backup, backup), scrub: change(Operation::Scrub, scrub) }
-    }
-
-    /// Iterates over mutable references to the values, in the operations' order.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        let Self { backup, scrub } = self;
-        [backup, scrub].into_iter()
-    }
-
     /// Iterates over the operations and their values.
     pub fn iter(&self) -> impl Iterator<Item = (Operation, &T)> {
         Operation::all().map(|operation| (operation, self.get(operation)))
-    }
-}
-
-impl<T> IntoIterator for PerOperation<T> {
-    type Item = (Operation, T);
-    type IntoIter = std::array::IntoIter<Self::Item, 2>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let Self { backup, scrub } = self;
-        [(Operation::Backup, backup), (Operation::Scrub, scrub)].into_iter()
     }
 }
 

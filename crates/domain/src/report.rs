@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     details::{
         ArtifactSummary, BackupDetails, BackupSummary, CORRUPTED_LIMIT, Details, PruneOutcome, ScrubDetails,
-        Verification,
+        Stage, Verification,
     },
     retained::Retained,
     run::{Outcome, RunIdentity, RunRecord, Trigger, seconds},
-    stage::{BackupStage, Progress, ScrubStage, Stage},
+    stage::{BackupStage, Progress, ScrubStage},
 };
 use crate::{message::Message, reason::Reason};
 

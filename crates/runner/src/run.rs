@@ -53,10 +53,10 @@ impl Run {
 
     /// Returns the details of the report. Panics unless this is a backup run.
     pub fn backup_details(&mut self) -> &mut BackupDetails {
-        match &mut self.report.details {
-            Details::Backup(details) => details,
-            Details::Scrub(_) => unreachable!("only backup runs should ask for a backup's details"),
-        }
+        let Details::Backup(details) = &mut self.report.details else {
+            unreachable!("only backup runs should ask for a backup's details")
+        };
+        details
     }
 
     /// Writes a line to the pod's log and to the backup's `run.log`.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use strum::{Display, EnumString, IntoStaticStr};
 
-use super::stage::{BackupStage, Progress, ScrubStage, Stage};
+use super::stage::{BackupStage, Progress, ScrubStage};
 use crate::{
     message::{self, Message},
     name::BACKUP_ID_LENGTH,
@@ -15,16 +15,123 @@ use crate::{
     reason::Reason,
 };
 
-/// The fields of a report that depend on the operation. In JSON they are on the same level as the common
-/// fields, and the field `operation` selects them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "operation", rename_all = "camelCase")]
-#[expect(clippy::large_enum_variant, reason = "a program holds few reports at a time")]
-pub enum Details {
-    /// The fields of a backup run's report.
-    Backup(BackupDetails),
-    /// The fields of a scrub's report.
-    Scrub(ScrubDetails),
+/// Declares the variants of [`Details`] and [`Stage`], with everything that is alike for all operations.
+macro_rules! details {
+    ($($operation:ident $accessor:ident: $details:ident, $stage:ident;)+) => {
+        /// The fields of a report that depend on the operation. In JSON they are on the same level as the common
+        /// fields, and the field `operation` selects them.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "operation", rename_all = "camelCase")]
+        #[expect(clippy::large_enum_variant, reason = "a program holds few reports at a time")]
+        pub enum Details {
+            $(
+                #[doc = concat!("Of [`Operation::", stringify!($operation), "`].")]
+                $operation($details),
+            )+
+        }
+
+        /// A stage of any operation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Stage {
+            $(
+                #[doc = concat!("Of [`Operation::", stringify!($operation), "`].")]
+                $operation($stage),
+            )+
+        }
+
+        impl Details {
+            /// Creates the details of a run that has just started.
+            pub fn new(operation: Operation) -> Self {
+                match operation { $(Operation::$operation => Self::$operation($details::default()),)+ }
+            }
+
+            /// Returns the operation of the run.
+            pub const fn operation(&self) -> Operation {
+                match self { $(Self::$operation(_) => Operation::$operation,)+ }
+            }
+
+            /// Returns the stage in which the run is, or in which it ended.
+            pub const fn stage(&self) -> Stage {
+                match self { $(Self::$operation(details) => Stage::$operation(details.progress.stage),)+ }
+            }
+
+            /// Returns the duration of each stage in seconds, in the stages' order.
+            pub fn stages(&self) -> Vec<(Stage, f64)> {
+                match self {
+                    $(Self::$operation(details) => {
+                        let stages = details.progress.stages.iter();
+                        stages.map(|(stage, seconds)| (Stage::$operation(*stage), *seconds)).collect()
+                    })+
+                }
+            }
+
+            /// Ends the current stage, which took `seconds`, and starts another one. Does nothing if the stage
+            /// belongs to another operation.
+            pub fn enter(&mut self, stage: Stage, seconds: f64) {
+                match (self, stage) {
+                    $((Self::$operation(details), Stage::$operation(stage)) => {
+                        details.progress.enter(stage, seconds);
+                    })+
+                    _ => {}
+                }
+            }
+
+            /// Sets the stage in which the run failed, if it differs from the current one.
+            pub fn failed_in(&mut self, stage: Stage) {
+                match (self, stage) {
+                    $((Self::$operation(details), Stage::$operation(stage)) => details.progress.stage = stage,)+
+                    _ => {}
+                }
+            }
+
+            $(
+                #[doc = concat!("Returns the details of [`Operation::", stringify!($operation), "`]; `None` for other operations.")]
+                pub const fn $accessor(&self) -> Option<&$details> {
+                    if let Self::$operation(details) = self { Some(details) } else { None }
+                }
+            )+
+
+            /// Removes the last artifact from the report. Returns `false` if there is none.
+            pub(super) fn drop_last_artifact(&mut self) -> bool {
+                match self { $(Self::$operation(details) => details.drop_last_artifact(),)+ }
+            }
+
+            /// Removes the duration of the last stage. Returns `false` if there is none.
+            pub(super) fn drop_last_stage(&mut self) -> bool {
+                match self { $(Self::$operation(details) => details.progress.stages.pop_last().is_some(),)+ }
+            }
+
+            /// Shortens each text to at most `limit` bytes, and removes the counts of kept backups.
+            pub(super) fn shorten(&mut self, limit: usize) {
+                match self { $(Self::$operation(details) => details.shorten(limit),)+ }
+            }
+        }
+
+        impl Stage {
+            /// Returns the last stage of an operation's runs. In it the run writes its report.
+            pub const fn last(operation: Operation) -> Self {
+                match operation { $(Operation::$operation => Self::$operation($stage::Report),)+ }
+            }
+
+            /// Returns the name in reports and metrics, for example `preflight`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$operation(stage) => stage.as_str(),)+ }
+            }
+        }
+
+        $(
+            impl From<$stage> for Stage {
+                fn from(stage: $stage) -> Self {
+                    Self::$operation(stage)
+                }
+            }
+        )+
+    };
+}
+
+details! {
+    Backup as_backup: BackupDetails, BackupStage;
+    Scrub as_scrub: ScrubDetails, ScrubStage;
 }
 
 /// The fields that only the report of a backup run has.
@@ -78,111 +185,34 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-impl Details {
-    /// Creates the details of a run that has just started.
-    pub fn new(operation: Operation) -> Self {
-        match operation {
-            Operation::Backup => Self::Backup(BackupDetails::default()),
-            Operation::Scrub => Self::Scrub(ScrubDetails::default()),
-        }
+impl BackupDetails {
+    fn drop_last_artifact(&mut self) -> bool {
+        self.artifacts.pop().is_some()
     }
 
-    /// Returns the operation of the run.
-    pub const fn operation(&self) -> Operation {
-        match self {
-            Self::Backup(_) => Operation::Backup,
-            Self::Scrub(_) => Operation::Scrub,
+    fn shorten(&mut self, limit: usize) {
+        let Self { server_version, client_version, backup, prune, progress: _, artifacts: _ } = self;
+        let texts = [server_version.as_mut(), client_version.as_mut()];
+        let location = backup.as_mut().map(|backup| &mut backup.location);
+        texts.into_iter().flatten().chain(location).for_each(|text| message::cut(text, limit));
+        if let Some(prune) = prune {
+            prune.kept.clear();
+            prune.message.cut(limit, limit);
         }
     }
+}
 
-    /// Returns the stage in which the run is, or in which it ended.
-    pub const fn stage(&self) -> Stage {
-        match self {
-            Self::Backup(details) => Stage::Backup(details.progress.stage),
-            Self::Scrub(details) => Stage::Scrub(details.progress.stage),
-        }
+impl ScrubDetails {
+    /// A scrub has no artifacts.
+    const fn drop_last_artifact(&self) -> bool {
+        let Self { progress: _, passed: _, corrupted: _, unchecked: _, bytes_read: _ } = self;
+        false
     }
 
-    /// Returns the duration of each stage in seconds, in the stages' order.
-    pub fn stages(&self) -> Vec<(Stage, f64)> {
-        fn all<S: Ord + Copy + Into<Stage>>(progress: &Progress<S>) -> Vec<(Stage, f64)> {
-            progress.stages.iter().map(|(stage, seconds)| ((*stage).into(), *seconds)).collect()
-        }
-        match self {
-            Self::Backup(details) => all(&details.progress),
-            Self::Scrub(details) => all(&details.progress),
-        }
-    }
-
-    /// Ends the current stage, which took `seconds`, and starts another one. Does nothing if the stage
-    /// belongs to another operation.
-    pub fn enter(&mut self, stage: Stage, seconds: f64) {
-        match (self, stage) {
-            (Self::Backup(details), Stage::Backup(stage)) => details.progress.enter(stage, seconds),
-            (Self::Scrub(details), Stage::Scrub(stage)) => details.progress.enter(stage, seconds),
-            (Self::Backup(_), Stage::Scrub(_)) | (Self::Scrub(_), Stage::Backup(_)) => {}
-        }
-    }
-
-    /// Sets the stage in which the run failed, if it differs from the current one.
-    pub fn failed_in(&mut self, stage: Stage) {
-        match (self, stage) {
-            (Self::Backup(details), Stage::Backup(stage)) => details.progress.stage = stage,
-            (Self::Scrub(details), Stage::Scrub(stage)) => details.progress.stage = stage,
-            (Self::Backup(_), Stage::Scrub(_)) | (Self::Scrub(_), Stage::Backup(_)) => {}
-        }
-    }
-
-    /// Returns the details of a backup run; `None` for other operations.
-    pub const fn as_backup(&self) -> Option<&BackupDetails> {
-        match self {
-            Self::Backup(details) => Some(details),
-            Self::Scrub(_) => None,
-        }
-    }
-
-    /// Returns the details of a scrub; `None` for other operations.
-    pub const fn as_scrub(&self) -> Option<&ScrubDetails> {
-        match self {
-            Self::Scrub(details) => Some(details),
-            Self::Backup(_) => None,
-        }
-    }
-
-    /// Removes the last artifact from the report. Returns `false` if there is none.
-    pub(super) fn drop_last_artifact(&mut self) -> bool {
-        match self {
-            Self::Backup(details) => details.artifacts.pop().is_some(),
-            Self::Scrub(_) => false,
-        }
-    }
-
-    /// Removes the duration of the last stage. Returns `false` if there is none.
-    pub(super) fn drop_last_stage(&mut self) -> bool {
-        match self {
-            Self::Backup(details) => details.progress.stages.pop_last().is_some(),
-            Self::Scrub(details) => details.progress.stages.pop_last().is_some(),
-        }
-    }
-
-    /// Shortens each text to at most `limit` bytes, and removes the counts of kept backups.
-    pub(super) fn shorten(&mut self, limit: usize) {
-        match self {
-            Self::Backup(BackupDetails { server_version, client_version, backup, prune, .. }) => {
-                let texts = [server_version.as_mut(), client_version.as_mut()];
-                let location = backup.as_mut().map(|backup| &mut backup.location);
-                texts.into_iter().flatten().chain(location).for_each(|text| message::cut(text, limit));
-                if let Some(prune) = prune {
-                    prune.kept.clear();
-                    prune.message.cut(limit, limit);
-                }
-            }
-            Self::Scrub(ScrubDetails { corrupted, .. }) => {
-                corrupted.truncate(CORRUPTED_LIMIT);
-                for backup in corrupted.iter_mut() {
-                    message::cut(backup, BACKUP_ID_LENGTH);
-                }
-            }
+    fn shorten(&mut self, _: usize) {
+        self.corrupted.truncate(CORRUPTED_LIMIT);
+        for backup in &mut self.corrupted {
+            message::cut(backup, BACKUP_ID_LENGTH);
         }
     }
 }
@@ -270,4 +300,17 @@ pub struct PruneOutcome {
     pub removed: u32,
     /// The number of unfinished backups of earlier runs that were removed.
     pub leftovers: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_starts_in_its_first_stage_and_ends_in_its_last() {
+        assert_eq!(BackupStage::all().next(), Some(BackupStage::default()));
+        assert_eq!(BackupStage::all().last().map(Stage::from), Some(Stage::last(Operation::Backup)));
+        assert_eq!(ScrubStage::all().next(), Some(ScrubStage::default()));
+        assert_eq!(ScrubStage::all().last().map(Stage::from), Some(Stage::last(Operation::Scrub)));
+    }
 }

@@ -5,31 +5,45 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
-use crate::operation::Operation;
+/// Declares the stages of an operation's runs in their order. A run starts in the first one.
+macro_rules! stages {
+    (
+        $(#[doc = $doc:literal])+ $name:ident:
+        $(#[doc = $first_doc:literal])+ $first:ident,
+        $($(#[doc = $stage_doc:literal])+ $stage:ident,)+
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display,
+            EnumIter, EnumString, IntoStaticStr,
+        )]
+        #[serde(rename_all = "camelCase")]
+        #[strum(serialize_all = "camelCase")]
+        pub enum $name {
+            $(#[doc = $first_doc])+
+            #[default]
+            $first,
+            $($(#[doc = $stage_doc])+ $stage,)+
+        }
 
-/// The stages of a backup run, in the order in which they run.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "camelCase")]
-#[strum(serialize_all = "camelCase")]
-pub enum BackupStage {
+        impl $name {
+            /// Returns all stages, in their order.
+            pub fn all() -> impl Iterator<Item = Self> {
+                Self::iter()
+            }
+
+            /// Returns the name in reports and metrics, for example `verify`.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+        }
+    };
+}
+
+stages! {
+    /// The stages of a backup run, in the order in which they run.
+    BackupStage:
     /// Checks everything that can make the run fail, before anything is dumped.
-    #[default]
     Preflight,
     /// Locks the tables of each database, then takes the snapshot.
     Hold,
@@ -47,95 +61,13 @@ pub enum BackupStage {
     Report,
 }
 
-/// The stages of a scrub, in the order in which they run.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "camelCase")]
-#[strum(serialize_all = "camelCase")]
-pub enum ScrubStage {
+stages! {
+    /// The stages of a scrub, in the order in which they run.
+    ScrubStage:
     /// Reads stored backups back and compares them with their manifests.
-    #[default]
     Verify,
     /// Writes the report.
     Report,
-}
-
-/// A stage of any operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// A stage of a backup run.
-    Backup(BackupStage),
-    /// A stage of a scrub.
-    Scrub(ScrubStage),
-}
-
-impl BackupStage {
-    /// Returns all stages of a backup run, in their order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::iter()
-    }
-
-    /// Returns the name in reports and metrics, for example `preflight`.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl ScrubStage {
-    /// Returns all stages of a scrub, in their order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::iter()
-    }
-
-    /// Returns the name in reports and metrics, for example `verify`.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl Stage {
-    /// Returns the last stage of an operation's runs. In it the run writes its report.
-    pub const fn last(operation: Operation) -> Self {
-        match operation {
-            Operation::Backup => Self::Backup(BackupStage::Report),
-            Operation::Scrub => Self::Scrub(ScrubStage::Report),
-        }
-    }
-
-    /// Returns the name in reports and metrics, for example `preflight`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Backup(stage) => stage.as_str(),
-            Self::Scrub(stage) => stage.as_str(),
-        }
-    }
-}
-
-impl From<BackupStage> for Stage {
-    fn from(stage: BackupStage) -> Self {
-        Self::Backup(stage)
-    }
-}
-
-impl From<ScrubStage> for Stage {
-    fn from(stage: ScrubStage) -> Self {
-        Self::Scrub(stage)
-    }
 }
 
 /// The stage of a run, and the duration of each stage so far.
@@ -173,13 +105,5 @@ mod tests {
         assert_eq!(progress.stage, BackupStage::Dump);
         let took = [(BackupStage::Preflight, 0.5), (BackupStage::Hold, 0.375), (BackupStage::Dump, 2.0)];
         assert_eq!(progress.stages, took.into());
-    }
-
-    #[test]
-    fn run_starts_in_its_first_stage_and_ends_in_its_last() {
-        assert_eq!(BackupStage::all().next(), Some(BackupStage::default()));
-        assert_eq!(BackupStage::all().last().map(Stage::from), Some(Stage::last(Operation::Backup)));
-        assert_eq!(ScrubStage::all().next(), Some(ScrubStage::default()));
-        assert_eq!(ScrubStage::all().last().map(Stage::from), Some(Stage::last(Operation::Scrub)));
     }
 }
