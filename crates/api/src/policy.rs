@@ -118,13 +118,7 @@ pub struct BackupPolicySpec {
     /// namespace and the name of the policy, so that policies with the same schedule start at different times. For
     /// example, "15 2 * * *" starts a backup at 02:15 every day. "H 2 * * *" starts one every day at the same minute
     /// between 02:00 and 02:59.
-    #[schemars(length(max = 100))]
-    #[x_kube(
-        validation = check::EVERY.rule(),
-        validation = check::ZONE_IN_SCHEDULE.rule(),
-        validation = check::SHORTHAND.rule(),
-        validation = check::FIVE_FIELDS.rule()
-    )]
+    #[schemars(length(max = 100), transform = check::schedule)]
     pub schedule: String,
 
     /// timeZone is the time zone of the schedules and of the retention rules, as an IANA name. The retention rules

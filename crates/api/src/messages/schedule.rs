@@ -1,6 +1,15 @@
 //! Rules for schedules and time zones.
 
+use schemars::Schema;
+
 use super::Check;
+
+/// Adds the rules of a schedule to the schema of a field.
+pub fn schedule(schema: &mut Schema) {
+    for check in [EVERY, ZONE_IN_SCHEDULE, SHORTHAND, FIVE_FIELDS] {
+        kube::core::validate(schema, check.rule()).expect("a rule should always be JSON");
+    }
+}
 
 /// A schedule must not be `@every <duration>`. Some cron programs accept it, but it has no fixed times.
 pub const EVERY: Check = Check {

@@ -1,7 +1,6 @@
 //! How backups are checked: when they are stored, and later.
 
 use domain::{comparison, manifest::Level, scrub};
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
@@ -38,18 +37,12 @@ pub struct Verification {
 }
 
 /// A schedule on which stored backups are read back and checked again.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
     /// schedule defines when scrubs start, in the syntax of spec.schedule and in spec.timeZone. For example, "H 4 * *
     /// 0" starts a scrub every Sunday at the same minute between 04:00 and 04:59.
-    #[schemars(length(max = 100))]
-    #[x_kube(
-        validation = check::EVERY.rule(),
-        validation = check::ZONE_IN_SCHEDULE.rule(),
-        validation = check::SHORTHAND.rule(),
-        validation = check::FIVE_FIELDS.rule()
-    )]
+    #[schemars(length(max = 100), transform = check::schedule)]
     pub schedule: String,
 
     /// share is the percentage of all stored bytes that one scrub reads. A scrub begins with the backups whose last
