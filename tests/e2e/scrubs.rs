@@ -24,7 +24,7 @@ fn whole() -> Scrub {
 async fn scrubbed(policy: &Policy, job: &str) -> Result<ScrubStatus> {
     policy
         .status_with(&format!("{job} is the last scrub"), DEADLINE, |status| {
-            status.last_scrub.clone().filter(|scrub| scrub.job == job)
+            status.last_scrub.clone().filter(|scrub| scrub.run.job == job)
         })
         .await
 }
@@ -49,7 +49,7 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
 
         env.kubectl(&["create", "job", "first", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "first").await?;
-        assert_eq!((scrub.result, scrub.passed), (RunResult::Succeeded, 2), "{}", scrub.message);
+        assert_eq!((scrub.run.result, scrub.passed), (RunResult::Succeeded, 2), "{}", scrub.run.message);
         policy.condition_is(ConditionType::ScrubHealthy, ConditionStatus::True, Reason::Verified).await?;
 
         // A scrub does not need the server, so its pod has no connection settings.
@@ -65,7 +65,7 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
         store.flip_bit(&format!("{}/shop.dump", rotten.path)).await?;
         env.kubectl(&["create", "job", "second", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "second").await?;
-        assert_eq!((scrub.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.message);
+        assert_eq!((scrub.run.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.run.message);
         assert_eq!(scrub.corrupted, [newest.as_str()]);
         let said = policy
             .condition_is(ConditionType::ScrubHealthy, ConditionStatus::False, Reason::BackupCorrupted)
@@ -111,9 +111,9 @@ fn scrub_runs_on_its_schedule() -> Result<()> {
             .await?;
         let scrub =
             policy.status_with("a scrub ran", 2 * DEADLINE, |status| status.last_scrub.clone()).await?;
-        assert_eq!(scrub.result, RunResult::Succeeded, "{}", scrub.message);
-        assert_eq!(scrub.message, "no backups to scrub yet");
-        assert!(scrub.scheduled_time.is_some() && scrub.job.starts_with("shop-scrub-"), "{scrub:?}");
+        assert_eq!(scrub.run.result, RunResult::Succeeded, "{}", scrub.run.message);
+        assert_eq!(scrub.run.message, "no backups to scrub yet");
+        assert!(scrub.run.scheduled_time.is_some() && scrub.run.job.starts_with("shop-scrub-"), "{scrub:?}");
         let status = policy.status().await?;
         assert!(status.history.is_empty() && status.last_run.is_none(), "a scrub is no backup: {status:?}");
         Ok(())

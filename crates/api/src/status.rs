@@ -20,7 +20,7 @@ use serde_with::skip_serializing_none;
 pub use self::{
     any_reason::AnyReason,
     condition::{ConditionStatus, ConditionType},
-    run::{ArtifactStatus, BackupStatus, FailureStatus, RunStatus, ScrubStatus},
+    run::{ArtifactStatus, BackupStatus, EndedRun, FailureStatus, RunStatus, ScrubStatus},
     state::{RunResult, Trigger, Verification},
 };
 

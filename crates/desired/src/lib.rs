@@ -7,7 +7,7 @@
 pub mod events;
 pub mod objects;
 pub mod observed;
-mod request;
+mod open_request;
 pub mod status;
 pub mod validate;
 
@@ -19,6 +19,6 @@ pub use observed::{
     Cause, ContainerExit, ForeignObject, JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun,
     Problem, Rejection, RequestObstacle, UnexplainedWait,
 };
-pub use request::open_request;
+pub use open_request::open_request;
 pub use status::{StatusOutcome, status};
 pub use validate::{Invalid, ValidPolicy, validate};

@@ -5,7 +5,7 @@ mod drift;
 mod images;
 mod metadata;
 mod pod;
-mod request;
+mod requested_job;
 
 use domain::operation::PerOperation;
 use k8s_openapi::api::batch::v1::CronJob;
@@ -13,7 +13,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 pub use self::{
     drift::{applied_generation, spec_is_as_applied, up_to_date},
     images::Images,
-    request::requested_job,
+    requested_job::requested_job,
 };
 use crate::validate::ValidPolicy;
 

@@ -1,11 +1,11 @@
-//! What the operator observes of a policy in the cluster, reduced to what the status needs.
+//! The operator's observation of a policy in the cluster, reduced to what the status needs.
 
 use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How long a pod may take to start before the status reports it. A new pod often waits for a volume, a node or an image.
-/// The documents promise a report within a minute; this is half of it.
+/// The documents promise a report within a minute. This is half of it.
 pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The observation of one policy.
@@ -30,7 +30,7 @@ pub struct ObservedOperation {
     /// The object of the CronJob's name.
     #[serde(default)]
     pub cron_job: ObservedCronJob,
-    /// The Jobs, those that have just vanished included, in any order.
+    /// The Jobs, including those that were just deleted, in any order.
     #[serde(default)]
     pub runs: Vec<ObservedRun>,
 }
@@ -50,14 +50,14 @@ impl Observed {
 /// The object of the CronJob's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObservedCronJob {
-    /// There is none.
+    /// No object has this name.
     #[default]
     Missing,
-    /// It is the policy's.
+    /// The policy owns the object.
     Ours,
-    /// It is not the policy's: it is never adopted and never changed.
+    /// The policy does not own the object, so the operator never adopts or changes it.
     Foreign(ForeignObject),
-    /// The API server rejects its creation or correction.
+    /// The API server rejects the creation or the correction of the CronJob.
     Refused(Rejection),
 }
 
@@ -74,13 +74,13 @@ pub struct ForeignObject {
     pub creator: Option<String>,
 }
 
-/// The API server rejects an object, and rejects it again until somebody changes something.
+/// The API server's rejection of an object. It is repeated until a person changes something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection {
     /// The API's message.
     pub message: String,
-    /// What is in the way, if the message has a known form.
+    /// The cause, if the message has a known form.
     #[serde(default)]
     pub cause: Option<Cause>,
 }
@@ -103,62 +103,62 @@ pub struct ObservedRun {
     pub job: String,
     /// The Job's UID.
     pub job_uid: String,
-    /// When the Job was made.
+    /// When the Job was created.
     pub created: Timestamp,
-    /// How far it is.
+    /// The state of the Job.
     pub state: JobState,
     /// When the Job ended, by the control plane's clock.
     #[serde(default)]
     pub ended: Option<Timestamp>,
-    /// The newest report of its pods; a final one outranks a provisional one of the same pod.
+    /// The newest report of its pods. A final report replaces a provisional one of the same pod.
     #[serde(default)]
     pub report: Option<RunReport>,
     /// How the newest pod's runner ended, if it has.
     #[serde(default)]
     pub container: Option<ContainerExit>,
-    /// Why the newest pod cannot start, while that is so.
+    /// Why the newest pod cannot start; `None` if it can.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// It has not started, and nothing that is seen of it says why.
+    /// The wait of a Job or pod that has not started, if nothing observed explains it.
     #[serde(default)]
     pub unexplained_wait: Option<UnexplainedWait>,
 }
 
-/// A Job without a pod, or a pod whose containers have not started, that says nothing.
+/// The wait of a Job without a pod, or of a pod whose containers have not started, without a reason in its status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnexplainedWait {
-    /// The UID of the Job or the pod: events about it may tell.
+    /// The UID of the Job or the pod: events about it can explain the wait.
     pub uid: String,
-    /// When it was made.
+    /// When the Job or the pod was created.
     pub since: Timestamp,
 }
 
 impl UnexplainedWait {
-    /// When it has lasted so long that somebody should be told.
+    /// When the grace ends, after which the wait is a problem.
     pub fn ends(&self) -> Timestamp {
         self.since.saturating_add(START_GRACE).unwrap_or(self.since)
     }
 
-    /// Whether it has.
+    /// Whether the grace has ended.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends() <= now
     }
 }
 
-/// How far a Job is.
+/// The state of a Job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
-    /// It runs, or will.
+    /// The Job runs, or will run.
     Active,
     /// A pod succeeded.
     Succeeded,
-    /// It was given up.
+    /// The Job failed, and is not retried.
     Failed {
         /// The Job condition's reason: `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
         reason: String,
     },
-    /// It was deleted before its end was seen.
+    /// The Job was deleted before its end was observed.
     Gone,
 }
 
@@ -166,17 +166,17 @@ pub enum JobState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerExit {
-    /// The kubelet's word: `Error`, `OOMKilled`; or, if the pod was taken away, `Evicted` or `NodeLost`.
+    /// The kubelet's reason: `Error`, `OOMKilled`. If the pod was taken from its node: `Evicted` or `NodeLost`.
     pub reason: String,
-    /// Its exit code.
+    /// The exit code.
     pub exit_code: i32,
-    /// The words of the kubelet, if it could not even start it; or of who took the pod away.
+    /// The message of the kubelet if it could not start the container, or of the program that evicted the pod.
     #[serde(default)]
     pub message: Option<String>,
 }
 
 impl ContainerExit {
-    /// The pod was taken away from it: by its node, or with its node.
+    /// Whether the pod was evicted or lost with its node.
     pub fn was_taken_away(&self) -> bool {
         [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.as_str() == self.reason)
     }
@@ -188,17 +188,17 @@ impl ContainerExit {
 pub struct Problem {
     /// The condition reason.
     pub reason: Reason,
-    /// The fact, and the message of the kubelet, the scheduler or the API server. Retries do not change it.
+    /// The fact, with the message of the kubelet, the scheduler or the API server. Retries do not change it.
     pub message: String,
-    /// Since when, if the cluster reports it.
+    /// When the problem began, if the cluster reports it.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// What is in the way, with the names for a hint. `None` if the message has no known form.
+    /// The cause, with the names for a hint. `None` if the message has no known form.
     #[serde(default)]
     pub cause: Option<Cause>,
 }
 
-/// What keeps a pod from starting, or an object from being accepted, with the names that a hint needs.
+/// The cause that keeps a pod from starting, or an object from being accepted, with the names that a hint needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Cause {

@@ -1,8 +1,8 @@
-//! The backup that the annotation `pgbackup.dev/requested-at` asks for.
+//! The backup that the annotation `pgbackup.dev/requested-at` requests.
 
 use api::{BackupPolicy, meta};
 
-/// The token of `requested-at`, unless the backup that it asks for was already started.
+/// The token of `requested-at`, unless its backup was already started.
 pub fn open_request(policy: &BackupPolicy) -> Option<&str> {
     let token = policy.metadata.annotations.as_ref()?.get(meta::REQUESTED_AT)?.as_str();
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_request.as_deref());

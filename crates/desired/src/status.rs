@@ -1,24 +1,26 @@
-//! The status of a policy: from the previous one, the spec and what is observed now.
+//! The status of a policy: from the previous status, the spec and the present observation.
 //!
-//! An unchanged observation gives an equal status, so the operator writes nothing: transition times come from the previous
-//! status, which also keeps what deleted Jobs reported.
+//! An unchanged observation gives an equal status, so that the operator writes nothing: transition times come from the
+//! previous status, and so does what deleted Jobs reported.
 
-mod clocks;
+mod cause_hint;
 mod condition;
+pub(crate) mod fields;
 mod health;
-mod hint;
 mod history;
+mod periodic;
 mod record;
 mod retained;
 mod run;
 mod scrub;
-mod since;
+mod slots;
 pub(crate) mod text;
 mod verified;
+mod wrong_clocks;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{ConditionType, RunResult, ScheduleStatus, time},
+    status::{ConditionStatus, ConditionType, RunResult, time},
 };
 use domain::{
     operation::{Operation, PerOperation},
@@ -26,20 +28,20 @@ use domain::{
     report::RunReport,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(crate) use self::run::why;
 use self::{
-    condition::{Conditions, Truth},
+    condition::Conditions,
     health::Request,
     run::{AssessedRun, assess_run},
+    slots::Slots,
 };
 use crate::{
     observed::{
         JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem, START_GRACE,
         UnexplainedWait,
     },
-    request::open_request,
+    open_request::open_request,
     validate::{Invalid, ValidPolicy},
 };
 
@@ -48,9 +50,12 @@ use crate::{
 pub struct StatusOutcome {
     /// The status.
     pub status: BackupPolicyStatus,
-    /// When the status changes next without a new observation: a slot passes, or a backup becomes overdue.
+    /// When the status changes without a new observation, for example because a backup becomes overdue.
     pub next_change: Option<Timestamp>,
 }
+
+/// The runs of each operation, oldest first.
+type Runs<'a> = PerOperation<Vec<AssessedRun<'a>>>;
 
 /// Computes the status at `now`.
 pub fn status(
@@ -61,95 +66,34 @@ pub fn status(
 ) -> StatusOutcome {
     let mut previous = policy.status.clone().unwrap_or_default();
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    clocks::correct_marks(&mut previous, created.max(now));
-    let name = policy.metadata.name.as_deref().unwrap_or_default();
-    let (observed, plausible_at) = clocks::correct_implausible(of_this_policy(observed, created), now);
-    let (observed, settles_at) = settled(observed, now);
-    let observed = &observed;
-    let assessed =
-        observed.operations.as_ref().map(|operation, seen| assess(seen, &operation.cron_job(name)));
-    let PerOperation { backup: mut runs, scrub: scrubs } = assessed;
-    runs.retain(|run| !history::knows_more(&previous, run));
-    let backups = &observed.operations.backup.runs;
-    let newest_unseen = history::newest_unseen(&previous, backups);
-    let current: Vec<&RunReport> = runs
-        .iter()
-        .filter(|run| Some(run.start) >= newest_unseen)
-        .filter_map(AssessedRun::final_report)
-        .collect();
-    let mut status = facts(&previous, backups, &runs, &current, created);
-    status.retained = retained::retained(&previous, &current, &scrubs);
-    if let Ok(valid) = valid {
-        record::acknowledge(&mut status, &valid.acknowledged);
-    }
-    // An acknowledged backup may be corrupted.
-    scrub::remember(&mut status, &previous, &scrubs);
-    status.last_verified_time = verified::last_verified(&previous, &status, &runs, &scrubs);
+    wrong_clocks::correct_marks(&mut previous, created.max(now));
+    let (observed, plausible_at) = wrong_clocks::correct(of_this_policy(observed, created), now);
+    let (observed, grace_ends_at) = without_short_waits(observed, now);
+    let runs = assess(policy, &previous, &observed);
+    let reports = current_reports(&previous, &observed, &runs);
+
+    let acknowledged = valid.map_or(&[][..], |valid| &valid.acknowledged);
+    let mut status = facts(&previous, &observed, &runs, &reports, created);
+    record::acknowledge(&mut status, acknowledged);
+    // A scrub can find an acknowledged backup corrupted.
+    scrub::mark_corrupted(&mut status, &previous, &runs.scrub);
+    status.last_verified_time = verified::last_verified(&previous, &status, &runs.backup, &runs.scrub);
     status.observed_generation = policy.metadata.generation;
-    status.last_handled_request =
-        observed.handled_request.clone().or_else(|| previous.last_handled_request.clone());
 
     let mut conditions = Conditions::new(&previous.conditions, policy.metadata.generation, now);
-    condition::acceptance(&mut conditions, valid, observed);
-    let mut next_change = plausible_at;
-    let in_place =
-        observed.operations.as_ref().map(|_, operation| operation.cron_job == ObservedCronJob::Ours);
+    condition::acceptance(&mut conditions, valid, &observed);
+    let mut changes = vec![plausible_at];
     match valid {
         Ok(valid) => {
-            let known = known_schedule(policy, &previous);
-            let next_slot = since::next((&valid.schedule, &valid.zone), known, now);
-            let next_slot = next_slot.filter(|_| in_place.backup && !valid.suspend);
-            status.next_schedule_time = next_slot.map(time);
-            if in_place.backup {
-                status.effective_schedule = Some(valid.schedule.effective().to_owned());
-                status.schedule_since = schedule_since(valid, &previous, known, now);
-            } else {
-                // An existing CronJob of the policy keeps its schedule.
-                status.effective_schedule.clone_from(&previous.effective_schedule);
-                status.schedule_since = previous.schedule_since.clone().or_else(|| Some(time(valid.created)));
-            }
-            status.overdue_time = health::overdue_time(valid, &status, now).map(time);
-            let obstacle = observed.refused_request.as_ref();
-            let request = open_request(policy).map(|token| Request { token, obstacle });
-            let obstacle = condition::obstacle_of(valid, Operation::Backup, observed);
-            let health = health::health(valid, obstacle.as_ref(), &status, &runs, request, now);
-            conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
-            status.scrub_schedule = scrub::schedule(valid, in_place.scrub, &previous, known.same_spec, now);
-            let scrub_changes = scrub::health(&mut conditions, valid, &status, &scrubs, now);
-            let settles_at = settles_at.filter(|_| !valid.suspend);
-            let backup_plausible_at = health::plausible_at(&status, now);
-            let changes =
-                [plausible_at, backup_plausible_at, next_slot, health.overdue_at, scrub_changes, settles_at];
-            next_change = changes.into_iter().flatten().min();
+            set_slots(&mut status, &previous, policy, valid, &observed, now);
+            changes.push(grace_ends_at.filter(|_| !valid.suspend));
+            changes.extend(set_health(&mut conditions, &mut status, policy, valid, &observed, &runs, now));
         }
-        Err(invalid) => {
-            // The CronJob goes on as it was; when, cannot be told from a policy that says otherwise, and a time that was
-            // announced before would soon be past.
-            status.effective_schedule.clone_from(&previous.effective_schedule);
-            status.schedule_since.clone_from(&previous.schedule_since);
-            // An invalid spec must not hide a missing backup.
-            status.overdue_time.clone_from(&previous.overdue_time);
-            status.scrub_schedule = previous
-                .scrub_schedule
-                .clone()
-                .map(|known| ScheduleStatus { next_schedule_time: None, ..known });
-            conditions.keep(ConditionType::ScrubHealthy);
-            if let Some(health) = health::newest_failed(&status).or_else(|| health::newest_corrupted(&status))
-            {
-                conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
-            } else {
-                // Without a CronJob no backup can start. With one, an invalid spec changes nothing about the backups.
-                let runs_on = in_place.backup || status.last_success.is_some();
-                if !runs_on || !conditions.keep(ConditionType::BackupHealthy) {
-                    let message = format!("no backup can start: {invalid}");
-                    conditions.set(ConditionType::BackupHealthy, Truth::Unknown, invalid.reason(), message);
-                }
-            }
-        }
+        Err(invalid) => keep_health(&mut conditions, &mut status, &previous, invalid, &observed),
     }
-    condition::retention(&mut conditions, current.iter().rev().find_map(|report| report.prune()));
+    condition::retention(&mut conditions, reports.iter().rev().find_map(|report| report.prune()));
     status.conditions = conditions.finish();
-    StatusOutcome { status, next_change }
+    StatusOutcome { status, next_change: changes.into_iter().flatten().min() }
 }
 
 /// The observation without the Jobs of an earlier policy of the same name, which the garbage collector has not deleted yet.
@@ -161,48 +105,71 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     observed
 }
 
-/// Without what may pass by itself: a pod that has not waited long for its node. And when the first of them has, or has
-/// said nothing for long.
-fn settled(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
-    let patience_ends = |problem: &Problem| {
+/// The observation without the problems of pods that wait for a node for less than the grace, and when the first grace ends.
+/// A pod that waits without an explanation has the same grace.
+fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
+    let grace_ends = |problem: &Problem| {
         let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
         since.checked_add(START_GRACE).ok().filter(|ends| *ends > now)
     };
-    let mut settles_at = None;
+    let mut first = None;
     for run in observed.runs_mut().filter(|run| run.state == JobState::Active) {
-        let unscheduled = run.problem.as_ref().and_then(patience_ends);
+        let unscheduled = run.problem.as_ref().and_then(grace_ends);
         if unscheduled.is_some() {
             run.problem = None;
         }
-        let speaks = run.unexplained_wait.as_ref().map(UnexplainedWait::ends).filter(|ends| *ends > now);
-        settles_at = [settles_at, unscheduled, speaks].into_iter().flatten().min();
+        let unexplained = run.unexplained_wait.as_ref().map(UnexplainedWait::ends).filter(|ends| *ends > now);
+        first = [first, unscheduled, unexplained].into_iter().flatten().min();
     }
-    (observed, settles_at)
+    (observed, first)
 }
 
-/// The observed runs of an operation, oldest first.
-fn assess<'a>(observed: &'a ObservedOperation, cron_job: &str) -> Vec<AssessedRun<'a>> {
-    let mut runs: Vec<AssessedRun<'_>> = observed.runs.iter().map(|run| assess_run(run, cron_job)).collect();
-    runs.sort_by_key(|run| (run.start, &run.observed.job, &run.observed.job_uid));
+/// The observed runs, without backup runs of which the previous status knows more than is left to observe.
+fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'a Observed) -> Runs<'a> {
+    let name = policy.metadata.name.as_deref().unwrap_or_default();
+    let oldest_first = |operation: Operation, observed: &'a ObservedOperation| {
+        let cron_job = operation.cron_job(name);
+        let mut runs: Vec<_> = observed.runs.iter().map(|run| assess_run(run, &cron_job)).collect();
+        runs.sort_by_key(|run: &AssessedRun<'_>| (run.start, &run.observed.job, &run.observed.job_uid));
+        runs
+    };
+    let mut runs = observed.operations.as_ref().map(oldest_first);
+    runs.backup.retain(|run| !history::knows_more(previous, run));
     runs
 }
 
-/// Everything but the conditions: what was known, and what the runs add to it. `current` are the reports that are
-/// not out of date, oldest first.
+/// The final reports of backup runs, oldest first, but none of before a run that the status knows and that is not observed any
+/// more: what an older run reported of the server and the store is out of date.
+fn current_reports<'a>(
+    previous: &BackupPolicyStatus,
+    observed: &Observed,
+    runs: &Runs<'a>,
+) -> Vec<&'a RunReport> {
+    let newest_unobserved = history::newest_unobserved(previous, backup_runs(observed));
+    let current = runs.backup.iter().filter(|run| Some(run.start) >= newest_unobserved);
+    current.filter_map(AssessedRun::final_report).collect()
+}
+
+fn backup_runs(observed: &Observed) -> &[ObservedRun] {
+    &observed.operations.backup.runs
+}
+
+/// The facts: those of the previous status, and what the runs add. `reports` are those of [`current_reports`].
 fn facts(
     previous: &BackupPolicyStatus,
-    observed: &[ObservedRun],
-    runs: &[AssessedRun<'_>],
-    current: &[&RunReport],
+    observed: &Observed,
+    runs: &Runs<'_>,
+    reports: &[&RunReport],
     created: Timestamp,
 ) -> BackupPolicyStatus {
-    let vanished = history::vanished(previous, observed);
-    let news = history::news(previous, runs);
+    let PerOperation { backup: backups, scrub: scrubs } = runs;
+    let vanished = history::vanished(previous, backup_runs(observed));
+    let news = history::news(previous, backups);
     let mut last_run = previous.last_run.clone();
     if let (Some(last), Some(_)) = (&mut last_run, vanished) {
         last.result = RunResult::Unknown;
     }
-    let newest_first = || current.iter().rev();
+    let newest_first = || reports.iter().rev();
     let mut status = BackupPolicyStatus {
         server_version: newest_first()
             .find_map(|report| report.details.as_backup()?.server_version.clone())
@@ -213,36 +180,101 @@ fn facts(
         last_run,
         last_success: previous.last_success.clone(),
         last_failure: previous.last_failure.clone(),
-        history: history::history(previous, runs, &news, vanished, created),
-        ..BackupPolicyStatus::default()
+        retained: retained::retained(previous, reports, scrubs),
+        last_scrub: scrub::last(previous, scrubs),
+        last_handled_request: observed
+            .handled_request
+            .clone()
+            .or_else(|| previous.last_handled_request.clone()),
+        history: history::history(previous, backups, &news, vanished, created),
+        // These follow from the facts above and from the spec.
+        observed_generation: None,
+        effective_schedule: None,
+        next_schedule_time: None,
+        schedule_since: None,
+        overdue_time: None,
+        last_verified_time: None,
+        scrub_schedule: None,
+        conditions: Vec::new(),
     };
-    record::remember(&mut status, runs, &news);
+    record::remember(&mut status, backups, &news);
     status
 }
 
-/// The backups' schedule as the previous status has it.
-fn known_schedule<'a>(policy: &BackupPolicy, previous: &'a BackupPolicyStatus) -> since::Known<'a> {
-    since::Known {
-        same_spec: policy.metadata.generation.is_some()
-            && previous.observed_generation == policy.metadata.generation,
-        effective: previous.effective_schedule.as_deref(),
-        announced: previous.next_schedule_time.as_ref(),
-        since: previous.schedule_since.as_ref(),
-    }
+/// Sets the schedule of each operation, its next slot, and the time since which it applies.
+fn set_slots(
+    status: &mut BackupPolicyStatus,
+    previous: &BackupPolicyStatus,
+    policy: &BackupPolicy,
+    valid: &ValidPolicy,
+    observed: &Observed,
+    now: Timestamp,
+) {
+    let generation = policy.metadata.generation;
+    let is_same_spec = generation.is_some() && previous.observed_generation == generation;
+    let is_first = previous.conditions.is_empty();
+    let slots = fields::slots(previous).map(|operation, known| {
+        let in_place = is_in_place(observed, operation);
+        let known = known.unwrap_or_else(|| fields::unknown_slots(valid, operation, in_place, is_first, now));
+        slots::slots(valid, operation, in_place, known, is_same_spec, now)
+    });
+    fields::set_slots(status, slots);
 }
 
-/// Since when the policy's backups are scheduled as they are.
-fn schedule_since(
-    policy: &ValidPolicy,
-    previous: &BackupPolicyStatus,
-    known: since::Known<'_>,
+fn is_in_place(observed: &Observed, operation: Operation) -> bool {
+    observed.operations.get(operation).cron_job == ObservedCronJob::Ours
+}
+
+/// Sets the condition of each operation, and returns when time alone changes one of them.
+fn set_health(
+    conditions: &mut Conditions<'_>,
+    status: &mut BackupPolicyStatus,
+    policy: &BackupPolicy,
+    valid: &ValidPolicy,
+    observed: &Observed,
+    runs: &Runs<'_>,
     now: Timestamp,
-) -> Option<Time> {
-    if policy.suspend {
-        return None;
+) -> Vec<Option<Timestamp>> {
+    status.overdue_time = health::overdue_time(valid, status, now).map(time);
+    let obstacle = observed.refused_request.as_ref();
+    let request = open_request(policy).map(|token| Request { token, obstacle });
+    let obstacle = condition::obstacle_of(valid, Operation::Backup, observed);
+    let health = health::health(valid, obstacle.as_ref(), status, &runs.backup, request, now);
+    conditions.set(ConditionType::BackupHealthy, health.status, health.reason, health.message);
+    let next_slot = status.next_schedule_time.as_ref().map(|at| at.0);
+    let mut changes = vec![next_slot, health.overdue_at, wrong_clocks::success_plausible_at(status, now)];
+    changes.extend(
+        fields::without_backups().map(|operation| {
+            periodic::health(conditions, valid, operation, status, runs.get(operation), now)
+        }),
+    );
+    changes
+}
+
+/// Keeps what an invalid spec does not change: the CronJobs stay as they are. Their next slots are unknown, because the spec
+/// may have other schedules than they do.
+fn keep_health(
+    conditions: &mut Conditions<'_>,
+    status: &mut BackupPolicyStatus,
+    previous: &BackupPolicyStatus,
+    invalid: &Invalid,
+    observed: &Observed,
+) {
+    let without_next = |slots: Option<Slots>| slots.map(|slots| Slots { next: None, ..slots });
+    fields::set_slots(status, fields::slots(previous).map(|_, slots| without_next(slots)));
+    // An invalid spec must not hide a missing backup.
+    status.overdue_time.clone_from(&previous.overdue_time);
+    for operation in fields::without_backups() {
+        conditions.keep(ConditionType::health_of(operation));
     }
-    if previous.conditions.is_empty() {
-        return Some(time(policy.created));
+    const TYPE: ConditionType = ConditionType::BackupHealthy;
+    if let Some(health) = health::newest_failed(status).or_else(|| health::newest_corrupted(status)) {
+        conditions.set(TYPE, health.status, health.reason, health.message);
+        return;
     }
-    Some(since::kept((&policy.schedule, &policy.zone), known).unwrap_or_else(|| time(now)))
+    let starts_backups = is_in_place(observed, Operation::Backup) || status.last_success.is_some();
+    if !starts_backups || !conditions.keep(TYPE) {
+        let message = format!("no backup can start: {invalid}");
+        conditions.set(TYPE, ConditionStatus::Unknown, invalid.reason(), message);
+    }
 }

@@ -48,7 +48,7 @@ fn event(policy: &BackupPolicy, draft: EventDraft) -> Event {
     cut(&mut note, NOTE_LIMIT);
     Event {
         type_: if draft.warning { EventType::Warning } else { EventType::Normal },
-        reason: draft.reason,
+        reason: draft.reason.to_string(),
         note: Some(note),
         action: draft.action.to_owned(),
         secondary: draft.job.map(|job| ObjectReference {
@@ -70,7 +70,7 @@ mod tests {
     fn draft(job: Option<&str>) -> EventDraft {
         EventDraft {
             warning: true,
-            reason: "LockTimeout".to_owned(),
+            reason: "LockTimeout".into(),
             action: "Backup",
             note: "a table is locked".to_owned(),
             job: job.map(str::to_owned),

@@ -134,28 +134,6 @@ pub struct Backup {
     pub verification: Option<Verification>,
 }
 
-/// The subject of a policy's check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// Whether retention removes old backups.
-    Retention,
-    /// Whether scrubs read stored backups back and find them intact.
-    Scrub,
-}
-
-impl Subject {
-    /// All subjects, in the order in which they are shown.
-    pub const ALL: [Self; 2] = [Self::Retention, Self::Scrub];
-
-    /// Returns the name in the API, for example `retention`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retention => "retention",
-            Self::Scrub => "scrub",
-        }
-    }
-}
-
 /// The complete backups in a policy's repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -193,17 +171,33 @@ pub struct Run {
 }
 
 impl Overview {
-    /// Returns the check of a subject; `None` if the policy does not have it.
-    pub fn check(&self, subject: Subject) -> Option<&Check> {
-        match subject {
-            Subject::Retention => self.retention.as_ref(),
-            Subject::Scrub => self.scrub.as_ref().map(|scrub| &scrub.check),
+    /// Returns the check that a condition gives; `None` if the policy has none, or if the condition decides the policy's state.
+    pub fn check(&self, condition: ConditionType) -> Option<&Check> {
+        match condition {
+            ConditionType::Ready
+            | ConditionType::Reconciling
+            | ConditionType::Stalled
+            | ConditionType::BackupHealthy => None,
+            ConditionType::RetentionHealthy => self.retention.as_ref(),
+            ConditionType::ScrubHealthy => self.scrub.as_ref().map(|scrub| &scrub.check),
+        }
+    }
+
+    /// Returns the start of the newest ended run that a check is about; `None` if no run ended, or if the check is not about runs.
+    pub fn last_start(&self, condition: ConditionType) -> Option<Timestamp> {
+        match condition {
+            ConditionType::Ready
+            | ConditionType::Reconciling
+            | ConditionType::Stalled
+            | ConditionType::BackupHealthy
+            | ConditionType::RetentionHealthy => None,
+            ConditionType::ScrubHealthy => Some(self.scrub.as_ref()?.last?.start_time),
         }
     }
 
     /// Returns the failed checks. The policy's state does not include them.
-    pub fn failed_checks(&self) -> impl Iterator<Item = (Subject, &Check)> {
-        let checks = Subject::ALL.into_iter().filter_map(|subject| Some((subject, self.check(subject)?)));
+    pub fn failed_checks(&self) -> impl Iterator<Item = (ConditionType, &Check)> {
+        let checks = ConditionType::all().filter_map(|condition| Some((condition, self.check(condition)?)));
         checks.filter(|(_, check)| check.state == ConditionState::Unhealthy)
     }
 }
@@ -265,7 +259,7 @@ fn runs(status: &BackupPolicyStatus) -> Vec<Run> {
 
 fn scrub_run(scrub: &ScrubStatus) -> Option<ScrubRun> {
     Some(ScrubRun {
-        start_time: scrub.start_time.as_ref()?.0,
+        start_time: scrub.run.start_time.as_ref()?.0,
         passed: scrub.passed,
         corrupted: u32::try_from(scrub.corrupted.len()).unwrap_or(u32::MAX),
         unchecked: scrub.unchecked,

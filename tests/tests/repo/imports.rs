@@ -22,7 +22,7 @@ type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 const FLOORS: &[(&str, &[&str])] = &[
     ("api", &["messages meta status", "policy", "crd", "lib"]),
     ("archive", &["rows toc", "lib"]),
-    ("desired", &["observed request validate", "objects status", "events", "lib"]),
+    ("desired", &["observed open_request validate", "objects status", "events", "lib"]),
     (
         "domain",
         &[

@@ -1,7 +1,8 @@
 //! The types and the states of the conditions in a policy's status.
 
+use domain::operation::Operation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
 /// The types of conditions that the operator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumIter, EnumString, IntoStaticStr)]
@@ -26,6 +27,24 @@ impl ConditionType {
     /// Returns the type's name as a status contains it, for example `Ready`.
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// All types.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// The condition that reports the health of an operation's runs.
+    pub const fn health_of(operation: Operation) -> Self {
+        match operation {
+            Operation::Backup => Self::BackupHealthy,
+            Operation::Scrub => Self::ScrubHealthy,
+        }
+    }
+
+    /// What the condition is about, for people: `Retention`.
+    pub fn subject(self) -> &'static str {
+        self.as_str().trim_end_matches("Healthy")
     }
 }
 

@@ -142,32 +142,9 @@ pub struct FailureStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScrubStatus {
-    /// job is the name of the run's Job.
-    pub job: String,
-
-    /// result is Succeeded, Failed or Unknown. Succeeded: all backups that the scrub read are intact. Failed: a
-    /// backup is corrupted, or the scrub ended with an error. Unknown: the Job ended or was deleted, and the operator
-    /// received no report of the scrub.
-    pub result: RunResult,
-
-    /// reason is the reason of the result in one word, for programs. docs/reference/reasons.md lists all reasons. For
-    /// example, BackupCorrupted.
-    pub reason: AnyReason,
-
-    /// message describes the result of the scrub, and what to do if it failed.
-    pub message: String,
-
-    /// scheduledTime is the time for which the run was scheduled. It is absent if a person started the run.
-    pub scheduled_time: Option<Time>,
-
-    /// startTime is the time at which the run started.
-    pub start_time: Option<Time>,
-
-    /// completionTime is the time at which the run ended.
-    pub completion_time: Option<Time>,
-
-    /// durationSeconds is the duration of the run, in seconds.
-    pub duration_seconds: Option<f64>,
+    /// The run.
+    #[serde(flatten)]
+    pub run: EndedRun,
 
     /// passed is the number of backups that the scrub read and found intact.
     #[serde(default)]
@@ -186,6 +163,39 @@ pub struct ScrubStatus {
     /// bytesRead is the number of bytes that the scrub read.
     #[serde(default)]
     pub bytes_read: u64,
+}
+
+/// A run that ended, of an operation that stores no backup.
+#[skip_serializing_none]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedRun {
+    /// job is the name of the run's Job.
+    pub job: String,
+
+    /// result is Succeeded, Failed or Unknown. Succeeded: the run did all its work and found nothing wrong. Failed: the
+    /// run found something wrong, for example a corrupted backup, or ended with an error. Unknown: the Job ended or was
+    /// deleted, and the operator received no report of the run.
+    pub result: RunResult,
+
+    /// reason is the reason of the result in one word, for programs. docs/reference/reasons.md lists all reasons. For
+    /// example, BackupCorrupted.
+    pub reason: AnyReason,
+
+    /// message describes the result of the run, and what to do if it failed.
+    pub message: String,
+
+    /// scheduledTime is the time for which the run was scheduled. It is absent if a person started the run.
+    pub scheduled_time: Option<Time>,
+
+    /// startTime is the time at which the run started.
+    pub start_time: Option<Time>,
+
+    /// completionTime is the time at which the run ended.
+    pub completion_time: Option<Time>,
+
+    /// durationSeconds is the duration of the run, in seconds.
+    pub duration_seconds: Option<f64>,
 }
 
 /// A summary of a backup run that ended.

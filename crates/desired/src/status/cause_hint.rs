@@ -1,9 +1,9 @@
-//! What to do about an obstacle, with its names.
+//! Hints for what keeps a pod from starting, or an object from being accepted.
 
 use crate::observed::Cause;
 
-/// The hint for what keeps a pod from starting, or an object from being accepted.
-pub fn hint(cause: &Cause) -> String {
+/// What to do about a cause, with the names of its objects.
+pub fn cause_hint(cause: &Cause) -> String {
     match cause {
         Cause::Image { image } => {
             format!(

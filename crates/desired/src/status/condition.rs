@@ -1,15 +1,15 @@
-//! Conditions. A condition keeps its transition time until its status changes.
+//! The conditions Ready, Reconciling, Stalled and RetentionHealthy. A condition keeps its transition time until its status
+//! changes.
 //!
 //! `Reconciling` and `Stalled` exist only while they are true, as kstatus expects.
 
-pub use api::status::ConditionStatus as Truth;
-use api::status::ConditionType;
+use api::status::{ConditionStatus, ConditionType};
 use domain::{message::Message, operation::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    hint::hint,
+    cause_hint::cause_hint,
     run,
     text::{and_sentence, plain},
 };
@@ -18,8 +18,8 @@ use crate::{
     validate::{Invalid, ValidPolicy},
 };
 
-/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter, and those about an
-/// invalid object begin with what is wrong.
+/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter. Messages about an
+/// invalid object begin with the mistake.
 const REJECTION_LIMIT: usize = 500;
 
 /// The conditions of the new status.
@@ -36,11 +36,17 @@ impl<'a> Conditions<'a> {
         Self { previous, generation, now, new: Vec::new() }
     }
 
-    pub fn set(&mut self, type_: ConditionType, truth: Truth, reason: Reason, message: impl Into<String>) {
-        let before = self.previous.iter().find(|c| c.type_ == type_.as_str() && truth.is_of(c));
+    pub fn set(
+        &mut self,
+        type_: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+        message: impl Into<String>,
+    ) {
+        let before = self.previous.iter().find(|c| c.type_ == type_.as_str() && status.is_of(c));
         self.new.push(Condition {
             type_: type_.to_string(),
-            status: truth.to_string(),
+            status: status.to_string(),
             reason: reason.as_str().to_owned(),
             message: message.into(),
             observed_generation: self.generation,
@@ -49,7 +55,7 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition of the previous status, which holds for this generation too. Gives whether there is one.
+    /// Keeps a condition of the previous status, which applies to this generation too. Returns whether there is one.
     pub fn keep(&mut self, type_: ConditionType) -> bool {
         let known = self.previous.iter().find(|condition| condition.type_ == type_.as_str());
         let observed_generation = self.generation;
@@ -62,7 +68,7 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// `Ready`, `Reconciling`, `Stalled`: whether the policy is accepted and its CronJobs are up to date.
+/// Sets `Ready`, `Reconciling` and `Stalled`: whether the policy is accepted and its CronJobs are up to date.
 pub fn acceptance(
     conditions: &mut Conditions<'_>,
     valid: Result<&ValidPolicy, &Invalid>,
@@ -71,36 +77,41 @@ pub fn acceptance(
     let valid = match valid {
         Ok(valid) => valid,
         Err(invalid) => {
-            conditions.set(ConditionType::Ready, Truth::False, invalid.reason(), invalid.to_string());
+            conditions.set(
+                ConditionType::Ready,
+                ConditionStatus::False,
+                invalid.reason(),
+                invalid.to_string(),
+            );
             let exists = observed.operations.iter().any(|(_, seen)| seen.cron_job == ObservedCronJob::Ours);
             let message = if exists {
                 and_sentence(
                     invalid,
-                    "The CronJob keeps its last valid settings until the policy is corrected.",
+                    "The CronJobs keep their last valid settings until the policy is corrected.",
                 )
             } else {
                 invalid.to_string()
             };
-            conditions.set(ConditionType::Stalled, Truth::True, invalid.reason(), message);
+            conditions.set(ConditionType::Stalled, ConditionStatus::True, invalid.reason(), message);
             return;
         }
     };
     match obstacle(valid, observed) {
         Some(Obstacle { stalled: false, reason, message }) => {
-            conditions.set(ConditionType::Ready, Truth::Unknown, reason, message.to_string());
-            conditions.set(ConditionType::Reconciling, Truth::True, reason, message.to_string());
+            conditions.set(ConditionType::Ready, ConditionStatus::Unknown, reason, message.to_string());
+            conditions.set(ConditionType::Reconciling, ConditionStatus::True, reason, message.to_string());
         }
         Some(Obstacle { reason, message, .. }) => {
-            conditions.set(ConditionType::Ready, Truth::False, reason, message.to_string());
-            conditions.set(ConditionType::Stalled, Truth::True, reason, message.to_string());
+            conditions.set(ConditionType::Ready, ConditionStatus::False, reason, message.to_string());
+            conditions.set(ConditionType::Stalled, ConditionStatus::True, reason, message.to_string());
         }
         None => {
             let message = if valid.suspend {
-                "accepted; suspended, so no backups are taken"
+                "the policy is accepted and suspended: it starts no scheduled runs"
             } else {
-                "accepted; its CronJob is in place"
+                "the policy is accepted and its CronJobs exist"
             };
-            conditions.set(ConditionType::Ready, Truth::True, Reason::Accepted, message);
+            conditions.set(ConditionType::Ready, ConditionStatus::True, Reason::Accepted, message);
         }
     }
 }
@@ -108,13 +119,13 @@ pub fn acceptance(
 /// Why a CronJob of the policy is not up to date.
 #[derive(Clone, Debug)]
 pub struct Obstacle {
-    /// Somebody has to do something.
+    /// The obstacle stays until a person acts.
     stalled: bool,
     pub reason: Reason,
     pub message: Message,
 }
 
-/// The first obstacle among the operations that the policy asks for.
+/// The first obstacle among the operations that the policy has.
 pub fn obstacle(policy: &ValidPolicy, observed: &Observed) -> Option<Obstacle> {
     let wanted = Operation::all().filter(|operation| policy.schedule_of(*operation).is_some());
     wanted.into_iter().find_map(|operation| obstacle_of(policy, operation, observed))
@@ -144,18 +155,18 @@ pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observ
     }
 }
 
-/// The API server rejects an object.
+/// The message about an object that the API server rejects.
 pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Message {
     let hint = cause.as_ref().map_or_else(
         || "Change what the API server rejects. The operator retries every minute.".to_owned(),
-        |cause| format!("{} The operator retries every minute.", hint(cause)),
+        |cause| format!("{} The operator retries every minute.", cause_hint(cause)),
     );
     Message::new(format!("the API server rejects {object}"))
         .detail(plain(message, REJECTION_LIMIT))
         .hint(hint)
 }
 
-/// Whose a foreign object is, as a predicate: `belongs to HelmRelease shop`.
+/// The owner of a foreign object, as a predicate: `belongs to HelmRelease shop`.
 pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     match (owner, creator) {
         (Some(owner), _) => format!("belongs to {owner}"),
@@ -164,26 +175,28 @@ pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     }
 }
 
-/// `RetentionHealthy`: what the newest run removed. Without a report of a newer run the condition stays as it was.
+/// Sets `RetentionHealthy` from the newest run of retention. Without one, the condition stays as it is.
 pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) {
     const TYPE: ConditionType = ConditionType::RetentionHealthy;
     let Some(prune) = prune else {
         if !conditions.keep(TYPE) {
-            let message = "no run has listed the repository yet";
-            conditions.set(TYPE, Truth::Unknown, Reason::AwaitingFirstBackup, message);
+            let message = "no backup run has applied the retention rules yet";
+            conditions.set(TYPE, ConditionStatus::Unknown, Reason::AwaitingFirstBackup, message);
         }
         return;
     };
-    let (truth, message) = match prune.reason {
-        Reason::Pruned => (Truth::True, "backups that no rule keeps are removed".to_owned()),
-        Reason::NoRules => {
-            (Truth::True, "the policy has no retention rules, so no backup is removed".to_owned())
+    let (status, message) = match prune.reason {
+        Reason::Pruned => {
+            (ConditionStatus::True, "retention removes the backups that no rule keeps".to_owned())
         }
-        Reason::DryRun => (Truth::True, prune.message.to_string()),
-        reason if prune.message.is_empty() => (Truth::False, run::described(reason).to_string()),
-        reason => (Truth::False, prune.message.clone().or_hint(reason.hint()).to_string()),
+        Reason::NoRules => {
+            (ConditionStatus::True, "the policy has no retention rules, so no backup is removed".to_owned())
+        }
+        Reason::DryRun => (ConditionStatus::True, prune.message.to_string()),
+        reason if prune.message.is_empty() => (ConditionStatus::False, run::described(reason).to_string()),
+        reason => (ConditionStatus::False, prune.message.clone().or_hint(reason.hint()).to_string()),
     };
-    conditions.set(TYPE, truth, prune.reason, message);
+    conditions.set(TYPE, status, prune.reason, message);
 }
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! `BackupHealthy`: whether the newest backup that is due exists and is verified.
+//! The condition `BackupHealthy`: whether the newest backup that is due exists and is successful.
 
 use api::{
     BackupPolicyStatus,
-    status::{BackupStatus, RunResult, RunStatus, Verification},
+    status::{BackupStatus, ConditionStatus, RunResult, RunStatus, Verification},
 };
 use domain::{message::Message, name, overdue, reason::Reason};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    clocks,
-    condition::{Obstacle, Truth, rejected, whose},
+    condition::{Obstacle, rejected, whose},
     run::{AssessedRun, cannot_start, lost, why},
     text::{and_sentence, as_sentence, minute, plain},
+    wrong_clocks,
 };
 use crate::{observed::RequestObstacle, validate::ValidPolicy};
 
-/// The most bytes of a `requested-at` token in a message: a date is shorter.
+/// The most bytes of a `requested-at` token in a message. A date is shorter.
 const TOKEN_LIMIT: usize = 64;
 
-/// The condition, and when it turns into `Overdue` if nothing happens.
+/// The condition, and when it becomes `Overdue` without a new backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    pub status: Truth,
+    pub status: ConditionStatus,
     pub reason: Reason,
     pub message: String,
     pub overdue_at: Option<Timestamp>,
 }
 
-/// A request whose backup has not started.
+/// A request whose run has not started.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub token: &'a str,
@@ -35,7 +35,8 @@ pub struct Request<'a> {
     pub obstacle: Option<&'a RequestObstacle>,
 }
 
-/// The condition at `now`. `status` holds the facts of `now`; `obstacle` is why the policy's CronJob is not up to date.
+/// The condition at `now`. `status` has the facts of `now`. `obstacle` is why the CronJob of backups is not up to date. `runs`:
+/// oldest first.
 pub fn health(
     policy: &ValidPolicy,
     obstacle: Option<&Obstacle>,
@@ -47,29 +48,30 @@ pub fn health(
     let newest_backup = newest_backup(status);
     if policy.suspend {
         let waiting = request.map(waiting).unwrap_or_default();
-        let message = format!("suspended: no backups are taken{waiting}; {newest_backup}");
-        return fixed(Truth::Unknown, Reason::Suspended, message);
+        let message =
+            format!("the policy is suspended and starts no scheduled backups{waiting}; {newest_backup}");
+        return fixed(ConditionStatus::Unknown, Reason::Suspended, message);
     }
     if let Some(Request { token, obstacle: Some(obstacle) }) = request {
         let job = name::requested_job(&policy.identity.name, token);
         let (reason, message) = request_obstacle(&job, obstacle);
-        return fixed(Truth::False, reason, and_newest(&message, status));
+        return fixed(ConditionStatus::False, reason, and_newest(&message, status));
     }
     let ended = status.history.first();
-    // A run that ended and whose pods are gone is in the history only.
+    // The history can have a newer run that ended and whose pods are gone.
     let is_newest = |run: &&AssessedRun<'_>| {
         let start = (run.start, &run.observed.job);
         ended.is_none_or(|ended| (ended.start_time.0, &ended.job) < start)
     };
     let active = runs.last().filter(|run| run.result == RunResult::Running).filter(is_newest);
     if let Some((reason, message)) = active.and_then(cannot_start) {
-        return fixed(Truth::False, reason, and_newest(&message, status));
+        return fixed(ConditionStatus::False, reason, and_newest(&message, status));
     }
     if let Some(bad) = newest_failed(status).or_else(|| newest_corrupted(status)) {
         return bad;
     }
     let due = due(policy, status, now);
-    let mut health = due.judge(obstacle, status, &newest_backup, ended, now);
+    let mut health = due.condition(obstacle, status, &newest_backup, ended, now);
     if let Some((run, failure)) = active.and_then(|run| Some((run, run.failure.as_ref()?))) {
         let job = &run.observed.job;
         health.message =
@@ -93,13 +95,13 @@ fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) 
     }
 }
 
-/// The message and the newest backup.
+/// The message, followed by the newest backup.
 fn and_newest(message: &Message, status: &BackupPolicyStatus) -> String {
     let hint = message.what_to_do().map(str::to_owned).unwrap_or_default();
     Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
 }
 
-/// The condition if the newest ended run failed; it does not depend on the spec.
+/// The condition if the newest ended run failed. It does not depend on the spec.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let is_acknowledged = |run: &&RunStatus| {
         let is_last = |last: &BackupStatus| {
@@ -114,7 +116,7 @@ pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let why = why(run, status);
     let message = if is_suspicious(&run) { why } else { format!("{} failed: {why}", run.job) };
     let reason = run.reason.known().unwrap_or(Reason::InternalError);
-    Some(fixed(Truth::False, reason, and_sentence(message, &as_sentence(&newest_backup(status)))))
+    Some(fixed(ConditionStatus::False, reason, and_sentence(message, &as_sentence(&newest_backup(status)))))
 }
 
 /// The condition if the newest backup is corrupted.
@@ -123,7 +125,7 @@ pub fn newest_corrupted(status: &BackupPolicyStatus) -> Option<Health> {
         let message = Message::new(newest_backup(status)).hint(
             "Check the storage, then request a new backup with the annotation pgbackup.dev/requested-at.",
         );
-        fixed(Truth::False, Reason::BackupCorrupted, message.to_string())
+        fixed(ConditionStatus::False, Reason::BackupCorrupted, message.to_string())
     })
 }
 
@@ -132,33 +134,33 @@ fn is_corrupted(status: &BackupPolicyStatus) -> bool {
     verification == Some(Verification::Corrupted)
 }
 
-/// A request waits until the policy is resumed.
+/// The clause about a request that waits because the policy is suspended.
 fn waiting(request: Request<'_>) -> String {
     let token = plain(request.token, TOKEN_LIMIT);
-    format!("; the backup that requested-at \"{token}\" asks for starts after suspend is set to false")
+    format!("; the backup that annotation requested-at=\"{token}\" requests starts when suspend is false")
 }
 
-const fn fixed(status: Truth, reason: Reason, message: String) -> Health {
+const fn fixed(status: ConditionStatus, reason: Reason, message: String) -> Health {
     Health { status, reason, message, overdue_at: None }
 }
 
-/// The slot that the newest verified backup leaves to be served, and when it is overdue.
+/// The slot after the newest successful backup, and when a backup is missing.
 struct Due {
     slot: Option<Timestamp>,
     overdue_at: Option<Timestamp>,
-    /// When the newest verified backup, or a policy without any, is older than the policy allows.
+    /// When the newest successful backup, or a policy without one, is older than `objectives.maxAge`.
     too_old_at: Option<Timestamp>,
     max_age: Option<SignedDuration>,
 }
 
-/// When a backup is missing, whatever else is wrong by then; never while the policy is suspended.
+/// When a backup is missing, whatever the condition is then; `None` while the policy is suspended.
 pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }
 
-/// Counted from the slot of the newest verified backup, or from when the schedule came to be as it is.
+/// Counted from the slot of the newest successful backup, or from the time since which the schedule applies.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due {
-    let (served, snapshot) = served(status, now).unzip();
+    let (served, snapshot) = wrong_clocks::served(status, now).unzip();
     let since = status.schedule_since.as_ref().map(|time| time.0);
     let since = [served, since].into_iter().flatten().max();
     let since = since.unwrap_or(policy.created);
@@ -173,39 +175,13 @@ fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due
     }
 }
 
-/// The slot that the newest verified backup serves, and when that was taken. One that nobody scheduled stands for the slots
-/// before its snapshot. One that was taken while the cluster's clock was ahead would serve all slots until then: the newest
-/// of the runs that are known besides stands in for it.
-fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-    let (served, taken) = as_told(status)?;
-    if clocks::is_plausible(taken.max(served), now) {
-        return Some((served, taken));
-    }
-    let is_good =
-        |run: &&RunStatus| run.result == RunResult::Succeeded && clocks::is_plausible(run.start_time.0, now);
-    status.history.iter().find(is_good).map(|run| (run.start_time.0, run.start_time.0))
-}
-
-/// The same, as it was told.
-fn as_told(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
-    let last = status.last_success.as_ref()?;
-    let taken = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
-    Some((last.scheduled_time.as_ref().map_or(taken, |slot| slot.0), taken))
-}
-
-/// When the newest verified backup will count, which by its time cannot be yet.
-pub fn plausible_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
-    let (served, taken) = as_told(status)?;
-    clocks::plausible_at(taken.max(served), now)
-}
-
 impl Due {
     fn missing_at(&self) -> Option<Timestamp> {
         [self.overdue_at, self.too_old_at].into_iter().flatten().min()
     }
 
-    /// No run failed. Is a backup missing?
-    fn judge(
+    /// The condition if no run failed.
+    fn condition(
         &self,
         obstacle: Option<&Obstacle>,
         status: &BackupPolicyStatus,
@@ -218,32 +194,36 @@ impl Due {
         if overdue_at.is_some_and(|at| at <= now) {
             let message = Message::new(format!("the backup due at {due} is overdue"))
                 .hint("Check the policy's Jobs and events.");
-            return fixed(Truth::False, Reason::Overdue, and_newest(&message, status));
+            return fixed(ConditionStatus::False, Reason::Overdue, and_newest(&message, status));
         }
         if let (Some(max_age), true) = (max_age, too_old_at.is_some_and(|at| at <= now)) {
-            let fact = format!("no verified backup is younger than {max_age:#} (objectives.maxAge)");
+            let fact = format!("no successful backup is younger than {max_age:#} (objectives.maxAge)");
             let message = Message::new(fact)
-                .hint("Check why the newest run stored none, or schedule backups more often.");
-            // A missing scheduled backup changes the message.
+                .hint("Check why the newest run stored no backup, or schedule backups more often.");
+            // The message changes when a scheduled backup is overdue, too.
             return Health {
                 overdue_at,
-                ..fixed(Truth::False, Reason::Overdue, and_newest(&message, status))
+                ..fixed(ConditionStatus::False, Reason::Overdue, and_newest(&message, status))
             };
         }
         let overdue_at = self.missing_at();
-        let (truth, reason, message) = match (ended.filter(|run| run.result == RunResult::Unknown), obstacle)
+        let (status, reason, message) = match (ended.filter(|run| run.result == RunResult::Unknown), obstacle)
         {
             (Some(run), _) => {
-                let message = format!("{}: {}; {newest_backup}", run.job, lost().message.text());
-                (Truth::Unknown, Reason::ReportLost, message)
+                let lost = lost().message;
+                let message =
+                    Message::new(format!("{}: {}", run.job, lost.text())).or_hint(lost.what_to_do());
+                (ConditionStatus::Unknown, Reason::ReportLost, and_newest(&message, status))
             }
             (None, _) if status.last_success.is_some() => {
                 let reason = if is_stored(status) { Reason::Stored } else { Reason::Verified };
-                (Truth::True, reason, newest_backup.to_owned())
+                (ConditionStatus::True, reason, newest_backup.to_owned())
             }
-            (None, Some(obstacle)) => {
-                (Truth::Unknown, obstacle.reason, format!("no backup can start: {}", obstacle.message))
-            }
+            (None, Some(obstacle)) => (
+                ConditionStatus::Unknown,
+                obstacle.reason,
+                format!("no backup can start: {}", obstacle.message),
+            ),
             (None, None) => {
                 let message = match (slot, overdue_at) {
                     (Some(slot), Some(overdue)) if slot <= now => {
@@ -253,16 +233,16 @@ impl Due {
                         )
                     }
                     (Some(_), _) => format!("the first backup is due at {due}"),
-                    (None, _) => "the schedule has no slot within five years".to_owned(),
+                    (None, _) => "the schedule starts no backup within five years".to_owned(),
                 };
-                (Truth::Unknown, Reason::AwaitingFirstBackup, message)
+                (ConditionStatus::Unknown, Reason::AwaitingFirstBackup, message)
             }
         };
-        Health { status: truth, reason, message, overdue_at }
+        Health { status, reason, message, overdue_at }
     }
 }
 
-/// Whether the newest backup is only stored, as the policy asks for.
+/// Whether the newest backup is only stored, because `verification.level` is `Checksum`.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
     verification == Some(Verification::Stored)
@@ -270,7 +250,7 @@ fn is_stored(status: &BackupPolicyStatus) -> bool {
 
 /// `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
 fn newest_backup(status: &BackupPolicyStatus) -> String {
-    let Some(copy) = &status.last_success else { return "no verified backup".to_owned() };
+    let Some(copy) = &status.last_success else { return "no successful backup exists".to_owned() };
     let time = copy
         .snapshot_time
         .as_ref()

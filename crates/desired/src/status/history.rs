@@ -1,4 +1,4 @@
-//! The newest finished runs: those that are observed, those that were known, and those that reports tell of.
+//! The newest ended backup runs, from the observation, from the previous status, and from the records in reports.
 
 use api::{
     BackupPolicyStatus,
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::{record, run::AssessedRun};
 use crate::observed::ObservedRun;
 
-/// The history after `runs`, newest first. What is observed outranks what was known, what was known outranks what
-/// another run's report tells (`news`), and anything outranks a lost report. What reports tell of the time before
-/// `created` is of another policy that had the same folder.
+/// The history, newest first. An observed run replaces a known one, a known run replaces a record in a report of `news`, and
+/// every run replaces one whose report was lost. Records of before `created` are of another policy that had the same
+/// repository.
 pub fn history(
     previous: &BackupPolicyStatus,
     runs: &[AssessedRun<'_>],
@@ -20,22 +20,22 @@ pub fn history(
     vanished: Option<&BackupStatus>,
     created: Timestamp,
 ) -> Vec<RunStatus> {
-    let told = news.iter().flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
-    // A try that failed is no failure yet while its Job is at work.
-    let at_work =
-        |id: &str| runs.iter().any(|run| run.observed.job == id && run.result == RunResult::Running);
-    let told = told.filter(|record| !at_work(&record.job)).map(record::from_record);
+    let records = news.iter().flat_map(|report| &report.recent).filter(|record| record.start_time >= created);
+    // A failed attempt is no failed run while its Job can retry.
+    let is_running =
+        |job: &str| runs.iter().any(|run| run.observed.job == job && run.result == RunResult::Running);
+    let recorded = records.filter(|record| !is_running(&record.job)).map(record::from_record);
     let all = runs
         .iter()
         .rev()
         .filter_map(record::from_assessed)
         .chain(previous.history.iter().filter(|known| !runs_again(known, runs)).cloned())
         .chain(vanished.map(lost))
-        .chain(told);
+        .chain(recorded);
     let mut history: Vec<RunStatus> = Vec::new();
     for run in all {
         match history.iter_mut().find(|known| known.job == run.job) {
-            // It does not become older by what is told of it: by its start it is known what of others is out of date.
+            // The start stays the later one: it decides which reports of other runs are out of date.
             Some(known) if is_lost_report_of(known, &run) => {
                 let start_time = known.start_time.clone().max(run.start_time.clone());
                 *known = RunStatus { start_time, ..run };
@@ -49,8 +49,8 @@ pub fn history(
     history
 }
 
-/// The reports of runs whose end is new. What others tell of the runs before them is in the status already, or fell out
-/// of its history; and as a record may have another start than the status (that of a try), it would come back.
+/// The reports of runs whose end is new. The records in other reports are in the status already, or left its history. A record
+/// can have another start than the status (that of an attempt), and would enter the history again.
 pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<&'a RunReport> {
     let is_known = |run: &&AssessedRun<'_>| {
         let is_this = |known: &RunStatus| {
@@ -66,22 +66,22 @@ pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<
 fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
     lost.result == RunResult::Unknown
         && run.result != RunResult::Unknown
-        && is_of_job_made_by(run, lost.start_time.0)
+        && is_of_job_at(run, lost.start_time.0)
 }
 
-/// Whether a run is of the Job that was there at a moment. An earlier start is another Job's of the same name, but for those
-/// of slots: each has one Job, and if the node's clock was wrong, the slot is all that is known of the start.
-fn is_of_job_made_by(run: &RunStatus, moment: Timestamp) -> bool {
+/// Whether a run is of the Job that existed at `moment`. An earlier start is of an earlier Job of the same name, except for a
+/// slot: a slot has one Job, and if the node's clock was wrong, the slot is the start.
+fn is_of_job_at(run: &RunStatus, moment: Timestamp) -> bool {
     run.start_time.0 >= moment || run.trigger == Trigger::Schedule
 }
 
-/// It was given up too early: its Job is there, and runs.
+/// Whether a run that counts as lost runs after all.
 fn runs_again(known: &RunStatus, runs: &[AssessedRun<'_>]) -> bool {
     known.result == RunResult::Unknown
         && runs.iter().any(|run| run.observed.job == known.job && run.result == RunResult::Running)
 }
 
-/// The run that the status says is running and whose Job is nowhere: it vanished while nobody watched.
+/// The run that is running in the previous status and whose Job is not observed: it was deleted while the operator was down.
 pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &[ObservedRun]) -> Option<&'a BackupStatus> {
     previous
         .last_run
@@ -101,15 +101,13 @@ fn lost(run: &BackupStatus) -> RunStatus {
     }
 }
 
-/// Whether the status knows more of a run than is left to be seen: of a Job whose pods are gone only its end is. Failed
-/// Jobs stay for long, and a failure may be the last one when its run has left the history.
+/// Whether the status knows more of a run than the observation: a Job whose pods are gone has no report. A failed Job stays for
+/// long, and its run can be the last failure after it left the history.
 pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool {
     let is_this = |known: &RunStatus| {
-        known.job == run.observed.job
-            && known.result != RunResult::Unknown
-            && is_of_job_made_by(known, run.start)
+        known.job == run.observed.job && known.result != RunResult::Unknown && is_of_job_at(known, run.start)
     };
-    // Its time is its end: it only tells where the history does not any more.
+    // A failure has the time of its end, which matters only if the history has no start.
     let is_last_failure = |known: &FailureStatus| {
         known.job == run.observed.job
             && known.time.0 >= run.start
@@ -120,9 +118,8 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool 
             || previous.last_failure.as_ref().is_some_and(is_last_failure))
 }
 
-/// The start of the newest run that the status knows and that is not seen any more. What an older run says of the
-/// server and the store is out of date.
-pub fn newest_unseen(previous: &BackupPolicyStatus, observed: &[ObservedRun]) -> Option<Timestamp> {
-    let unseen = |known: &&RunStatus| observed.iter().all(|run| run.job != known.job);
-    previous.history.iter().filter(unseen).map(|known| known.start_time.0).max()
+/// The start of the newest run that the status knows and that is not observed any more.
+pub fn newest_unobserved(previous: &BackupPolicyStatus, observed: &[ObservedRun]) -> Option<Timestamp> {
+    let unobserved = |known: &&RunStatus| observed.iter().all(|run| run.job != known.job);
+    previous.history.iter().filter(unobserved).map(|known| known.start_time.0).max()
 }

@@ -1,4 +1,4 @@
-//! A run as the status remembers it.
+//! Backup runs, as the status has them: in the history, and as last run, last success and last failure.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::run::{AssessedRun, described};
 
-/// A finished run in one line.
+/// An ended run for the history; `None` while it runs.
 pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {
     if run.result == RunResult::Running {
         return None;
@@ -33,7 +33,7 @@ pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {
     })
 }
 
-/// A run that another run's report tells of.
+/// A run for the history, from the record in a later run's report.
 pub fn from_record(record: &RunRecord) -> RunStatus {
     RunStatus {
         job: record.job.clone(),
@@ -41,25 +41,24 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
         result: if record.result == Outcome::Succeeded { RunResult::Succeeded } else { RunResult::Failed },
         reason: record.reason.into(),
         start_time: time(record.start_time),
-        duration_seconds: told_duration(record).map(seconds),
+        duration_seconds: recorded_duration(record).map(seconds),
         size_bytes: record.size_bytes,
     }
 }
 
-/// Puts the runs, oldest first, and those that new reports tell of among the last ones of the status where they are
-/// newer than what stands there. What is told comes after all that is seen: a run's own words may move its start, and
-/// with it what counts as newer.
+/// Updates last run, last success and last failure by the runs, oldest first, and by the records in reports of `news`. Records
+/// come after all observed runs: a report can change the start of its run, and so which run is newer.
 pub fn remember(status: &mut BackupPolicyStatus, runs: &[AssessedRun<'_>], news: &[&RunReport]) {
-    // Twice: the run that stands there may by now say of itself that it is older than one that came before it.
+    // Twice: the report of the last run can change its start, so that an earlier one is newer.
     for run in runs.iter().chain(runs) {
         remember_run(status, run);
     }
-    // Of its own copy a run has told more.
-    let has_told = |id: &String| {
+    // A run's own report has more about its backup than a record.
+    let has_report = |job: &String| {
         runs.iter()
-            .any(|run| run.observed.job == *id && run.report.is_some_and(|report| report.backup().is_some()))
+            .any(|run| run.observed.job == *job && run.report.is_some_and(|report| report.backup().is_some()))
     };
-    for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_told(&record.job)) {
+    for record in news.iter().flat_map(|report| &report.recent).filter(|record| !has_report(&record.job)) {
         remember_record(status, record);
     }
 }
@@ -67,11 +66,11 @@ pub fn remember(status: &mut BackupPolicyStatus, runs: &[AssessedRun<'_>], news:
 fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
     let backup = backup(run);
     let is_this = |known: &BackupStatus| known.job == backup.job;
-    // A run that was stopped after its manifest has failed, and its copy is there all the same; a suspicious one counts
-    // for nothing yet.
-    let counts = run.result == RunResult::Succeeded || (backup.backup.is_some() && !is_suspicious(&backup));
+    // A run that was stopped after it wrote its manifest failed, but its backup exists. A suspicious backup is not successful.
+    let is_success =
+        run.result == RunResult::Succeeded || (backup.backup.is_some() && !is_suspicious(&backup));
     let known = status.last_success.as_ref();
-    if counts && (known.is_some_and(is_this) || is_newer_backup(known, &backup)) {
+    if is_success && (known.is_some_and(is_this) || is_newer_backup(known, &backup)) {
         status.last_success = Some(backup.clone());
     }
     if let (Some(failure), RunResult::Failed) = (&run.failure, run.result) {
@@ -96,7 +95,7 @@ fn remember_run(status: &mut BackupPolicyStatus, run: &AssessedRun<'_>) {
     }
 }
 
-/// A suspicious backup that a person has settled is the newest good one.
+/// Makes the suspicious backup of the last run successful if a person accepts it.
 pub fn acknowledge(status: &mut BackupPolicyStatus, acknowledged: &[String]) {
     let Some(last) = status.last_run.as_mut().filter(|last| is_suspicious(last)) else { return };
     if last.backup.as_ref().is_some_and(|backup| acknowledged.contains(backup)) {
@@ -112,20 +111,22 @@ fn is_suspicious(backup: &BackupStatus) -> bool {
     backup.verification == Some(Verification::Suspicious)
 }
 
-/// A run that nobody watched, as a later run's report tells of it. The history knows whether something better is
-/// known of it.
+/// Updates last success and last failure by the record of a run that was not observed, if the history has nothing better about
+/// that run.
 fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
-    // One that was lost has kept the later start.
-    let is_told = |known: &&RunStatus| {
+    // A run whose report was lost has kept the later start.
+    let is_of_record = |known: &&RunStatus| {
         let start_time = known.start_time.clone().max(time(record.start_time));
         **known == RunStatus { start_time, ..from_record(record) }
     };
-    let Some(start) = status.history.iter().find(is_told).map(|known| known.start_time.0) else { return };
+    let Some(start) = status.history.iter().find(is_of_record).map(|known| known.start_time.0) else {
+        return;
+    };
     match record.result {
         Outcome::Succeeded => {
-            let copy = success_from_record(record);
-            if is_newer_backup(status.last_success.as_ref(), &copy) {
-                status.last_success = Some(copy);
+            let backup = success_from_record(record);
+            if is_newer_backup(status.last_success.as_ref(), &backup) {
+                status.last_success = Some(backup);
             }
         }
         Outcome::Failed if is_newer_failure(status, start, &record.job) => {
@@ -141,7 +142,7 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
     }
 }
 
-/// Whether a run is a later one than `known`; the name decides between runs of one second.
+/// Whether a run is newer than `known`. The name decides between runs of one second.
 fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     known.is_none_or(|known| {
         let known_start = known.start_time.as_ref().map(|time| time.0);
@@ -149,18 +150,18 @@ fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     })
 }
 
-/// Whether a backup is newer than `known`: by its snapshot, as retention has it, so that the one that is claimed is the last
-/// that would go. A run that began earlier may have waited for locks.
-fn is_newer_backup(known: Option<&BackupStatus>, copy: &BackupStatus) -> bool {
-    let rank = |copy: &BackupStatus| {
+/// Whether a backup is newer than `known`, by its snapshot: retention uses the same order, so the newest backup is the last one
+/// that retention would delete. A run that started earlier can have the newer snapshot, if it waited for locks.
+fn is_newer_backup(known: Option<&BackupStatus>, backup: &BackupStatus) -> bool {
+    let rank = |backup: &BackupStatus| {
         let time = |at: &Option<Time>| at.as_ref().map(|at| at.0);
-        let start = time(&copy.start_time);
-        (time(&copy.snapshot_time).or(start), start, copy.job.clone())
+        let start = time(&backup.start_time);
+        (time(&backup.snapshot_time).or(start), start, backup.job.clone())
     };
-    known.is_none_or(|known| rank(known) < rank(copy))
+    known.is_none_or(|known| rank(known) < rank(backup))
 }
 
-/// The same for failures. When they started stands in the history; one that fell out of it started before it ended.
+/// Whether a run is newer than the last failure. The history has the start of that failure; without it, its end must do.
 fn is_newer_failure(status: &BackupPolicyStatus, start: Timestamp, job: &str) -> bool {
     status.last_failure.as_ref().is_none_or(|known| {
         let in_history = status.history.iter().find(|run| run.job == known.job);
@@ -173,11 +174,13 @@ fn duration(report: &RunReport) -> Option<f64> {
     Some(seconds(report.completion_time?.duration_since(report.start_time)))
 }
 
-/// How long each stage took. Of a report's numbers only those that can be durations, to the millisecond.
+/// The duration of each stage, to the millisecond. Numbers that cannot be durations are left out.
 fn stages(report: &RunReport) -> BTreeMap<String, f64> {
-    let took = |took: f64| SignedDuration::try_from_secs_f64(took).ok().filter(|took| !took.is_negative());
+    let duration = |seconds: f64| {
+        SignedDuration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_negative())
+    };
     let stages = report.details.stages().into_iter();
-    stages.filter_map(|(stage, span)| Some((stage.as_str().to_owned(), seconds(took(span)?)))).collect()
+    stages.filter_map(|(stage, took)| Some((stage.as_str().to_owned(), seconds(duration(took)?)))).collect()
 }
 
 fn backup(run: &AssessedRun<'_>) -> BackupStatus {
@@ -200,7 +203,7 @@ fn backup(run: &AssessedRun<'_>) -> BackupStatus {
     }
 }
 
-/// What is known of a backup.
+/// The fields about the stored backup.
 fn stored(backup: &BackupSummary) -> BackupStatus {
     BackupStatus {
         backup: Some(backup.id.clone()),
@@ -216,7 +219,7 @@ fn stored(backup: &BackupSummary) -> BackupStatus {
     }
 }
 
-/// A success that nobody watched, as a later run's report tells of it.
+/// A successful run, from the record in a later run's report.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
     BackupStatus {
         job: record.job.clone(),
@@ -224,7 +227,7 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
         scheduled_time: slot(record).map(time),
         start_time: Some(time(record.start_time)),
         completion_time: end(record).map(time),
-        duration_seconds: told_duration(record).map(seconds),
+        duration_seconds: recorded_duration(record).map(seconds),
         snapshot_time: record.snapshot_time.map(time),
         size_bytes: record.size_bytes,
         size: record.size_bytes.map(size::human),
@@ -233,19 +236,19 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
     }
 }
 
-/// The slot that it stands for.
+/// The slot of a record's Job; `None` if nobody scheduled it.
 pub fn slot(record: &RunRecord) -> Option<Timestamp> {
     let (cron_job, _) = record.job.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule)?;
     name::slot(cron_job, &record.job)
 }
 
-/// How long it took. A store's record may claim any number, with more digits than come back from the cluster.
-fn told_duration(record: &RunRecord) -> Option<SignedDuration> {
+/// The duration in a record, if the number can be one. A record in a store can have any number.
+fn recorded_duration(record: &RunRecord) -> Option<SignedDuration> {
     SignedDuration::try_from_secs_f64(record.duration_seconds).ok().filter(SignedDuration::is_positive)
 }
 
 fn end(record: &RunRecord) -> Option<Timestamp> {
-    record.start_time.checked_add(told_duration(record)?).ok()
+    record.start_time.checked_add(recorded_duration(record)?).ok()
 }
 
 fn artifact(artifact: &domain::report::ArtifactSummary) -> ArtifactStatus {

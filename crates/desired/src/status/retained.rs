@@ -1,4 +1,4 @@
-//! What the store holds, as the newest run that looked found it.
+//! The backups in the repository, as the newest run that listed it found them.
 
 use api::{
     BackupPolicyStatus,
@@ -11,8 +11,8 @@ use domain::{
 
 use super::run::AssessedRun;
 
-/// From the reports of backups that are not out of date and of scrubs, both oldest first. What rules keep and remove, only
-/// backups find out.
+/// The backups, from the current reports of backup runs and from scrubs, both oldest first. Only backup runs apply the
+/// retention rules.
 pub fn retained(
     previous: &BackupPolicyStatus,
     backups: &[&RunReport],
@@ -20,8 +20,8 @@ pub fn retained(
 ) -> Option<RetainedStatus> {
     let known = previous.retained.as_ref();
     let scrubs = scrubs.iter().filter_map(AssessedRun::final_report);
-    let looked = backups.iter().copied().chain(scrubs).filter(|report| report.retained.is_some());
-    let newest = looked.max_by_key(|report| (time(report.start_time).0, &report.run.job));
+    let listed = backups.iter().copied().chain(scrubs).filter(|report| report.retained.is_some());
+    let newest = listed.max_by_key(|report| (time(report.start_time).0, &report.run.job));
     let is_news = |report: &&RunReport| {
         known.and_then(|known| known.as_of.as_ref()).is_none_or(|as_of| as_of.0 <= time(report.start_time).0)
     };

@@ -1,4 +1,4 @@
-//! How one run ended, from its Job, its pod and its report.
+//! The result of a run, from its Job, its pod and its report.
 
 use api::{
     BackupPolicyStatus,
@@ -12,7 +12,7 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use super::{hint::hint, text::one_line};
+use super::{cause_hint::cause_hint, text::one_line};
 use crate::observed::{ContainerExit, JobState, ObservedRun};
 
 /// An observed run and its result.
@@ -31,7 +31,7 @@ pub struct AssessedRun<'a> {
     pub failure: Option<Failure>,
 }
 
-/// What went wrong.
+/// Why a run or an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reason: Reason,
@@ -65,7 +65,7 @@ impl<'a> AssessedRun<'a> {
 ///
 /// `cron_job` is the name of the operation's CronJob: only its own Jobs have slots in their names.
 pub fn assess_run<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
-    // A Job that succeeded had an attempt that did: another report is of an earlier attempt.
+    // A successful Job had a successful attempt, so a report of a failure is of an earlier attempt.
     let is_of_earlier_attempt =
         |report: &&RunReport| observed.state == JobState::Succeeded && report.outcome != Outcome::Succeeded;
     let report = observed.report.as_ref().filter(|report| !is_of_earlier_attempt(report));
@@ -76,7 +76,7 @@ pub fn assess_run<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<
         report,
         trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Manual },
         slot,
-        // In whole seconds, like the times in a status: the two are compared.
+        // In whole seconds, because it is compared with times in a status.
         start: api::status::time(report.map_or(observed.created, |report| report.start_time)).0,
         result,
         failure,
@@ -95,7 +95,7 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     }
 }
 
-/// Why the run failed, from the best source that there is.
+/// Why the run failed, or why an active run's newest attempt did, from the most reliable source.
 fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
@@ -115,11 +115,10 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
     }
 }
 
-/// The failure of a run that left no report.
+/// The failure of a run without a report.
 pub fn lost() -> Failure {
-    let message =
-        "its Job ended or was deleted and left no report; the next report shows whether it stored a backup";
-    Failure { reason: Reason::ReportLost, message: Message::new(message) }
+    let message = Message::new("the Job ended or was deleted without a report, so the result is unknown");
+    Failure::new(Reason::ReportLost, message)
 }
 
 /// Why the newest pod of an active run cannot start.
@@ -129,7 +128,7 @@ pub fn cannot_start(run: &AssessedRun<'_>) -> Option<(Reason, Message)> {
     Some((*reason, Message::new(text).or_hint(message.what_to_do())))
 }
 
-/// Why a run of the history left no backup: its own message, if the status still has that.
+/// Why a run of the history failed: its own message if the status still has it, else the meaning of its reason.
 pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
     match failure {
@@ -141,7 +140,7 @@ pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     }
 }
 
-/// A reason without a message of its own, for a person.
+/// The message of a failure that has only a reason.
 pub fn described(reason: Reason) -> Message {
     Message::new(as_clause(&reason.meaning().replace('`', ""))).or_hint(reason.hint())
 }
@@ -169,7 +168,7 @@ fn reported(report: &RunReport) -> Failure {
 }
 
 fn deadline(report: Option<&RunReport>) -> Failure {
-    let message = Message::new(format!("exceeded the Job's deadline{}", during(report)))
+    let message = Message::new(format!("the run exceeded the Job's deadline{}", during(report)))
         .hint("Find out what slows the run down, or raise job.activeDeadlineSeconds.");
     Failure::new(Reason::DeadlineExceeded, message)
 }
@@ -184,7 +183,7 @@ fn obstacle(observed: &ObservedRun) -> Option<Failure> {
     let problem = observed.problem.as_ref()?;
     let message = Message::new(one_line(&problem.message));
     let message = match &problem.cause {
-        Some(cause) => message.hint(hint(cause)),
+        Some(cause) => message.hint(cause_hint(cause)),
         None => message,
     };
     Some(Failure::new(problem.reason, message))
@@ -210,9 +209,9 @@ fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<
                 .detail(detail)
                 .hint("Repair the node, or delete its Node object: only then does Kubernetes retry on another node."))
         }
-        word if let Some(reason) = Reason::from_exit_code(*exit_code) => {
-            let fact = format!("the runner exited with code {exit_code}{during}");
-            let detail = if detail.is_empty() { format!("{word}, no error message") } else { detail };
+        _ if let Some(reason) = Reason::from_exit_code(*exit_code) => {
+            let silent = if detail.is_empty() { " and left no report" } else { "" };
+            let fact = format!("the runner exited with code {exit_code}{during}{silent}");
             (reason, Message::new(fact).detail(detail).hint("Check the pod's log."))
         }
         word if !detail.is_empty() => (
@@ -225,8 +224,8 @@ fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<
             (Reason::Interrupted, Message::new(format!("the runner was killed{during}")))
         }
         word => {
-            let message = Message::new("the pod exited without an error message");
-            let message = message.detail(format!("{word}, exit code {exit_code}"));
+            let message = Message::new(format!("the pod exited with code {exit_code} and left no report"));
+            let message = message.detail(if word == "Error" { "" } else { word });
             (Reason::PodFailed, message.hint("Check the pod's log and the events of its namespace."))
         }
     };

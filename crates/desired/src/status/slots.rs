@@ -1,78 +1,117 @@
-//! Since when a schedule is as it is: nothing is overdue for a slot before that. A policy that was suspended for a month,
-//! or that ran monthly until now, is not overdue at once.
+//! The slots of a schedule: the next one, and the time since which the schedule applies. No slot before that time is ever
+//! overdue: otherwise a policy that was suspended for a month, or that ran monthly until now, would be overdue at once.
 
 use std::iter::successors;
 
-use domain::schedule::Schedule;
+use api::status::time;
+use domain::{operation::Operation, schedule::Schedule};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// How far a change of the clocks reaches: the slots of a day may be found from the evening before.
+use crate::validate::ValidPolicy;
+
+/// A change of the UTC offset affects the slots of a day: the search for them may start on the evening before.
 const DAY: SignedDuration = SignedDuration::from_hours(25);
 
-/// A schedule as the previous status knew it.
-#[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    /// The status speaks of the spec as it is.
-    pub same_spec: bool,
-    pub effective: Option<&'a str>,
-    pub announced: Option<&'a Time>,
-    pub since: Option<&'a Time>,
+/// The slots of one operation, as a status has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// The schedule of the CronJob.
+    pub effective: Option<String>,
+    pub next: Option<Time>,
+    /// The time since which the schedule applies; `None` while the policy is suspended.
+    pub since: Option<Time>,
 }
 
-impl Known<'_> {
-    /// Whether the schedule is still the same. That an edit of the spec has changed it shows in the slot that was
-    /// announced: there was none and no since either (suspended), or it is not one of this schedule. A policy that was
-    /// invalid announced none, and its since goes on: a bad edit must not hide what is overdue.
-    fn is_of(&self, schedule: &Schedule, zone: &TimeZone) -> bool {
-        // Around a change of the clocks some slots are slots only if looked for from a day before: no edit, no doubt.
+/// The slots of an operation at `now`; `None` if the policy does not have the operation. `known` are those of the previous
+/// status, which `is_same_spec` if it describes the present spec. `in_place`: the policy has its CronJob.
+pub fn slots(
+    policy: &ValidPolicy,
+    operation: Operation,
+    in_place: bool,
+    known: Slots,
+    is_same_spec: bool,
+    now: Timestamp,
+) -> Option<Slots> {
+    let schedule = policy.schedule_of(operation)?;
+    if !in_place {
+        // An existing CronJob keeps its schedule.
+        return Some(Slots { next: None, ..known });
+    }
+    let timetable = Timetable { schedule, zone: &policy.zone, known: &known, is_same_spec };
+    let is_active = !policy.suspend;
+    Some(Slots {
+        effective: Some(schedule.effective().to_owned()),
+        next: timetable.next(now).filter(|_| is_active).map(time),
+        since: is_active.then(|| timetable.since().unwrap_or_else(|| time(now))),
+    })
+}
+
+/// A schedule, and its slots in the previous status.
+struct Timetable<'a> {
+    schedule: &'a Schedule,
+    zone: &'a TimeZone,
+    known: &'a Slots,
+    is_same_spec: bool,
+}
+
+impl Timetable<'_> {
+    /// The first slot after a time.
+    fn after(&self, time: Timestamp) -> Option<Timestamp> {
+        self.schedule.after(self.zone, time)
+    }
+
+    /// Whether the schedule is the known one. An edit of the spec shows in the known next slot: it is not a slot of the new
+    /// schedule. A suspended policy has no next slot and no `since`. An invalid policy has no next slot but keeps `since`, so
+    /// that a mistake in the spec does not hide an overdue run.
+    fn is_known(&self) -> bool {
+        // Around a change of the UTC offset some slots are found only by a search that starts a day earlier. The same spec
+        // has the same slots.
         let is_slot = |at: &Time| {
             let before = at.0.checked_sub(SignedDuration::from_secs(1));
-            self.same_spec || before.is_ok_and(|before| schedule.after(zone, before) == Some(at.0))
+            self.is_same_spec || before.is_ok_and(|before| self.after(before) == Some(at.0))
         };
-        self.effective == Some(schedule.effective()) && self.announced.is_none_or(is_slot)
+        let effective = self.known.effective.as_deref();
+        effective == Some(self.schedule.effective()) && self.known.next.as_ref().is_none_or(is_slot)
     }
-}
 
-/// Since when it is so, if that was known and goes on.
-pub fn kept((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>) -> Option<Time> {
-    known.since.filter(|_| known.is_of(schedule, zone)).cloned()
-}
+    /// The known time since which the schedule applies, if the schedule is still the known one.
+    fn since(&self) -> Option<Time> {
+        self.known.since.clone().filter(|_| self.is_known())
+    }
 
-/// The next slot: the one that was announced, for as long as it is ahead and looks of before may have found it. The CronJob
-/// controller looks from its last slot on, and around a change of the clocks it may find another one than from now on. One
-/// that a wrong clock announced is found by no look.
-pub fn next((schedule, zone): (&Schedule, &TimeZone), known: Known<'_>, now: Timestamp) -> Option<Timestamp> {
-    let next = schedule.after(zone, now)?;
-    let announced = known.announced.map(|at| at.0).filter(|at| *at > now && *at != next);
-    let announced = announced.filter(|at| {
-        known.same_spec && known.is_of(schedule, zone) && {
-            let since = known.since.and_then(|since| schedule.after(zone, since.0));
-            since == Some(*at) || found_before_a_change((schedule, zone), now).any(|found| found == *at)
-        }
-    });
-    Some(announced.unwrap_or(next))
-}
+    /// The next slot. The CronJob controller searches from its last slot on. Around a change of the UTC offset it may find
+    /// another slot than a search from `now`, so the known next slot stays if an earlier search can have found it. No search
+    /// finds a slot that the status has because of a wrong clock.
+    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.after(now)?;
+        let known = self.known.next.as_ref().map(|at| at.0).filter(|at| *at > now && *at != next);
+        let known = known.filter(|at| {
+            self.is_same_spec && self.is_known() && {
+                let first = self.known.since.as_ref().and_then(|since| self.after(since.0));
+                first == Some(*at) || self.found_before_a_change(now).any(|found| found == *at)
+            }
+        });
+        Some(known.unwrap_or(next))
+    }
 
-/// The first slots after `now` that are found if one looks from slot to slot, beginning a day before the clocks' last change
-/// and before their next one. A day later the change has no part in what is found.
-fn found_before_a_change<'a>(
-    (schedule, zone): (&'a Schedule, &'a TimeZone),
-    now: Timestamp,
-) -> impl Iterator<Item = Timestamp> + 'a {
-    let changes = [zone.preceding(now).next(), zone.following(now).next()].into_iter().flatten();
-    let days = changes.filter_map(|change| {
-        let at = change.timestamp();
-        Some((at.checked_sub(DAY).ok()?, at.checked_add(DAY).ok()?))
-    });
-    // What was found before a change that is two slots ago has passed, too.
-    let second = move |after| schedule.after(zone, schedule.after(zone, after)?);
-    let is_ahead = move |after| second(after).is_none_or(|slot| slot > now);
-    days.filter(move |(before, after)| *before <= now && is_ahead(*after)).filter_map(
-        move |(before, after)| {
-            let slots = successors(schedule.after(zone, before), |slot| schedule.after(zone, *slot));
-            let mut slots = slots.skip_while(|slot| *slot <= after.min(now));
-            slots.next().filter(|slot| *slot > now)
-        },
-    )
+    /// The first slots after `now` that a search from slot to slot finds. One search starts a day before the last change of
+    /// the UTC offset, another one a day before the next change. A day after a change, it has no effect.
+    fn found_before_a_change(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let changes = [self.zone.preceding(now).next(), self.zone.following(now).next()];
+        let days = changes.into_iter().flatten().filter_map(|change| {
+            let at = change.timestamp();
+            Some((at.checked_sub(DAY).ok()?, at.checked_add(DAY).ok()?))
+        });
+        // A change that is two slots ago affects no later slot.
+        let second = |after| self.after(self.after(after)?);
+        let is_ahead = move |after| second(after).is_none_or(|slot| slot > now);
+        days.filter(move |(before, after)| *before <= now && is_ahead(*after)).filter_map(
+            move |(before, after)| {
+                let slots = successors(self.after(before), |slot| self.after(*slot));
+                let mut slots = slots.skip_while(|slot| *slot <= after.min(now));
+                slots.next().filter(|slot| *slot > now)
+            },
+        )
+    }
 }

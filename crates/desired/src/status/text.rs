@@ -1,11 +1,11 @@
-//! Texts of other programs, made fit for a condition, and the joining of sentences.
+//! Texts of conditions: joins sentences, and cleans texts of other programs.
 
 use std::fmt::Display;
 
 use domain::message::cut;
 pub use domain::time::minute;
 
-/// A message and one more sentence.
+/// The message, ended with a full stop, and one more sentence.
 pub fn and_sentence(message: impl Display, sentence: &str) -> String {
     let message = message.to_string();
     let stop = if message.ends_with(['.', '!', '?', '…']) { "" } else { "." };
@@ -19,17 +19,17 @@ pub fn as_sentence(clause: &str) -> String {
 }
 
 /// The text on one line, without a full stop at its end: messages of tools and kubelets span lines.
-pub fn one_line(words: &str) -> String {
-    let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    words.trim_end_matches(['.', ';']).to_owned()
+pub fn one_line(text: &str) -> String {
+    let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    text.trim_end_matches(['.', ';']).to_owned()
 }
 
-/// The text on one line of at most `limit` bytes, without control characters: anybody may have written it, and a terminal
-/// must not obey it.
-pub fn plain(words: &str, limit: usize) -> String {
-    let mut words = one_line(words).replace(|c: char| c.is_control(), " ");
-    cut(&mut words, limit);
-    words
+/// The text on one line of at most `limit` bytes. Control characters become spaces, because a terminal would execute them and
+/// the author of the text is unknown.
+pub fn plain(text: &str, limit: usize) -> String {
+    let mut text = one_line(text).replace(|c: char| c.is_control(), " ");
+    cut(&mut text, limit);
+    text
 }
 
 #[cfg(test)]

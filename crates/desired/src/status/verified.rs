@@ -1,4 +1,4 @@
-//! The newest backup that is known to be good, which need not be the newest that counts: that one may be only stored.
+//! The newest verified backup. It is older than the newest successful backup if that one is only stored or is corrupted.
 
 use api::{
     BackupPolicyStatus,
@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{run::AssessedRun, scrub};
 
-/// Its recovery point, from what was known, what the runs stored, and what scrubs found corrupted since then. `status` has
-/// the new facts.
+/// The recovery point of the newest verified backup: of the previous status, the new facts of `status` and the runs, but of
+/// no backup that scrubs found corrupted.
 pub fn last_verified(
     previous: &BackupPolicyStatus,
     status: &BackupPolicyStatus,
@@ -18,36 +18,36 @@ pub fn last_verified(
     scrubs: &[AssessedRun<'_>],
 ) -> Option<Time> {
     let known = [previous.last_success.as_ref(), status.last_success.as_ref()].into_iter().flatten();
-    let known = known.filter(|copy| is_good(copy)).filter_map(snapshot);
+    let known = known.filter(|backup| is_verified(backup)).filter_map(snapshot);
     let stored = runs.iter().filter_map(|run| run.report?.backup());
     let stored = stored
         .filter(|backup| backup.verification == report::Verification::Verified)
         .map(|backup| time(backup.snapshot_time));
     let corrupted = corrupted(status, scrubs);
-    // A backup whose server's clock was ahead is named by that, and has another time here.
-    let newest = status.last_success.as_ref().filter(|copy| is_corrupted(copy)).and_then(snapshot);
-    let good = |time: &Time| {
+    // If the server's clock was ahead, the backup's name has another time than the status.
+    let newest = status.last_success.as_ref().filter(|backup| is_corrupted(backup)).and_then(snapshot);
+    let is_intact = |time: &Time| {
         newest.as_ref() != Some(time) && !corrupted.iter().any(|backup| name::is_of_snapshot(backup, time.0))
     };
-    previous.last_verified_time.clone().into_iter().chain(known).chain(stored).filter(good).max()
+    previous.last_verified_time.clone().into_iter().chain(known).chain(stored).filter(is_intact).max()
 }
 
-fn is_good(copy: &BackupStatus) -> bool {
-    copy.verification.is_some_and(Verification::is_verified)
+fn is_verified(backup: &BackupStatus) -> bool {
+    backup.verification.is_some_and(Verification::is_verified)
 }
 
-fn is_corrupted(copy: &BackupStatus) -> bool {
-    copy.verification == Some(Verification::Corrupted)
+fn is_corrupted(backup: &BackupStatus) -> bool {
+    backup.verification == Some(Verification::Corrupted)
 }
 
-fn snapshot(copy: &BackupStatus) -> Option<Time> {
-    copy.snapshot_time.clone().or_else(|| copy.start_time.clone())
+fn snapshot(backup: &BackupStatus) -> Option<Time> {
+    backup.snapshot_time.clone().or_else(|| backup.start_time.clone())
 }
 
-/// The backups that are known not to be what was written any more.
+/// The names of the corrupted backups.
 fn corrupted<'a>(status: &'a BackupPolicyStatus, scrubs: &'a [AssessedRun<'_>]) -> Vec<&'a String> {
-    let newest = status.last_success.as_ref().filter(|copy| is_corrupted(copy));
-    let newest = newest.and_then(|copy| copy.backup.as_ref());
-    let remembered = status.last_scrub.iter().flat_map(|scrub| &scrub.corrupted);
-    newest.into_iter().chain(remembered).chain(scrub::found_corrupted(scrubs)).collect()
+    let newest = status.last_success.as_ref().filter(|backup| is_corrupted(backup));
+    let newest = newest.and_then(|backup| backup.backup.as_ref());
+    let known = status.last_scrub.iter().flat_map(|scrub| &scrub.corrupted);
+    newest.into_iter().chain(known).chain(scrub::found_corrupted(scrubs)).collect()
 }

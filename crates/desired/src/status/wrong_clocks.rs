@@ -1,104 +1,131 @@
-//! Wrong clocks. A time is plausible if it lies between the Job's creation and the Job's end, or now, and at most an hour
-//! (`SKEW`) later. An implausible time is replaced by the control plane's: otherwise a run of next year would be the newest
-//! one for a year.
+//! Wrong clocks. A time is plausible if it is not before its Job's creation, and at most an hour ([`SKEW`]) after its Job's
+//! end, or after now while the Job runs. An implausible time is replaced by the control plane's time for the same event:
+//! otherwise a run of next year would be the newest one for a year.
 
-use api::{BackupPolicyStatus, status::time};
+use api::{
+    BackupPolicyStatus,
+    status::{RunResult, RunStatus, time},
+};
 use domain::{
     catalog::SKEW,
-    report::{BackupDetails, Details, RunRecord},
+    report::{BackupDetails, Details, RunRecord, RunReport},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{record, text::minute};
+use super::{fields, record, text::minute};
 use crate::observed::{Observed, ObservedRun};
 
-/// The same, with times that can be. And when the first of the others will be believed: as long as a Job has not ended, what
-/// is to come of it is a matter of `now`.
-pub fn correct_implausible(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
-    let changes_at = observed.runs_mut().filter_map(|run| correct(run, now)).min();
+/// The observation with plausible times, and when the first of the replaced times becomes plausible because a Job still runs.
+pub fn correct(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
+    let changes_at = observed.runs_mut().filter_map(|run| correct_run(run, now)).min();
     (observed, changes_at)
 }
 
-/// Whether this can have been by `now`, but for what clocks may be apart.
-pub fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
-    at <= now.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
-}
-
-/// From when on it can, if not yet.
-pub fn plausible_at(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    at.checked_sub(SKEW).ok().filter(|_| !is_plausible(at, now))
-}
-
-/// Sets back to `now` since when things are so in a status, where the operator's clock was ahead when it wrote that: nothing
-/// would be overdue until then.
+/// Replaces times of a status that the operator wrote while its clock was ahead: until then, nothing would be overdue.
 pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
-    let conditions = status.conditions.iter_mut().map(|condition| &mut condition.last_transition_time);
-    let scrubs = status.scrub_schedule.as_mut().and_then(|scrubs| scrubs.schedule_since.as_mut());
-    for mark in conditions.chain(status.schedule_since.as_mut()).chain(scrubs) {
+    let correct = |mark: &mut Time| {
         if !is_plausible(mark.0, now) {
             *mark = time(now);
         }
-    }
+    };
+    status.conditions.iter_mut().map(|condition| &mut condition.last_transition_time).for_each(correct);
+    fields::since_mut(status).into_iter().filter_map(|(_, since)| since).for_each(correct);
 }
 
-/// Nothing begins before its Job is made, and nothing is later than the Job's end, but for what clocks may be apart.
-fn correct(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
-    let report = run.report.as_mut()?;
-    let latest = run.ended.unwrap_or(now).saturating_add(SKEW).unwrap_or(Timestamp::MAX);
-    let mut doubted = Vec::new();
-    let mut is_plausible = |at: Timestamp| {
-        if at > latest {
-            doubted.push(at);
-        }
-        at <= latest
-    };
-    let told = report.start_time;
-    if !is_plausible(told) || told < run.created {
-        let off = told.duration_since(run.created);
-        report.start_time = run.created;
-        // It took as long as it says.
-        report.completion_time = report.completion_time.and_then(|end| end.checked_sub(off).ok());
-        if off.abs() > SKEW {
-            let said = minute(told);
-            report.warnings.push(format!(
-                "the node's clock is wrong: it was {said} at the start of the run. Synchronize the clock."
-            ));
-        }
+/// The slot that the newest successful backup serves, and the time of its snapshot. A backup that nobody scheduled serves the
+/// slots before its snapshot. A backup of the future would serve all slots until then, so the newest plausible run replaces
+/// it.
+pub fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let (slot, snapshot) = last_success(status)?;
+    if is_plausible(snapshot.max(slot), now) {
+        return Some((slot, snapshot));
     }
+    let is_success =
+        |run: &&RunStatus| run.result == RunResult::Succeeded && is_plausible(run.start_time.0, now);
+    status.history.iter().find(is_success).map(|run| (run.start_time.0, run.start_time.0))
+}
+
+/// When the newest successful backup becomes plausible; `None` if it is.
+pub fn success_plausible_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
+    let (slot, snapshot) = last_success(status)?;
+    let latest = snapshot.max(slot);
+    latest.checked_sub(SKEW).ok().filter(|_| !is_plausible(latest, now))
+}
+
+/// The slot and the snapshot of the newest successful backup, plausible or not.
+fn last_success(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
+    let last = status.last_success.as_ref()?;
+    let snapshot = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
+    Some((last.scheduled_time.as_ref().map_or(snapshot, |slot| slot.0), snapshot))
+}
+
+fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
+    at <= latest_plausible(now)
+}
+
+fn latest_plausible(end: Timestamp) -> Timestamp {
+    end.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
+}
+
+/// Corrects the report of a run, and returns when the first replaced time becomes plausible because the Job still runs.
+fn correct_run(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
+    let report = run.report.as_mut()?;
+    let latest = latest_plausible(run.ended.unwrap_or(now));
+    let reported_start = report.start_time;
+    correct_start(report, run.created, latest);
+    let times = [Some(reported_start), report.completion_time, snapshot(report).copied()];
+    let implausible = times.into_iter().flatten().filter(|at| *at > latest).min();
     let start = report.start_time;
-    if let Some(end) = report.completion_time
-        && !(is_plausible(end) && start <= end)
-    {
+    if report.completion_time.is_some_and(|end| end > latest || end < start) {
         report.completion_time = run.ended.filter(|ended| start <= *ended);
     }
-    if let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details
-        && !is_plausible(backup.snapshot_time)
-    {
-        let said = minute(backup.snapshot_time);
-        report
-            .warnings
-            .push(format!("the database server's clock is ahead: it was {said}. Synchronize the clock."));
-        backup.snapshot_time = start;
+    if let Some(snapshot) = snapshot(report).filter(|snapshot| **snapshot > latest) {
+        let shown = minute(std::mem::replace(snapshot, start));
+        let warning = "the database server's clock is ahead";
+        report.warnings.push(format!("{warning}: it showed {shown}. Synchronize the clock."));
     }
     report.recent.retain_mut(|record| correct_record(record, latest));
-    if run.ended.is_some() {
-        return None;
-    }
-    doubted.into_iter().filter_map(|at| at.checked_sub(SKEW).ok()).min()
+    implausible.filter(|_| run.ended.is_none()).and_then(|at| at.checked_sub(SKEW).ok())
 }
 
-/// The same for what a report tells of an earlier run. Its Job is gone, and its slot stands in its name; one that has none, and
-/// of which nobody knows when it was, is left out.
+/// The recovery point of the backup that the run stored.
+fn snapshot(report: &mut RunReport) -> Option<&mut Timestamp> {
+    let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details else {
+        return None;
+    };
+    Some(&mut backup.snapshot_time)
+}
+
+/// An implausible start becomes the Job's creation. The duration of the run stays, because the node measured it.
+fn correct_start(report: &mut RunReport, created: Timestamp, latest: Timestamp) {
+    let reported = report.start_time;
+    if (created..=latest).contains(&reported) {
+        return;
+    }
+    let error = reported.duration_since(created);
+    report.start_time = created;
+    report.completion_time = report.completion_time.and_then(|end| end.checked_sub(error).ok());
+    if error.abs() > SKEW {
+        let shown = minute(reported);
+        report.warnings.push(format!(
+            "the node's clock is wrong: it showed {shown} at the start of the run. Synchronize the clock."
+        ));
+    }
+}
+
+/// Corrects the record of an earlier run, whose Job is gone: the control plane's time is the slot in the Job's name. Returns
+/// `false` for a record with an implausible time and without a slot.
 fn correct_record(record: &mut RunRecord, latest: Timestamp) -> bool {
     let slot = record::slot(record).filter(|slot| *slot <= latest);
     if record.start_time > latest || slot.is_some_and(|slot| record.start_time < slot) {
         let Some(slot) = slot else { return false };
         record.start_time = slot;
     }
-    let took = SignedDuration::try_from_secs_f64(record.duration_seconds).ok();
-    let end = took.and_then(|took| record.start_time.checked_add(took).ok());
+    let duration = SignedDuration::try_from_secs_f64(record.duration_seconds).ok();
+    let end = duration.and_then(|duration| record.start_time.checked_add(duration).ok());
     if end.is_none_or(|end| end > latest) {
-        // Nobody knows how long it took.
+        // Zero: the duration is unknown.
         record.duration_seconds = 0.0;
     }
     record.snapshot_time = record.snapshot_time.map(|at| if at > latest { record.start_time } else { at });

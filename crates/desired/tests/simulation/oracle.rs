@@ -275,7 +275,7 @@ impl Oracle {
             let told = events.iter().filter(|event| {
                 event.action == "Backup"
                     && event.job.as_ref() == Some(&run.job)
-                    && event.reason == run.reason.as_str()
+                    && event.reason == run.reason
                     && event.note.starts_with(&format!("{}: ", run.job))
             });
             let told = told.count();

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::drawing;
 use crate::{
     duration,
-    overview::{Backup, Overview, Run, Subject},
+    overview::{Backup, Overview, Run},
     state::State,
 };
 
@@ -20,16 +20,9 @@ pub fn standing(policy: &Overview) -> Markup {
             " " span.reason { (policy.reason) }
         }
         @if policy.state != State::Healthy { p.message { (policy.message) } }
-        @for (subject, check) in policy.failed_checks() {
-            p.message { strong.waiting { (title(subject)) ": " (check.reason) } " " (check.message) }
+        @for (condition, check) in policy.failed_checks() {
+            p.message { strong.waiting { (condition.subject()) ": " (check.reason) } " " (check.message) }
         }
-    }
-}
-
-const fn title(subject: Subject) -> &'static str {
-    match subject {
-        Subject::Retention => "Retention",
-        Subject::Scrub => "Scrub",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use api::status::ConditionType;
 use domain::{reason::Reason, report::BackupStage};
 use jiff::Timestamp;
 use prometheus_client::{
@@ -10,7 +11,7 @@ use prometheus_client::{
     registry::Unit,
 };
 use view::{
-    overview::{Overview, Subject},
+    overview::Overview,
     state::{ConditionState, State},
 };
 
@@ -22,7 +23,7 @@ struct Gauge {
     value: fn(&Overview) -> Option<f64>,
 }
 
-const GAUGES: [Gauge; 14] = [
+const GAUGES: [Gauge; 13] = [
     Gauge {
         name: "pgbackup_policy_last_success_timestamp",
         help: "Unix timestamp of the snapshot of the policy's newest successful backup: verified, acknowledged, or stored with verification.level: Checksum.",
@@ -107,12 +108,6 @@ const GAUGES: [Gauge; 14] = [
             Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.as_str()))
         },
     },
-    Gauge {
-        name: "pgbackup_policy_last_scrub_timestamp",
-        help: "Unix timestamp at which the policy's newest completed scrub started; absent if none has completed.",
-        unit: Some(Unit::Seconds),
-        value: |policy| Some(unix(policy.scrub.as_ref()?.last?.start_time)),
-    },
 ];
 
 /// A gauge with one value for each policy and each value of a label.
@@ -175,15 +170,29 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
 ];
 
-/// Returns the help text of `pgbackup_policy_<subject>_healthy`.
-const fn check_help(subject: Subject) -> &'static str {
-    match subject {
-        Subject::Retention => {
-            "1 if retention of the policy works, 0 if expired backups cannot be removed or the repository belongs to another policy; absent while unknown."
-        }
-        Subject::Scrub => {
-            "1 if the policy's scrubs run on time and find no corrupted backup, else 0; absent while unknown, and without verification.scrub."
-        }
+/// The metrics of a check.
+struct CheckGauges {
+    /// The help of `pgbackup_policy_<subject>_healthy`.
+    healthy: &'static str,
+    /// The help of `pgbackup_policy_last_<subject>_timestamp_seconds`; `None` if the check is not about runs.
+    last: Option<&'static str>,
+}
+
+/// Returns the metrics of a condition's check; `None` if the condition decides the policy's state.
+const fn check_gauges(condition: ConditionType) -> Option<CheckGauges> {
+    match condition {
+        ConditionType::Ready
+        | ConditionType::Reconciling
+        | ConditionType::Stalled
+        | ConditionType::BackupHealthy => None,
+        ConditionType::RetentionHealthy => Some(CheckGauges {
+            healthy: "1 if retention of the policy works, 0 if expired backups cannot be removed or the repository belongs to another policy; absent while unknown.",
+            last: None,
+        }),
+        ConditionType::ScrubHealthy => Some(CheckGauges {
+            healthy: "1 if the policy's scrubs run on time and find no corrupted backup, else 0; absent while unknown, and without verification.scrub.",
+            last: Some("Unix timestamp at which the policy's newest completed scrub started; absent if none has completed."),
+        }),
     }
 }
 
@@ -192,10 +201,17 @@ pub fn encode(encoder: &mut DescriptorEncoder<'_>, policies: &[Overview]) -> fmt
     for Gauge { name, help, unit, value } in GAUGES {
         gauge(encoder, policies, (name, help, unit), value)?;
     }
-    for subject in Subject::ALL {
-        let name = format!("pgbackup_policy_{}_healthy", subject.as_str());
-        let healthy = |policy: &Overview| is_healthy(policy.check(subject)?.state).map(f64::from);
-        gauge(encoder, policies, (&name, check_help(subject), None), healthy)?;
+    for condition in ConditionType::all() {
+        let Some(CheckGauges { healthy, last }) = check_gauges(condition) else { continue };
+        let subject = condition.subject().to_lowercase();
+        let name = format!("pgbackup_policy_{subject}_healthy");
+        let is_healthy = |policy: &Overview| is_healthy(policy.check(condition)?.state).map(f64::from);
+        gauge(encoder, policies, (&name, healthy, None), is_healthy)?;
+        if let Some(help) = last {
+            let name = format!("pgbackup_policy_last_{subject}_timestamp");
+            let start = |policy: &Overview| policy.last_start(condition).map(unix);
+            gauge(encoder, policies, (&name, help, Some(Unit::Seconds)), start)?;
+        }
     }
     for LabelledGauge { name, help, unit, label, values } in LABELLED_GAUGES {
         let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;

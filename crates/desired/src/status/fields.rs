@@ -1,0 +1,102 @@
+//! The fields of the status that belong to one operation. All other code treats the operations alike.
+
+use api::{
+    BackupPolicyStatus,
+    status::{EndedRun, ScheduleStatus, time},
+};
+use domain::{
+    operation::{Operation, PerOperation},
+    reason::Reason,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::slots::Slots;
+use crate::validate::ValidPolicy;
+
+/// The operations that store no backup: their health follows from their newest run.
+pub fn without_backups() -> impl Iterator<Item = Operation> {
+    Operation::all().filter(|operation| *operation != Operation::Backup)
+}
+
+/// The reason of an operation's condition before the first run.
+pub const fn awaiting_first(operation: Operation) -> Reason {
+    match operation {
+        Operation::Backup => Reason::AwaitingFirstBackup,
+        Operation::Scrub => Reason::AwaitingFirstScrub,
+    }
+}
+
+/// The newest ended run of an operation; `None` for backups, whose runs are in the history.
+pub fn last_ended(status: &BackupPolicyStatus, operation: Operation) -> Option<&EndedRun> {
+    match operation {
+        Operation::Backup => None,
+        Operation::Scrub => status.last_scrub.as_ref().map(|scrub| &scrub.run),
+    }
+}
+
+/// The slots of each operation; `None` if the status has none.
+pub fn slots(status: &BackupPolicyStatus) -> PerOperation<Option<Slots>> {
+    let backup = Slots {
+        effective: status.effective_schedule.clone(),
+        next: status.next_schedule_time.clone(),
+        since: status.schedule_since.clone(),
+    };
+    let others = |schedule: &ScheduleStatus| Slots {
+        effective: Some(schedule.effective_schedule.clone()),
+        next: schedule.next_schedule_time.clone(),
+        since: schedule.schedule_since.clone(),
+    };
+    PerOperation {
+        backup: Some(backup).filter(|slots| *slots != Slots::default()),
+        scrub: status.scrub_schedule.as_ref().map(others),
+    }
+}
+
+/// Writes the slots of each operation into the status.
+pub fn set_slots(status: &mut BackupPolicyStatus, slots: PerOperation<Option<Slots>>) {
+    let PerOperation { backup, scrub } = slots;
+    let backup = backup.unwrap_or_default();
+    status.effective_schedule = backup.effective;
+    status.next_schedule_time = backup.next;
+    status.schedule_since = backup.since;
+    let others = |slots: Slots| {
+        Some(ScheduleStatus {
+            effective_schedule: slots.effective?,
+            next_schedule_time: slots.next,
+            schedule_since: slots.since,
+        })
+    };
+    status.scrub_schedule = scrub.and_then(others);
+}
+
+/// The times since which the schedules apply, to correct them.
+pub fn since_mut(status: &mut BackupPolicyStatus) -> PerOperation<Option<&mut Time>> {
+    PerOperation {
+        backup: status.schedule_since.as_mut(),
+        scrub: status.scrub_schedule.as_mut().and_then(|schedule| schedule.schedule_since.as_mut()),
+    }
+}
+
+/// The slots of an operation if the previous status has none. `in_place`: the policy has its CronJob. `is_first`: the policy
+/// has no status yet.
+pub fn unknown_slots(
+    policy: &ValidPolicy,
+    operation: Operation,
+    in_place: bool,
+    is_first: bool,
+    now: Timestamp,
+) -> Slots {
+    let effective = policy.schedule_of(operation).map(|schedule| schedule.effective().to_owned());
+    match operation {
+        // A policy without a CronJob, and a new policy, must have a backup in time after its creation.
+        Operation::Backup => Slots {
+            effective: effective.filter(|_| in_place),
+            next: None,
+            since: (is_first || !in_place).then(|| time(policy.created)),
+        },
+        Operation::Scrub => {
+            Slots { effective, next: None, since: (!in_place && !policy.suspend).then(|| time(now)) }
+        }
+    }
+}
