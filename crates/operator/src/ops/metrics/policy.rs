@@ -191,7 +191,9 @@ const fn check_gauges(condition: ConditionType) -> Option<CheckGauges> {
         }),
         ConditionType::ScrubHealthy => Some(CheckGauges {
             healthy: "1 if the policy's scrubs run on time and find no corrupted backup, else 0; absent while unknown, and without verification.scrub.",
-            last: Some("Unix timestamp at which the policy's newest completed scrub started; absent if none has completed."),
+            last: Some(
+                "Unix timestamp at which the policy's newest completed scrub started; absent if none has completed.",
+            ),
         }),
     }
 }
