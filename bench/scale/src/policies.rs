@@ -86,7 +86,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     let databases = ["crm", "shop", "stock", "billing", "archive", "reports", "sessions"].map(artifact);
     let report = json!({
         "version": 1, "operation": "backup", "outcome": "Succeeded", "stage": "report", "reason": "Verified",
-        "message": format!("backup {backup} is stored and verified"),
+        "message": "7 databases stored and verified: 9.20 GiB, read back from the device",
         "run": {"job": job, "jobUid": job, "trigger": "Schedule", "scheduledTime": scheduled},
         "startTime": start, "completionTime": start + SignedDuration::from_secs(75),
         "serverVersion": "17.6 (Debian 17.6-0+deb13u1)", "clientVersion": "17.6",
@@ -98,7 +98,7 @@ fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
         "prune": {"reason": "Pruned", "kept": {"daily": 14, "weekly": 8, "monthly": 12, "minimum verified": 3},
                   "removed": 1, "leftovers": 0},
         "stages": {"preflight": 0.2, "hold": 0.1, "dump": 60.0, "upload": 0.5, "verify": 14.0, "manifest": 0.1},
-        "warnings": ["\"crm\": the rows of 2 tables of extension postgis are not in the backup"],
+        "warnings": ["database \"crm\": pg_dump does not dump the rows of gis.layer: the table belongs to extension gis, which does not mark it with pg_extension_config_dump"],
         "artifacts": databases,
     });
     // As read from a termination message, which is cut to 2048 bytes.

@@ -110,7 +110,7 @@ reasons! {
     /// A table of an extension has rows that pg_dump leaves out, and the policy sets `dump.strictExtensions`.
     ExtensionDataLeftOut = Some(77), "Remove the table from the extension, have the extension mark it with `pg_extension_config_dump`, or set `dump.strictExtensions: false`.";
     /// The object store refuses the credentials or the request.
-    StoreAccessDenied = Some(78), "Check the credentials in the policy's Secrets. They need permission to list, read and write below the prefix.";
+    StoreAccessDenied = Some(78), "Check the credentials in the policy's Secrets, and that they have permission to list, read and write objects under the prefix.";
     /// The bucket or container does not exist.
     BucketNotFound = Some(79), "Create the bucket, or correct its name, `region` and `endpoint`. pgbackup creates no buckets.";
     /// The bucket is in another region than the one that the policy sets.
@@ -138,10 +138,10 @@ reasons! {
     /// A Secret, or a key in it, does not exist.
     SecretNotFound = None, "Create the Secret with the key in the policy's namespace.";
     /// No node accepted the pod within half a minute.
-    Unschedulable = None, "Read the scheduler's text: it names what each node lacks.";
+    Unschedulable = None, "Correct what the scheduler reports about each node, for example too little memory, a taint or a missing volume.";
     /// The pod could not be created, or its container not started: a quota, an admission policy, or a volume that cannot be
     /// mounted.
-    PodCannotStart = None, "Read the text of the kubelet or the API server, and correct the quota, the admission policy or the volume.";
+    PodCannotStart = None, "Correct the quota, the admission policy, the image or the volume. The events of the pod show which one is the cause.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made the run slow, or raise `job.activeDeadlineSeconds`.";
     /// The pod was evicted: its node ran short of a resource, somebody drained it, or a pod of higher priority needed the room.
@@ -156,7 +156,7 @@ reasons! {
     /// No backup run was due yet.
     AwaitingFirstBackup = None, "Nothing. To start a run now, set the annotation `pgbackup.dev/requested-at`.";
     /// A backup was due, and no successful backup was stored in time.
-    Overdue = None, "Check the policy's Jobs and events: the CronJob controller started no Job, or the Job hangs.";
+    Overdue = None, "Check the Jobs and events of the policy: either the CronJob controller started no Job, or a Job does not end.";
     /// No scrub was due yet.
     AwaitingFirstScrub = None, "Nothing.";
     /// The policy is suspended and starts no runs.
@@ -171,7 +171,7 @@ reasons! {
     /// Another field of the policy is invalid.
     InvalidSpec = None, "Correct the field.";
     /// The API server rejects an object that the policy needs. The operator retries every minute.
-    Refused = None, "Read the API server's text, and correct the quota, the admission policy or the operator's permissions.";
+    Refused = None, "Correct what the API server reports, for example a quota, an admission policy or a permission that the operator lacks.";
     /// An object with a name that the policy needs has another owner.
     NameTaken = None, "Rename the policy, or delete the other object.";
 

@@ -99,7 +99,7 @@ impl Round<'_> {
         upload.finish().await?;
         failpoint::reach(BackupStage::Upload).await;
         run.log(format_args!(
-            "database {:?}: {} uploaded, snapshot of {time} held for {:.1} s",
+            "database {:?}: archive of {} uploaded; its snapshot of {time} was open for {:.1} s",
             database.name,
             size::human(archive.file.sum.size),
             snapshot.held.as_secs_f64()

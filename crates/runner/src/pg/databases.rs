@@ -55,7 +55,7 @@ pub enum SelectionError {
     #[error("all selected databases were dropped during the run")]
     AllDropped,
     #[error(
-        "no database is selected by databases.include {include:?} without databases.exclude {exclude:?}; the server has the databases {present:?}"
+        "databases.include {include:?} and databases.exclude {exclude:?} select no database; the server has the databases {present:?}"
     )]
     Nothing { include: Vec<String>, exclude: Vec<String>, present: Vec<String> },
 }

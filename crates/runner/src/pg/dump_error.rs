@@ -17,7 +17,7 @@ pub enum DumpError {
     #[error("cannot read the output of {program}: {source}")]
     Read { program: &'static str, source: std::io::Error },
     /// pg_dump waited longer than its lock timeout for a table.
-    #[error("pg_dump could not lock {tables} in time: {error}")]
+    #[error("pg_dump could not lock {tables} within dump.lockTimeout: {error}")]
     LockTimeout {
         /// The tables of the LOCK TABLE statement that failed.
         tables: String,

@@ -53,7 +53,7 @@ pub enum HoldError {
         wait: Duration,
         blocker: Option<Box<Blocker>>,
     },
-    #[error("tables were created or dropped each of the {LISTS} times that the run locked all tables")]
+    #[error("cannot lock all tables: tables were created or dropped in each of {LISTS} tries")]
     SchemaChanging,
     #[error("{}", unreadable(role, tables, filtered))]
     Unreadable {

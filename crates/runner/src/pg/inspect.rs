@@ -229,7 +229,7 @@ async fn extension_rows(
             // A lock, many dead rows, or a table that was dropped prevented the check.
             Err(error) if error.sqlstate().is_some() => {
                 return Ok(vec![format!(
-                    "pg_dump possibly does not dump rows of extensions' tables: these tables cannot be checked: {error}"
+                    "the backup possibly lacks rows of extensions' tables, because these tables cannot be checked: {error}"
                 )]);
             }
             answer => answer?,
@@ -243,7 +243,7 @@ async fn extension_rows(
     }
     found.extend(hidden.iter().map(|table| {
         format!(
-            "pg_dump possibly does not dump rows of {}: the table belongs to extension {}, and the role has no permission to check it",
+            "the backup possibly lacks rows of {}: the table belongs to extension {}, and the role has no permission to read it",
             table.quoted, table.extension
         )
     }));

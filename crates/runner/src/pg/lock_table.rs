@@ -24,7 +24,7 @@ pub struct LockSettings {
 /// An error: the dump would use too much of the lock table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the server's lock table is too small: a dump of {tables} tables takes {} locks, which is more than {REFUSE} % of {} (max_locks_per_transaction {} for each of {} connections)",
+    "the server's lock table is too small: a dump of {tables} tables takes {} locks, which is more than {REFUSE} % of its capacity of {} (max_locks_per_transaction {} for each of {} connections)",
     tables * LOCKERS,
     settings.room(),
     settings.per_transaction,
@@ -92,7 +92,7 @@ mod tests {
         let error = settings.check(2700).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the server's lock table is too small: a dump of 2700 tables takes 5400 locks, which is more than 80 % of 6400 (max_locks_per_transaction 64 for each of 100 connections)"
+            "the server's lock table is too small: a dump of 2700 tables takes 5400 locks, which is more than 80 % of its capacity of 6400 (max_locks_per_transaction 64 for each of 100 connections)"
         );
         assert_eq!(error.hint(), "Raise max_locks_per_transaction to at least 68 and restart the server.");
         let raised = LockSettings { per_transaction: 68, ..settings };

@@ -27,7 +27,7 @@ impl Obstacle {
             Self::NoConnections => "does not accept connections (datallowconn is off)",
             Self::NoPrivilege => "does not grant CONNECT to the role",
             Self::NotUtf8 => "has a name that is not valid UTF-8",
-            Self::OfTheService => "belongs to the hosting service",
+            Self::OfTheService => "is a system database of the hosting provider",
         }
     }
 

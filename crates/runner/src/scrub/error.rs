@@ -10,7 +10,7 @@ use crate::store::StoreError;
 pub enum ScrubError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("there is no backup in {folder}")]
+    #[error("no backup exists at \"{folder}\"")]
     NoBackup { folder: String },
     #[error("{corrupted} of {checked} backups failed the check; {backup}: {first}{}", unrecorded_text(unrecorded.as_deref()))]
     Corrupted {

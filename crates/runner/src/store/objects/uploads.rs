@@ -52,7 +52,7 @@ impl Uploads {
     pub async fn wait_for_parts(&self) {
         if tokio::time::timeout(PARTS_TIMEOUT, self.parts.acquire_many(PERMITS)).await.is_err() {
             tracing::warn!(
-                "parts of an aborted upload are still being sent after {} s: the store may keep them",
+                "parts of an aborted upload are still being sent after {} s, so the store possibly keeps them",
                 PARTS_TIMEOUT.as_secs()
             );
         }
