@@ -11,6 +11,7 @@ mod secret;
 mod storage;
 mod verification;
 
+use domain::invocation::default;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
@@ -197,5 +198,5 @@ const fn default_catch_up() -> bool {
 }
 
 fn default_time_zone() -> String {
-    "Etc/UTC".to_owned()
+    default::TIME_ZONE.to_owned()
 }

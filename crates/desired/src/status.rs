@@ -72,7 +72,7 @@ pub fn status(
     let runs = assess(policy, &previous, &observed);
     let reports = current_reports(&previous, &observed, &runs);
 
-    let acknowledged = valid.map_or(&[][..], |valid| &valid.acknowledged);
+    let acknowledged = valid.map_or(&[][..], |valid| &valid.backup.acknowledged);
     let mut status = facts(&previous, &observed, &runs, &reports, created);
     record::acknowledge(&mut status, acknowledged);
     // A scrub can find an acknowledged backup corrupted.

@@ -15,13 +15,13 @@ mod storage;
 
 use api::{
     BackupPolicy, BackupPolicySpec, meta,
-    policy::{Databases, Globals, JobOptions, Postgres, Verification, VerificationLevel},
+    policy::{Databases, JobOptions, Postgres, Verification},
 };
 use domain::{
+    invocation::BackupOptions,
     manifest::PolicyIdentity,
     name,
     operation::Operation,
-    retention::Rules,
     schedule::{Schedule, time_zone},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -29,7 +29,6 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use self::field::in_limits;
 pub use self::{
     connection::{Server, User, ValidConnection},
-    dump::ValidDump,
     field::Invalid,
     postgres::PostgresImage,
     retention::max_age,
@@ -61,30 +60,12 @@ pub struct ValidPolicy {
     pub image: PostgresImage,
     /// The address of the server, and the credentials with which pods connect to it.
     pub connection: ValidConnection,
-    /// The databases to back up, as names and patterns.
-    pub include: Vec<String>,
-    /// The databases to exclude from backups, as names and patterns.
-    pub exclude: Vec<String>,
-    /// Whether backups contain roles and tablespaces, and their password hashes.
-    pub globals: Globals,
-    /// The options of pg_dump.
-    pub dump: ValidDump,
+    /// What a backup contains, and how it is made, checked and kept: the options that the runner gets.
+    pub backup: BackupOptions,
     /// The store of the backups.
     pub storage: ValidStorage,
-    /// The UID of the policy whose repository this policy takes over.
-    pub adopt_from: Option<String>,
-    /// The retention rules.
-    pub rules: Rules,
-    /// Whether retention only reports which backups it would delete.
-    pub dry_run: bool,
-    /// The level at which each new backup is verified.
-    pub level: VerificationLevel,
-    /// The percentage of its rows or bytes that a database can lose without being suspicious.
-    pub max_shrink: u8,
     /// The schedule and the share of scrubs; `None` without scrubs.
     pub scrub: Option<ValidScrub>,
-    /// The names of the suspicious backups that a person accepts.
-    pub acknowledged: Vec<String>,
     /// The maximum age of the newest backup; `None` without this objective.
     pub max_age: Option<SignedDuration>,
     /// The options of Jobs and their pods.
@@ -144,18 +125,21 @@ pub fn validate(policy: &BackupPolicy) -> Result<ValidPolicy, Invalid> {
         catch_up: *catch_up,
         image: postgres::image(*version, image.as_deref())?,
         connection: connection::connection(connection)?,
-        include,
-        exclude,
-        globals: *globals,
-        dump: dump::dump(dump)?,
+        backup: BackupOptions {
+            time_zone: zone.clone(),
+            include,
+            exclude,
+            globals: (*globals).into(),
+            dump: dump::dump(dump)?,
+            adopt_from: storage::adopt_from(storage)?,
+            rules: retention::rules(retention, &retired)?,
+            dry_run: retention.dry_run,
+            level: (*level).into(),
+            max_shrink: *max_shrink,
+            acknowledged: acknowledged(policy),
+        },
         storage: storage::storage(storage)?,
-        adopt_from: storage::adopt_from(storage)?,
-        rules: retention::rules(retention, &retired)?,
-        dry_run: retention.dry_run,
-        level: *level,
-        max_shrink: *max_shrink,
         scrub: scrub.transpose()?,
-        acknowledged: acknowledged(policy),
         max_age: max_age(objectives)?,
         job: job::job(job)?,
         identity,

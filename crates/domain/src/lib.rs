@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod comparison;
 pub mod hash;
+pub mod invocation;
 pub mod manifest;
 pub mod message;
 pub mod name;

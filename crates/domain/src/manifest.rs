@@ -277,6 +277,7 @@ pub struct Check {
     EnumString,
     IntoStaticStr,
 )]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
     /// Reads the stored bytes back and compares their size and SHA-256. Does not read the archive's content.
     Checksum,
@@ -304,7 +305,7 @@ impl Level {
         Self::iter()
     }
 
-    /// Returns the name in manifests and policies, for example `Archive`.
+    /// Returns the spelling in arguments, for example `archive`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }

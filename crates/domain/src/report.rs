@@ -2,7 +2,7 @@
 //! the repository.
 //!
 //! Both are JSON, version 1. The record `runs/<job>.json` has the full report; the termination message has as
-//! much of it as fits into [`MESSAGE_LIMIT`] bytes. The run writes a provisional report at the start of each
+//! much of it as fits into [`TERMINATION_MESSAGE_LIMIT`] bytes. The run writes a provisional report at the start of each
 //! stage, so a killed run still reports its stage. The final report has the outcome.
 
 mod details;
@@ -29,7 +29,7 @@ pub const VERSION: u32 = 1;
 
 /// The maximum size of a termination message, in bytes. Kubernetes keeps at most 4096 bytes for a container
 /// and 12 KiB for a pod; 2048 still fit if a pod has four injected sidecars.
-pub const MESSAGE_LIMIT: usize = 2048;
+pub const TERMINATION_MESSAGE_LIMIT: usize = 2048;
 
 /// The maximum number of earlier runs in a report. The operator repairs a status from them if it missed a
 /// run.

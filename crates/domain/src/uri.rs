@@ -6,13 +6,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use crate::invocation::variable;
+
 /// The supported parameters, and the environment variable of libpq for each.
 const PARAMETERS: [(&str, &str); 9] = [
-    ("host", "PGHOST"),
-    ("port", "PGPORT"),
-    ("user", "PGUSER"),
-    ("password", "PGPASSWORD"),
-    ("sslmode", "PGSSLMODE"),
+    ("host", variable::PGHOST),
+    ("port", variable::PGPORT),
+    ("user", variable::PGUSER),
+    ("password", variable::PGPASSWORD),
+    ("sslmode", variable::PGSSLMODE),
     ("channel_binding", "PGCHANNELBINDING"),
     ("gssencmode", "PGGSSENCMODE"),
     ("krbsrvname", "PGKRBSRVNAME"),
@@ -86,8 +88,8 @@ impl ConnectionUri {
         let hosts = match authority.rsplit_once('@') {
             Some((user, hosts)) => {
                 let (user, password) = user.split_once(':').unwrap_or((user, ""));
-                uri.set("PGUSER", decode(user)?);
-                uri.set("PGPASSWORD", decode(password)?);
+                uri.set(variable::PGUSER, decode(user)?);
+                uri.set(variable::PGPASSWORD, decode(password)?);
                 hosts
             }
             None => authority,
@@ -97,7 +99,7 @@ impl ConnectionUri {
             let (name, value) = parameter.split_once('=').ok_or(UriError::Parameter)?;
             uri.take_parameter(&decode(name)?, decode(value)?)?;
         }
-        if uri.variables.get("PGHOST").is_none_or(|hosts| hosts.split(',').any(str::is_empty)) {
+        if uri.variables.get(variable::PGHOST).is_none_or(|hosts| hosts.split(',').any(str::is_empty)) {
             return Err(UriError::NoHost);
         }
         Ok(uri)
@@ -107,10 +109,10 @@ impl ConnectionUri {
     /// `ssl_mode`.
     pub fn variables(&self, ssl_mode: &str) -> BTreeMap<&'static str, String> {
         let strictness = |mode: &str| SSL_MODES.iter().position(|known| *known == mode);
-        let own = self.variables.get("PGSSLMODE").map_or("", String::as_str);
+        let own = self.variables.get(variable::PGSSLMODE).map_or("", String::as_str);
         let mode = if strictness(own) > strictness(ssl_mode) { own } else { ssl_mode };
         let mut variables = self.variables.clone();
-        variables.insert("PGSSLMODE", mode.to_owned());
+        variables.insert(variable::PGSSLMODE, mode.to_owned());
         variables
     }
 
@@ -145,9 +147,9 @@ impl ConnectionUri {
             names.push(decode(name)?);
             ports.push(valid_port(&decode(port)?)?);
         }
-        self.set("PGHOST", names.join(","));
+        self.set(variable::PGHOST, names.join(","));
         if ports.iter().any(|port| !port.is_empty()) {
-            self.set("PGPORT", ports.join(","));
+            self.set(variable::PGPORT, ports.join(","));
         }
         Ok(())
     }

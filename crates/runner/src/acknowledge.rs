@@ -28,7 +28,7 @@ pub async fn acknowledge(
             .iter()
             .any(|backup| backup.entry.id == **id && backup.entry.state == BackupState::Suspicious)
     };
-    let by_person: Vec<&String> = config.acknowledged.iter().filter(is_suspicious).collect();
+    let by_person: Vec<&String> = config.options.acknowledged.iter().filter(is_suspicious).collect();
     let catalog = catalog::catalog(repository, config, &listing);
     if (by_person.is_empty() && catalog.accepted().is_empty()) || repository.owner != Owner::ThisPolicy {
         return Ok(listing);

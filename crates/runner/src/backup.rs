@@ -19,6 +19,7 @@ mod verification;
 use domain::{
     catalog::BackupState,
     hash,
+    invocation::variable,
     manifest::{Level, PolicyIdentity},
     pattern::is_pattern,
     reason::Reason,
@@ -36,7 +37,7 @@ use crate::{
     pg::{
         databases::{self, Database, SelectionError},
         preflight::{self, Requirements, Server},
-        tools::{self, Tools},
+        tools::Tools,
     },
     prune::{self, Removals},
     run::Run,
@@ -84,7 +85,7 @@ pub async fn backup(
 /// Opens the repository and writes the provisional record, so that a store that cannot be written fails the
 /// run before the dump. A full store is no error yet, because pruning may free space.
 async fn open(run: &mut Run, config: &Config) -> Result<Repository, BackupError> {
-    let (owner, now) = (config.adopt_from.as_deref(), run.report.start_time);
+    let (owner, now) = (config.options.adopt_from.as_deref(), run.report.start_time);
     let repository = Repository::open(&config.store, &config.policy, owner, now).await?;
     run.opened(&repository);
     match run.record().await {
@@ -131,9 +132,9 @@ async fn store(
     let (server, chosen) = preflight(run, config, token).await?;
     room::require(run, config, repository, &listing.backups, &chosen, removals).await?;
     let (writer, databases) = store_databases(run, config, repository, &server, chosen).await?;
-    let globals = globals::store(run, &writer, &server, config.globals).await?;
+    let globals = globals::store(run, &writer, &server, config.options.globals).await?;
     run.stage(BackupStage::Verify);
-    let verified = verification::verify(&writer, config.level, databases, globals).await?;
+    let verified = verification::verify(&writer, config.options.level, databases, globals).await?;
     run.stage(BackupStage::Manifest);
     failpoint::reach(BackupStage::Manifest).await;
     manifest::write(run, config, repository, listing, server, writer, verified).await
@@ -146,11 +147,11 @@ async fn preflight(
     token: &str,
 ) -> Result<(Server, Vec<Database>), BackupError> {
     let application = format!("pgbackup/{}/{}", config.policy.name, config.run.job);
-    let uri = std::env::var(tools::URI).ok().map(|uri| ConnectionUri::parse(&uri)).transpose()?;
+    let uri = std::env::var(variable::PGBACKUP_URI).ok().map(|uri| ConnectionUri::parse(&uri)).transpose()?;
     let tools = Tools::new(uri, application, hash::short(token, 32));
     let requirements = Requirements {
-        allow_newer_client: config.allow_newer_client,
-        max_replica_lag: config.max_replica_lag,
+        allow_newer_client: config.options.dump.allow_newer_client,
+        max_replica_lag: config.options.dump.max_replica_lag,
     };
     let (mut server, mut session) = preflight::examine(tools, requirements, &literals(config)).await?;
     let details = run.backup_details();
@@ -163,7 +164,7 @@ async fn preflight(
     for warning in std::mem::take(&mut server.warnings) {
         run.warn(warning);
     }
-    let selection = databases::select(&mut session, &config.include, &config.exclude).await?;
+    let selection = databases::select(&mut session, &config.options.include, &config.options.exclude).await?;
     // Close the session: an idle session may be ended by the server or a firewall during the dump.
     session.close().await;
     left_out::report(run, &selection.left_out);
@@ -172,7 +173,7 @@ async fn preflight(
 
 /// Returns the entries of `databases.include` that are names, not patterns.
 fn literals(config: &Config) -> Vec<&str> {
-    config.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect()
+    config.options.include.iter().map(String::as_str).filter(|name| !is_pattern(name)).collect()
 }
 
 /// Stores all databases in a new backup. Skips a database that was dropped during the run, unless

@@ -29,7 +29,7 @@ pub fn with(
     if repository.owner == Owner::ThisPolicy {
         for backup in &mut backups {
             backup.miss_only(|database| is_wanted(config, database));
-            if backup.state == BackupState::Suspicious && config.acknowledged.contains(&backup.id) {
+            if backup.state == BackupState::Suspicious && config.options.acknowledged.contains(&backup.id) {
                 backup.state = BackupState::Verified;
             }
         }
@@ -44,5 +44,7 @@ pub fn with(
 /// database must not be missing from a backup.
 pub fn is_wanted(config: &Config, database: &str) -> bool {
     let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, database));
-    any(&config.include) && !any(&config.exclude) && !config.rules.retired.contains(database)
+    any(&config.options.include)
+        && !any(&config.options.exclude)
+        && !config.options.rules.retired.contains(database)
 }

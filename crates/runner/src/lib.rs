@@ -16,6 +16,7 @@ pub mod list;
 pub mod plan;
 pub mod run;
 pub mod scrub;
+pub mod signals;
 pub mod termination;
 pub mod verify;
 

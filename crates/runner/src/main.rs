@@ -5,16 +5,18 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use domain::{message::Message, operation::Operation, reason::Reason, report::ScrubDetails, size};
+use domain::{
+    invocation::flag, message::Message, operation::Operation, reason::Reason, report::ScrubDetails, size,
+};
 use pgbackup_runner::{
     args::{self, BackupArgs, Cli, Command, RunArgs, ScrubArgs},
     backup, install, list, plan,
     run::Run,
     scrub,
+    signals::unless_stopped,
     termination::TerminationMessage,
     verify,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Parses the arguments and runs the subcommand.
 ///
@@ -75,7 +77,8 @@ fn invalid_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
     let operation = words.get(1).and_then(|word| word.parse::<Operation>().ok());
     match operation {
         Some(operation) if error.use_stderr() => {
-            let policy = words.iter().find_map(|word| word.strip_prefix("--policy=")).unwrap_or_default();
+            let option = format!("--{}=", flag::POLICY);
+            let policy = words.iter().find_map(|word| word.strip_prefix(&option)).unwrap_or_default();
             let run = start(&RunArgs::from_environment(), operation, policy, &random_token());
             let message = invalid(&args::first_paragraph(error));
             Ok(exit_code(in_runtime(run.finish(Reason::InvalidConfiguration, message))?))
@@ -131,7 +134,7 @@ fn start(args: &RunArgs, operation: Operation, policy: &str, token: &str) -> Run
 /// Runs a backup and reports its outcome.
 async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
     let token = random_token();
-    let mut run = start(&args.run, Operation::Backup, &args.policy, &token);
+    let mut run = start(&args.common.run, Operation::Backup, &args.common.stored.policy, &token);
     let config = match args.config(run.report.run.clone()) {
         Ok(config) => config,
         Err(error) => {
@@ -155,7 +158,7 @@ async fn backup(args: BackupArgs) -> anyhow::Result<Reason> {
 
 /// Runs a scrub and reports its outcome.
 async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
-    let mut run = start(&args.run, Operation::Scrub, &args.stored.policy, &random_token());
+    let mut run = start(&args.common.run, Operation::Scrub, &args.common.stored.policy, &random_token());
     let ended = unless_stopped(Box::pin(scrub::scrub(&mut run, &args))).await?;
     let outcome = run.report.details.as_scrub().cloned().unwrap_or_default();
     let (reason, message) = match ended {
@@ -175,24 +178,4 @@ async fn scrub(args: ScrubArgs) -> anyhow::Result<Reason> {
 fn backups(scrub: &ScrubDetails) -> String {
     let backups = if scrub.passed == 1 { "backup" } else { "backups" };
     format!("{} {backups} ({})", scrub.passed, size::human(scrub.bytes_read))
-}
-
-/// Runs `work` until it ends or until a signal arrives; returns the signal's name as the inner error. The
-/// kubelet sends SIGTERM, and SIGKILL after the pod's grace period. A separate task receives signals, so that
-/// a signal is logged at once even if `work` is busy.
-async fn unless_stopped<T>(work: impl Future<Output = T>) -> anyhow::Result<Result<T, &'static str>> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let listener = tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!("received {name}, stopping");
-        name
-    });
-    tokio::select! {
-        ended = work => Ok(Ok(ended)),
-        signal = listener => Ok(Err(signal.context("cannot listen for signals")?)),
-    }
 }

@@ -103,7 +103,7 @@ async fn remove(
     mut removals: Removals,
 ) -> Result<PruneOutcome, StoreError> {
     let plan = remove_expired(run, repository, config, &mut removals).await?;
-    if config.dry_run {
+    if config.options.dry_run {
         let kept = plan.counts();
         return Ok(PruneOutcome { kept, leftovers: removals.leftovers, ..dry_run(&plan) });
     }
@@ -116,7 +116,7 @@ async fn remove(
     }
     let verdict = if !failed.is_empty() {
         failure(&summary(&failed, tried), failed.iter().find_map(StoreError::hint).as_deref())
-    } else if config.rules.is_empty() {
+    } else if config.options.rules.is_empty() {
         outcome(Reason::NoRules, Message::default())
     } else {
         outcome(Reason::Pruned, locks(locked))
@@ -141,9 +141,9 @@ async fn remove_expired(
         Err(error) if error.reason() == Reason::NoSpace => catalog.accepted(),
         Err(error) => return Err(error),
     };
-    let plan = retention::plan(&catalog, &config.rules, &config.zone, just_made.as_deref());
+    let plan = retention::plan(&catalog, &config.options.rules, &config.zone, just_made.as_deref());
     for backup in plan.delete.iter().filter(|backup| !unwritten.contains(&backup.id)) {
-        if config.dry_run {
+        if config.options.dry_run {
             run.log(format_args!("dry run: backup {} would be removed: {}", backup.id, backup.reason));
             continue;
         }

@@ -30,8 +30,8 @@ use crate::{
 /// Checks the backups with the oldest checks, up to the share of `args`. Updates the report of `run` after
 /// each backup.
 pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
-    let StoredArgs { namespace, policy, .. } = &args.stored;
-    let target = args.stored.target();
+    let StoredArgs { namespace, policy, .. } = &args.common.stored;
+    let target = args.common.stored.target();
     let repository = match &args.policy_uid {
         Some(uid) => {
             let policy =
@@ -47,7 +47,7 @@ pub async fn scrub(run: &mut Run, args: &ScrubArgs) -> Result<(), ScrubError> {
         }
         run.stage(ScrubStage::Verify);
     };
-    read_share(&repository, args.share, &mut tally, report).await?;
+    read_share(&repository, args.options().share, &mut tally, report).await?;
     if let Some(uid) = &args.policy_uid {
         let Listing { backups, unreadable, .. } = repository.list().await?;
         let backups = backups.into_iter().map(|StoredBackup { entry, .. }| entry).collect();

@@ -33,7 +33,7 @@ pub use self::{
     owner::{Owner, rewritten},
     reader::Reader,
     repository::Repository,
-    target::{BucketOptions, Target, Variables},
+    target::{Target, Variables},
     writer::BackupWriter,
 };
 

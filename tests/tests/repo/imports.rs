@@ -26,13 +26,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "domain",
         &[
-            "hash message operation pattern reason scrub size suspicion time uri",
+            "hash message operation pattern reason scrub size suspicion time",
             "name schedule",
             "overdue",
             "report",
             "manifest",
             "catalog comparison",
             "retention",
+            "invocation",
+            "uri",
             "lib",
         ],
     ),
@@ -53,7 +55,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "runner",
         &[
-            "clock failpoint install pg store termination",
+            "clock failpoint install pg signals store termination",
             "args run transfer",
             "catalog list plan read_back",
             "acknowledge scrub",

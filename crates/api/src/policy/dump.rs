@@ -1,5 +1,6 @@
 //! How databases are dumped.
 
+use domain::invocation::{self, default};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,12 +91,23 @@ pub enum CompressionMethod {
     None,
 }
 
+impl From<CompressionMethod> for invocation::CompressionMethod {
+    fn from(method: CompressionMethod) -> Self {
+        match method {
+            CompressionMethod::Zstd => Self::Zstd,
+            CompressionMethod::Gzip => Self::Gzip,
+            CompressionMethod::Lz4 => Self::Lz4,
+            CompressionMethod::None => Self::None,
+        }
+    }
+}
+
 fn default_lock_timeout() -> String {
-    "5s".to_owned()
+    format!("{}s", default::LOCK_TIMEOUT.as_secs())
 }
 
 fn default_max_replica_lag() -> String {
-    "5m".to_owned()
+    format!("{}m", default::MAX_REPLICA_LAG.as_secs() / 60)
 }
 
 impl Default for Dump {

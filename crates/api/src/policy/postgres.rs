@@ -1,9 +1,11 @@
 //! The PostgreSQL server, the connection to it, and what of it is backed up.
 
+use domain::invocation::{self, default};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
+use strum::IntoStaticStr;
 
 use super::secret::{SecretKeyRef, SecretRef};
 use crate::messages::postgres as check;
@@ -110,8 +112,9 @@ pub struct Connection {
 }
 
 /// The values of libpq's `sslmode`.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum SslMode {
     /// No encryption.
     Disable,
@@ -124,6 +127,13 @@ pub enum SslMode {
     VerifyCa,
     /// Like `VerifyCa`, and the server's certificate must be valid for the host.
     VerifyFull,
+}
+
+impl SslMode {
+    /// The spelling of libpq: `verify-full`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A selection of databases.
@@ -158,10 +168,9 @@ pub struct Databases {
 }
 
 /// Whether backups contain roles and tablespaces.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Globals {
     /// Roles, memberships, settings and tablespaces, without password hashes.
-    #[default]
     WithoutPasswords,
     /// Roles, memberships, settings and tablespaces, with password hashes.
     WithPasswords,
@@ -169,12 +178,38 @@ pub enum Globals {
     None,
 }
 
+impl Default for Globals {
+    fn default() -> Self {
+        invocation::Globals::default().into()
+    }
+}
+
+impl From<invocation::Globals> for Globals {
+    fn from(globals: invocation::Globals) -> Self {
+        match globals {
+            invocation::Globals::WithoutPasswords => Self::WithoutPasswords,
+            invocation::Globals::WithPasswords => Self::WithPasswords,
+            invocation::Globals::None => Self::None,
+        }
+    }
+}
+
+impl From<Globals> for invocation::Globals {
+    fn from(globals: Globals) -> Self {
+        match globals {
+            Globals::WithoutPasswords => Self::WithoutPasswords,
+            Globals::WithPasswords => Self::WithPasswords,
+            Globals::None => Self::None,
+        }
+    }
+}
+
 const fn default_port() -> u16 {
     5432
 }
 
 fn all_databases() -> Vec<String> {
-    vec!["*".to_owned()]
+    vec![default::INCLUDE.to_owned()]
 }
 
 impl Default for Databases {

@@ -1,5 +1,6 @@
 //! Where backups are stored: on a volume or in a bucket.
 
+use domain::invocation;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,15 @@ pub enum S3EncryptionAlgorithm {
     Kms,
 }
 
+impl From<S3EncryptionAlgorithm> for invocation::S3Encryption {
+    fn from(algorithm: S3EncryptionAlgorithm) -> Self {
+        match algorithm {
+            S3EncryptionAlgorithm::Aes256 => Self::Aes256,
+            S3EncryptionAlgorithm::Kms => Self::Kms,
+        }
+    }
+}
+
 // kube describes an optional enum by the text of the enum, not by that of the field.
 /// checksumAlgorithm is the algorithm of a checksum that is sent with each upload and that the store verifies.
 /// Buckets with object lock require one. Defaults to no checksum. Each backup is read back and compared in either
@@ -169,6 +179,15 @@ pub enum S3Checksum {
     /// CRC-64/NVME.
     #[serde(rename = "CRC64NVME")]
     Crc64Nvme,
+}
+
+impl From<S3Checksum> for invocation::S3Checksum {
+    fn from(checksum: S3Checksum) -> Self {
+        match checksum {
+            S3Checksum::Sha256 => Self::Sha256,
+            S3Checksum::Crc64Nvme => Self::Crc64Nvme,
+        }
+    }
 }
 
 /// A bucket of Google Cloud Storage.

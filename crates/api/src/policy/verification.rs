@@ -84,6 +84,16 @@ impl Default for VerificationLevel {
     }
 }
 
+impl From<VerificationLevel> for Level {
+    fn from(level: VerificationLevel) -> Self {
+        match level {
+            VerificationLevel::Checksum => Self::Checksum,
+            VerificationLevel::Archive => Self::Archive,
+            VerificationLevel::Counts => Self::Counts,
+        }
+    }
+}
+
 impl From<Level> for VerificationLevel {
     fn from(level: Level) -> Self {
         match level {

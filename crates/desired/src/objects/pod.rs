@@ -15,7 +15,10 @@ use api::{
     meta,
     policy::{Resources, SecretRef},
 };
-use domain::operation::Operation;
+use domain::{
+    invocation::{default, program},
+    operation::Operation,
+};
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, LocalObjectReference, PodAffinityTerm, PodSecurityContext,
@@ -69,7 +72,7 @@ fn install(images: &Images) -> Container {
         name: meta::INSTALL_CONTAINER.to_owned(),
         image: Some(images.runner.clone()),
         image_pull_policy: Some(images.pull_policy.clone()),
-        args: Some(vec!["install".to_owned(), volumes::RUNNER_PATH.to_owned()]),
+        args: Some(vec![program::INSTALL.to_owned(), volumes::RUNNER_PATH.to_owned()]),
         security_context: Some(restricted()),
         resources: Some(requests("10m", "16Mi")),
         volume_mounts: Some(volumes::install_mounts()),
@@ -86,7 +89,7 @@ fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Contai
         name: meta::RUNNER_CONTAINER.to_owned(),
         image: Some(image),
         image_pull_policy: Some(images.pull_policy.clone()),
-        command: Some(vec![format!("{}/pgbackup-runner", volumes::RUNNER_PATH)]),
+        command: Some(vec![format!("{}/{}", volumes::RUNNER_PATH, program::NAME)]),
         args: Some(arguments::arguments(policy, operation)),
         env: Some(environment::variables(policy, operation)),
         security_context: Some(restricted()),
@@ -95,7 +98,7 @@ fn runner(policy: &ValidPolicy, images: &Images, operation: Operation) -> Contai
             || requests("50m", "64Mi"),
             resources,
         )),
-        termination_message_path: Some("/dev/termination-log".to_owned()),
+        termination_message_path: Some(default::TERMINATION_LOG.to_owned()),
         termination_message_policy: Some("File".to_owned()),
         volume_mounts: Some(volumes::runner_mounts(policy, operation)),
         ..Container::default()

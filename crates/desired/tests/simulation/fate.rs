@@ -10,8 +10,8 @@ use domain::{
     operation::Operation,
     reason::Reason,
     report::{
-        ArtifactSummary, BackupDetails, BackupStage, BackupSummary, Details, MESSAGE_LIMIT, Outcome,
-        RunIdentity, RunReport, ScrubDetails, Trigger, Verification,
+        ArtifactSummary, BackupDetails, BackupStage, BackupSummary, Details, Outcome, RunIdentity, RunReport,
+        ScrubDetails, TERMINATION_MESSAGE_LIMIT, Trigger, Verification,
     },
 };
 use jiff::SignedDuration;
@@ -156,8 +156,8 @@ fn tell_by_the_nodes_clock(report: &mut RunReport, job: &Job) {
 
 /// Returns the report as the operator reads it: cut to the kubelet's limit, with spaces after it.
 fn through_the_kubelet(report: &RunReport) -> Option<RunReport> {
-    let message = report.to_message(MESSAGE_LIMIT);
-    assert!(message.len() <= MESSAGE_LIMIT, "a message fits: {message}");
+    let message = report.to_message(TERMINATION_MESSAGE_LIMIT);
+    assert!(message.len() <= TERMINATION_MESSAGE_LIMIT, "a message fits: {message}");
     let read = RunReport::parse(&format!("{message}  "));
     assert!(read.is_some(), "a message can be read back: {message}");
     read

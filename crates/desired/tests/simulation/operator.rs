@@ -189,7 +189,7 @@ impl World {
             zone_name: valid.time_zone.clone(),
             suspend: valid.suspend,
             deadline: (!valid.catch_up).then_some(START_WITHIN),
-            acknowledged: valid.acknowledged.clone(),
+            acknowledged: valid.backup.acknowledged.clone(),
             last: there.map_or(self.now, |there| there.last),
         };
         let moved =

@@ -148,7 +148,7 @@ impl Oracle {
             self.learn_backup(record);
         }
         if let (Some(valid), Some(((start, job), _, Some((backup, snapshot))))) = (valid, &self.newest_seen)
-            && valid.acknowledged.contains(backup)
+            && valid.backup.acknowledged.contains(backup)
         {
             self.backups.insert(job, (*snapshot, *start));
         }
@@ -340,7 +340,7 @@ impl Oracle {
         let snapshot = last.snapshot_time.as_ref().map(|time| time.0);
         assert_eq!(snapshot, Some(whole(entry.snapshot_time.as_millisecond())), "a backup has its own time");
         assert_eq!(last.size_bytes, Some(entry.size_bytes), "a backup has its own size");
-        let settled = seen.valid.is_none_or(|valid| valid.acknowledged.contains(&entry.id))
+        let settled = seen.valid.is_none_or(|valid| valid.backup.acknowledged.contains(&entry.id))
             || last.verification == Some(Verification::Acknowledged);
         assert!(backup.counted || settled, "a backup was verified when it was claimed");
     }

@@ -473,9 +473,9 @@ impl World {
     /// Ends the newest pod of a Job as chosen. Returns the exit code.
     fn end_pod(&mut self, place: usize) -> i32 {
         let valid = self.oracle.valid.clone().expect("a Job should be of a policy that was valid once");
-        let ValidPolicy { rules, zone, scrub, .. } = &*valid;
+        let ValidPolicy { backup, zone, scrub, .. } = &*valid;
         let setting = Setting {
-            rules,
+            rules: &backup.rules,
             zone,
             checksum: self.checksum,
             less_since: self.less_since,

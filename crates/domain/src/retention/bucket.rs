@@ -33,23 +33,9 @@ impl Bucket {
         Self::iter()
     }
 
-    /// Returns the name in options, plans and reports, for example `daily`.
+    /// Returns the name in plans and reports, for example `daily`.
     pub fn as_str(self) -> &'static str {
         self.into()
-    }
-
-    /// Returns the name of the runner's option that sets a number of buckets, for example `keep-daily`.
-    pub fn keep_option(self) -> String {
-        format!("keep-{self}")
-    }
-
-    /// Returns the name of the runner's option that sets a duration, for example `keep-within-daily`. Without
-    /// a period it is `keep-within`.
-    pub fn keep_within_option(self) -> String {
-        match self {
-            Self::Last => "keep-within".to_owned(),
-            _ => format!("keep-within-{self}"),
-        }
     }
 
     /// Returns the key of the bucket that contains the time `at`. Backups with equal keys share a bucket.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     catalog::{BackupState, Catalog, CatalogBackup},
+    invocation::flag,
     schedule::{Schedule, time_zone},
 };
 
@@ -482,9 +483,9 @@ fn rules_of(options: &str) -> Rules {
     for option in options.split(' ') {
         let (name, value) = option.trim_start_matches("--").split_once('=').unwrap();
         for bucket in Bucket::all() {
-            if name == bucket.keep_option() {
+            if name == flag::keep(bucket) {
                 rules.keep.insert(bucket, value.parse().unwrap());
-            } else if name == bucket.keep_within_option() {
+            } else if name == flag::keep_within(bucket) {
                 rules.keep_within.insert(bucket, value.parse().unwrap());
             }
         }

@@ -23,7 +23,7 @@ pub struct NextArgs {
     #[arg(long, value_name = "CRON", allow_hyphen_values = true)]
     schedule: String,
     /// Time zone of the schedule, as in spec.timeZone
-    #[arg(long, value_name = "ZONE", default_value = "Etc/UTC")]
+    #[arg(long, value_name = "ZONE", default_value = domain::invocation::default::TIME_ZONE)]
     time_zone: String,
     /// Time after which the backups start, for example 2026-11-23T02:15:00Z [default: now]
     #[arg(long, value_name = "TIME")]

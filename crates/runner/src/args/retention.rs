@@ -1,58 +1,61 @@
-//! The arguments of retention, for `backup` and `plan`.
+//! Arguments of retention, for `backup` and `plan`.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
-use domain::retention::{Bucket, Count, Rules, Within};
+use domain::{
+    invocation::{default, flag},
+    retention::{Bucket, Count, MINIMUM_VERIFIED, Rules, Within},
+};
 
-/// The rules of retention, as in restic.
+/// Rules of retention, as in restic.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
     /// IANA time zone of hours, days, weeks, months and years.
-    #[arg(long, default_value = "Etc/UTC")]
+    #[arg(long = flag::TIME_ZONE, default_value = default::TIME_ZONE)]
     pub time_zone: String,
     /// Keep the newest N backups; -1 keeps all, also in the rules below.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Last), value_name = "N", allow_negative_numbers = true)]
     keep_last: Option<Count>,
     /// Keep the newest backup of each of the last N hours with a backup.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Hourly), value_name = "N", allow_negative_numbers = true)]
     keep_hourly: Option<Count>,
     /// Keep the newest backup of each of the last N days with a backup.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Daily), value_name = "N", allow_negative_numbers = true)]
     keep_daily: Option<Count>,
     /// Keep the newest backup of each of the last N ISO weeks with a backup.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Weekly), value_name = "N", allow_negative_numbers = true)]
     keep_weekly: Option<Count>,
     /// Keep the newest backup of each of the last N months with a backup.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Monthly), value_name = "N", allow_negative_numbers = true)]
     keep_monthly: Option<Count>,
     /// Keep the newest backup of each of the last N years with a backup.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long = flag::keep(Bucket::Yearly), value_name = "N", allow_negative_numbers = true)]
     keep_yearly: Option<Count>,
     /// Keep all backups within this time before the newest verified backup: 14d, 1y6m, 2d12h (m means months).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Last), value_name = "TIME")]
     keep_within: Option<Within>,
     /// Keep the newest backup of each hour within this time before the newest verified backup.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Hourly), value_name = "TIME")]
     keep_within_hourly: Option<Within>,
     /// Keep the newest backup of each day within this time before the newest verified backup.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Daily), value_name = "TIME")]
     keep_within_daily: Option<Within>,
     /// Keep the newest backup of each ISO week within this time before the newest verified backup.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Weekly), value_name = "TIME")]
     keep_within_weekly: Option<Within>,
     /// Keep the newest backup of each month within this time before the newest verified backup.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Monthly), value_name = "TIME")]
     keep_within_monthly: Option<Within>,
     /// Keep the newest backup of each year within this time before the newest verified backup.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = flag::keep_within(Bucket::Yearly), value_name = "TIME")]
     keep_within_yearly: Option<Within>,
     /// Always keep the newest N verified backups of each database.
-    #[arg(long, value_name = "N", default_value_t = domain::retention::MINIMUM_VERIFIED, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = flag::MINIMUM_VERIFIED, value_name = "N", default_value_t = MINIMUM_VERIFIED, value_parser = clap::value_parser!(u32).range(1..))]
     minimum_verified: u32,
     /// Database that no longer exists: --minimum-verified does not protect its backups; repeatable.
-    #[arg(long, value_name = "DATABASE", allow_hyphen_values = true)]
+    #[arg(long = flag::RETIRED, value_name = "DATABASE", allow_hyphen_values = true)]
     retired: Vec<String>,
 }
 
@@ -107,9 +110,9 @@ mod tests {
     #[test]
     fn runner_parses_each_retention_option_of_the_operator() {
         for bucket in Bucket::all() {
-            let counting = rules(&[format!("--{}=7", bucket.keep_option())]);
+            let counting = rules(&[format!("--{}=7", flag::keep(bucket))]);
             assert_eq!(counting.keep, [(bucket, Count::Newest(7))].into());
-            let within = rules(&[format!("--{}=1y2d", bucket.keep_within_option())]);
+            let within = rules(&[format!("--{}=1y2d", flag::keep_within(bucket))]);
             assert_eq!(within.keep_within, [(bucket, "1y2d".parse().unwrap())].into());
         }
     }

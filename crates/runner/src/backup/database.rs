@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     args::Config,
-    pg::{compression::Compression, databases::Database, dump_error::DumpError, inspect, preflight::Server},
+    pg::{compression, databases::Database, dump_error::DumpError, inspect, preflight::Server},
     run::Run,
     store::BackupWriter,
     transfer::TransferError,
@@ -29,10 +29,12 @@ pub async fn store(
     destination: &Destination<'_>,
 ) -> Result<(StoredDatabase, BackupWriter), BackupError> {
     run.stage(BackupStage::Hold);
-    for warning in inspect::inspect(&server.tools, &database.name, config.dump.strict_extensions).await? {
+    for warning in
+        inspect::inspect(&server.tools, &database.name, config.options.dump.strict_extensions).await?
+    {
         run.warn(format!("database {:?}: {warning}", database.name));
     }
-    let compression = config.dump.compression.unwrap_or(Compression::best(server.client_major));
+    let compression = config.options.dump.compression.unwrap_or(compression::best(server.client_major));
     let mut round = Round { config, server, database, compression };
     let mut number = 1;
     loop {
@@ -40,17 +42,18 @@ pub async fn store(
             Ok(stored) => return Ok(stored),
             Err(error) => error,
         };
-        let may_use_gzip = config.dump.compression.is_none() && round.compression != Compression::GZIP;
+        let may_use_gzip =
+            config.options.dump.compression.is_none() && round.compression != compression::GZIP;
         if may_use_gzip && lacks_method(&error) {
             run.log(format_args!(
                 "database {:?}: pg_dump does not support {}, compressing with {} instead: {error}",
                 database.name,
                 round.compression,
-                Compression::GZIP
+                compression::GZIP
             ));
-            round.compression = Compression::GZIP;
+            round.compression = compression::GZIP;
         } else if number < ROUNDS && matches!(error.reason(), Reason::LockTimeout | Reason::HoldLost) {
-            let pause = pause(config.dump.retry_wait);
+            let pause = pause(config.retry_wait);
             run.log(format_args!(
                 "database {:?}: round {number} of {ROUNDS} failed, retrying in {} s: {error}",
                 database.name,

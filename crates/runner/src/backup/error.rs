@@ -4,8 +4,8 @@ use domain::{message::Message, reason::Reason, size, uri::UriError};
 
 use crate::{
     pg::{
-        compression::CompressionError, databases::SelectionError, hold::HoldError, inspect::InspectError,
-        preflight_error::PreflightError,
+        compression::UnsupportedCompression, databases::SelectionError, hold::HoldError,
+        inspect::InspectError, preflight_error::PreflightError,
     },
     read_back::ReadBackError,
     store::StoreError,
@@ -37,7 +37,7 @@ pub enum BackupError {
     #[error(transparent)]
     Inspect(#[from] InspectError),
     #[error(transparent)]
-    Compression(#[from] CompressionError),
+    Compression(#[from] UnsupportedCompression),
     #[error(transparent)]
     Hold(#[from] HoldError),
     #[error(transparent)]
@@ -92,7 +92,7 @@ impl BackupError {
             Self::Preflight(error) => error.hint(),
             Self::Selection(error) => error.hint(),
             Self::Inspect(error) => error.hint(),
-            Self::Compression(error) => error.hint(),
+            Self::Compression(_) => Some(UnsupportedCompression::HINT.to_owned()),
             Self::Hold(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::ReadBack(error) => error.hint(),

@@ -1,10 +1,9 @@
 //! Stores the roles and tablespaces ("globals") in a backup.
 
-use domain::{reason::Reason, report::BackupStage};
+use domain::{invocation::Globals, reason::Reason, report::BackupStage};
 
 use super::error::BackupError;
 use crate::{
-    args::Globals,
     pg::{dump_error::DumpError, error::ToolError, globals, preflight::Server},
     run::Run,
     store::BackupWriter,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{manifest::Level, name, pattern::matches, report::BackupStage, size};
+use domain::{invocation::Compression, manifest::Level, name, pattern::matches, report::BackupStage, size};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -15,8 +15,7 @@ use crate::{
     args::Config,
     failpoint,
     pg::{
-        compression::Compression,
-        count,
+        compression, count,
         databases::Database,
         dump::DumpOptions,
         hold::{self, Hold, Relation},
@@ -73,13 +72,13 @@ impl Round<'_> {
     ) -> Result<(StoredDatabase, BackupWriter), BackupError> {
         let Self { config, server, database, compression } = *self;
         run.stage(BackupStage::Hold);
-        let hold = hold::take(&server.tools, &database.name, config.dump.lock_timeout).await?;
+        let hold = hold::take(&server.tools, &database.name, config.options.dump.lock_timeout).await?;
         failpoint::reach(BackupStage::Hold).await;
         let writer = destination.writer(run, hold.time, server.tools.session_token()).await?;
         run.stage(BackupStage::Dump);
         let file = name::archive_file(&database.name);
         let mut upload = writer.upload(&file, false, hold.database_bytes).await?;
-        let excluded = Excluded::new(&hold.relations, &config.dump.exclude_table_data);
+        let excluded = Excluded::new(&hold.relations, &config.options.dump.exclude_table_data);
         let (time, lsn, since) = (hold.time, hold.lsn.clone(), hold.since);
         let dumped = self.dump(hold, &excluded, &mut upload).await;
         // The transaction of pg_dump held the snapshot until now.
@@ -131,15 +130,15 @@ impl Round<'_> {
             database: &database.name,
             encoding: &database.definition.encoding,
             snapshot: &snapshot,
-            lock_timeout: config.dump.lock_timeout,
-            compression: &compression.option(server.client_major)?,
+            lock_timeout: config.options.dump.lock_timeout,
+            compression: &compression::option(compression, server.client_major)?,
             without_data: &excluded.names,
         };
-        let parse = config.level != Level::Checksum;
+        let parse = config.options.level != Level::Checksum;
         let (locked, has_locks) = oneshot::channel();
         let dumping = transfer::dump(&server.tools, options, parse, upload, locked);
         let holding = hold_until_locked(session, has_locks, async |source| {
-            if config.level != Level::Counts {
+            if config.options.level != Level::Counts {
                 return Ok(None);
             }
             let has_data = |table: &&Relation| {
@@ -148,7 +147,7 @@ impl Round<'_> {
             let tables: Vec<&Relation> = relations.iter().filter(has_data).collect();
             count::count(&server.tools, &database.name, &snapshot, &tables).await.map(Some)
         });
-        held_dump::result(side_by_side(dumping, holding).await, config.dump.lock_timeout)
+        held_dump::result(side_by_side(dumping, holding).await, config.options.dump.lock_timeout)
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn find(
         verified.extend(earlier(repository, &backup.id).await?);
     }
     let is_wanted = |database: &str| catalog::is_wanted(config, database);
-    Ok(comparison::suspicions(new, &verified, emptied, is_wanted, config.max_shrink))
+    Ok(comparison::suspicions(new, &verified, emptied, is_wanted, config.options.max_shrink))
 }
 
 /// Returns the manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of

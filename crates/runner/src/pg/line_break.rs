@@ -1,10 +1,12 @@
 //! Finds values of Secrets that end with a line break. `echo` appends one, and the server then rejects the
 //! value.
 
+use domain::invocation::variable;
+
 /// The checked values: libpq's variable, its name in messages, and the policy's field.
 const VALUES: [(&str, &str, &str); 2] = [
-    ("PGUSER", "user name", "postgres.connection.userSecretRef"),
-    ("PGPASSWORD", "password", "postgres.connection.passwordSecretRef"),
+    (variable::PGUSER, "user name", "postgres.connection.userSecretRef"),
+    (variable::PGPASSWORD, "password", "postgres.connection.passwordSecretRef"),
 ];
 
 /// A value of a Secret that ends with a line break.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{manifest::ServerFacts, reason::Reason};
+use domain::{invocation::variable, manifest::ServerFacts, reason::Reason};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -221,7 +221,7 @@ fn explained(ConnectFailure { error, database }: ConnectFailure, tools: &Tools) 
         Reason::PoolerNotSupported => PreflightError::Pooler(error.to_string()),
         Reason::AuthenticationFailed => match line_break::find(|name| tools.connection_variable(name)) {
             Some(value) => {
-                let user = tools.connection_variable("PGUSER").unwrap_or_default();
+                let user = tools.connection_variable(variable::PGUSER).unwrap_or_default();
                 let message = match &error {
                     SessionError::Failed(ToolError { program, stderr }) => {
                         ToolError::new(program, &line_break::shown(stderr, &user)).to_string()
@@ -233,7 +233,7 @@ fn explained(ConnectFailure { error, database }: ConnectFailure, tools: &Tools) 
             None => error.into(),
         },
         Reason::MissingPrivilege => {
-            let role = tools.connection_variable("PGUSER");
+            let role = tools.connection_variable(variable::PGUSER);
             let role = role.map_or(privilege::ANY_ROLE.to_owned(), |role| privilege::quoted(&role));
             PreflightError::Facts { error, database, role }
         }
@@ -261,9 +261,9 @@ fn is_about_the_database(error: &SessionError) -> bool {
 /// keys.
 fn refuse_missing_certificates(variable: impl Fn(&str) -> Option<String>) -> Result<(), PreflightError> {
     for (name, field) in [
-        ("PGSSLROOTCERT", "caSecretRef"),
-        ("PGSSLCERT", "clientCertificateSecretRef"),
-        ("PGSSLKEY", "clientCertificateSecretRef"),
+        (variable::PGSSLROOTCERT, "caSecretRef"),
+        (variable::PGSSLCERT, "clientCertificateSecretRef"),
+        (variable::PGSSLKEY, "clientCertificateSecretRef"),
     ] {
         let missing =
             variable(name).filter(|path| path.starts_with('/') && !std::path::Path::new(path).exists());

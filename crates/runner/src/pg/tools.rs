@@ -5,11 +5,8 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use domain::uri::ConnectionUri;
+use domain::{invocation::variable, uri::ConnectionUri};
 use tokio::process::Command;
-
-/// The environment variable that contains a connection URI. PostgreSQL's programs do not receive it.
-pub const URI: &str = "PGBACKUP_URI";
 
 /// A connection string that sets keepalives, for which libpq has no environment variables. A dead server is
 /// detected within a minute. The string has no database, so libpq uses `PGDATABASE`.
@@ -98,7 +95,7 @@ impl Tools {
             .env("PGAPPNAME", &self.application_name)
             .env("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT);
         if let Some(uri) = &self.uri {
-            let ssl_mode = std::env::var("PGSSLMODE").unwrap_or_else(|_| "prefer".to_owned());
+            let ssl_mode = std::env::var(variable::PGSSLMODE).unwrap_or_else(|_| "prefer".to_owned());
             command.envs(uri.variables(&ssl_mode));
         }
         command
@@ -201,7 +198,7 @@ mod tests {
         assert_eq!(variable("PGHOST").unwrap(), "db");
         assert_eq!(variable("PGPASSWORD").unwrap(), "secret");
         assert_eq!(variable("PGDATABASE").unwrap(), "shop", "not the URI's");
-        assert_eq!(variable(URI), None);
+        assert_eq!(variable(variable::PGBACKUP_URI), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use domain::invocation::{BucketOptions, S3Checksum, S3Encryption};
 use object_store::{
     Attribute, Attributes, Certificate, ClientConfigKey, ClientOptions, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -18,7 +19,7 @@ use super::{
     error::StoreError,
     http::Connector,
     location::Kind,
-    target::{BucketOptions, Variables},
+    target::Variables,
     timeouts::{CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES, RequestTimeouts},
 };
 
@@ -163,9 +164,9 @@ fn s3(builder: AmazonS3Builder, options: &BucketOptions, plain: bool) -> AmazonS
         .with_disable_bulk_delete(true)
         .with_unsigned_payload(!plain && options.checksum.is_none());
     let given = [
-        ("aws_server_side_encryption", &options.encryption),
-        ("aws_sse_kms_key_id", &options.kms_key),
-        ("aws_checksum_algorithm", &options.checksum),
+        ("aws_server_side_encryption", options.encryption.map(S3Encryption::as_str)),
+        ("aws_sse_kms_key_id", options.kms_key.as_deref()),
+        ("aws_checksum_algorithm", options.checksum.map(S3Checksum::as_str)),
     ];
     for (name, value) in given {
         if let (Ok(key), Some(value)) = (name.parse(), value) {

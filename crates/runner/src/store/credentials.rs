@@ -1,10 +1,9 @@
 //! The environment variables of a bucket: which of them each client uses, and whether their values are
 //! usable.
 
-use super::{error::StoreError, location::Kind, target::Variables};
+use domain::invocation::variable;
 
-/// The prefix of variables whose credentials are used only for removals.
-const PRUNE_PREFIX: &str = "PGBACKUP_PRUNE_";
+use super::{error::StoreError, location::Kind, target::Variables};
 
 /// Environment variables as pairs of name and value.
 pub type Pairs = Vec<(String, String)>;
@@ -13,9 +12,11 @@ pub type Pairs = Vec<(String, String)>;
 /// credentials.
 const fn names(kind: Kind) -> (&'static str, &'static [&'static str]) {
     match kind {
-        Kind::S3 => ("AWS_", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
-        Kind::Gcs => ("GOOGLE_", &["GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"]),
-        Kind::Azure => ("AZURE_", &["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"]),
+        Kind::S3 => {
+            ("AWS_", &[variable::AWS_ACCESS_KEY_ID, variable::AWS_SECRET_ACCESS_KEY, "AWS_SESSION_TOKEN"])
+        }
+        Kind::Gcs => ("GOOGLE_", &[variable::GOOGLE_SERVICE_ACCOUNT_KEY, "GOOGLE_APPLICATION_CREDENTIALS"]),
+        Kind::Azure => ("AZURE_", &[variable::AZURE_STORAGE_ACCOUNT_KEY, variable::AZURE_STORAGE_SAS_TOKEN]),
     }
 }
 
@@ -23,7 +24,8 @@ const fn names(kind: Kind) -> (&'static str, &'static [&'static str]) {
 /// Returns an error for a value that cannot be in an HTTP header, because it would crash the client.
 pub fn checked(kind: Kind, variables: &Variables) -> Result<Pairs, StoreError> {
     let (prefix, _) = names(kind);
-    let is_ours = |name: &str| name.strip_prefix(PRUNE_PREFIX).unwrap_or(name).starts_with(prefix);
+    let is_ours =
+        |name: &str| name.strip_prefix(variable::PGBACKUP_PRUNE).unwrap_or(name).starts_with(prefix);
     let ours = variables.iter().filter(|(name, _)| is_ours(name));
     // Google's key is JSON, which may contain line breaks.
     let is_sound = |value: &str| kind == Kind::Gcs || value.chars().all(|c| matches!(c, ' '..='~'));
@@ -50,7 +52,9 @@ pub fn for_removals(kind: Kind, variables: &[(String, String)]) -> Option<Pairs>
     let (prefix, credentials) = names(kind);
     let given: Vec<_> = variables
         .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(PRUNE_PREFIX)?.to_owned(), value.clone())))
+        .filter_map(|(name, value)| {
+            Some((name.strip_prefix(variable::PGBACKUP_PRUNE)?.to_owned(), value.clone()))
+        })
         .filter(|(name, _)| name.starts_with(prefix))
         .collect();
     if given.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use domain::invocation::scheme;
 use object_store::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,9 @@ impl Kind {
 
     pub const fn scheme(self) -> &'static str {
         match self {
-            Self::S3 => "s3://",
-            Self::Gcs => "gs://",
-            Self::Azure => "az://",
+            Self::S3 => scheme::S3,
+            Self::Gcs => scheme::GCS,
+            Self::Azure => scheme::AZURE,
         }
     }
 

@@ -1,11 +1,8 @@
 //! The target of backups: a location with the options and variables that are needed to use it.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, fmt, path::Path};
+
+use domain::invocation::BucketOptions;
 
 use super::location::Location;
 
@@ -24,27 +21,6 @@ impl Target {
         let location = Location::Folder(folder.to_owned());
         Self { location, options: BucketOptions::default(), variables: Variables::default() }
     }
-}
-
-/// The options of a bucket that no environment variable sets.
-#[derive(Clone, Debug, Default)]
-pub struct BucketOptions {
-    /// A PEM file with the only certificate authorities to trust. By default, Mozilla's authorities are
-    /// trusted.
-    pub ca: Option<PathBuf>,
-    /// Whether requests have the bucket's name in the path instead of in the host name.
-    pub path_style: bool,
-    /// The server-side encryption: `AES256` or `aws:kms`.
-    pub encryption: Option<String>,
-    /// The id of the KMS key for `aws:kms`.
-    pub kms_key: Option<String>,
-    /// The checksum that S3 compares with the content of each request: `sha256` or `crc64nvme`.
-    pub checksum: Option<String>,
-    /// The storage class of new objects, as the store names it, for example `STANDARD_IA`, `NEARLINE` or
-    /// `Cool`.
-    pub storage_class: Option<String>,
-    /// The age from which on a backup without a manifest counts as unfinished by a dead run.
-    pub leftover_age: Duration,
 }
 
 /// Environment variables. `Debug` shows only their number, because some are secret.

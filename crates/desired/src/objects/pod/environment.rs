@@ -1,7 +1,7 @@
 //! The runner's environment.
 
-use api::{meta, policy::SslMode};
-use domain::operation::Operation;
+use api::meta;
+use domain::{invocation::variable, operation::Operation};
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::{
@@ -20,8 +20,8 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     };
     variables.extend(store::variables(policy, operation));
     variables.extend([
-        from_label("PGBACKUP_JOB", meta::JOB_NAME_LABEL),
-        from_label("PGBACKUP_JOB_UID", meta::JOB_UID_LABEL),
+        from_label(variable::PGBACKUP_JOB, meta::JOB_NAME_LABEL),
+        from_label(variable::PGBACKUP_JOB_UID, meta::JOB_UID_LABEL),
         plain("HOME", SCRATCH_PATH),
         plain("TMPDIR", SCRATCH_PATH),
     ]);
@@ -31,30 +31,26 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
 /// The variables of libpq.
 fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
     let connection = &policy.connection;
-    let ssl_mode = match connection.ssl_mode {
-        SslMode::Disable => "disable",
-        SslMode::Prefer => "prefer",
-        SslMode::Require => "require",
-        SslMode::VerifyCa => "verify-ca",
-        SslMode::VerifyFull => "verify-full",
-    };
     let mut variables = match &connection.server {
-        Server::Uri(secret) => vec![from_secret("PGBACKUP_URI", secret)],
+        Server::Uri(secret) => vec![from_secret(variable::PGBACKUP_URI, secret)],
         Server::Address { host, port, user, password } => {
             let user = match user {
-                User::Named(user) => plain("PGUSER", user),
-                User::Secret(secret) => from_secret("PGUSER", secret),
+                User::Named(user) => plain(variable::PGUSER, user),
+                User::Secret(secret) => from_secret(variable::PGUSER, secret),
             };
-            let password = password.as_ref().map(|password| from_secret("PGPASSWORD", password));
-            let address = [plain("PGHOST", host), plain("PGPORT", &port.to_string()), user];
+            let password = password.as_ref().map(|password| from_secret(variable::PGPASSWORD, password));
+            let address = [plain(variable::PGHOST, host), plain(variable::PGPORT, &port.to_string()), user];
             address.into_iter().chain(password).collect()
         }
     };
-    variables.push(plain("PGSSLMODE", ssl_mode));
+    variables.push(plain(variable::PGSSLMODE, connection.ssl_mode.as_str()));
     let file = |name: &str, file: &str| plain(name, &tls::path(file));
-    variables.extend(connection.ca.is_some().then(|| file("PGSSLROOTCERT", tls::CA_FILE)));
+    variables.extend(connection.ca.is_some().then(|| file(variable::PGSSLROOTCERT, tls::CA_FILE)));
     if connection.client_certificate.is_some() {
-        variables.extend([file("PGSSLCERT", tls::CERT_FILE), file("PGSSLKEY", tls::PRIVATE_KEY_FILE)]);
+        variables.extend([
+            file(variable::PGSSLCERT, tls::CERT_FILE),
+            file(variable::PGSSLKEY, tls::PRIVATE_KEY_FILE),
+        ]);
     }
     variables
 }

@@ -17,7 +17,7 @@ pub const STORE_CA_FILE: &str = "store-ca.crt";
 /// The client certificate: the key in a Secret of the type kubernetes.io/tls, and the file.
 pub const CERT_FILE: &str = "tls.crt";
 
-/// The private key of the client certificate, likewise.
+/// The private key of the client certificate: the key in a Secret of the type kubernetes.io/tls, and the file.
 pub const PRIVATE_KEY_FILE: &str = "tls.key";
 
 const VOLUME: &str = "tls";
@@ -46,7 +46,10 @@ pub fn mount() -> VolumeMount {
 /// Its Secrets are optional: a missing one leaves its files out, and the runner reports which. A required one would keep the
 /// pod from starting, and only an event would show why.
 pub fn volume(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
-    let connection = Some(&policy.connection).filter(|_| operation == Operation::Backup);
+    let connection = match operation {
+        Operation::Backup => Some(&policy.connection),
+        Operation::Scrub => None,
+    };
     let ca = connection.and_then(|connection| connection.ca.as_ref());
     let ca = ca.map(|ca| secret(&ca.name, &[(&ca.key, CA_FILE)]));
     let client = connection.and_then(|connection| connection.client_certificate.as_ref());
@@ -67,7 +70,7 @@ pub fn volume(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
     Some(Volume { name: VOLUME.to_owned(), projected: Some(projected), ..Volume::default() })
 }
 
-/// The Secret with the certificates of the store's authority.
+/// The Secret with the certificates of the authorities that can sign the store's certificate.
 fn store_authority(policy: &ValidPolicy) -> Option<&SecretKeyRef> {
     let ValidStorage::S3(s3) = &policy.storage else { return None };
     s3.ca_secret_ref.as_ref()

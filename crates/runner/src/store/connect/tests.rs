@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs, sync::Mutex, time::Duration};
 
-use domain::reason::Reason;
+use domain::{invocation::variable, reason::Reason};
 
 use super::*;
 use crate::store::{
@@ -96,4 +96,13 @@ fn store_endpoint_that_is_not_a_url_is_rejected() {
         );
         assert_eq!(error.to_string(), wanted);
     }
+}
+
+/// The operator writes these variables into pods.
+#[test]
+fn bucket_variables_of_pods_are_settings_of_the_client() {
+    let lower = |name: &&str| name.to_ascii_lowercase();
+    assert!(variable::S3.iter().map(lower).all(|name| name.parse::<AmazonS3ConfigKey>().is_ok()));
+    assert!(variable::GCS.iter().map(lower).all(|name| name.parse::<GoogleConfigKey>().is_ok()));
+    assert!(variable::AZURE.iter().map(lower).all(|name| name.parse::<AzureConfigKey>().is_ok()));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
+    invocation::BucketOptions,
     manifest::{FILE, Manifest, PolicyIdentity},
     reason::Reason,
 };

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use domain::reason::Reason;
+use domain::{invocation::BucketOptions, reason::Reason};
 use rustix::{
     fs::inotify,
     process::{Pid, Signal, kill_process},

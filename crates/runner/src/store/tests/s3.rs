@@ -170,7 +170,7 @@ async fn locked_backup_is_kept_while_unlocked_one_is_removed() {
     let server = Server::start("s3-locked", &[]);
     let mut target = s3(&server, S3_USER);
     // Amazon requires a checksum in a bucket with locks.
-    target.options.checksum = Some("sha256".to_owned());
+    target.options.checksum = Some(domain::invocation::S3Checksum::Sha256);
     let repository = open(&target).await.unwrap();
     commit(&repository, OLD).await;
     commit(&repository, NEW).await;

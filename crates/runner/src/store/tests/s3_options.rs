@@ -1,5 +1,7 @@
 //! The requests that result from a policy's options for a bucket.
 
+use domain::invocation::{BucketOptions, S3Checksum, S3Encryption};
+
 use super::{
     super::part_size,
     contract::{noise, target, write},
@@ -55,13 +57,13 @@ async fn requests(change: impl FnOnce(&mut BucketOptions), path_style: bool) -> 
 
 #[tokio::test]
 async fn s3_encryption_is_requested_for_each_object() {
-    let [small, large, _] = requests(|options| options.encryption = Some("AES256".into()), true).await;
+    let [small, large, _] = requests(|options| options.encryption = Some(S3Encryption::Aes256), true).await;
     for request in [&small, &large] {
         assert_eq!(request.header("x-amz-server-side-encryption"), Some("AES256"), "{request:?}");
         assert_eq!(request.header("x-amz-server-side-encryption-aws-kms-key-id"), None);
     }
     let kms = |options: &mut BucketOptions| {
-        options.encryption = Some("aws:kms".into());
+        options.encryption = Some(S3Encryption::Kms);
         options.kms_key = Some("arn:aws:kms:eu-central-1:1:key/2".into());
     };
     let [small, large, _] = requests(kms, true).await;
@@ -87,16 +89,17 @@ async fn s3_storage_class_is_requested_for_each_object() {
 
 #[tokio::test]
 async fn s3_checksums_are_sent_with_each_upload_request() {
-    for (checksum, header, length) in
-        [("sha256", "x-amz-checksum-sha256", 44), ("crc64nvme", "x-amz-checksum-crc64nvme", 12)]
-    {
-        let [small, large, part] = requests(|options| options.checksum = Some(checksum.into()), true).await;
+    for (checksum, header, length) in [
+        (S3Checksum::Sha256, "x-amz-checksum-sha256", 44),
+        (S3Checksum::Crc64Nvme, "x-amz-checksum-crc64nvme", 12),
+    ] {
+        let [small, large, part] = requests(|options| options.checksum = Some(checksum), true).await;
         for request in [&small, &part] {
             let sent = request.header(header).map(str::len);
             assert_eq!(sent, Some(length), "in base64: {request:?}");
         }
         let algorithm = large.header("x-amz-checksum-algorithm").map(str::to_ascii_lowercase);
-        assert_eq!(algorithm.as_deref(), Some(checksum), "{large:?}");
+        assert_eq!(algorithm.as_deref(), Some(checksum.as_str()), "{large:?}");
     }
 }
 
