@@ -1,11 +1,11 @@
-//! How the operator starts the runner: the arguments and the environment variables of a run.
+//! The command line and the environment variables with which the operator starts the runner.
 //!
-//! The operator writes them into the pods of a policy, and the runner parses them. Each name, each spelling of a value and
-//! each default is defined here and nowhere else. Arguments never contain secrets: those are in environment variables, whose
-//! values Kubernetes takes from Secrets.
+//! The operator writes them into the pods of a policy, and the runner parses them. Each name, each spelling
+//! of a value and each default is defined only in this module. Arguments never contain secrets. Secrets are
+//! in environment variables, whose values Kubernetes takes from Secret objects.
 //!
-//! No option can be forgotten on one side: [`Invocation::arguments`] takes the options apart without `..`, and the runner
-//! builds the same types from its command line.
+//! Operator and runner cannot differ in their options: [`Invocation::arguments`] destructures the options
+//! without `..`, and the runner builds the same types from its command line.
 
 mod backup;
 mod compression;
@@ -26,27 +26,27 @@ pub use self::{
 };
 use crate::{manifest::PolicyIdentity, operation::Operation};
 
-/// A run of the runner for a policy.
+/// A run of the runner for a policy: everything that its command line contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
-    /// The policy.
+    /// The namespace, the name and the UID of the policy.
     pub policy: PolicyIdentity,
     /// The store that contains the policy's repository.
     pub store: Store,
-    /// The operation and its options.
+    /// The operation of the run, and the options of that operation.
     pub options: Options,
 }
 
 /// An operation and its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Options {
-    /// Takes a backup.
+    /// The run stores a new backup.
     Backup(Box<BackupOptions>),
-    /// Checks stored backups again.
+    /// The run reads stored backups back and checks them again.
     Scrub(ScrubOptions),
 }
 
-/// Options of a scrub.
+/// The options of a scrub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScrubOptions {
     /// The share of the stored bytes that the scrub reads, in percent.
@@ -54,7 +54,7 @@ pub struct ScrubOptions {
 }
 
 impl Options {
-    /// The operation that these are the options of.
+    /// Returns the operation to which these options belong.
     pub const fn operation(&self) -> Operation {
         match self {
             Self::Backup(_) => Operation::Backup,
@@ -64,7 +64,7 @@ impl Options {
 }
 
 impl Invocation {
-    /// The subcommand and its arguments, without the program.
+    /// Returns the subcommand and its arguments, without the name of the program.
     pub fn arguments(&self) -> Vec<String> {
         let Self { policy: PolicyIdentity { namespace, name, uid }, store, options } = self;
         let mut line = Line::new(options.operation().as_str());

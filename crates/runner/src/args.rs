@@ -1,5 +1,6 @@
-//! The command line, which `kubectl describe` shows and a person can run. `domain::invocation` defines the names, spellings
-//! and defaults of what the operator writes.
+//! The runner's command line. `kubectl describe` shows it in pods, and a person can run it.
+//! `domain::invocation` defines the names, the spellings and the defaults of the options that the operator
+//! writes.
 
 mod backup;
 mod common;
@@ -87,7 +88,7 @@ pub enum Output {
     Json,
 }
 
-/// The first paragraph of the error, on one line and without the usage.
+/// Returns the first paragraph of the error, on one line and without the usage.
 pub fn first_paragraph(error: &clap::Error) -> String {
     let text = error.to_string();
     let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|end| text.find(end)).min();

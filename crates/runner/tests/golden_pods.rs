@@ -1,5 +1,5 @@
-//! The runner parses the arguments and the environment that the operator writes into pods, and does what the policy asks
-//! for. The pods are those of the golden cases of `crates/desired`.
+//! The runner parses the arguments and the environment variables that the operator writes into pods, and
+//! configures itself as the policy defines. The pods are those of the golden cases of `crates/desired`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -22,7 +22,7 @@ use domain::{
 use pgbackup_runner::args::{Cli, Command, Config, StoredArgs};
 use serde_json::{Value, json};
 
-/// The values that the kubelet gives to variables with the Job's labels.
+/// The values of the variables with the Job's name and UID, which the kubelet takes from the pod's labels.
 const JOB: &str = "shop-backup-29730375";
 const JOB_UID: &str = "u-of-job";
 
@@ -126,7 +126,7 @@ fn assert_stored(stored: &StoredArgs, case: &Case, context: &str) {
     assert_eq!(target.options, bucket, "{context}");
 }
 
-/// The location and the options of the store in a policy.
+/// Returns the location and the options of the store in a policy's spec.
 fn store(spec: &Value) -> (String, BucketOptions) {
     let storage = &spec["storage"];
     let url = |scheme: &str, name: &Value, prefix: &Value| match prefix.as_str() {
@@ -158,7 +158,7 @@ fn store(spec: &Value) -> (String, BucketOptions) {
     }
 }
 
-/// The options of a backup in a policy.
+/// Returns the options of a backup in a policy's spec.
 fn backup_options(spec: &Value) -> BackupOptions {
     let (databases, dump) = (&spec["postgres"]["databases"], &spec["dump"]);
     let (retention, verification) = (&spec["retention"], &spec["verification"]);
@@ -231,13 +231,13 @@ fn duration(value: &Value) -> Option<std::time::Duration> {
     Some(std::time::Duration::from_secs(number.parse::<u64>().unwrap() * seconds))
 }
 
-/// `keepDaily`.
+/// Returns the name of a policy's field, for example `keepDaily`.
 fn camel_case(prefix: &str, bucket: Bucket) -> String {
     let (first, rest) = bucket.as_str().split_at(1);
     format!("{prefix}{}{rest}", first.to_uppercase())
 }
 
-/// `without-passwords` of `WithoutPasswords`.
+/// Converts a name such as `WithoutPasswords` to `without-passwords`.
 fn kebab_case(name: &str) -> String {
     let mut result = String::new();
     for letter in name.chars() {
@@ -254,7 +254,8 @@ fn parse(container: &Value) -> Result<Command, clap::Error> {
     Cli::try_parse_from(line).map(|cli| cli.command)
 }
 
-/// The arguments as the kubelet passes them on: it makes one dollar sign of two.
+/// Returns the arguments as the kubelet passes them to the container, with each doubled dollar sign changed
+/// into one.
 fn arguments(container: &Value) -> Vec<String> {
     texts(&container["args"]).unwrap().iter().map(|argument| argument.replace("$$", "$")).collect()
 }
@@ -285,7 +286,7 @@ fn case(folder: &Path) -> Case {
     Case { name, policy: read("policy.yaml"), containers }
 }
 
-/// The containers and init containers of all pods in a value.
+/// Adds the containers and init containers of all pods in `value` to `found`.
 fn find_containers(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(fields) => {

@@ -4,7 +4,7 @@ use schemars::Schema;
 
 use super::Check;
 
-/// Adds the rules of a schedule to the schema of a field.
+/// Adds all rules for schedules to the schema of a field that contains a schedule.
 pub fn schedule(schema: &mut Schema) {
     for check in [EVERY, ZONE_IN_SCHEDULE, SHORTHAND, FIVE_FIELDS] {
         kube::core::validate(schema, check.rule()).expect("a rule should always be JSON");

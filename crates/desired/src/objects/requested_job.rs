@@ -1,4 +1,4 @@
-//! The Job of a `requested-at` token.
+//! The Job that the annotation `pgbackup.dev/requested-at` requests.
 
 use domain::name;
 use k8s_openapi::{
@@ -8,8 +8,8 @@ use k8s_openapi::{
 
 use crate::validate::ValidPolicy;
 
-/// The Job of a `requested-at` token, from the CronJob as it is in the cluster. Its name is derived from the token, so a
-/// token has at most one Job.
+/// Returns the Job for the value `token` of the annotation `requested-at`, made from the CronJob as it is in
+/// the cluster. The Job's name is derived from the token, so each token has at most one Job.
 pub fn requested_job(policy: &ValidPolicy, cron_job: &CronJob, token: &str) -> Job {
     let template = cron_job.spec.job_template.clone();
     let template_meta = template.metadata.unwrap_or_default();

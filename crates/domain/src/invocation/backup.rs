@@ -1,51 +1,51 @@
-//! Options of a backup.
+//! The options of a backup run.
 
 use std::time::Duration;
 
 use super::{compression::Compression, flag, globals::Globals, line::Line};
 use crate::{manifest::Level, retention::Rules};
 
-/// Options of a backup.
+/// The options of a backup run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupOptions {
     /// The IANA name of the time zone of the retention rules.
     pub time_zone: String,
-    /// Names and patterns of databases to back up.
+    /// The databases to back up, as names and patterns.
     pub include: Vec<String>,
-    /// Names and patterns of databases that are not backed up.
+    /// The databases to exclude from the backup, as names and patterns.
     pub exclude: Vec<String>,
-    /// Whether the backup contains roles and tablespaces.
+    /// Whether the backup contains roles and tablespaces, and whether with password hashes.
     pub globals: Globals,
-    /// How databases are dumped.
+    /// The options for pg_dump and for the session that locks the tables.
     pub dump: DumpOptions,
     /// The UID of the policy whose repository this policy takes over.
     pub adopt_from: Option<String>,
-    /// Which backups retention keeps.
+    /// The retention rules.
     pub rules: Rules,
-    /// Whether retention only reports what it would delete.
+    /// Whether retention only reports which backups it would delete.
     pub dry_run: bool,
-    /// How thoroughly the backup is checked.
+    /// The level at which the backup is verified.
     pub level: Level,
-    /// How much of its rows or bytes a database can lose before the backup is suspicious, in percent.
+    /// The percentage of its rows or bytes that a database can lose before the backup is suspicious.
     pub max_shrink: u8,
-    /// Suspicious backups that a person acknowledged.
+    /// The names of the suspicious backups that a person acknowledged.
     pub acknowledged: Vec<String>,
 }
 
-/// How databases are dumped.
+/// The options for dumping databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpOptions {
-    /// The compression of archives; `None` is the best one that pg_dump supports.
+    /// The compression of archives; `None` selects the best compression that pg_dump supports.
     pub compression: Option<Compression>,
-    /// How long the backup waits for the locks of tables.
+    /// The maximum time that the backup waits for the lock of a table.
     pub lock_timeout: Duration,
-    /// Patterns of tables whose rows are excluded.
+    /// The tables whose rows are excluded, as patterns `<schema>.<table>`.
     pub exclude_table_data: Vec<String>,
-    /// Whether the client tools can have a newer major version than the server.
+    /// Whether the client programs can have a newer major version than the server.
     pub allow_newer_client: bool,
     /// Whether the backup fails if pg_dump leaves out rows of a table that belongs to an extension.
     pub strict_extensions: bool,
-    /// How far a standby can be behind its primary.
+    /// The maximum lag of a standby behind its primary.
     pub max_replica_lag: Duration,
 }
 

@@ -4,29 +4,30 @@ use std::{fmt, str::FromStr};
 
 use strum::{Display, EnumString};
 
-/// A method of compression and its level, in the syntax of pg_dump's `--compress`: `zstd:1`, `gzip:6` or `none`.
+/// A compression method and its level. `Display` and `FromStr` use the syntax of pg_dump's `--compress`:
+/// `zstd:1`, `gzip:6` or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     method: CompressionMethod,
     level: u32,
 }
 
-/// A method of compression.
+/// A compression method of pg_dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum CompressionMethod {
-    /// Zstandard.
+    /// The method `zstd`, with levels from 1 to 22.
     Zstd,
-    /// gzip.
+    /// The method `gzip`, with levels from 1 to 9.
     Gzip,
-    /// LZ4.
+    /// The method `lz4`, with levels from 1 to 12.
     Lz4,
     /// No compression.
     None,
 }
 
 impl CompressionMethod {
-    /// The highest level; 0 if the method has no levels.
+    /// Returns the highest level of the method; 0 if the method has no levels.
     pub const fn max_level(self) -> u32 {
         match self {
             Self::Zstd => 22,
@@ -38,28 +39,28 @@ impl CompressionMethod {
 }
 
 impl Compression {
-    /// The method with its lowest level, which is the default.
+    /// Creates the compression with the method's lowest level, which is the default level.
     pub const fn new(method: CompressionMethod) -> Self {
         Self { method, level: if method.max_level() == 0 { 0 } else { 1 } }
     }
 
-    /// The method with a level; `None` if the method does not have this level.
+    /// Creates the compression with this level; `None` if the method does not have the level.
     pub fn with_level(method: CompressionMethod, level: u32) -> Option<Self> {
         (1..=method.max_level()).contains(&level).then_some(Self { method, level })
     }
 
-    /// The method.
+    /// Returns the compression method.
     pub const fn method(self) -> CompressionMethod {
         self.method
     }
 
-    /// The level; 0 without compression.
+    /// Returns the level; 0 if the method has no levels.
     pub const fn level(self) -> u32 {
         self.level
     }
 }
 
-/// A text that is not a compression.
+/// An error: the text is not a compression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a compression: write zstd:1 to zstd:22, gzip:1 to gzip:9, lz4:1 to lz4:12, or none")]
 pub struct InvalidCompression {

@@ -2,71 +2,73 @@
 
 use crate::retention::Bucket;
 
-/// The namespace of the policy.
+/// The option with the namespace of the policy.
 pub const NAMESPACE: &str = "namespace";
-/// The name of the policy.
+/// The option with the name of the policy.
 pub const POLICY: &str = "policy";
-/// The UID of the policy.
+/// The option with the UID of the policy.
 pub const POLICY_UID: &str = "policy-uid";
 
-/// The folder or the bucket of the store.
+/// The option with the folder or the bucket URL of the store.
 pub const STORE: &str = "store";
-/// The certificate authorities that the store's certificate is verified with.
+/// The option with the PEM file of the certificate authorities that verify the store's certificate.
 pub const STORE_CA: &str = "store-ca";
-/// The storage class of objects.
+/// The option with the storage class of new objects.
 pub const STORAGE_CLASS: &str = "storage-class";
-/// The bucket's name is in the path of URLs.
+/// The option that puts the bucket's name into the path of URLs, instead of into the host name.
 pub const S3_PATH_STYLE: &str = "s3-path-style";
-/// Server-side encryption.
+/// The option with the server-side encryption of S3.
 pub const S3_ENCRYPTION: &str = "s3-encryption";
-/// The key of server-side encryption.
+/// The option with the id of the KMS key for server-side encryption.
 pub const S3_KMS_KEY_ID: &str = "s3-kms-key-id";
-/// The checksum of each request.
+/// The option with the algorithm of the checksum that S3 verifies for each upload.
 pub const S3_CHECKSUM: &str = "s3-checksum";
-/// The age of leftovers in a bucket, in seconds.
+/// The option with the age at which a backup without a manifest is removed from a bucket, in seconds.
 pub const LEFTOVER_AGE: &str = "leftover-age";
 
-/// A database to back up.
+/// The option with the name or pattern of databases to back up. It can be repeated.
 pub const INCLUDE: &str = "include";
-/// A database that is not backed up.
+/// The option with the name or pattern of databases to exclude. It can be repeated.
 pub const EXCLUDE: &str = "exclude";
-/// Whether the backup contains roles and tablespaces.
+/// The option that selects whether the backup contains roles and tablespaces.
 pub const GLOBALS: &str = "globals";
-/// The compression of archives.
+/// The option with the compression of archives, for example `zstd:1`.
 pub const COMPRESS: &str = "compress";
-/// How long a backup waits for locks, in seconds.
+/// The option with the maximum time that a backup waits for the lock of a table, in seconds.
 pub const LOCK_TIMEOUT: &str = "lock-timeout";
-/// A table whose rows are excluded.
+/// The option with the pattern of tables whose rows are excluded. It can be repeated.
 pub const EXCLUDE_TABLE_DATA: &str = "exclude-table-data";
-/// How far a standby can be behind, in seconds.
+/// The option with the maximum lag of a standby behind its primary, in seconds.
 pub const MAX_REPLICA_LAG: &str = "max-replica-lag";
-/// Client tools can be newer than the server.
+/// The option that allows client programs with a newer major version than the server.
 pub const ALLOW_NEWER_CLIENT: &str = "allow-newer-client";
-/// Rows of extensions that are left out fail the backup.
+/// The option that makes a backup fail if pg_dump leaves out rows of a table that belongs to an extension.
 pub const STRICT_EXTENSIONS: &str = "strict-extensions";
-/// The UID of the policy whose repository is taken over.
+/// The option with the UID of the policy whose repository the policy takes over.
 pub const ADOPT_FROM: &str = "adopt-from";
 
-/// The time zone of the retention rules.
+/// The option with the time zone of the retention rules.
 pub const TIME_ZONE: &str = "time-zone";
-/// How many verified backups of each database are kept regardless of the rules.
+/// The option with the number of newest verified backups of each database that are always kept.
 pub const MINIMUM_VERIFIED: &str = "minimum-verified";
-/// A database that no longer exists.
+/// The option with the name of a database that no longer exists. It can be repeated.
 pub const RETIRED: &str = "retired";
-/// Retention only reports what it would delete.
+/// The option that makes retention only report which backups it would delete.
 pub const DRY_RUN: &str = "dry-run";
 
-/// The level of verification.
+/// The option with the level of verification.
 pub const VERIFY: &str = "verify";
-/// How much a database can lose, in percent.
+/// The option with the percentage of its rows or bytes that a database can lose before a backup is
+/// suspicious.
 pub const MAX_SHRINK: &str = "max-shrink";
-/// A suspicious backup that a person acknowledged.
+/// The option with the name of a suspicious backup that a person acknowledged. It can be repeated.
 pub const ACKNOWLEDGED: &str = "acknowledged";
 
-/// The share of the stored bytes that a scrub reads, in percent.
+/// The option with the percentage of the stored bytes that a scrub reads.
 pub const SHARE: &str = "share";
 
-/// The retention rule that keeps the newest backup of each of so many periods. The names are those of restic.
+/// Returns the option with a count rule of retention, for example `keep-daily`. The names are those of
+/// restic.
 pub const fn keep(bucket: Bucket) -> &'static str {
     match bucket {
         Bucket::Last => "keep-last",
@@ -78,7 +80,8 @@ pub const fn keep(bucket: Bucket) -> &'static str {
     }
 }
 
-/// The retention rule that keeps the newest backup of each period within a time. The names are those of restic.
+/// Returns the option with a duration rule of retention, for example `keep-within-daily`. The names are those
+/// of restic.
 pub const fn keep_within(bucket: Bucket) -> &'static str {
     match bucket {
         Bucket::Last => "keep-within",

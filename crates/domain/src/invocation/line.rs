@@ -1,9 +1,9 @@
-//! A command line under construction.
+//! A command line of the runner under construction.
 
 use std::fmt::Display;
 
-/// A subcommand and its arguments. An option and its value are one argument, `--name=value`, because a value may begin with
-/// a dash.
+/// A subcommand and its arguments. An option and its value are a single argument, `--name=value`, because a
+/// value can begin with a dash.
 pub struct Line(Vec<String>);
 
 impl Line {
@@ -15,14 +15,14 @@ impl Line {
         self.0.push(format!("--{name}={value}"));
     }
 
-    /// The option once for each value.
+    /// Adds the option once for each value.
     pub fn options(&mut self, name: &str, values: impl IntoIterator<Item: Display>) {
         for value in values {
             self.option(name, value);
         }
     }
 
-    /// An option without a value.
+    /// Adds the option, which has no value, if `is_given`.
     pub fn switch(&mut self, name: &str, is_given: bool) {
         if is_given {
             self.0.push(format!("--{name}"));

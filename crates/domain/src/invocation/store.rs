@@ -1,4 +1,4 @@
-//! The store, and how the runner uses a bucket.
+//! The location of a store, and the options for a bucket.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,26 +6,27 @@ use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr}
 
 use super::{default, flag, line::Line};
 
-/// The beginnings of URLs of buckets.
+/// The schemes of bucket URLs.
 pub mod scheme {
-    /// Amazon S3, or a store with the same API.
+    /// The scheme of Amazon S3, and of stores with the same API.
     pub const S3: &str = "s3://";
-    /// Google Cloud Storage.
+    /// The scheme of Google Cloud Storage.
     pub const GCS: &str = "gs://";
-    /// Azure Blob Storage.
+    /// The scheme of Azure Blob Storage.
     pub const AZURE: &str = "az://";
 }
 
 /// A store, without its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// The folder of a volume, or the URL of a bucket: one of [`scheme`], the name, and a prefix.
+    /// The folder of a volume, or the URL of a bucket: a scheme from [`scheme`], the bucket's name, and a
+    /// prefix.
     pub location: String,
-    /// How the bucket is used.
+    /// The options for a bucket; the defaults for a volume.
     pub bucket: BucketOptions,
 }
 
-/// How a bucket is used. A volume ignores these options.
+/// The options for a bucket. A volume ignores them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketOptions {
     /// A PEM file with the only certificate authorities to trust. By default, Mozilla's authorities are
@@ -35,14 +36,14 @@ pub struct BucketOptions {
     pub path_style: bool,
     /// Server-side encryption by S3.
     pub encryption: Option<S3Encryption>,
-    /// The ID of the key of [`S3Encryption::Kms`].
+    /// The id of the KMS key for [`S3Encryption::Kms`].
     pub kms_key: Option<String>,
     /// The checksum that S3 compares with the content of each request.
     pub checksum: Option<S3Checksum>,
     /// The storage class of new objects, as the store names it, for example `STANDARD_IA`, `NEARLINE` or
     /// `Cool`.
     pub storage_class: Option<String>,
-    /// The age from which on a backup without a manifest counts as unfinished by a dead run.
+    /// The age at which a backup without a manifest counts as left by a killed run.
     pub leftover_age: Duration,
 }
 
@@ -78,46 +79,46 @@ impl Store {
     }
 }
 
-/// Encryption by S3.
+/// The server-side encryption of S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumIter, EnumString, IntoStaticStr)]
 pub enum S3Encryption {
-    /// With a key of the store.
+    /// S3 encrypts with a key of the store.
     #[strum(serialize = "AES256")]
     Aes256,
-    /// With a key of the key management service.
+    /// S3 encrypts with a key of the key management service (KMS).
     #[strum(serialize = "aws:kms")]
     Kms,
 }
 
 impl S3Encryption {
-    /// Both ways.
+    /// Returns both kinds of encryption.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The spelling in arguments and in requests to S3: `aws:kms`.
+    /// Returns the spelling in arguments and in requests to S3, for example `aws:kms`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A checksum of S3.
+/// The algorithm of the checksum that S3 verifies for each upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum S3Checksum {
-    /// SHA-256.
+    /// The algorithm SHA-256.
     Sha256,
-    /// CRC-64/NVME.
+    /// The algorithm CRC-64/NVME.
     Crc64Nvme,
 }
 
 impl S3Checksum {
-    /// Both checksums.
+    /// Returns both algorithms.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The spelling in arguments: `sha256`.
+    /// Returns the spelling in arguments, for example `sha256`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }

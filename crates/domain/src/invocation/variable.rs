@@ -6,58 +6,59 @@
 pub const PGBACKUP_JOB: &str = "PGBACKUP_JOB";
 /// The UID of the run's Job.
 pub const PGBACKUP_JOB_UID: &str = "PGBACKUP_JOB_UID";
-/// The file of the report.
+/// The path of the file into which the runner writes its report.
 pub const PGBACKUP_TERMINATION_LOG: &str = "PGBACKUP_TERMINATION_LOG";
-/// A connection URI, instead of libpq's variables for the server and the role.
+/// The connection URI. It replaces libpq's variables for the server and the role.
 pub const PGBACKUP_URI: &str = "PGBACKUP_URI";
-/// The prefix of variables with the credentials that are used only to delete objects.
+/// The prefix of the variables with the credentials that are used only to delete objects.
 pub const PGBACKUP_PRUNE: &str = "PGBACKUP_PRUNE_";
 
 /// The host name or IP address of the server.
 pub const PGHOST: &str = "PGHOST";
 /// The port of the server.
 pub const PGPORT: &str = "PGPORT";
-/// The role.
+/// The name of the role that logs in.
 pub const PGUSER: &str = "PGUSER";
 /// The password of the role.
 pub const PGPASSWORD: &str = "PGPASSWORD";
-/// Whether the connection is encrypted, and how the server's certificate is verified.
+/// The mode of libpq (`sslmode`) that defines whether the connection is encrypted and how the server's
+/// certificate is verified.
 pub const PGSSLMODE: &str = "PGSSLMODE";
-/// The file with the certificate authorities that the server's certificate is verified with.
+/// The path of the file with the certificate authorities that verify the server's certificate.
 pub const PGSSLROOTCERT: &str = "PGSSLROOTCERT";
-/// The file with the certificate of the role.
+/// The path of the file with the client certificate of the role.
 pub const PGSSLCERT: &str = "PGSSLCERT";
-/// The file with the private key of that certificate.
+/// The path of the file with the private key of the role's client certificate.
 pub const PGSSLKEY: &str = "PGSSLKEY";
 
-/// The URL of a store with the API of S3.
+/// The URL of the S3-compatible store.
 pub const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
-/// The region of the bucket.
+/// The region of the S3 bucket.
 pub const AWS_REGION: &str = "AWS_REGION";
-/// The ID of the access key.
+/// The id of the S3 access key.
 pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-/// The secret access key.
+/// The secret of the S3 access key.
 pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 
-/// The key of a service account of Google Cloud, as JSON.
+/// The key of a Google Cloud service account, as JSON.
 pub const GOOGLE_SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
 
-/// The name of the storage account.
+/// The name of the Azure storage account.
 pub const AZURE_STORAGE_ACCOUNT_NAME: &str = "AZURE_STORAGE_ACCOUNT_NAME";
-/// The URL of the storage account's blob service.
+/// The URL of the Azure storage account's blob service.
 pub const AZURE_STORAGE_ENDPOINT: &str = "AZURE_STORAGE_ENDPOINT";
-/// A key of the storage account.
+/// A key of the Azure storage account.
 pub const AZURE_STORAGE_ACCOUNT_KEY: &str = "AZURE_STORAGE_ACCOUNT_KEY";
-/// A shared access signature of the storage account.
+/// A shared access signature (SAS) token of the Azure storage account.
 pub const AZURE_STORAGE_SAS_TOKEN: &str = "AZURE_STORAGE_SAS_TOKEN";
 
-/// The variables of a server.
+/// The variables that configure the connection to the PostgreSQL server.
 pub const SERVER: [&str; 9] =
     [PGBACKUP_URI, PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY];
-/// The variables of a bucket of S3.
+/// The variables that configure an S3 bucket.
 pub const S3: [&str; 4] = [AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
-/// The variables of a bucket of Google Cloud Storage.
+/// The variables that configure a bucket of Google Cloud Storage.
 pub const GCS: [&str; 1] = [GOOGLE_SERVICE_ACCOUNT_KEY];
-/// The variables of a container of Azure Blob Storage.
+/// The variables that configure a container of Azure Blob Storage.
 pub const AZURE: [&str; 4] =
     [AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ENDPOINT, AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN];

@@ -1,4 +1,4 @@
-//! Arguments of `backup`.
+//! The arguments of the subcommand `backup`.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use crate::store::Target;
 pub struct BackupArgs {
     #[command(flatten)]
     pub common: OperationArgs,
-    /// UID of the policy, which owns the repository. Backups of another owner are never removed.
+    /// UID of the policy. If it owns the repository, the run removes expired backups; backups of another
+    /// owner are never removed.
     #[arg(long = flag::POLICY_UID)]
     policy_uid: String,
     /// Database to back up, or a pattern with * and ?; repeatable. Default: all databases.
@@ -64,14 +65,15 @@ pub struct BackupArgs {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     max_replica_lag: u64,
-    /// Level of verification.
+    /// Level at which the new backup is verified.
     #[arg(
         long = flag::VERIFY,
         default_value_t,
         value_parser = one_of::<Level>(Level::all().map(Level::as_str))
     )]
     verify: Level,
-    /// Shrinkage of a database that makes a backup suspicious, in percent; 100 turns this check off.
+    /// Loss of a database's rows or bytes that makes the backup suspicious, in percent; 100 turns this check
+    /// off.
     #[arg(
         long = flag::MAX_SHRINK,
         value_name = "PERCENT",
@@ -82,7 +84,7 @@ pub struct BackupArgs {
     /// Suspicious backup that a person acknowledged; repeatable.
     #[arg(long = flag::ACKNOWLEDGED, value_name = "BACKUP")]
     acknowledged: Vec<String>,
-    /// Longest wait for the locks of tables, in seconds. Queries behind a queued ALTER TABLE wait as long.
+    /// Longest wait for the lock of a table, in seconds. Queries behind a queued ALTER TABLE wait as long.
     #[arg(
         long = flag::LOCK_TIMEOUT,
         value_name = "SECONDS",
@@ -95,7 +97,7 @@ pub struct BackupArgs {
     retry_wait: u64,
 }
 
-/// The validated arguments of `backup`.
+/// The validated arguments of the subcommand `backup`.
 #[derive(Debug)]
 pub struct Config {
     pub policy: PolicyIdentity,
@@ -104,12 +106,13 @@ pub struct Config {
     /// The time zone of the retention rules.
     pub zone: TimeZone,
     pub options: BackupOptions,
-    /// The shortest pause before the next round.
+    /// The shortest pause before the next round, after a lock timeout.
     pub retry_wait: Duration,
 }
 
 impl BackupArgs {
-    /// Checks what clap cannot.
+    /// Validates the arguments that clap cannot validate, and converts all of them. Returns an error if the
+    /// time zone is invalid.
     pub fn config(self, run: RunIdentity) -> Result<Config, ScheduleError> {
         let stored = self.common.stored;
         Ok(Config {

@@ -47,7 +47,7 @@ pub struct RunArgs {
     /// Name of this run.
     #[arg(long, env = variable::PGBACKUP_JOB, default_value = "by-hand", value_parser = name::valid)]
     job: String,
-    /// Identifier that distinguishes this run from others of the same name.
+    /// UID of the Job, which distinguishes this run from others of the same name.
     #[arg(long, env = variable::PGBACKUP_JOB_UID, default_value = "")]
     job_uid: String,
     /// File for the report, which the kubelet reads; no report is written if the file does not exist.
@@ -56,7 +56,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Takes the values from the environment, because the arguments cannot be parsed.
+    /// Returns the values from the environment and the defaults, for reports about invalid arguments.
     pub fn from_environment() -> Self {
         #[derive(Parser)]
         struct Environment {
@@ -66,7 +66,8 @@ impl RunArgs {
         Environment::parse_from([program::NAME]).run
     }
 
-    /// The identity of a run of `policy`. If the Job's UID is missing, `token` replaces it: a text that no other run has.
+    /// Returns the identity of a run of `policy`. If the Job's UID is not given, `token` replaces it, which
+    /// must be unique to the run.
     pub fn identity(&self, operation: Operation, policy: &str, token: &str) -> RunIdentity {
         let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
         RunIdentity {

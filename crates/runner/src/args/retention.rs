@@ -1,4 +1,4 @@
-//! Arguments of retention, for `backup` and `plan`.
+//! The retention arguments of the subcommands `backup` and `plan`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Arguments of `scrub`.
+//! The arguments of the subcommand `scrub`.
 
 use clap::Args;
 use domain::{
@@ -13,7 +13,7 @@ use super::common::OperationArgs;
 pub struct ScrubArgs {
     #[command(flatten)]
     pub common: OperationArgs,
-    /// UID of the policy, which makes the report include the number and size of its backups.
+    /// UID of the policy. With it, the report contains the number and size of the policy's backups.
     #[arg(long = flag::POLICY_UID)]
     pub policy_uid: Option<String>,
     /// Share of the stored bytes to read, in percent; at least one backup is read.

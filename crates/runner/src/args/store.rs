@@ -1,4 +1,4 @@
-//! The arguments that name the store. Credentials come from the environment only.
+//! The arguments that define the store. Credentials are only in environment variables.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ pub struct StoreArgs {
     /// Folder of a volume, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix.
     #[arg(long = flag::STORE, value_name = "FOLDER|URL")]
     store: Location,
-    /// PEM file with the certificates of the authorities to trust. Default: Mozilla's, whatever the image has.
+    /// PEM file with the only certificate authorities to trust. Default: Mozilla's, not those of the image.
     #[arg(long = flag::STORE_CA, value_name = "FILE")]
     store_ca: Option<PathBuf>,
     /// Storage class of the objects, by the store's name: STANDARD_IA, NEARLINE, Cool.
@@ -27,7 +27,7 @@ pub struct StoreArgs {
     /// Put the bucket into the path of S3 URLs, not into the host name. Most stores other than Amazon's need it.
     #[arg(long = flag::S3_PATH_STYLE)]
     s3_path_style: bool,
-    /// Server-side encryption of S3.
+    /// Server-side encryption with which S3 stores objects.
     #[arg(long = flag::S3_ENCRYPTION, value_parser = one_of::<S3Encryption>(S3Encryption::all().map(S3Encryption::as_str)))]
     s3_encryption: Option<S3Encryption>,
     /// Identifier of the key of --s3-encryption=aws:kms. Default: the account's own key.
@@ -42,7 +42,7 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// The store, with the credentials in the environment of this process.
+    /// Returns the store, with the credentials from the environment of this process.
     pub fn target(self) -> Target {
         let options = BucketOptions {
             ca: self.store_ca,

@@ -1,4 +1,4 @@
-//! The runner parses what `domain::invocation` writes, and has the same defaults.
+//! The runner parses the arguments that `domain::invocation` writes, and has the same defaults.
 
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ fn runner_rejects_names_that_escape_the_store() {
     }
 }
 
-/// An invocation in which every option is set, and none to its default.
+/// Returns an invocation in which every option is set, and no option has its default.
 fn invocation(operation: Operation) -> Invocation {
     let bucket = BucketOptions {
         ca: Some("/tls/store-ca.crt".into()),
@@ -168,7 +168,7 @@ fn backup_options() -> BackupOptions {
     }
 }
 
-/// What the runner makes of an invocation's arguments.
+/// Returns the invocation that the runner builds from the arguments of `invocation`.
 fn parsed(invocation: &Invocation) -> Invocation {
     parsed_line(invocation.arguments())
 }

@@ -1,4 +1,4 @@
-//! The runner's command line in a pod.
+//! The runner's arguments in a pod.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use domain::{
 use super::{env_var::literal, lifetime, store};
 use crate::validate::{ValidPolicy, ValidStorage};
 
-/// The arguments of an operation's run.
+/// Returns the runner's arguments for an operation, with escaped dollar signs.
 pub fn arguments(policy: &ValidPolicy, operation: Operation) -> Vec<String> {
     let options = match operation {
         Operation::Backup => Options::Backup(Box::new(policy.backup.clone())),
@@ -26,8 +26,8 @@ pub fn arguments(policy: &ValidPolicy, operation: Operation) -> Vec<String> {
     invocation.arguments().iter().map(|argument| literal(argument)).collect()
 }
 
-/// The age of leftovers, which is not shorter than a run may last. On a volume locks show which runs are active, so the age
-/// does not matter.
+/// Returns the age at which a backup without a manifest is removed from a bucket. It is at least the maximum
+/// duration of a run. On a volume, locks show which runs are active, so the age does not matter.
 fn leftover_age(policy: &ValidPolicy) -> Duration {
     match policy.storage {
         ValidStorage::Volume(_) => default::LEFTOVER_AGE,

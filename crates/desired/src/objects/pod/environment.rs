@@ -1,4 +1,4 @@
-//! The runner's environment.
+//! The runner's environment variables in a pod.
 
 use api::meta;
 use domain::{invocation::variable, operation::Operation};
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::validate::{Server, User, ValidPolicy};
 
-/// How the runner reaches the server and the store, and which run it is. A scrub gets neither the server nor the
-/// credentials for removals.
+/// Returns the variables that configure the connection to the server and the store, and that identify the
+/// run. A scrub has no variables for the server, and none for the credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     let mut variables = match operation {
         Operation::Backup => server(policy),
@@ -28,7 +28,7 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     variables
 }
 
-/// The variables of libpq.
+/// Returns the variables of the connection to the PostgreSQL server.
 fn server(policy: &ValidPolicy) -> Vec<EnvVar> {
     let connection = &policy.connection;
     let mut variables = match &connection.server {

@@ -1,4 +1,4 @@
-//! The store, as a pod sees it: a volume, or a bucket's URL, settings and credentials.
+//! The store in a pod: the volume, or the bucket's URL, options and credentials.
 
 use api::policy::{
     AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Credentials, S3Encryption, S3Storage,
@@ -18,14 +18,14 @@ use crate::validate::{ValidPolicy, ValidStorage};
 const VOLUME: &str = "backups";
 const PATH: &str = "/backup";
 
-/// The volume of the claim, if the store is one.
+/// Returns the volume of the policy's claim; `None` if the store is a bucket.
 pub fn volume(policy: &ValidPolicy) -> Option<Volume> {
     let ValidStorage::Volume(volume) = &policy.storage else { return None };
     let claim = PersistentVolumeClaimVolumeSource { claim_name: volume.claim_name.clone(), read_only: None };
     Some(Volume { name: VOLUME.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() })
 }
 
-/// The mount of the claim's volume.
+/// Returns the mount of the claim's volume; `None` if the store is a bucket.
 pub fn mount(policy: &ValidPolicy) -> Option<VolumeMount> {
     let ValidStorage::Volume(volume) = &policy.storage else { return None };
     Some(VolumeMount {
@@ -36,7 +36,7 @@ pub fn mount(policy: &ValidPolicy) -> Option<VolumeMount> {
     })
 }
 
-/// The store, without its credentials.
+/// Returns the location and the options of the store, without credentials.
 pub fn store(policy: &ValidPolicy) -> Store {
     let url = |scheme: &str, bucket: &str, prefix: Option<&str>| {
         let parts = [Some(bucket), prefix].into_iter().flatten().collect::<Vec<_>>();
@@ -84,7 +84,8 @@ fn s3_options(s3: &S3Storage) -> BucketOptions {
     }
 }
 
-/// The variables that the clouds' own tools read. Only backup runs get the credentials for removals.
+/// Returns the environment variables for a bucket, with the names that the clouds' own tools use. Only backup
+/// runs have the credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     let removes = match operation {
         Operation::Backup => true,
@@ -140,7 +141,8 @@ pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
     }
 }
 
-/// The credentials of a store, each with the prefix of its variables.
+/// Iterates over the credentials of a store, each with the prefix of its variables: none, or
+/// `PGBACKUP_PRUNE_` for the credentials for removals, which are included only if `removes`.
 fn both<'a, T>(
     credentials: Option<&'a T>,
     prune_credentials: Option<&'a T>,

@@ -1,4 +1,4 @@
-//! The certificates and keys of a pod, as one projected volume.
+//! The certificates and keys in a pod, in a single projected volume.
 
 use api::policy::SecretKeyRef;
 use domain::operation::Operation;
@@ -8,30 +8,33 @@ use k8s_openapi::api::core::v1::{
 
 use crate::validate::{ValidPolicy, ValidStorage};
 
-/// The certificate authority of the server.
+/// The file name of the certificate authorities that verify the server's certificate.
 pub const CA_FILE: &str = "ca.crt";
 
-/// The certificate authority of the store.
+/// The file name of the certificate authorities that verify the store's certificate.
 pub const STORE_CA_FILE: &str = "store-ca.crt";
 
-/// The client certificate: the key in a Secret of the type kubernetes.io/tls, and the file.
+/// The file name of the client certificate. A Secret of the type kubernetes.io/tls has a key of the same
+/// name.
 pub const CERT_FILE: &str = "tls.crt";
 
-/// The private key of the client certificate: the key in a Secret of the type kubernetes.io/tls, and the file.
+/// The file name of the client certificate's private key. A Secret of the type kubernetes.io/tls has a key of
+/// the same name.
 pub const PRIVATE_KEY_FILE: &str = "tls.key";
 
 const VOLUME: &str = "tls";
 const PATH: &str = "/tls";
 
-/// Readable by the volume's group only: libpq refuses a private key that others can read.
+/// The mode of the files. Only the owner and the volume's group can read them: libpq refuses a private key
+/// that others can read.
 const MODE: i32 = 0o440;
 
-/// The path of a file of the volume.
+/// Returns the path of a file of the volume in the container.
 pub fn path(file: &str) -> String {
     format!("{PATH}/{file}")
 }
 
-/// The mount of the volume.
+/// Returns the mount of the volume with certificates.
 pub fn mount() -> VolumeMount {
     VolumeMount {
         name: VOLUME.to_owned(),
@@ -41,10 +44,10 @@ pub fn mount() -> VolumeMount {
     }
 }
 
-/// The volume; `None` if the pod needs no certificates.
+/// Returns the volume with certificates; `None` if the pod needs none.
 ///
-/// Its Secrets are optional: a missing one leaves its files out, and the runner reports which. A required one would keep the
-/// pod from starting, and only an event would show why.
+/// Its Secrets are optional. If a Secret is missing, its files are missing too, and the runner reports which.
+/// A required Secret that is missing would prevent the pod's start, and only an event would show the cause.
 pub fn volume(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
     let connection = match operation {
         Operation::Backup => Some(&policy.connection),
@@ -70,13 +73,14 @@ pub fn volume(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
     Some(Volume { name: VOLUME.to_owned(), projected: Some(projected), ..Volume::default() })
 }
 
-/// The Secret with the certificates of the authorities that can sign the store's certificate.
+/// Returns the Secret and key with the certificate authorities that verify the store's certificate; `None` if
+/// the policy does not set them.
 fn store_authority(policy: &ValidPolicy) -> Option<&SecretKeyRef> {
     let ValidStorage::S3(s3) = &policy.storage else { return None };
     s3.ca_secret_ref.as_ref()
 }
 
-/// A Secret as a source of the volume; `items` are its keys and their files.
+/// Returns a Secret as a source of the volume. `items` are pairs of a key and its file name.
 fn secret(name: &str, items: &[(&str, &str)]) -> VolumeProjection {
     let item = |(key, path): &(&str, &str)| KeyToPath {
         key: (*key).to_owned(),

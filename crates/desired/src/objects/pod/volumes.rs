@@ -1,4 +1,4 @@
-//! The volumes of a pod, and where its containers see them.
+//! The volumes of a pod, and their mounts.
 
 use domain::operation::Operation;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume, VolumeMount};
@@ -6,16 +6,16 @@ use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume, VolumeMount};
 use super::{store, tls};
 use crate::validate::ValidPolicy;
 
-/// Where the init container puts the runner.
+/// The folder into which the init container copies the runner's program.
 pub const RUNNER_PATH: &str = "/pgbackup";
 
-/// Where the runner and its tools may write.
+/// The only folder into which the runner and the client programs can write, apart from the store.
 pub const SCRATCH_PATH: &str = "/scratch";
 
 const RUNNER_VOLUME: &str = "runner";
 const SCRATCH_VOLUME: &str = "scratch";
 
-/// The volumes of the pod.
+/// Returns the volumes of the pod.
 pub fn volumes(policy: &ValidPolicy, operation: Operation) -> Vec<Volume> {
     let mut volumes = vec![empty_dir(RUNNER_VOLUME), empty_dir(SCRATCH_VOLUME)];
     volumes.extend(store::volume(policy));
@@ -23,12 +23,12 @@ pub fn volumes(policy: &ValidPolicy, operation: Operation) -> Vec<Volume> {
     volumes
 }
 
-/// The mounts of the init container.
+/// Returns the mounts of the init container.
 pub fn install_mounts() -> Vec<VolumeMount> {
     vec![mount(RUNNER_VOLUME, RUNNER_PATH)]
 }
 
-/// The mounts of the runner.
+/// Returns the mounts of the container `runner`.
 pub fn runner_mounts(policy: &ValidPolicy, operation: Operation) -> Vec<VolumeMount> {
     let runner = VolumeMount { read_only: Some(true), ..mount(RUNNER_VOLUME, RUNNER_PATH) };
     let mut mounts = vec![runner, mount(SCRATCH_VOLUME, SCRATCH_PATH)];

@@ -170,15 +170,17 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
 ];
 
-/// The metrics of a check.
+/// The help texts of the metrics of a check. `<subject>` is `retention` or `scrub`.
 struct CheckGauges {
-    /// The help of `pgbackup_policy_<subject>_healthy`.
+    /// The help text of `pgbackup_policy_<subject>_healthy`.
     healthy: &'static str,
-    /// The help of `pgbackup_policy_last_<subject>_timestamp_seconds`; `None` if the check is not about runs.
+    /// The help text of `pgbackup_policy_last_<subject>_timestamp_seconds`; `None` if the check is not about
+    /// runs.
     last: Option<&'static str>,
 }
 
-/// Returns the metrics of a condition's check; `None` if the condition decides the policy's state.
+/// Returns the help texts of the metrics of a condition's check; `None` if the condition decides the policy's
+/// state.
 const fn check_gauges(condition: ConditionType) -> Option<CheckGauges> {
     match condition {
         ConditionType::Ready
