@@ -52,7 +52,7 @@ fn runs_during_operator_downtime_appear_in_status() -> Result<()> {
 }
 
 #[test]
-fn run_of_a_deleted_job_is_recovered_from_the_next_report() -> Result<()> {
+fn run_whose_job_was_deleted_is_recovered_by_the_next_run() -> Result<()> {
     serial_story("job-deleted", async |env, operator| {
         let server = env.postgres(17).await?;
         server.table("postgres", "goods", 100).await?;

@@ -50,13 +50,13 @@ reasons! {
     NameNotResolved = Some(11), "Correct `postgres.connection.host`. The name of a Service in another namespace is `<service>.<namespace>.svc`.";
     /// The server accepts no new session now: it is starting, shutting down or out of connections.
     ServerNotReady = Some(12), "Wait until the server has started. If it is out of connections, raise `max_connections`.";
-    /// In every round, another session held a lock on a table for longer than `dump.lockTimeout`.
+    /// Another session held a lock on a table for longer than `dump.lockTimeout`, in each of five rounds (lock, snapshot, dump).
     LockTimeout = Some(13), "End the other session, or change the schedule so that backups do not run at the same time as statements that take an ACCESS EXCLUSIVE lock, for example ALTER TABLE.";
     /// The standby is further behind its primary than `dump.maxReplicaLag` allows, or its lag cannot be read.
     ReplicaStale = Some(18), "Check the standby's replication. Raise `dump.maxReplicaLag`, or back up another server.";
     /// Tables were created or dropped each time that the run locked all tables.
     SchemaChanging = Some(14), "Change the schedule so that backups do not run at the same time as migrations or jobs that create and drop tables.";
-    /// In every round, the session that locks the tables and exports the snapshot ended too early.
+    /// The session that locks the tables and exports the snapshot ended too early, in each of five rounds (lock, snapshot, dump).
     HoldLost = Some(15), "Find the cause in the server's log: a failover, an administrator who ended the session, or a timeout of idle sessions.";
     /// pg_dump or pg_dumpall failed.
     DumpFailed = Some(16), "Read the tool's error and the server's log of the same time.";
@@ -127,7 +127,7 @@ reasons! {
     /// The files of a stored backup no longer match its manifest.
     BackupCorrupted = Some(81), "Check the storage: its disk, its controller, and who else can write there. If no newer backup is verified, request a new one.";
     /// The manifest of a stored backup cannot be read or parsed. Its archives may be intact.
-    ManifestCorrupted = Some(85), "Check the archives with `sha256sum -c SHA256SUMS` in the backup's folder. Check the storage, and request a new backup.";
+    ManifestCorrupted = Some(85), "Check the archives: run `sha256sum -c SHA256SUMS` in the backup's folder, or in a copy of it if the store is a bucket. Check the storage, and request a new backup.";
     /// A file that the manifest of a stored backup lists does not exist.
     FileMissing = Some(86), "Find out who deletes files of the repository (a lifecycle rule, a person), and request a new backup.";
     /// The file with the result of a later check of a stored backup cannot be parsed. The archives are intact.

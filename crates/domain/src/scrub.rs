@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn scrub_reads_share_of_backups_checked_longest_ago() {
+    fn scrub_reads_its_share_from_backups_checked_longest_ago() {
         let all = [(100, 30), (100, 10), (100, 20), (100, 40)];
         assert_eq!(choose(backups(&all), 1), ["s1"]);
         assert_eq!(choose(backups(&all), 25), ["s1"]);

@@ -159,8 +159,8 @@ pub struct Databases {
     pub exclude: Vec<String>,
 
     /// retired lists databases that have been dropped on purpose, by name; patterns are not allowed.
-    /// retention.minimumVerified no longer protects their backups, so the other rules can delete them. A backup
-    /// without these databases is not suspicious. At most 100 entries. For example, ["legacy"].
+    /// retention.minimumVerified no longer keeps backups for the sake of these databases. A backup without these
+    /// databases is not suspicious. At most 100 entries. For example, ["legacy"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     #[x_kube(validation = check::RETIRED_NAME.rule())]

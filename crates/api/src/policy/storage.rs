@@ -200,8 +200,9 @@ pub struct GcsStorage {
     #[x_kube(validation = check::GCS_BUCKET.rule())]
     pub bucket: String,
 
-    /// prefix is the path in the bucket that contains the repositories. The repository of a policy is
-    /// <prefix>/<namespace>/<policy>. Defaults to the root of the bucket. For example, clusters/main.
+    /// prefix is the path in the bucket that contains the repositories. Policies of a cluster can share a prefix,
+    /// because the repository of each policy is <prefix>/<namespace>/<policy>. Clusters that share a bucket need
+    /// different prefixes. Defaults to the root of the bucket. For example, clusters/main.
     #[schemars(length(max = 200))]
     #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,
@@ -245,8 +246,9 @@ pub struct AzureStorage {
     #[x_kube(validation = check::CONTAINER.rule())]
     pub container: String,
 
-    /// prefix is the path in the container that contains the repositories. The repository of a policy is
-    /// <prefix>/<namespace>/<policy>. Defaults to the root of the container. For example, clusters/main.
+    /// prefix is the path in the container that contains the repositories. Policies of a cluster can share a
+    /// prefix, because the repository of each policy is <prefix>/<namespace>/<policy>. Clusters that share a container
+    /// need different prefixes. Defaults to the root of the container. For example, clusters/main.
     #[schemars(length(max = 200))]
     #[x_kube(validation = check::PATH.rule())]
     pub prefix: Option<String>,

@@ -74,8 +74,8 @@ pub struct BackupStatus {
     /// verification is the state of the backup. Verified: the runner read the backup back and found it complete.
     /// Stored: the runner compared only the stored bytes, because verification.level is Checksum. Suspicious: the
     /// backup is intact, but it comes from another server, lacks a database, or has much less data than earlier
-    /// backups. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub found that the stored
-    /// bytes have changed.
+    /// backups. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub found that a
+    /// file of the backup is missing, or differs from what the runner wrote.
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,
 
@@ -155,8 +155,9 @@ pub struct ScrubStatus {
     #[schemars(length(max = 20))]
     pub corrupted: Vec<String>,
 
-    /// unchecked is the number of backups that the scrub could not read, for example because the store did not
-    /// answer. Their state is unknown.
+    /// unchecked is the number of backups whose check had no result: the scrub could not read them, for example
+    /// because the store did not answer, or pg_restore failed although the stored bytes are unchanged. Their state is
+    /// unknown.
     #[serde(default)]
     pub unchecked: u32,
 

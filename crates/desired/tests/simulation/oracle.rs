@@ -80,7 +80,8 @@ struct Spec {
     next: Option<Timestamp>,
 }
 
-/// Everything that an operator could know so far.
+/// The test's own record of what an operator could have observed so far. The expected status is computed
+/// from it.
 #[derive(Default)]
 pub struct Oracle {
     /// The newest valid version of the policy.

@@ -1,4 +1,4 @@
-//! Buckets: periods of time, of each of which a retention rule keeps one backup.
+//! Buckets are periods of time. A retention rule keeps one backup of each period.
 
 use jiff::Zoned;
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};

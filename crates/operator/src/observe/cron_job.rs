@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_of_a_deleted_policy_counts_as_missing() {
+    fn cron_job_of_an_earlier_policy_with_same_name_is_missing() {
         let mut policy = policy();
         policy.metadata.uid = Some("recreated".into());
         policy.metadata.creation_timestamp = Some(time("2026-11-23T02:15:01Z".parse().unwrap()));

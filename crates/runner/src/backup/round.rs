@@ -33,8 +33,8 @@ const LONG_SNAPSHOT: Duration = Duration::from_hours(1);
 
 /// The backup into which a database's archive is uploaded.
 pub enum Destination<'a> {
-    /// A new backup in this repository, named after the database's snapshot time. Each round creates a new
-    /// one.
+    /// A new backup in this repository, named after the database's snapshot time. If the dump is repeated,
+    /// each round (lock, snapshot, dump) creates another backup.
     New(&'a Repository),
     /// The backup that the first database of this run created.
     Begun(Box<BackupWriter>),

@@ -95,7 +95,7 @@ async fn several_authorization_headers_are_rejected() {
 }
 
 #[tokio::test]
-async fn bearer_and_basic_with_the_same_token_are_one_caller() {
+async fn token_sent_as_bearer_or_basic_password_is_reviewed_once() {
     let (gate, reviews) = gate();
     let caller = gate.caller(&basic("anything:good")).await.unwrap();
     assert_eq!(caller.0.unwrap().user.username.as_deref(), Some("good"));

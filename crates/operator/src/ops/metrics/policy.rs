@@ -80,7 +80,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the policy's newest completed backup run failed, else 0; also 0 if that run stored a suspicious backup.",
+        help: "1 if the policy's newest completed backup run failed, 0 if it stored a backup, even a suspicious one; absent before the first completed run.",
         unit: None,
         value: |policy| {
             let newest = policy.runs.last()?;
@@ -156,7 +156,7 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
     LabelledGauge {
         name: "pgbackup_policy_last_scrub_backups",
-        help: "Number of backups that the policy's newest completed scrub processed, by result: passed, corrupted (20 means 20 or more) or unchecked (could not be read).",
+        help: "Number of backups that the policy's newest completed scrub processed, by result: passed, corrupted (20 means 20 or more) or unchecked (the check had no result).",
         unit: None,
         label: "result",
         values: |policy| {
