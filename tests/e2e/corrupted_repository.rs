@@ -1,5 +1,5 @@
-//! Corrupted files in the store prevent no new backup: they are kept, reported, and never count as backups.
-//! If files that are not backups fill the store, space is freed for a new backup.
+//! Corrupted files in the store do not prevent a new backup. They are kept and reported, and never count as
+//! backups. If files that are not backups fill the store, space is freed for a new backup.
 
 use anyhow::{Context, Result};
 use api::status::{ConditionStatus, ConditionType};

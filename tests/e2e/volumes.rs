@@ -1,5 +1,6 @@
 //! Volumes of different kinds: a directory of the node, as in k3s, on which fsGroup has no effect, and a
-//! local disk, on which it has; and PostgreSQL images of others with unusual name services.
+//! local disk, on which fsGroup has an effect. Also PostgreSQL images of other publishers, whose name service
+//! is configured differently.
 
 use anyhow::Result;
 use domain::reason::Reason;

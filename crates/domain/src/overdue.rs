@@ -1,5 +1,5 @@
-//! When a run is overdue: a grace period after its scheduled time, which grows with the duration of earlier
-//! runs.
+//! Computes when a run is overdue: at its scheduled time plus a grace period, which grows with the duration
+//! of earlier runs.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 

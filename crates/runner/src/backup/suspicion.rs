@@ -43,7 +43,7 @@ async fn earlier(repository: &Repository, id: &str) -> Result<Option<Manifest>, 
 }
 
 /// Returns the result of a new backup's verification: suspicious, stored or verified. `before` describes the
-/// repository without it.
+/// repository without the new backup.
 pub fn verification(
     repository: &Repository,
     config: &Config,
