@@ -34,7 +34,7 @@ struct Case {
 }
 
 #[test]
-fn runner_parses_arguments_as_the_policy_defines_them() {
+fn pod_arguments_are_parsed_to_the_options_of_the_policy() {
     let mut operations = Vec::new();
     for case in cases() {
         let spec = &case.policy["spec"];
@@ -67,7 +67,7 @@ fn runner_parses_arguments_as_the_policy_defines_them() {
 }
 
 #[test]
-fn runner_parses_arguments_of_the_init_container() {
+fn init_container_arguments_are_parsed_by_the_runner() {
     for case in cases() {
         for container in case.containers_named("install") {
             let Command::Install { folder } = parse(container).unwrap() else { panic!("{container}") };
@@ -78,7 +78,7 @@ fn runner_parses_arguments_of_the_init_container() {
 }
 
 #[test]
-fn runner_reads_the_environment_of_each_pod() {
+fn pod_environment_is_read_by_the_runner() {
     let known: Vec<&str> = [&variable::SERVER[..], &variable::S3, &variable::GCS, &variable::AZURE].concat();
     for case in cases() {
         for container in case.containers_named("runner") {

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compression_is_a_method_and_its_level() {
+    fn compression_is_parsed_as_a_method_and_a_level() {
         let shown = |text: &str| text.parse::<Compression>().map(|parsed| parsed.to_string());
         for (text, parsed) in [
             ("zstd:22", "zstd:22"),

@@ -24,14 +24,14 @@ fn runner_command_line_definition_is_valid() {
 }
 
 #[test]
-fn every_operation_is_a_subcommand_of_the_runner() {
+fn runner_has_a_subcommand_for_every_operation() {
     for operation in Operation::all() {
         assert_eq!(parsed(&invocation(operation)).options.operation(), operation);
     }
 }
 
 #[test]
-fn runner_parses_every_option_of_the_operator() {
+fn runner_parses_every_argument_that_the_operator_writes() {
     for operation in Operation::all() {
         let invocation = invocation(operation);
         let arguments = invocation.arguments();
@@ -40,7 +40,7 @@ fn runner_parses_every_option_of_the_operator() {
 }
 
 #[test]
-fn runner_parses_every_value_of_the_operator() {
+fn runner_parses_every_enum_value_that_the_operator_writes() {
     for (globals, level) in Globals::all().zip(Level::all()) {
         let options = Options::Backup(Box::new(BackupOptions { globals, level, ..backup_options() }));
         let invocation = Invocation { options, ..invocation(Operation::Backup) };
@@ -59,7 +59,7 @@ fn runner_parses_every_value_of_the_operator() {
 }
 
 #[test]
-fn runner_has_the_defaults_of_the_policy() {
+fn runner_arguments_have_the_defaults_of_the_policy() {
     let parse = |operation: &str| {
         let line = format!("{operation} --namespace n --policy p --policy-uid u --store /b");
         parsed_line(line.split(' ').map(str::to_owned))

@@ -100,7 +100,7 @@ fn store_endpoint_that_is_not_a_url_is_rejected() {
 
 /// The operator writes these variables into pods.
 #[test]
-fn bucket_variables_of_pods_are_settings_of_the_client() {
+fn bucket_variables_of_a_pod_are_known_to_the_store_client() {
     let lower = |name: &&str| name.to_ascii_lowercase();
     assert!(variable::S3.iter().map(lower).all(|name| name.parse::<AmazonS3ConfigKey>().is_ok()));
     assert!(variable::GCS.iter().map(lower).all(|name| name.parse::<GoogleConfigKey>().is_ok()));
