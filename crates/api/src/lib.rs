@@ -1,8 +1,8 @@
 //! The Kubernetes resource `BackupPolicy`: its spec, its status, its CustomResourceDefinition, and the labels
 //! and annotations that the programs use.
 
+pub mod checks;
 pub mod crd;
-pub mod messages;
 pub mod meta;
 pub mod policy;
 pub mod status;

@@ -29,7 +29,7 @@ pub use self::{
     verification::{Scrub, Verification, VerificationLevel},
 };
 use crate::{
-    messages::{object, retention as age, schedule as check},
+    checks::{object, retention as age, schedule as check},
     status::BackupPolicyStatus,
 };
 

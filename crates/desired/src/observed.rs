@@ -18,7 +18,7 @@ pub struct Observed {
     /// The `requested-at` token whose Job is known to exist.
     #[serde(default)]
     pub handled_request: Option<String>,
-    /// Why the Job that `requested-at` asks for cannot be created.
+    /// Why the Job of the `requested-at` token cannot be created.
     #[serde(default)]
     pub refused_request: Option<RequestObstacle>,
 }
@@ -85,7 +85,7 @@ pub struct Rejection {
     pub cause: Option<Cause>,
 }
 
-/// Why the Job that `requested-at` asks for cannot be created.
+/// Why the Job of the `requested-at` token cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestObstacle {

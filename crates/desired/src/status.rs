@@ -260,6 +260,7 @@ fn keep_health(
     invalid: &Invalid,
     observed: &Observed,
 ) {
+    const TYPE: ConditionType = ConditionType::BackupHealthy;
     let without_next = |slots: Option<Slots>| slots.map(|slots| Slots { next: None, ..slots });
     fields::set_slots(status, fields::slots(previous).map(|_, slots| without_next(slots)));
     // An invalid spec must not hide a missing backup.
@@ -267,7 +268,6 @@ fn keep_health(
     for operation in fields::without_backups() {
         conditions.keep(ConditionType::health_of(operation));
     }
-    const TYPE: ConditionType = ConditionType::BackupHealthy;
     if let Some(health) = health::newest_failed(status).or_else(|| health::newest_corrupted(status)) {
         conditions.set(TYPE, health.status, health.reason, health.message);
         return;

@@ -81,7 +81,7 @@ pub async fn remove_cron_job(
         let is_of_earlier_policy =
             found.state == ObservedCronJob::Missing && is_older_than_policy(policy, metadata);
         if found.state == ObservedCronJob::Ours || is_of_earlier_policy {
-            delete(client, metadata, "the policy does not ask for this operation").await?;
+            delete(client, metadata, "the policy no longer has a schedule for it").await?;
         }
     }
     Ok(FoundCronJob::default())

@@ -57,7 +57,7 @@ pub async fn start(
             tracing::info!(
                 namespace,
                 policy = policy.name_any(),
-                "created Job {job}, which requested-at asks for"
+                "created Job {job} for the annotation pgbackup.dev/requested-at"
             );
             Ok(Request::Started(token.to_owned()))
         }

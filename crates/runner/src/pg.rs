@@ -17,7 +17,7 @@ pub mod globals;
 pub mod hold;
 pub mod inspect;
 pub mod line_break;
-pub mod lock_table;
+pub mod lock_capacity;
 pub mod obstacle;
 pub mod pipe;
 pub mod preflight;

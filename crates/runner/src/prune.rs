@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     catalog::Catalog,
-    message::Message,
+    message::{self, Message},
     reason::Reason,
     report::{self, PruneOutcome},
     retention::{self, PrunePlan},
@@ -160,9 +160,8 @@ async fn remove_expired(
 }
 
 fn summary(failed: &[StoreError], of: usize) -> String {
-    let named: Vec<String> = failed.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = if failed.len() > NAMED { "; ..." } else { "" };
-    format!("{} of {of} backups could not be removed: {}{more}", failed.len(), named.join("; "))
+    let errors = message::list(failed, NAMED, "errors");
+    format!("{} of {of} backups could not be removed: {errors}", failed.len())
 }
 
 /// Returns a sentence about the backups that the store keeps locked, without an error: locks are configured

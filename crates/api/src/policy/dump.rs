@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages::dump as check;
+use crate::checks::dump as check;
 
 /// How databases are dumped.
 #[skip_serializing_none]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::secret::SecretRef;
-use crate::messages::{job as check, object};
+use crate::checks::{job as check, object};
 
 /// How the Jobs of backups and scrubs, and the pods of these Jobs, run.
 #[skip_serializing_none]

@@ -8,7 +8,7 @@ use serde_with::skip_serializing_none;
 use strum::IntoStaticStr;
 
 use super::secret::{SecretKeyRef, SecretRef};
-use crate::messages::postgres as check;
+use crate::checks::postgres as check;
 
 /// A PostgreSQL server, and what of it is backed up.
 #[skip_serializing_none]

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages::retention as check;
+use crate::checks::retention as check;
 
 /// The rules of restic's `forget`, applied to backups whose newest check passed.
 #[skip_serializing_none]

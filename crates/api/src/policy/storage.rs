@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::secret::SecretKeyRef;
-use crate::messages::{object, storage as check};
+use crate::checks::{object, storage as check};
 
 /// Where backups are stored: exactly one of volume, s3, gcs and azure.
 #[skip_serializing_none]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::messages::schedule as check;
+use crate::checks::schedule as check;
 
 /// How backups are checked.
 #[skip_serializing_none]

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use api::{
-    messages::postgres as check,
+    checks::postgres as check,
     policy::{Connection, SecretKeyRef, SecretRef, SslMode},
 };
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{
-    messages::dump as check,
+    checks::dump as check,
     policy::{Compression, CompressionMethod, Dump},
 };
 use domain::invocation::{self, DumpOptions};

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Display, ops::RangeInclusive};
 
 use api::{
-    messages::{Check, object},
+    checks::{Check, object},
     policy::SecretKeyRef,
 };
 use domain::{reason::Reason, schedule::ScheduleError};

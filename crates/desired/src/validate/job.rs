@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use api::{
-    messages::job as check,
+    checks::job as check,
     meta,
     policy::{JobOptions, Resources, SecretRef},
 };

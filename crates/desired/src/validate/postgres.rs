@@ -1,6 +1,6 @@
 //! Validates the image and the databases of backups.
 
-use api::{messages::postgres as check, policy::Databases};
+use api::{checks::postgres as check, policy::Databases};
 
 use super::field::{Invalid, characters, entries, in_limits, invalid, require};
 

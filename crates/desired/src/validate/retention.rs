@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{
-    messages::retention::{self as check, MONTHS_MAX},
+    checks::retention::{self as check, MONTHS_MAX},
     policy::{Objectives, Retention},
 };
 use domain::retention::{Bucket, Count, Rules, Within};

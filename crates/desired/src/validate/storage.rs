@@ -1,7 +1,7 @@
 //! Validates the store of the backups.
 
 use api::{
-    messages::storage as check,
+    checks::storage as check,
     policy::{
         AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Credentials, S3Encryption,
         S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,

@@ -1,6 +1,7 @@
 //! Compares an archive with the database's contents in the snapshot.
 
 use archive::{rows::Contents, toc::Toc};
+use domain::message;
 
 use super::error::BackupError;
 use crate::pg::source::Source;
@@ -33,10 +34,5 @@ pub fn require_all(file: &str, source: &Source, toc: &Toc, contents: &Contents) 
     if missing.is_empty() {
         return Ok(());
     }
-    let more = missing.len().saturating_sub(NAMED);
-    missing.truncate(NAMED);
-    if more > 0 {
-        missing.push(format!("and {more} more"));
-    }
-    Err(BackupError::Incomplete { file: file.to_owned(), missing })
+    Err(BackupError::Incomplete { file: file.to_owned(), missing: message::list(missing, NAMED, "objects") })
 }

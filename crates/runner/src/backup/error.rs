@@ -44,11 +44,11 @@ pub enum BackupError {
     Transfer(#[from] TransferError),
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
-    #[error("archive {file:?} is incomplete: it lacks {}", missing.join(", "))]
+    #[error("archive {file:?} is incomplete: it lacks {missing}")]
     Incomplete {
         file: String,
         /// The first few objects that the database has and the archive lacks.
-        missing: Vec<String>,
+        missing: String,
     },
     #[error("backup {id} is stored and intact, but it differs from earlier backups: {}", what.join("; "))]
     Suspicious {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use domain::message;
+
 use crate::{pg::databases::LeftOut, run::Run};
 
 /// The number of databases that a line lists.
@@ -22,16 +24,11 @@ fn lines(databases: &[LeftOut]) -> Vec<(bool, String)> {
     let line = |((is_missed, why), names): ((bool, &str), Vec<&str>)| {
         let line = match names.as_slice() {
             [name] => format!("database {name:?} is not in this backup: it {why}"),
-            names => {
-                let shown: Vec<String> = names.iter().take(NAMED).map(|name| format!("{name:?}")).collect();
-                let more = names.len().saturating_sub(NAMED);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!(
-                    "{} databases are not in this backup, because each of them {why}: {}{more}",
-                    names.len(),
-                    shown.join(", ")
-                )
-            }
+            names => format!(
+                "{} databases are not in this backup, because each of them {why}: {}",
+                names.len(),
+                message::list(names.iter().map(|name| format!("{name:?}")), NAMED, "databases")
+            ),
         };
         (is_missed, line)
     };
@@ -55,7 +52,7 @@ mod tests {
                 (
                     true,
                     "61 databases are not in this backup, because each of them is closed: \
-                     \"t10\", \"t11\", \"t12\", \"t13\", \"t14\" and 56 more"
+                     \"t10\", \"t11\", \"t12\", \"t13\", \"t14\" and 56 more databases"
                         .to_owned()
                 ),
             ]

@@ -111,7 +111,7 @@ impl ArchiveReader {
             }
             parser.finish()
         };
-        let stderr = stderr::read(stderr, is_error);
+        let stderr = stderr::read(stderr, stderr::PG_RESTORE_ERRORS);
         let outcome = tokio::spawn(async move {
             let ((), contents, stderr, status) = tokio::join!(feed, parse, stderr, child.wait());
             refuse(status.ok(), &stderr)?;
@@ -231,11 +231,6 @@ impl Drop for ArchiveReader {
         // Aborting the task kills pg_restore.
         self.outcome.abort();
     }
-}
-
-/// Returns whether a line of pg_restore's standard error is an error. `--verbose` prints many other lines.
-fn is_error(line: &str) -> bool {
-    line.contains("error:") || line.contains("detail:")
 }
 
 #[cfg(test)]

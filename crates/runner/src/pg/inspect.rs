@@ -8,7 +8,7 @@ use domain::{message, reason::Reason};
 use serde::Deserialize;
 
 use super::{
-    lock_table::{LockSettings, LockTableError},
+    lock_capacity::{LockSettings, LockTableError},
     privilege::{self, ANY_ROLE},
     session::{Session, SessionError},
     tools::Tools,

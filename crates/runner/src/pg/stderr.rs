@@ -18,6 +18,9 @@ pub type LineFilter = fn(&str) -> bool;
 
 pub const ALL: LineFilter = |_| true;
 
+/// Keeps the errors of pg_restore. `--verbose` prints many other lines, which are harmless.
+pub const PG_RESTORE_ERRORS: LineFilter = |line| line.contains("error:") || line.contains("detail:");
+
 struct Kept {
     filter: LineFilter,
     line: Vec<u8>,

@@ -1,7 +1,8 @@
 //! Reads one stored backup back, compares it with its manifest, and stores the result beside it.
 
-use domain::manifest::{
-    self, Artifact, Check, CheckResult, Content, DatabaseFacts, Level, Manifest, TableFacts,
+use domain::{
+    manifest::{self, Artifact, Check, CheckResult, Content, DatabaseFacts, Level, Manifest, TableFacts},
+    message,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -175,11 +176,11 @@ fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchiv
     let differences: Vec<String> = tables
         .map(|table| format!("rows of {}.{}", table.schema, table.name))
         .chain(kinds.map(|(kind, count)| format!("the number of {kind} entries, which should be {count}")))
-        .take(NAMED)
         .collect();
     if differences.is_empty() {
         return Ok(());
     }
+    let differences = message::list(differences, NAMED, "differences");
     Err(Finding::ContentDiffers { file: file.to_owned(), differences })
 }
 

@@ -14,11 +14,13 @@ pub enum Finding {
     ReadBack(#[from] ReadBackError),
     #[error("file {file:?} is missing")]
     Missing { file: String },
-    #[error("archive {file:?} has the expected checksum, but what pg_restore reads from it differs from the manifest: {}", differences.join(", "))]
+    #[error(
+        "archive {file:?} has the expected checksum, but what pg_restore reads from it differs from the manifest: {differences}"
+    )]
     ContentDiffers {
         file: String,
         /// The first few differences.
-        differences: Vec<String>,
+        differences: String,
     },
     /// The manifest or a check file cannot be read.
     #[error(transparent)]
