@@ -28,7 +28,7 @@ pub struct EventDraft {
     pub job: Option<String>,
 }
 
-/// The events of the change from `before` to `after`.
+/// Returns the events of the change from `before` to `after`.
 pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Vec<EventDraft> {
     let mut events: Vec<EventDraft> = ready(before, after).into_iter().collect();
     let ended = ended_runs(before, after);
@@ -40,7 +40,8 @@ pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -
     events
 }
 
-/// The policy is no longer accepted, or is accepted again. A new policy that is accepted gives no event.
+/// Returns the event of a policy that is no longer accepted, or is accepted again. A new policy that is
+/// accepted gives no event.
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
     let new = after.condition(ConditionType::Ready)?;
     let old = before.and_then(|status| status.condition(ConditionType::Ready));
@@ -58,14 +59,16 @@ fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
     })
 }
 
-/// The runs that ended between the two statuses. The first status of a policy reports past runs without events.
+/// Returns the events of runs that ended between the two statuses. The first status of a policy reports past
+/// runs without events.
 fn ended_runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Vec<EventDraft> {
     let Some(before) = before.filter(|status| !status.conditions.is_empty()) else { return Vec::new() };
     let others = Operation::all().filter_map(|operation| last_ended(before, after, operation));
     ended_backups(before, after).chain(others).collect()
 }
 
-/// The ends of backup runs. A run whose report was lost gives a second event when its result becomes known.
+/// Returns the events of backup runs that ended. A run whose report was lost gives a second event when its
+/// result becomes known.
 fn ended_backups(
     before: &BackupPolicyStatus,
     after: &BackupPolicyStatus,
@@ -89,12 +92,12 @@ fn ended_backups(
     })
 }
 
-/// The state of the backup that a successful run stored.
+/// Returns the state of the backup that a successful run stored.
 fn stored(run: &RunStatus) -> &'static str {
     if run.reason == Reason::Stored { "backup stored, not verified" } else { "backup verified" }
 }
 
-/// The end of the newest run of an operation that stores no backup.
+/// Returns the event of the newest ended run of an operation that stores no backup.
 fn last_ended(
     before: &BackupPolicyStatus,
     after: &BackupPolicyStatus,
@@ -111,7 +114,8 @@ fn last_ended(
     })
 }
 
-/// The condition of an operation became false, or false for another reason: a pod cannot start, or a run is overdue.
+/// Returns the event of a condition that became false, or false for another reason: a pod cannot start, or a
+/// run is overdue.
 fn unhealthy(
     before: Option<&BackupPolicyStatus>,
     after: &BackupPolicyStatus,
@@ -131,7 +135,8 @@ fn unhealthy(
     })
 }
 
-/// The Job that makes the condition false: the active one if it cannot start, or the newest ended one if it failed.
+/// Returns the Job that makes the condition false: the active one if it cannot start, or the newest ended one
+/// if it failed.
 fn unhealthy_job(reason: &AnyReason, status: &BackupPolicyStatus, operation: Operation) -> Option<String> {
     if operation != Operation::Backup {
         return None;

@@ -4,8 +4,8 @@ use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a pod may take to start before the status reports it. A new pod often waits for a volume, a node or an image.
-/// The documents promise a report within a minute. This is half of it.
+/// How long a pod may take to start before the status reports it. A new pod often waits for a volume, a node
+/// or an image. The documents promise a report within a minute. This is half of it.
 pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The observation of one policy.
@@ -36,12 +36,12 @@ pub struct ObservedOperation {
 }
 
 impl Observed {
-    /// The runs of all operations.
+    /// Returns the runs of all operations.
     pub fn runs(&self) -> impl Iterator<Item = &ObservedRun> {
         self.operations.iter().flat_map(|(_, operation)| &operation.runs)
     }
 
-    /// The runs of all operations, to change them.
+    /// Returns the runs of all operations, to change them.
     pub fn runs_mut(&mut self) -> impl Iterator<Item = &mut ObservedRun> {
         self.operations.values_mut().flat_map(|operation| &mut operation.runs)
     }
@@ -68,8 +68,8 @@ pub struct ForeignObject {
     /// Kind and name of the owner that controls the object: `HelmRelease shop`. `None` if no owner does.
     #[serde(default)]
     pub owner: Option<String>,
-    /// The program that created the object, as the field manager names it: `kubectl-create`. `None` if it is not known, or
-    /// if the object has an owner.
+    /// The program that created the object, as the field manager names it: `kubectl-create`. `None` if it is
+    /// not known, or if the object has an owner.
     #[serde(default)]
     pub creator: Option<String>,
 }
@@ -124,7 +124,8 @@ pub struct ObservedRun {
     pub unexplained_wait: Option<UnexplainedWait>,
 }
 
-/// The wait of a Job without a pod, or of a pod whose containers have not started, without a reason in its status.
+/// The wait of a Job without a pod, or of a pod whose containers have not started, without a reason in its
+/// status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnexplainedWait {
@@ -135,12 +136,12 @@ pub struct UnexplainedWait {
 }
 
 impl UnexplainedWait {
-    /// When the grace ends, after which the wait is a problem.
+    /// Returns when the grace ends, after which the wait is a problem.
     pub fn ends(&self) -> Timestamp {
         self.since.saturating_add(START_GRACE).unwrap_or(self.since)
     }
 
-    /// Whether the grace has ended.
+    /// Returns whether the grace has ended.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends() <= now
     }
@@ -166,17 +167,19 @@ pub enum JobState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerExit {
-    /// The kubelet's reason: `Error`, `OOMKilled`. If the pod was taken from its node: `Evicted` or `NodeLost`.
+    /// The kubelet's reason: `Error`, `OOMKilled`. If the pod was taken from its node: `Evicted` or
+    /// `NodeLost`.
     pub reason: String,
     /// The exit code.
     pub exit_code: i32,
-    /// The message of the kubelet if it could not start the container, or of the program that evicted the pod.
+    /// The message of the kubelet if it could not start the container, or of the program that evicted the
+    /// pod.
     #[serde(default)]
     pub message: Option<String>,
 }
 
 impl ContainerExit {
-    /// Whether the pod was evicted or lost with its node.
+    /// Returns whether the pod was evicted or lost with its node.
     pub fn was_taken_away(&self) -> bool {
         [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.as_str() == self.reason)
     }
@@ -198,7 +201,8 @@ pub struct Problem {
     pub cause: Option<Cause>,
 }
 
-/// The cause that keeps a pod from starting, or an object from being accepted, with the names that a hint needs.
+/// The cause that keeps a pod from starting, or an object from being accepted, with the names that a hint
+/// needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Cause {

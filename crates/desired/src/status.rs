@@ -1,7 +1,7 @@
 //! The status of a policy: from the previous status, the spec and the present observation.
 //!
-//! An unchanged observation gives an equal status, so that the operator writes nothing: transition times come from the
-//! previous status, and so does what deleted Jobs reported.
+//! An unchanged observation gives an equal status, so that the operator writes nothing: transition times come
+//! from the previous status, and so does what deleted Jobs reported.
 
 mod cause_hint;
 mod condition;
@@ -96,7 +96,8 @@ pub fn status(
     StatusOutcome { status, next_change: changes.into_iter().flatten().min() }
 }
 
-/// The observation without the Jobs of an earlier policy of the same name, which the garbage collector has not deleted yet.
+/// Returns the observation without the Jobs of an earlier policy of the same name, which the garbage
+/// collector has not deleted yet.
 fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
     for operation in observed.operations.values_mut() {
@@ -105,8 +106,8 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     observed
 }
 
-/// The observation without the problems of pods that wait for a node for less than the grace, and when the first grace ends.
-/// A pod that waits without an explanation has the same grace.
+/// Returns the observation without the problems of pods that wait for a node for less than the grace, and
+/// when the first grace ends. A pod that waits without an explanation has the same grace.
 fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let grace_ends = |problem: &Problem| {
         let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
@@ -124,7 +125,8 @@ fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Opt
     (observed, first)
 }
 
-/// The observed runs, without backup runs of which the previous status knows more than is left to observe.
+/// Returns the observed runs, without backup runs of which the previous status knows more than is left to
+/// observe.
 fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'a Observed) -> Runs<'a> {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let oldest_first = |operation: Operation, observed: &'a ObservedOperation| {
@@ -138,8 +140,8 @@ fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'
     runs
 }
 
-/// The final reports of backup runs, oldest first, but none of before a run that the status knows and that is not observed any
-/// more: what an older run reported of the server and the store is out of date.
+/// Returns the final reports of backup runs, oldest first, but none of before a run that the status knows and
+/// that is not observed any more: what an older run reported of the server and the store is out of date.
 fn current_reports<'a>(
     previous: &BackupPolicyStatus,
     observed: &Observed,
@@ -154,7 +156,8 @@ fn backup_runs(observed: &Observed) -> &[ObservedRun] {
     &observed.operations.backup.runs
 }
 
-/// The facts: those of the previous status, and what the runs add. `reports` are those of [`current_reports`].
+/// Returns the facts: those of the previous status, and what the runs add. `reports` are those of
+/// [`current_reports`].
 fn facts(
     previous: &BackupPolicyStatus,
     observed: &Observed,
@@ -251,8 +254,8 @@ fn set_health(
     changes
 }
 
-/// Keeps what an invalid spec does not change: the CronJobs stay as they are. Their next slots are unknown, because the spec
-/// may have other schedules than they do.
+/// Keeps what an invalid spec does not change: the CronJobs stay as they are. Their next slots are unknown,
+/// because the spec may have other schedules than they do.
 fn keep_health(
     conditions: &mut Conditions<'_>,
     status: &mut BackupPolicyStatus,

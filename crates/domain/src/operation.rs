@@ -1,9 +1,9 @@
 //! The operations that a policy schedules (backup, scrub), and [`PerOperation`], a value for each of them.
 //! Each operation has a CronJob of its own.
 //!
-//! Code that treats all operations alike loops over [`PerOperation`]. Code that treats one operation differently matches
-//! [`Operation`] or destructures [`PerOperation`] without `..`. So a new operation is one line below, and every place that
-//! must handle it then fails to compile.
+//! Code that treats all operations alike loops over [`PerOperation`]. Code that treats one operation
+//! differently matches [`Operation`] or destructures [`PerOperation`] without `..`. So a new operation is one
+//! line below, and every place that must handle it then fails to compile.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
@@ -106,7 +106,8 @@ impl Operation {
         Some((operation.parse().ok()?, policy))
     }
 
-    /// Returns whether a run connects to the PostgreSQL server, so that its pod needs the server's address and credentials.
+    /// Returns whether a run connects to the PostgreSQL server, so that its pod needs the server's address
+    /// and credentials.
     pub const fn connects_to_server(self) -> bool {
         match self {
             Self::Backup => true,

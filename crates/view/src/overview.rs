@@ -1,4 +1,5 @@
-//! The overview of a policy, as the ops endpoint serves it to people and to programs. It comes from the policy's status.
+//! The overview of a policy, as the ops endpoint serves it to people and to programs. It comes from the
+//! policy's status.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,8 @@ pub struct Overview {
     /// Start of the next scheduled backup; absent while the policy is suspended or invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
-    /// Time at which the policy becomes overdue, or became overdue, without a new successful backup; absent while the
-    /// policy is suspended.
+    /// Time at which the policy becomes overdue, or became overdue, without a new successful backup; absent
+    /// while the policy is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Timestamp>,
     /// Whether overdueTime has passed. A policy can be overdue although its reason is another one.
@@ -48,8 +49,8 @@ pub struct Overview {
     /// The newest successful backup. A later scrub may have found it corrupted: see verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Backup>,
-    /// Recovery point of the newest verified or acknowledged backup. It is older than lastSuccess.snapshotTime if that
-    /// backup is only stored or is corrupted; absent without such a backup.
+    /// Recovery point of the newest verified or acknowledged backup. It is older than
+    /// lastSuccess.snapshotTime if that backup is only stored or is corrupted; absent without such a backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_verified_time: Option<Timestamp>,
     /// spec.objectives.maxAge, as written.
@@ -61,7 +62,8 @@ pub struct Overview {
     /// The complete backups in the store; absent until a run has reported them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backups: Option<BackupCounts>,
-    /// Whether retention removes old backups by the rules, from the condition RetentionHealthy. It is Healthy without rules.
+    /// Whether retention removes old backups by the rules, from the condition RetentionHealthy. It is Healthy
+    /// without rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Check>,
     /// Whether scrubs run on time and find the stored backups intact; absent without spec.verification.scrub.
@@ -126,9 +128,9 @@ pub struct Backup {
     pub duration_seconds: Option<f64>,
     /// Duration of each stage of the run, in seconds, by the stage's name; empty if the run reported none.
     pub stages: BTreeMap<String, f64>,
-    /// State of the backup. Verified: its archives were read back and are complete. Stored: only its stored bytes were compared,
-    /// because verification.level is Checksum. Acknowledged: a person accepted the suspicious backup. Corrupted: a later scrub
-    /// found that the stored bytes have changed.
+    /// State of the backup. Verified: its archives were read back and are complete. Stored: only its stored
+    /// bytes were compared, because verification.level is Checksum. Acknowledged: a person accepted the
+    /// suspicious backup. Corrupted: a later scrub found that the stored bytes have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,
@@ -171,7 +173,8 @@ pub struct Run {
 }
 
 impl Overview {
-    /// Returns the check that a condition gives; `None` if the policy has none, or if the condition decides the policy's state.
+    /// Returns the check that a condition gives; `None` if the policy has none, or if the condition decides
+    /// the policy's state.
     pub fn check(&self, condition: ConditionType) -> Option<&Check> {
         match condition {
             ConditionType::Ready
@@ -183,7 +186,8 @@ impl Overview {
         }
     }
 
-    /// Returns the start of the newest ended run that a check is about; `None` if no run ended, or if the check is not about runs.
+    /// Returns the start of the newest ended run that a check is about; `None` if no run ended, or if the
+    /// check is not about runs.
     pub fn last_start(&self, condition: ConditionType) -> Option<Timestamp> {
         match condition {
             ConditionType::Ready

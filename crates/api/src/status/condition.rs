@@ -29,12 +29,12 @@ impl ConditionType {
         self.into()
     }
 
-    /// All types.
+    /// Returns all types.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
     }
 
-    /// The condition that reports the health of an operation's runs.
+    /// Returns the condition that reports the health of an operation's runs.
     pub const fn health_of(operation: Operation) -> Self {
         match operation {
             Operation::Backup => Self::BackupHealthy,
@@ -42,7 +42,7 @@ impl ConditionType {
         }
     }
 
-    /// What the condition is about, for people: `Retention`.
+    /// Returns the subject of the condition for people, for example `Retention`.
     pub fn subject(self) -> &'static str {
         self.as_str().trim_end_matches("Healthy")
     }

@@ -2,7 +2,7 @@
 
 use crate::observed::Cause;
 
-/// What to do about a cause, with the names of its objects.
+/// Returns what to do about a cause, with the names of its objects.
 pub fn cause_hint(cause: &Cause) -> String {
     match cause {
         Cause::Image { image } => {

@@ -1,5 +1,5 @@
-//! The conditions Ready, Reconciling, Stalled and RetentionHealthy. A condition keeps its transition time until its status
-//! changes.
+//! The conditions Ready, Reconciling, Stalled and RetentionHealthy. A condition keeps its transition time
+//! until its status changes.
 //!
 //! `Reconciling` and `Stalled` exist only while they are true, as kstatus expects.
 
@@ -18,8 +18,8 @@ use crate::{
     validate::{Invalid, ValidPolicy},
 };
 
-/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter. Messages about an
-/// invalid object begin with the mistake.
+/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter.
+/// Messages about an invalid object begin with the mistake.
 const REJECTION_LIMIT: usize = 500;
 
 /// The conditions of the new status.
@@ -55,7 +55,8 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition of the previous status, which applies to this generation too. Returns whether there is one.
+    /// Keeps a condition of the previous status, which applies to this generation too. Returns whether there
+    /// is one.
     pub fn keep(&mut self, type_: ConditionType) -> bool {
         let known = self.previous.iter().find(|condition| condition.type_ == type_.as_str());
         let observed_generation = self.generation;
@@ -125,13 +126,13 @@ pub struct Obstacle {
     pub message: Message,
 }
 
-/// The first obstacle among the operations that the policy has.
+/// Returns the first obstacle among the operations that the policy has.
 pub fn obstacle(policy: &ValidPolicy, observed: &Observed) -> Option<Obstacle> {
     let wanted = Operation::all().filter(|operation| policy.schedule_of(*operation).is_some());
     wanted.into_iter().find_map(|operation| obstacle_of(policy, operation, observed))
 }
 
-/// Why the CronJob of an operation is not up to date.
+/// Returns why the CronJob of an operation is not up to date.
 pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observed) -> Option<Obstacle> {
     let name = operation.cron_job(&policy.identity.name);
     match &observed.operations.get(operation).cron_job {
@@ -155,7 +156,7 @@ pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observ
     }
 }
 
-/// The message about an object that the API server rejects.
+/// Returns the message about an object that the API server rejects.
 pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Message {
     let hint = cause.as_ref().map_or_else(
         || "Change what the API server rejects. The operator retries every minute.".to_owned(),
@@ -166,7 +167,7 @@ pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Messa
         .hint(hint)
 }
 
-/// The owner of a foreign object, as a predicate: `belongs to HelmRelease shop`.
+/// Returns the owner of a foreign object, as a predicate: `belongs to HelmRelease shop`.
 pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     match (owner, creator) {
         (Some(owner), _) => format!("belongs to {owner}"),

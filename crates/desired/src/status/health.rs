@@ -35,8 +35,8 @@ pub struct Request<'a> {
     pub obstacle: Option<&'a RequestObstacle>,
 }
 
-/// The condition at `now`. `status` has the facts of `now`. `obstacle` is why the CronJob of backups is not up to date. `runs`:
-/// oldest first.
+/// Returns the condition at `now`. `status` has the facts of `now`. `obstacle` is why the CronJob of backups
+/// is not up to date. `runs`: oldest first.
 pub fn health(
     policy: &ValidPolicy,
     obstacle: Option<&Obstacle>,
@@ -80,7 +80,7 @@ pub fn health(
     health
 }
 
-/// Why the requested Job cannot be created.
+/// Returns why the requested Job cannot be created.
 fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) {
     match obstacle {
         RequestObstacle::Foreign(foreign) => {
@@ -95,13 +95,13 @@ fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) 
     }
 }
 
-/// The message, followed by the newest backup.
+/// Returns the message, followed by the newest backup.
 fn and_newest(message: &Message, status: &BackupPolicyStatus) -> String {
     let hint = message.what_to_do().map(str::to_owned).unwrap_or_default();
     Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
 }
 
-/// The condition if the newest ended run failed. It does not depend on the spec.
+/// Returns the condition if the newest ended run failed. It does not depend on the spec.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let is_acknowledged = |run: &&RunStatus| {
         let is_last = |last: &BackupStatus| {
@@ -119,7 +119,7 @@ pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     Some(fixed(ConditionStatus::False, reason, and_sentence(message, &as_sentence(&newest_backup(status)))))
 }
 
-/// The condition if the newest backup is corrupted.
+/// Returns the condition if the newest backup is corrupted.
 pub fn newest_corrupted(status: &BackupPolicyStatus) -> Option<Health> {
     is_corrupted(status).then(|| {
         let message = Message::new(newest_backup(status)).hint(
@@ -134,7 +134,7 @@ fn is_corrupted(status: &BackupPolicyStatus) -> bool {
     verification == Some(Verification::Corrupted)
 }
 
-/// The clause about a request that waits because the policy is suspended.
+/// Returns the clause about a request that waits because the policy is suspended.
 fn waiting(request: Request<'_>) -> String {
     let token = plain(request.token, TOKEN_LIMIT);
     format!("; the backup that annotation requested-at=\"{token}\" requests starts when suspend is false")
@@ -153,12 +153,13 @@ struct Due {
     max_age: Option<SignedDuration>,
 }
 
-/// When a backup is missing, whatever the condition is then; `None` while the policy is suspended.
+/// Returns when a backup is missing, whatever the condition is then; `None` while the policy is suspended.
 pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }
 
-/// Counted from the slot of the newest successful backup, or from the time since which the schedule applies.
+/// Returns when the next backup is due and missing, counted from the slot of the newest successful backup, or
+/// from the time since which the schedule applies.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due {
     let (served, snapshot) = wrong_clocks::served(status, now).unzip();
     let since = status.schedule_since.as_ref().map(|time| time.0);
@@ -180,7 +181,7 @@ impl Due {
         [self.overdue_at, self.too_old_at].into_iter().flatten().min()
     }
 
-    /// The condition if no run failed.
+    /// Returns the condition if no run failed.
     fn condition(
         &self,
         obstacle: Option<&Obstacle>,
@@ -242,13 +243,13 @@ impl Due {
     }
 }
 
-/// Whether the newest backup is only stored, because `verification.level` is `Checksum`.
+/// Returns whether the newest backup is only stored, because `verification.level` is `Checksum`.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
     verification == Some(Verification::Stored)
 }
 
-/// `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
+/// Describes the newest backup: `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
 fn newest_backup(status: &BackupPolicyStatus) -> String {
     let Some(copy) = &status.last_success else { return "no successful backup exists".to_owned() };
     let time = copy

@@ -1,4 +1,5 @@
-//! The newest ended backup runs, from the observation, from the previous status, and from the records in reports.
+//! The newest ended backup runs, from the observation, from the previous status, and from the records in
+//! reports.
 
 use api::{
     BackupPolicyStatus,
@@ -10,9 +11,9 @@ use jiff::Timestamp;
 use super::{record, run::AssessedRun};
 use crate::observed::ObservedRun;
 
-/// The history, newest first. An observed run replaces a known one, a known run replaces a record in a report of `news`, and
-/// every run replaces one whose report was lost. Records of before `created` are of another policy that had the same
-/// repository.
+/// Returns the history, newest first. An observed run replaces a known one, a known run replaces a record in
+/// a report of `news`, and every run replaces one whose report was lost. Records of before `created` are of
+/// another policy that had the same repository.
 pub fn history(
     previous: &BackupPolicyStatus,
     runs: &[AssessedRun<'_>],
@@ -49,8 +50,9 @@ pub fn history(
     history
 }
 
-/// The reports of runs whose end is new. The records in other reports are in the status already, or left its history. A record
-/// can have another start than the status (that of an attempt), and would enter the history again.
+/// Returns the reports of runs whose end is new. The records in other reports are in the status already, or
+/// left its history. A record can have another start than the status (that of an attempt), and would enter
+/// the history again.
 pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<&'a RunReport> {
     let is_known = |run: &&AssessedRun<'_>| {
         let is_this = |known: &RunStatus| {
@@ -62,26 +64,28 @@ pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<
     ended.filter(|run| !is_known(run)).filter_map(AssessedRun::final_report).collect()
 }
 
-/// Whether `lost` is the same run without its report.
+/// Returns whether `lost` is the same run without its report.
 fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
     lost.result == RunResult::Unknown
         && run.result != RunResult::Unknown
         && is_of_job_at(run, lost.start_time.0)
 }
 
-/// Whether a run is of the Job that existed at `moment`. An earlier start is of an earlier Job of the same name, except for a
-/// slot: a slot has one Job, and if the node's clock was wrong, the slot is the start.
+/// Returns whether a run is of the Job that existed at `moment`. An earlier start is of an earlier Job of the
+/// same name, except for a slot: a slot has one Job, and if the node's clock was wrong, the slot is the
+/// start.
 fn is_of_job_at(run: &RunStatus, moment: Timestamp) -> bool {
     run.start_time.0 >= moment || run.trigger == Trigger::Schedule
 }
 
-/// Whether a run that counts as lost runs after all.
+/// Returns whether a run that counts as lost runs after all.
 fn runs_again(known: &RunStatus, runs: &[AssessedRun<'_>]) -> bool {
     known.result == RunResult::Unknown
         && runs.iter().any(|run| run.observed.job == known.job && run.result == RunResult::Running)
 }
 
-/// The run that is running in the previous status and whose Job is not observed: it was deleted while the operator was down.
+/// Returns the run that is running in the previous status and whose Job is not observed: it was deleted while
+/// the operator was down.
 pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &[ObservedRun]) -> Option<&'a BackupStatus> {
     previous
         .last_run
@@ -101,8 +105,8 @@ fn lost(run: &BackupStatus) -> RunStatus {
     }
 }
 
-/// Whether the status knows more of a run than the observation: a Job whose pods are gone has no report. A failed Job stays for
-/// long, and its run can be the last failure after it left the history.
+/// Returns whether the status knows more of a run than the observation: a Job whose pods are gone has no
+/// report. A failed Job stays for long, and its run can be the last failure after it left the history.
 pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool {
     let is_this = |known: &RunStatus| {
         known.job == run.observed.job && known.result != RunResult::Unknown && is_of_job_at(known, run.start)
@@ -118,7 +122,7 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool 
             || previous.last_failure.as_ref().is_some_and(is_last_failure))
 }
 
-/// The start of the newest run that the status knows and that is not observed any more.
+/// Returns the start of the newest run that the status knows and that is not observed any more.
 pub fn newest_unobserved(previous: &BackupPolicyStatus, observed: &[ObservedRun]) -> Option<Timestamp> {
     let unobserved = |known: &&RunStatus| observed.iter().all(|run| run.job != known.job);
     previous.history.iter().filter(unobserved).map(|known| known.start_time.0).max()

@@ -1,5 +1,5 @@
-//! The condition of an operation that stores no backup, for example `ScrubHealthy`: whether its runs start on time and
-//! succeed.
+//! The condition of an operation that stores no backup, for example `ScrubHealthy`: whether its runs start on
+//! time and succeed.
 
 use api::{
     BackupPolicyStatus,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::validate::ValidPolicy;
 
-/// The newest ended run, if the status does not know it or knows less of it. `runs`: oldest first.
+/// Returns the newest ended run, if the status does not know it or knows less of it. `runs`: oldest first.
 pub fn newest_ended<'a, 'b>(
     known: Option<&EndedRun>,
     runs: &'a [AssessedRun<'b>],
@@ -39,7 +39,7 @@ pub fn newest_ended<'a, 'b>(
     (!is_newer && !knows_more).then_some(run)
 }
 
-/// An ended run, as the status has it.
+/// Returns an ended run, as the status has it.
 pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
@@ -59,8 +59,8 @@ pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
     }
 }
 
-/// Sets the condition of an operation, and returns when time alone changes the condition or the next slot. `runs`: oldest
-/// first.
+/// Sets the condition of an operation, and returns when time alone changes the condition or the next slot.
+/// `runs`: oldest first.
 pub fn health(
     conditions: &mut Conditions<'_>,
     policy: &ValidPolicy,

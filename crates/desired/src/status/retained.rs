@@ -11,8 +11,8 @@ use domain::{
 
 use super::run::AssessedRun;
 
-/// The backups, from the current reports of backup runs and from scrubs, both oldest first. Only backup runs apply the
-/// retention rules.
+/// Returns the backups, from the current reports of backup runs and from scrubs, both oldest first. Only
+/// backup runs apply the retention rules.
 pub fn retained(
     previous: &BackupPolicyStatus,
     backups: &[&RunReport],

@@ -39,14 +39,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The failure with this message. Without a hint of its own the message gets that of the reason.
+    /// Returns the failure with this message. Without a hint of its own the message gets that of the reason.
     fn new(reason: Reason, message: Message) -> Self {
         Self { reason, message: message.or_hint(reason.hint()) }
     }
 }
 
 impl AssessedRun<'_> {
-    /// The reason of an ended run.
+    /// Returns the reason of an ended run.
     pub fn reason(&self) -> Reason {
         let stored = || self.report.and_then(RunReport::backup).map(|backup| backup.verification.reason());
         self.failure.as_ref().map(|failure| failure.reason).or_else(stored).unwrap_or(Reason::Verified)
@@ -54,14 +54,15 @@ impl AssessedRun<'_> {
 }
 
 impl<'a> AssessedRun<'a> {
-    /// The report, if it is final.
+    /// Returns the report, if it is final.
     pub fn final_report(&self) -> Option<&'a RunReport> {
         self.report.filter(|report| report.outcome != Outcome::Running)
     }
 }
 
-/// Assesses a run. A final report outranks the kubelet's reason for the container's end: on cgroup v1 the kubelet reports
-/// OOMKilled for a container whose child was killed for memory, though the runner went on and reported its outcome.
+/// Assesses a run. A final report outranks the kubelet's reason for the container's end: on cgroup v1 the
+/// kubelet reports OOMKilled for a container whose child was killed for memory, though the runner went on and
+/// reported its outcome.
 ///
 /// `cron_job` is the name of the operation's CronJob: only its own Jobs have slots in their names.
 pub fn assess_run<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
@@ -95,7 +96,7 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     }
 }
 
-/// Why the run failed, or why an active run's newest attempt did, from the most reliable source.
+/// Returns why the run failed, or why an active run's newest attempt did, from the most reliable source.
 fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
@@ -115,20 +116,21 @@ fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure
     }
 }
 
-/// The failure of a run without a report.
+/// Returns the failure of a run without a report.
 pub fn lost() -> Failure {
     let message = Message::new("the Job ended or was deleted without a report, so the result is unknown");
     Failure::new(Reason::ReportLost, message)
 }
 
-/// Why the newest pod of an active run cannot start.
+/// Returns why the newest pod of an active run cannot start.
 pub fn cannot_start(run: &AssessedRun<'_>) -> Option<(Reason, Message)> {
     let Failure { reason, message } = run.failure.as_ref().filter(|_| run.observed.problem.is_some())?;
     let text = format!("{} cannot start: {}", run.observed.job, message.text());
     Some((*reason, Message::new(text).or_hint(message.what_to_do())))
 }
 
-/// Why a run of the history failed: its own message if the status still has it, else the meaning of its reason.
+/// Returns why a run of the history failed: its own message if the status still has it, else the meaning of
+/// its reason.
 pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
     match failure {
@@ -140,19 +142,19 @@ pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     }
 }
 
-/// The message of a failure that has only a reason.
+/// Returns the message of a failure that has only a reason.
 pub fn described(reason: Reason) -> Message {
     Message::new(as_clause(&reason.meaning().replace('`', ""))).or_hint(reason.hint())
 }
 
-/// The sentence without its capital letter and full stop.
+/// Returns the sentence without its capital letter and full stop.
 fn as_clause(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }
 
-/// The failure that a run reports.
+/// Returns the failure that a run reports.
 fn reported(report: &RunReport) -> Failure {
     let reason = report.reason.unwrap_or(Reason::InternalError);
     let text = report.message.text();
@@ -173,12 +175,12 @@ fn deadline(report: Option<&RunReport>) -> Failure {
     Failure::new(Reason::DeadlineExceeded, message)
 }
 
-/// The stage that the run was in: ` during dump`.
+/// Returns the stage that the run was in: ` during dump`.
 fn during(report: Option<&RunReport>) -> String {
     report.map_or_else(String::new, |report| format!(" during {}", report.details.stage().as_str()))
 }
 
-/// Why the pod cannot start.
+/// Returns why the pod cannot start.
 fn obstacle(observed: &ObservedRun) -> Option<Failure> {
     let problem = observed.problem.as_ref()?;
     let message = Message::new(one_line(&problem.message));
@@ -189,7 +191,7 @@ fn obstacle(observed: &ObservedRun) -> Option<Failure> {
     Some(Failure::new(problem.reason, message))
 }
 
-/// Why the container ended, if the runner left no final report.
+/// Returns why the container ended, if the runner left no final report.
 fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<Failure> {
     let ContainerExit { reason, exit_code, message } = container;
     let detail = message.as_deref().map(one_line).unwrap_or_default();

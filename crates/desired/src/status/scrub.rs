@@ -8,7 +8,7 @@ use domain::name;
 
 use super::{periodic, run::AssessedRun};
 
-/// The newest scrub that ended. `runs`: oldest first.
+/// Returns the newest scrub that ended. `runs`: oldest first.
 pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {
     let known = previous.last_scrub.as_ref();
     let Some(run) = periodic::newest_ended(known.map(|known| &known.run), runs) else {
@@ -46,7 +46,8 @@ pub fn mark_corrupted(
     }
 }
 
-/// The backups that these scrubs found corrupted. The last report of a killed scrub has those that it found before.
+/// Returns the backups that these scrubs found corrupted. The last report of a killed scrub has those that it
+/// found before.
 pub fn found_corrupted<'a>(runs: &'a [AssessedRun<'_>]) -> impl Iterator<Item = &'a String> {
     let found = runs.iter().filter_map(|run| run.report?.details.as_scrub());
     found.flat_map(|scrub| &scrub.corrupted)

@@ -1,5 +1,6 @@
-//! The slots of a schedule: the next one, and the time since which the schedule applies. No slot before that time is ever
-//! overdue: otherwise a policy that was suspended for a month, or that ran monthly until now, would be overdue at once.
+//! The slots of a schedule: the next one, and the time since which the schedule applies. No slot before that
+//! time is ever overdue: otherwise a policy that was suspended for a month, or that ran monthly until now,
+//! would be overdue at once.
 
 use std::iter::successors;
 
@@ -10,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::validate::ValidPolicy;
 
-/// A change of the UTC offset affects the slots of a day: the search for them may start on the evening before.
+/// A change of the UTC offset affects the slots of a day: the search for them may start on the evening
+/// before.
 const DAY: SignedDuration = SignedDuration::from_hours(25);
 
 /// The slots of one operation, as a status has them.
@@ -23,8 +25,9 @@ pub struct Slots {
     pub since: Option<Time>,
 }
 
-/// The slots of an operation at `now`; `None` if the policy does not have the operation. `known` are those of the previous
-/// status, which `is_same_spec` if it describes the present spec. `in_place`: the policy has its CronJob.
+/// Returns the slots of an operation at `now`; `None` if the policy does not have the operation. `known` are
+/// those of the previous status, which `is_same_spec` if it describes the present spec. `in_place`: the
+/// policy has its CronJob.
 pub fn slots(
     policy: &ValidPolicy,
     operation: Operation,
@@ -56,17 +59,17 @@ struct Timetable<'a> {
 }
 
 impl Timetable<'_> {
-    /// The first slot after a time.
+    /// Returns the first slot after a time.
     fn after(&self, time: Timestamp) -> Option<Timestamp> {
         self.schedule.after(self.zone, time)
     }
 
-    /// Whether the schedule is the known one. An edit of the spec shows in the known next slot: it is not a slot of the new
-    /// schedule. A suspended policy has no next slot and no `since`. An invalid policy has no next slot but keeps `since`, so
-    /// that a mistake in the spec does not hide an overdue run.
+    /// Returns whether the schedule is the known one. An edit of the spec shows in the known next slot: it is
+    /// not a slot of the new schedule. A suspended policy has no next slot and no `since`. An invalid policy
+    /// has no next slot but keeps `since`, so that a mistake in the spec does not hide an overdue run.
     fn is_known(&self) -> bool {
-        // Around a change of the UTC offset some slots are found only by a search that starts a day earlier. The same spec
-        // has the same slots.
+        // Around a change of the UTC offset some slots are found only by a search that starts a day earlier.
+        // The same spec has the same slots.
         let is_slot = |at: &Time| {
             let before = at.0.checked_sub(SignedDuration::from_secs(1));
             self.is_same_spec || before.is_ok_and(|before| self.after(before) == Some(at.0))
@@ -75,14 +78,14 @@ impl Timetable<'_> {
         effective == Some(self.schedule.effective()) && self.known.next.as_ref().is_none_or(is_slot)
     }
 
-    /// The known time since which the schedule applies, if the schedule is still the known one.
+    /// Returns the known time since which the schedule applies, if the schedule is still the known one.
     fn since(&self) -> Option<Time> {
         self.known.since.clone().filter(|_| self.is_known())
     }
 
-    /// The next slot. The CronJob controller searches from its last slot on. Around a change of the UTC offset it may find
-    /// another slot than a search from `now`, so the known next slot stays if an earlier search can have found it. No search
-    /// finds a slot that the status has because of a wrong clock.
+    /// Returns the next slot. The CronJob controller searches from its last slot on. Around a change of the
+    /// UTC offset it may find another slot than a search from `now`, so the known next slot stays if an
+    /// earlier search can have found it. No search finds a slot that the status has because of a wrong clock.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let next = self.after(now)?;
         let known = self.known.next.as_ref().map(|at| at.0).filter(|at| *at > now && *at != next);
@@ -95,8 +98,9 @@ impl Timetable<'_> {
         Some(known.unwrap_or(next))
     }
 
-    /// The first slots after `now` that a search from slot to slot finds. One search starts a day before the last change of
-    /// the UTC offset, another one a day before the next change. A day after a change, it has no effect.
+    /// Returns the first slots after `now` that a search from slot to slot finds. One search starts a day
+    /// before the last change of the UTC offset, another one a day before the next change. A day after a
+    /// change, it has no effect.
     fn found_before_a_change(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
         let changes = [self.zone.preceding(now).next(), self.zone.following(now).next()];
         let days = changes.into_iter().flatten().filter_map(|change| {

@@ -5,27 +5,27 @@ use std::fmt::Display;
 use domain::message::cut;
 pub use domain::time::minute;
 
-/// The message, ended with a full stop, and one more sentence.
+/// Returns the message, ended with a full stop, and one more sentence.
 pub fn and_sentence(message: impl Display, sentence: &str) -> String {
     let message = message.to_string();
     let stop = if message.ends_with(['.', '!', '?', '…']) { "" } else { "." };
     format!("{message}{stop} {sentence}")
 }
 
-/// The clause with a capital letter and a full stop.
+/// Returns the clause with a capital letter and a full stop.
 pub fn as_sentence(clause: &str) -> String {
     let mut letters = clause.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
-/// The text on one line, without a full stop at its end: messages of tools and kubelets span lines.
+/// Returns the text on one line, without a full stop at its end: messages of tools and kubelets span lines.
 pub fn one_line(text: &str) -> String {
     let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     text.trim_end_matches(['.', ';']).to_owned()
 }
 
-/// The text on one line of at most `limit` bytes. Control characters become spaces, because a terminal would execute them and
-/// the author of the text is unknown.
+/// Returns the text on one line of at most `limit` bytes. Control characters become spaces, because a
+/// terminal would execute them and the author of the text is unknown.
 pub fn plain(text: &str, limit: usize) -> String {
     let mut text = one_line(text).replace(|c: char| c.is_control(), " ");
     cut(&mut text, limit);

@@ -1,4 +1,5 @@
-//! The newest verified backup. It is older than the newest successful backup if that one is only stored or is corrupted.
+//! The newest verified backup. It is older than the newest successful backup if that one is only stored or is
+//! corrupted.
 
 use api::{
     BackupPolicyStatus,
@@ -9,8 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{run::AssessedRun, scrub};
 
-/// The recovery point of the newest verified backup: of the previous status, the new facts of `status` and the runs, but of
-/// no backup that scrubs found corrupted.
+/// Returns the recovery point of the newest verified backup: of the previous status, the new facts of
+/// `status` and the runs, but of no backup that scrubs found corrupted.
 pub fn last_verified(
     previous: &BackupPolicyStatus,
     status: &BackupPolicyStatus,
@@ -44,7 +45,7 @@ fn snapshot(backup: &BackupStatus) -> Option<Time> {
     backup.snapshot_time.clone().or_else(|| backup.start_time.clone())
 }
 
-/// The names of the corrupted backups.
+/// Returns the names of the corrupted backups.
 fn corrupted<'a>(status: &'a BackupPolicyStatus, scrubs: &'a [AssessedRun<'_>]) -> Vec<&'a String> {
     let newest = status.last_success.as_ref().filter(|backup| is_corrupted(backup));
     let newest = newest.and_then(|backup| backup.backup.as_ref());

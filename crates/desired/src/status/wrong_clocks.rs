@@ -1,6 +1,6 @@
-//! Wrong clocks. A time is plausible if it is not before its Job's creation, and at most an hour ([`SKEW`]) after its Job's
-//! end, or after now while the Job runs. An implausible time is replaced by the control plane's time for the same event:
-//! otherwise a run of next year would be the newest one for a year.
+//! Wrong clocks. A time is plausible if it is not before its Job's creation, and at most an hour ([`SKEW`])
+//! after its Job's end, or after now while the Job runs. An implausible time is replaced by the control
+//! plane's time for the same event: otherwise a run of next year would be the newest one for a year.
 
 use api::{
     BackupPolicyStatus,
@@ -16,13 +16,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{fields, record, text::minute};
 use crate::observed::{Observed, ObservedRun};
 
-/// The observation with plausible times, and when the first of the replaced times becomes plausible because a Job still runs.
+/// Returns the observation with plausible times, and when the first of the replaced times becomes plausible
+/// because a Job still runs.
 pub fn correct(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let changes_at = observed.runs_mut().filter_map(|run| correct_run(run, now)).min();
     (observed, changes_at)
 }
 
-/// Replaces times of a status that the operator wrote while its clock was ahead: until then, nothing would be overdue.
+/// Replaces times of a status that the operator wrote while its clock was ahead: until then, nothing would be
+/// overdue.
 pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
     let correct = |mark: &mut Time| {
         if !is_plausible(mark.0, now) {
@@ -33,9 +35,9 @@ pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
     fields::since_mut(status).into_iter().filter_map(|(_, since)| since).for_each(correct);
 }
 
-/// The slot that the newest successful backup serves, and the time of its snapshot. A backup that nobody scheduled serves the
-/// slots before its snapshot. A backup of the future would serve all slots until then, so the newest plausible run replaces
-/// it.
+/// Returns the slot that the newest successful backup serves, and the time of its snapshot. A backup that
+/// nobody scheduled serves the slots before its snapshot. A backup of the future would serve all slots until
+/// then, so the newest plausible run replaces it.
 pub fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let (slot, snapshot) = last_success(status)?;
     if is_plausible(snapshot.max(slot), now) {
@@ -46,14 +48,14 @@ pub fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp,
     status.history.iter().find(is_success).map(|run| (run.start_time.0, run.start_time.0))
 }
 
-/// When the newest successful backup becomes plausible; `None` if it is.
+/// Returns when the newest successful backup becomes plausible; `None` if it is.
 pub fn success_plausible_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     let (slot, snapshot) = last_success(status)?;
     let latest = snapshot.max(slot);
     latest.checked_sub(SKEW).ok().filter(|_| !is_plausible(latest, now))
 }
 
-/// The slot and the snapshot of the newest successful backup, plausible or not.
+/// Returns the slot and the snapshot of the newest successful backup, plausible or not.
 fn last_success(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
     let last = status.last_success.as_ref()?;
     let snapshot = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
@@ -68,7 +70,8 @@ fn latest_plausible(end: Timestamp) -> Timestamp {
     end.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
-/// Corrects the report of a run, and returns when the first replaced time becomes plausible because the Job still runs.
+/// Corrects the report of a run, and returns when the first replaced time becomes plausible because the Job
+/// still runs.
 fn correct_run(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     let report = run.report.as_mut()?;
     let latest = latest_plausible(run.ended.unwrap_or(now));
@@ -89,7 +92,7 @@ fn correct_run(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     implausible.filter(|_| run.ended.is_none()).and_then(|at| at.checked_sub(SKEW).ok())
 }
 
-/// The recovery point of the backup that the run stored.
+/// Returns the recovery point of the backup that the run stored.
 fn snapshot(report: &mut RunReport) -> Option<&mut Timestamp> {
     let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details else {
         return None;
@@ -97,7 +100,8 @@ fn snapshot(report: &mut RunReport) -> Option<&mut Timestamp> {
     Some(&mut backup.snapshot_time)
 }
 
-/// An implausible start becomes the Job's creation. The duration of the run stays, because the node measured it.
+/// Replaces an implausible start by the Job's creation. The duration of the run stays, because the node
+/// measured it.
 fn correct_start(report: &mut RunReport, created: Timestamp, latest: Timestamp) {
     let reported = report.start_time;
     if (created..=latest).contains(&reported) {
@@ -114,8 +118,8 @@ fn correct_start(report: &mut RunReport, created: Timestamp, latest: Timestamp) 
     }
 }
 
-/// Corrects the record of an earlier run, whose Job is gone: the control plane's time is the slot in the Job's name. Returns
-/// `false` for a record with an implausible time and without a slot.
+/// Corrects the record of an earlier run, whose Job is gone: the control plane's time is the slot in the
+/// Job's name. Returns `false` for a record with an implausible time and without a slot.
 fn correct_record(record: &mut RunRecord, latest: Timestamp) -> bool {
     let slot = record::slot(record).filter(|slot| *slot <= latest);
     if record.start_time > latest || slot.is_some_and(|slot| record.start_time < slot) {

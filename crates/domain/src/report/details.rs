@@ -18,8 +18,8 @@ use crate::{
 /// Declares the variants of [`Details`] and [`Stage`], with everything that is alike for all operations.
 macro_rules! details {
     ($($operation:ident $accessor:ident: $details:ident, $stage:ident;)+) => {
-        /// The fields of a report that depend on the operation. In JSON they are on the same level as the common
-        /// fields, and the field `operation` selects them.
+        /// The fields of a report that depend on the operation. In JSON they are on the same level as the
+        /// common fields, and the field `operation` selects them.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "operation", rename_all = "camelCase")]
         #[expect(clippy::large_enum_variant, reason = "a program holds few reports at a time")]
@@ -65,8 +65,8 @@ macro_rules! details {
                 }
             }
 
-            /// Ends the current stage, which took `seconds`, and starts another one. Does nothing if the stage
-            /// belongs to another operation.
+            /// Ends the current stage, which took `seconds`, and starts another one. Does nothing if the
+            /// stage belongs to another operation.
             pub fn enter(&mut self, stage: Stage, seconds: f64) {
                 match (self, stage) {
                     $((Self::$operation(details), Stage::$operation(stage)) => {
