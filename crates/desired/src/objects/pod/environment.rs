@@ -14,10 +14,7 @@ use crate::validate::{Server, User, ValidPolicy};
 /// Returns the variables that configure the connection to the server and the store, and that identify the
 /// run. A scrub has no variables for the server, and none for the credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
-    let mut variables = match operation {
-        Operation::Backup => server(policy),
-        Operation::Scrub => Vec::new(),
-    };
+    let mut variables = if operation.connects_to_server() { server(policy) } else { Vec::new() };
     variables.extend(store::variables(policy, operation));
     variables.extend([
         from_label(variable::PGBACKUP_JOB, meta::JOB_NAME_LABEL),

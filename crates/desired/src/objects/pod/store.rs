@@ -87,10 +87,7 @@ fn s3_options(s3: &S3Storage) -> BucketOptions {
 /// Returns the environment variables for a bucket, with the names that the clouds' own tools use. Only backup
 /// runs have the credentials for removals.
 pub fn variables(policy: &ValidPolicy, operation: Operation) -> Vec<EnvVar> {
-    let removes = match operation {
-        Operation::Backup => true,
-        Operation::Scrub => false,
-    };
+    let removes = operation.removes_backups();
     match &policy.storage {
         ValidStorage::Volume(_) => Vec::new(),
         ValidStorage::S3(s3) => {

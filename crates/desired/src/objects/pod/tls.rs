@@ -49,10 +49,7 @@ pub fn mount() -> VolumeMount {
 /// Its Secrets are optional. If a Secret is missing, its files are missing too, and the runner reports which.
 /// A required Secret that is missing would prevent the pod's start, and only an event would show the cause.
 pub fn volume(policy: &ValidPolicy, operation: Operation) -> Option<Volume> {
-    let connection = match operation {
-        Operation::Backup => Some(&policy.connection),
-        Operation::Scrub => None,
-    };
+    let connection = operation.connects_to_server().then_some(&policy.connection);
     let ca = connection.and_then(|connection| connection.ca.as_ref());
     let ca = ca.map(|ca| secret(&ca.name, &[(&ca.key, CA_FILE)]));
     let client = connection.and_then(|connection| connection.client_certificate.as_ref());
