@@ -21,9 +21,9 @@ pub use self::{
     scrub::ScrubArgs,
 };
 
-/// Takes verified backups of PostgreSQL. Runs in the pods of the pgbackup operator, and anywhere else with psql, pg_dump,
-/// pg_dumpall and pg_restore. The connection is set by libpq's variables PGHOST, PGPORT, PGUSER, PGPASSWORD and PGSSLMODE,
-/// or by a URI in PGBACKUP_URI.
+/// Take and check backups of PostgreSQL databases. Runs in the pods that the pgbackup operator creates, and
+/// anywhere else with psql, pg_dump, pg_dumpall and pg_restore. The connection comes from libpq's variables
+/// PGHOST, PGPORT, PGUSER, PGPASSWORD and PGSSLMODE, or from a connection URI in PGBACKUP_URI.
 #[derive(Debug, Parser)]
 #[command(name = program::NAME, version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -31,28 +31,29 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 10-39 failure that a retry may solve; 64-95 failure that needs a \
-change first; 101 panic. docs/reference/reasons.md lists them.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 10 to 39 failure that a retry can solve; 64 to 95 failure that a retry \
+cannot solve; 101 panic. docs/reference/exit-codes.md lists them.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copy this program into a folder, for a container with another image
+    /// Copy this program to a folder that a container with another image mounts
     #[command(name = program::INSTALL)]
     Install {
-        /// Folder to copy to.
+        /// Folder to copy the program to.
         folder: PathBuf,
     },
-    /// Take a backup: dump, upload, read back, write the manifest, prune
+    /// Take a backup: dump the databases, upload the archives, read them back, write the manifest, and prune
     Backup(Box<BackupArgs>),
-    /// Read stored backups back, compare them with their manifests, and record the outcome beside each
+    /// Check stored backups: read them back, compare them with their manifests, and record the results in the
+    /// repository
     Verify {
         #[command(flatten)]
         stored: StoredArgs,
-        /// Backup to verify; repeatable. Default: the newest one.
+        /// Name of a backup to check; repeatable. Default: the newest backup whose last check did not fail.
         #[arg(long = "backup", value_name = "BACKUP")]
         backups: Vec<String>,
     },
-    /// Verify the backups that were not checked for longest, up to a share of the stored bytes
+    /// Check the stored backups whose last check was longest ago, up to a share of all stored bytes
     Scrub(ScrubArgs),
     /// List the stored backups, newest first
     List {
@@ -62,15 +63,15 @@ pub enum Command {
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
     },
-    /// Print which of given backups retention would keep or delete, and why; changes nothing
+    /// Print which of the given backups retention would keep and delete, and why, without deleting any
     Plan(Box<PlanArgs>),
 }
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// File with the backups, or - for the standard input: [{"id": "...", "time": "RFC 3339", "verified": true}, ...].
-    /// Each backup may have "databases": [...].
+    /// File with a list of backups in JSON, or - for the standard input: [{"id": "...", "time": "RFC 3339",
+    /// "verified": true}, ...]. Each backup can have "databases": [...].
     #[arg(long, value_name = "FILE")]
     pub backups: PathBuf,
     /// Format of the output.
@@ -82,9 +83,9 @@ pub struct PlanArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// One line for each backup.
+    /// A table with one line for each backup.
     Table,
-    /// For programs; a plan is {"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}.
+    /// JSON for programs. A plan is {"keep": [{"id", "reasons"}], "delete": [{"id", "reason"}]}.
     Json,
 }
 

@@ -19,9 +19,9 @@ use crate::checks::{job as check, object};
 #[serde(rename_all = "camelCase")]
 pub struct JobOptions {
     /// resources defines the resource requests and limits of the container that runs the backup or the scrub. The
-    /// container needs about 100Mi of memory, and 5Ki more for each table of the largest database. If a run exceeds
-    /// the memory limit, it fails with the reason OutOfMemory. Defaults to requests of 50m CPU and 64Mi memory, and
-    /// no limits.
+    /// container needs about 100Mi of memory, and 5Ki more for each table that is backed up. If a run exceeds the
+    /// memory limit, it fails with the reason OutOfMemory. Defaults to requests of 50m CPU and 64Mi memory, and no
+    /// limits.
     pub resources: Option<Resources>,
 
     /// activeDeadlineSeconds is the maximum duration of a run, with all its retries, in seconds. Kubernetes stops a

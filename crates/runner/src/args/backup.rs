@@ -24,13 +24,13 @@ pub struct BackupArgs {
     /// owner are never removed.
     #[arg(long = flag::POLICY_UID)]
     policy_uid: String,
-    /// Database to back up, or a pattern with * and ?; repeatable. Default: all databases.
+    /// Database to back up, or a pattern with * and ?; repeatable. The pattern * stands for all databases.
     #[arg(long = flag::INCLUDE, default_value = default::INCLUDE, allow_hyphen_values = true)]
     include: Vec<String>,
     /// Database to exclude, or a pattern; repeatable.
     #[arg(long = flag::EXCLUDE, allow_hyphen_values = true)]
     exclude: Vec<String>,
-    /// Roles and tablespaces to store: roles without or with password hashes and tablespaces, or none of them.
+    /// Whether to store roles and tablespaces, and whether with the password hashes of the roles.
     #[arg(
         long = flag::GLOBALS,
         default_value_t,
@@ -39,13 +39,14 @@ pub struct BackupArgs {
     globals: Globals,
     #[command(flatten)]
     retention: RetentionArgs,
-    /// Remove no backup, but log those that retention would remove.
+    /// Remove no backups, and log which backups retention would remove.
     #[arg(long = flag::DRY_RUN)]
     dry_run: bool,
-    /// UID of the policy that owns the repository now: takes the repository over, with its backups.
+    /// UID of another policy that owns the repository. This policy takes over the repository and its backups.
     #[arg(long = flag::ADOPT_FROM, value_name = "UID")]
     adopt_from: Option<String>,
-    /// Compression of archives: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 where pg_dump has only gzip.
+    /// Compression of archives: zstd:1, gzip:6, lz4:1 or none. Default: zstd:1, or gzip:1 if pg_dump has no
+    /// zstd.
     #[arg(long = flag::COMPRESS, value_name = "METHOD:LEVEL")]
     compress: Option<Compression>,
     /// Tables whose rows are excluded: <schema>.<table>, with * and ?; repeatable.
@@ -57,7 +58,7 @@ pub struct BackupArgs {
     /// Fail if a table of an extension has rows that pg_dump does not dump.
     #[arg(long = flag::STRICT_EXTENSIONS)]
     strict_extensions: bool,
-    /// Longest lag of a standby behind its primary, in seconds.
+    /// Maximum replication lag of a standby, in seconds.
     #[arg(
         long = flag::MAX_REPLICA_LAG,
         value_name = "SECONDS",
@@ -81,7 +82,7 @@ pub struct BackupArgs {
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     max_shrink: u8,
-    /// Suspicious backup that a person acknowledged; repeatable.
+    /// Name of a suspicious backup that a person acknowledged; repeatable.
     #[arg(long = flag::ACKNOWLEDGED, value_name = "BACKUP")]
     acknowledged: Vec<String>,
     /// Longest wait for the lock of a table, in seconds. Queries behind a queued ALTER TABLE wait as long.
@@ -92,7 +93,8 @@ pub struct BackupArgs {
         value_parser = clap::value_parser!(u64).range(1..=240)
     )]
     lock_timeout: u64,
-    /// Pause before the next of five rounds after a lock timeout, in seconds, randomly up to a third longer.
+    /// Pause before the next round after a lock timeout, in seconds, plus up to a third at random. A database
+    /// has five rounds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_wait: u64,
 }

@@ -25,10 +25,10 @@ pub struct OperationArgs {
 /// The repository of a policy.
 #[derive(Debug, Args)]
 pub struct StoredArgs {
-    /// Namespace of the policy: the first folder in the store.
+    /// Namespace of the policy. The repository is <store>/<namespace>/<policy>.
     #[arg(long = flag::NAMESPACE, value_parser = name::valid)]
     pub namespace: String,
-    /// Name of the policy: the second folder in the store.
+    /// Name of the policy.
     #[arg(long = flag::POLICY, value_parser = name::valid)]
     pub policy: String,
     #[command(flatten)]
@@ -44,13 +44,14 @@ impl StoredArgs {
 /// Identity and report of a run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Name of this run.
+    /// Name of this run and of its record in the repository.
     #[arg(long, env = variable::PGBACKUP_JOB, default_value = "by-hand", value_parser = name::valid)]
     job: String,
     /// UID of the Job, which distinguishes this run from others of the same name.
     #[arg(long, env = variable::PGBACKUP_JOB_UID, default_value = "")]
     job_uid: String,
-    /// File for the report, which the kubelet reads; no report is written if the file does not exist.
+    /// File for the report, which is the termination message of the container. If the file does not exist, no
+    /// report is written.
     #[arg(long, env = variable::PGBACKUP_TERMINATION_LOG, default_value = default::TERMINATION_LOG)]
     pub termination_log: PathBuf,
 }

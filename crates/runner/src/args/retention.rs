@@ -12,49 +12,55 @@ use domain::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
-    /// IANA time zone of hours, days, weeks, months and years.
+    /// Time zone (IANA name) in which hours, days, weeks, months and years begin.
     #[arg(long = flag::TIME_ZONE, default_value = default::TIME_ZONE)]
     pub time_zone: String,
-    /// Keep the newest N backups; -1 keeps all, also in the rules below.
+    /// Keep the newest N backups. In this and the other --keep rules with N, -1 means all.
     #[arg(long = flag::keep(Bucket::Last), value_name = "N", allow_negative_numbers = true)]
     keep_last: Option<Count>,
-    /// Keep the newest backup of each of the last N hours with a backup.
+    /// Keep the last backup of each of the newest N hours that have a backup.
     #[arg(long = flag::keep(Bucket::Hourly), value_name = "N", allow_negative_numbers = true)]
     keep_hourly: Option<Count>,
-    /// Keep the newest backup of each of the last N days with a backup.
+    /// Keep the last backup of each of the newest N days that have a backup.
     #[arg(long = flag::keep(Bucket::Daily), value_name = "N", allow_negative_numbers = true)]
     keep_daily: Option<Count>,
-    /// Keep the newest backup of each of the last N ISO weeks with a backup.
+    /// Keep the last backup of each of the newest N ISO weeks that have a backup.
     #[arg(long = flag::keep(Bucket::Weekly), value_name = "N", allow_negative_numbers = true)]
     keep_weekly: Option<Count>,
-    /// Keep the newest backup of each of the last N months with a backup.
+    /// Keep the last backup of each of the newest N months that have a backup.
     #[arg(long = flag::keep(Bucket::Monthly), value_name = "N", allow_negative_numbers = true)]
     keep_monthly: Option<Count>,
-    /// Keep the newest backup of each of the last N years with a backup.
+    /// Keep the last backup of each of the newest N years that have a backup.
     #[arg(long = flag::keep(Bucket::Yearly), value_name = "N", allow_negative_numbers = true)]
     keep_yearly: Option<Count>,
-    /// Keep all backups within this time before the newest verified backup: 14d, 1y6m, 2d12h (m means months).
+    /// Keep all backups that are at most this much older than the newest backup: 14d, 1y6m, 2d12h (m means
+    /// months).
     #[arg(long = flag::keep_within(Bucket::Last), value_name = "TIME")]
     keep_within: Option<Within>,
-    /// Keep the newest backup of each hour within this time before the newest verified backup.
+    /// Keep the last backup of each hour, of the backups that are at most this much older than the newest
+    /// backup.
     #[arg(long = flag::keep_within(Bucket::Hourly), value_name = "TIME")]
     keep_within_hourly: Option<Within>,
-    /// Keep the newest backup of each day within this time before the newest verified backup.
+    /// Keep the last backup of each day, of the backups that are at most this much older than the newest
+    /// backup.
     #[arg(long = flag::keep_within(Bucket::Daily), value_name = "TIME")]
     keep_within_daily: Option<Within>,
-    /// Keep the newest backup of each ISO week within this time before the newest verified backup.
+    /// Keep the last backup of each ISO week, of the backups that are at most this much older than the newest
+    /// backup.
     #[arg(long = flag::keep_within(Bucket::Weekly), value_name = "TIME")]
     keep_within_weekly: Option<Within>,
-    /// Keep the newest backup of each month within this time before the newest verified backup.
+    /// Keep the last backup of each month, of the backups that are at most this much older than the newest
+    /// backup.
     #[arg(long = flag::keep_within(Bucket::Monthly), value_name = "TIME")]
     keep_within_monthly: Option<Within>,
-    /// Keep the newest backup of each year within this time before the newest verified backup.
+    /// Keep the last backup of each year, of the backups that are at most this much older than the newest
+    /// backup.
     #[arg(long = flag::keep_within(Bucket::Yearly), value_name = "TIME")]
     keep_within_yearly: Option<Within>,
-    /// Always keep the newest N verified backups of each database.
+    /// Keep the newest N verified backups of each database, whatever the other rules are.
     #[arg(long = flag::MINIMUM_VERIFIED, value_name = "N", default_value_t = MINIMUM_VERIFIED, value_parser = clap::value_parser!(u32).range(1..))]
     minimum_verified: u32,
-    /// Database that no longer exists: --minimum-verified does not protect its backups; repeatable.
+    /// Name of a dropped database, whose backups --minimum-verified does not protect; repeatable.
     #[arg(long = flag::RETIRED, value_name = "DATABASE", allow_hyphen_values = true)]
     retired: Vec<String>,
 }

@@ -16,7 +16,7 @@ pub struct ScrubArgs {
     /// UID of the policy. With it, the report contains the number and size of the policy's backups.
     #[arg(long = flag::POLICY_UID)]
     pub policy_uid: Option<String>,
-    /// Share of the stored bytes to read, in percent; at least one backup is read.
+    /// Share of all stored bytes to read, in percent. At least one backup is read.
     #[arg(
         long = flag::SHARE,
         value_name = "PERCENT",

@@ -15,28 +15,30 @@ use crate::store::{Location, Target, Variables};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// Folder of a volume, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix.
+    /// Folder, or s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
     #[arg(long = flag::STORE, value_name = "FOLDER|URL")]
     store: Location,
     /// PEM file with the only certificate authorities to trust. Default: Mozilla's, not those of the image.
     #[arg(long = flag::STORE_CA, value_name = "FILE")]
     store_ca: Option<PathBuf>,
-    /// Storage class of the objects, by the store's name: STANDARD_IA, NEARLINE, Cool.
+    /// Storage class of the stored objects, as the store names it, for example STANDARD_IA, NEARLINE or Cool.
     #[arg(long = flag::STORAGE_CLASS, value_name = "CLASS")]
     storage_class: Option<String>,
-    /// Put the bucket into the path of S3 URLs, not into the host name. Most stores other than Amazon's need it.
+    /// Put the name of the bucket into the path of S3 URLs instead of the host name. Most stores other than
+    /// Amazon S3 require this.
     #[arg(long = flag::S3_PATH_STYLE)]
     s3_path_style: bool,
     /// Server-side encryption with which S3 stores objects.
     #[arg(long = flag::S3_ENCRYPTION, value_parser = one_of::<S3Encryption>(S3Encryption::all().map(S3Encryption::as_str)))]
     s3_encryption: Option<S3Encryption>,
-    /// Identifier of the key of --s3-encryption=aws:kms. Default: the account's own key.
+    /// ID, ARN or alias of the key for --s3-encryption=aws:kms. Default: the account's key for S3.
     #[arg(long = flag::S3_KMS_KEY_ID, value_name = "ID")]
     s3_kms_key_id: Option<String>,
-    /// Checksum that S3 verifies for each request. Buckets with object lock need one.
+    /// Checksum that is sent with each upload and that S3 verifies. Buckets with object lock require one.
     #[arg(long = flag::S3_CHECKSUM, value_parser = one_of::<S3Checksum>(S3Checksum::all().map(S3Checksum::as_str)))]
     s3_checksum: Option<S3Checksum>,
-    /// Age at which a run removes an unfinished backup from a bucket, in seconds: longer than any run takes. Default: a day.
+    /// Age from which a run removes an unfinished backup from a bucket, in seconds. It must be longer than
+    /// any run.
     #[arg(long = flag::LEFTOVER_AGE, value_name = "SECONDS", default_value_t = default::LEFTOVER_AGE.as_secs())]
     leftover_age: u64,
 }
