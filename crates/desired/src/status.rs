@@ -263,7 +263,7 @@ fn keep_health(
     invalid: &Invalid,
     observed: &Observed,
 ) {
-    const TYPE: ConditionType = ConditionType::BackupHealthy;
+    let kind = ConditionType::BackupHealthy;
     let without_next = |slots: Option<Slots>| slots.map(|slots| Slots { next: None, ..slots });
     fields::set_slots(status, fields::slots(previous).map(|_, slots| without_next(slots)));
     // An invalid spec must not hide a missing backup.
@@ -272,12 +272,12 @@ fn keep_health(
         conditions.keep(ConditionType::health_of(operation));
     }
     if let Some(health) = health::newest_failed(status).or_else(|| health::newest_corrupted(status)) {
-        conditions.set(TYPE, health.status, health.reason, health.message);
+        conditions.set(kind, health.status, health.reason, health.message);
         return;
     }
     let starts_backups = is_in_place(observed, Operation::Backup) || status.last_success.is_some();
-    if !starts_backups || !conditions.keep(TYPE) {
+    if !starts_backups || !conditions.keep(kind) {
         let message = format!("no backup can start: {invalid}");
-        conditions.set(TYPE, ConditionStatus::Unknown, invalid.reason(), message);
+        conditions.set(kind, ConditionStatus::Unknown, invalid.reason(), message);
     }
 }
