@@ -1,4 +1,5 @@
-//! Events: the difference of two statuses. No event repeats.
+//! The events about a policy, derived from the difference of two statuses. An unchanged status has no events,
+//! so no event repeats.
 
 use api::{
     BackupPolicyStatus,
@@ -16,13 +17,13 @@ const START_FAILURES: [Reason; 4] =
 /// An event to be written about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDraft {
-    /// `Warning` instead of `Normal`.
+    /// Whether the event has the type `Warning` instead of `Normal`.
     pub warning: bool,
-    /// The reason, as in conditions.
+    /// The reason, with the same values as in conditions.
     pub reason: AnyReason,
     /// The action: `Backup`, `Scrub` or `Reconcile`.
     pub action: &'static str,
-    /// The message for people.
+    /// The event's message for people.
     pub note: String,
     /// The Job that the event is about; `None` if it is about the policy.
     pub job: Option<String>,
@@ -40,8 +41,8 @@ pub fn events(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -
     events
 }
 
-/// Returns the event of a policy that is no longer accepted, or is accepted again. A new policy that is
-/// accepted gives no event.
+/// Returns an event if the policy is no longer accepted, or is accepted again. A new policy that is accepted
+/// has no event.
 fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Option<EventDraft> {
     let new = after.condition(ConditionType::Ready)?;
     let old = before.and_then(|status| status.condition(ConditionType::Ready));
@@ -59,16 +60,16 @@ fn ready(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Opt
     })
 }
 
-/// Returns the events of runs that ended between the two statuses. The first status of a policy reports past
-/// runs without events.
+/// Returns an event for each run that ended between the two statuses. The first status of a policy reports
+/// past runs without events.
 fn ended_runs(before: Option<&BackupPolicyStatus>, after: &BackupPolicyStatus) -> Vec<EventDraft> {
     let Some(before) = before.filter(|status| !status.conditions.is_empty()) else { return Vec::new() };
     let others = Operation::all().filter_map(|operation| last_ended(before, after, operation));
     ended_backups(before, after).chain(others).collect()
 }
 
-/// Returns the events of backup runs that ended. A run whose report was lost gives a second event when its
-/// result becomes known.
+/// Returns an event for each backup run that ended between the two statuses. A run whose report was lost has
+/// a second event when its result becomes known.
 fn ended_backups(
     before: &BackupPolicyStatus,
     after: &BackupPolicyStatus,
@@ -92,12 +93,12 @@ fn ended_backups(
     })
 }
 
-/// Returns the state of the backup that a successful run stored.
+/// Returns a text for the state of the backup that a successful run stored.
 fn stored(run: &RunStatus) -> &'static str {
     if run.reason == Reason::Stored { "backup stored, not verified" } else { "backup verified" }
 }
 
-/// Returns the event of the newest ended run of an operation that stores no backup.
+/// Returns an event if the newest run of an operation that stores no backup ended between the two statuses.
 fn last_ended(
     before: &BackupPolicyStatus,
     after: &BackupPolicyStatus,
@@ -114,8 +115,8 @@ fn last_ended(
     })
 }
 
-/// Returns the event of a condition that became false, or false for another reason: a pod cannot start, or a
-/// run is overdue.
+/// Returns an event if the condition of an operation became false, or became false for another reason: a pod
+/// cannot start, or a run is overdue.
 fn unhealthy(
     before: Option<&BackupPolicyStatus>,
     after: &BackupPolicyStatus,
@@ -135,8 +136,8 @@ fn unhealthy(
     })
 }
 
-/// Returns the Job that makes the condition false: the active one if it cannot start, or the newest ended one
-/// if it failed.
+/// Returns the name of the Job because of which the condition is false: the active Job if it cannot start, or
+/// the newest ended Job if it failed.
 fn unhealthy_job(reason: &AnyReason, status: &BackupPolicyStatus, operation: Operation) -> Option<String> {
     if operation != Operation::Backup {
         return None;

@@ -1,7 +1,7 @@
 //! Derives the objects of a policy from its spec, and its status from what the operator observes.
 //!
-//! All functions are pure: they use no client and no clock. [`validate`] converts a spec into values that are
-//! always valid, so [`objects`] cannot fail. [`status`] never fails either: an invalid policy results in a
+//! All functions are pure: they use no client and no clock. [`validate()`] converts a spec into values that are
+//! always valid, so [`objects()`] cannot fail. [`status()`] never fails either: an invalid policy results in a
 //! status, not in an error.
 
 pub mod events;

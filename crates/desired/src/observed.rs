@@ -4,21 +4,21 @@ use domain::{operation::PerOperation, reason::Reason, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a pod may take to start before the status reports it. A new pod often waits for a volume, a node
-/// or an image. The documents promise a report within a minute. This is half of it.
+/// The time that a pod can take to start before the status reports a problem. A new pod often waits for a
+/// volume, a node or an image. The documents promise a report within a minute; this is half of it.
 pub const START_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The observation of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observed {
-    /// Each operation's CronJob and Jobs.
+    /// The CronJob and the Jobs of each operation.
     #[serde(flatten)]
     pub operations: PerOperation<ObservedOperation>,
-    /// The `requested-at` token whose Job is known to exist.
+    /// The token of the annotation `requested-at` whose Job exists.
     #[serde(default)]
     pub handled_request: Option<String>,
-    /// Why the Job of the `requested-at` token cannot be created.
+    /// The reason why the Job of the annotation `requested-at` cannot be created.
     #[serde(default)]
     pub refused_request: Option<RequestObstacle>,
 }
@@ -27,10 +27,10 @@ pub struct Observed {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedOperation {
-    /// The object of the CronJob's name.
+    /// The object that has the CronJob's name, if any.
     #[serde(default)]
     pub cron_job: ObservedCronJob,
-    /// The Jobs, including those that were just deleted, in any order.
+    /// The runs of the operation, one for each Job, in any order. Jobs that were just deleted are included.
     #[serde(default)]
     pub runs: Vec<ObservedRun>,
 }
@@ -41,13 +41,13 @@ impl Observed {
         self.operations.iter().flat_map(|(_, operation)| &operation.runs)
     }
 
-    /// Returns the runs of all operations, to change them.
+    /// Returns mutable references to the runs of all operations.
     pub fn runs_mut(&mut self) -> impl Iterator<Item = &mut ObservedRun> {
         self.operations.values_mut().flat_map(|operation| &mut operation.runs)
     }
 }
 
-/// The object of the CronJob's name.
+/// The object that has the name of an operation's CronJob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObservedCronJob {
     /// No object has this name.
@@ -55,47 +55,49 @@ pub enum ObservedCronJob {
     Missing,
     /// The policy owns the object.
     Ours,
-    /// The policy does not own the object, so the operator never adopts or changes it.
+    /// The policy does not own the object. The operator never adopts or changes it.
     Foreign(ForeignObject),
     /// The API server rejects the creation or the correction of the CronJob.
     Refused(Rejection),
 }
 
-/// An object that has the name the policy needs, and that the policy does not own.
+/// An object that has a name which the policy needs, and that the policy does not own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignObject {
-    /// Kind and name of the owner that controls the object: `HelmRelease shop`. `None` if no owner does.
+    /// The kind and the name of the owner that controls the object, for example `HelmRelease shop`; `None` if
+    /// no owner controls it.
     #[serde(default)]
     pub owner: Option<String>,
-    /// The program that created the object, as the field manager names it: `kubectl-create`. `None` if it is
-    /// not known, or if the object has an owner.
+    /// The field manager that created the object, for example `kubectl-create`; `None` if it is unknown or
+    /// the object has an owner.
     #[serde(default)]
     pub creator: Option<String>,
 }
 
-/// The API server's rejection of an object. It is repeated until a person changes something.
+/// The API server's rejection of an object. The API server rejects the object again until a person changes
+/// something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection {
-    /// The API's message.
+    /// The message of the API server.
     pub message: String,
-    /// The cause, if the message has a known form.
+    /// The cause that the message states; `None` if the message has no known form.
     #[serde(default)]
     pub cause: Option<Cause>,
 }
 
-/// Why the Job of the `requested-at` token cannot be created.
+/// The reason why the Job of the annotation `requested-at` cannot be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestObstacle {
-    /// A Job of its name exists and is not the policy's.
+    /// Another object has the Job's name, and the policy does not own it.
     Foreign(ForeignObject),
     /// The API server rejects the Job.
     Refused(Rejection),
 }
 
-/// One Job and its newest pod.
+/// The observation of a run: its Job and its newest pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedRun {
@@ -103,45 +105,46 @@ pub struct ObservedRun {
     pub job: String,
     /// The Job's UID.
     pub job_uid: String,
-    /// When the Job was created.
+    /// The time at which the Job was created.
     pub created: Timestamp,
     /// The state of the Job.
     pub state: JobState,
-    /// When the Job ended, by the control plane's clock.
+    /// The time at which the Job ended, by the control plane's clock.
     #[serde(default)]
     pub ended: Option<Timestamp>,
-    /// The newest report of its pods. A final report replaces a provisional one of the same pod.
+    /// The newest report of the Job's pods. The final report of a pod replaces its provisional report.
     #[serde(default)]
     pub report: Option<RunReport>,
-    /// How the newest pod's runner ended, if it has.
+    /// The end of the runner in the newest pod; `None` if it has not ended.
     #[serde(default)]
     pub container: Option<ContainerExit>,
-    /// Why the newest pod cannot start; `None` if it can.
+    /// The problem because of which the newest pod cannot start; `None` if there is none.
     #[serde(default)]
     pub problem: Option<Problem>,
-    /// The wait of a Job or pod that has not started, if nothing observed explains it.
+    /// The wait of a Job or pod that has not started; `None` if there is no wait, or if an observed problem
+    /// explains it.
     #[serde(default)]
     pub unexplained_wait: Option<UnexplainedWait>,
 }
 
-/// The wait of a Job without a pod, or of a pod whose containers have not started, without a reason in its
-/// status.
+/// A wait that nothing observed explains: a Job without a pod, or a pod whose containers have not started and
+/// whose status contains no reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnexplainedWait {
-    /// The UID of the Job or the pod: events about it can explain the wait.
+    /// The UID of the Job or the pod that waits. Events about it can explain the wait.
     pub uid: String,
-    /// When the Job or the pod was created.
+    /// The time at which the Job or the pod was created.
     pub since: Timestamp,
 }
 
 impl UnexplainedWait {
-    /// Returns when the grace ends, after which the wait is a problem.
+    /// Returns the end of the grace period. A wait that lasts longer is a problem.
     pub fn ends(&self) -> Timestamp {
         self.since.saturating_add(START_GRACE).unwrap_or(self.since)
     }
 
-    /// Returns whether the grace has ended.
+    /// Returns whether the grace period has ended.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends() <= now
     }
@@ -150,65 +153,66 @@ impl UnexplainedWait {
 /// The state of a Job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
-    /// The Job runs, or will run.
+    /// The Job is running or will run.
     Active,
-    /// A pod succeeded.
+    /// A pod of the Job succeeded.
     Succeeded,
     /// The Job failed, and is not retried.
     Failed {
-        /// The Job condition's reason: `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
+        /// The reason in the Job's condition, for example `BackoffLimitExceeded`, `DeadlineExceeded` or
+        /// `PodFailurePolicy`.
         reason: String,
     },
     /// The Job was deleted before its end was observed.
     Gone,
 }
 
-/// How a pod's runner container ended.
+/// The end of the runner's container in a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerExit {
-    /// The kubelet's reason: `Error`, `OOMKilled`. If the pod was taken from its node: `Evicted` or
-    /// `NodeLost`.
+    /// The kubelet's reason, for example `Error` or `OOMKilled`. If the pod was evicted or its node is lost:
+    /// `Evicted` or `NodeLost`.
     pub reason: String,
-    /// The exit code.
+    /// The exit code of the container.
     pub exit_code: i32,
-    /// The message of the kubelet if it could not start the container, or of the program that evicted the
-    /// pod.
+    /// The kubelet's message if it could not start the container, or the message of the program that evicted
+    /// the pod.
     #[serde(default)]
     pub message: Option<String>,
 }
 
 impl ContainerExit {
-    /// Returns whether the pod was evicted or lost with its node.
+    /// Returns whether the pod was evicted or was lost with its node.
     pub fn was_taken_away(&self) -> bool {
         [Reason::Evicted, Reason::NodeLost].iter().any(|reason| reason.as_str() == self.reason)
     }
 }
 
-/// Why a pod cannot start.
+/// The reason why a pod cannot start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// The condition reason.
+    /// The reason for the condition.
     pub reason: Reason,
-    /// The fact, with the message of the kubelet, the scheduler or the API server. Retries do not change it.
+    /// A text with the message of the kubelet, the scheduler or the API server. It is the same in each retry.
     pub message: String,
-    /// When the problem began, if the cluster reports it.
+    /// The time at which the problem began, if the cluster reports it.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// The cause, with the names for a hint. `None` if the message has no known form.
+    /// The cause, with the names that a hint needs; `None` if the message has no known form.
     #[serde(default)]
     pub cause: Option<Cause>,
 }
 
-/// The cause that keeps a pod from starting, or an object from being accepted, with the names that a hint
-/// needs.
+/// The cause because of which a pod cannot start or the API server rejects an object, with the names that a
+/// hint needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Cause {
     /// The image cannot be pulled.
     Image {
-        /// The image's name: `docker.io/library/postgres:17`.
+        /// The image's name, for example `docker.io/library/postgres:17`.
         image: String,
     },
     /// The Secret does not exist.
@@ -216,46 +220,46 @@ pub enum Cause {
         /// The Secret's name.
         secret: String,
     },
-    /// The Secret has no such key.
+    /// The Secret does not have the key.
     SecretKeyNotFound {
         /// The Secret's name.
         secret: String,
-        /// The key.
+        /// The name of the missing key.
         key: String,
     },
-    /// The volume claim does not exist.
+    /// The PersistentVolumeClaim does not exist.
     ClaimNotFound {
         /// The claim's name.
         claim: String,
     },
-    /// The volume claim has no volume.
+    /// The PersistentVolumeClaim is not bound to a volume.
     ClaimNotBound {
         /// The claim's name, if the pod has exactly one.
         #[serde(default)]
         claim: Option<String>,
     },
-    /// No node that the pod may run on has enough of a resource.
+    /// No node on which the pod can run has enough of a resource.
     InsufficientResource {
-        /// `cpu`, `memory`, `ephemeral-storage`.
+        /// The resource: `cpu`, `memory` or `ephemeral-storage`.
         resource: String,
     },
-    /// The pod does not tolerate the taint of the nodes that it could run on.
+    /// The pod does not tolerate the taint of the nodes on which it could run.
     UntoleratedTaint {
-        /// Key and value: `dedicated: db`.
+        /// The key and the value of the taint, for example `dedicated: db`.
         taint: String,
     },
     /// No node matches `job.nodeSelector` and `job.affinity`.
     NodeSelector,
-    /// A quota leaves no room.
+    /// The namespace's quota allows no further pods or resources.
     QuotaExceeded {
         /// The ResourceQuota's name.
         quota: String,
     },
-    /// A quota demands requests or limits that the pod does not have.
+    /// The namespace's quota requires resource requests or limits that the pod does not have.
     QuotaNeedsResources {
         /// The ResourceQuota's name.
         quota: String,
-        /// What is missing: `limits.cpu,limits.memory`.
+        /// The missing requests or limits, for example `limits.cpu,limits.memory`.
         resources: String,
     },
     /// The service account does not exist.
@@ -265,10 +269,10 @@ pub enum Cause {
     },
     /// The namespace's Pod Security level forbids the pod.
     PodSecurity {
-        /// The level and its version: `restricted:latest`.
+        /// The level and its version, for example `restricted:latest`.
         level: String,
     },
-    /// An admission policy or an admission webhook forbids the object.
+    /// An admission policy or an admission webhook rejects the object.
     AdmissionPolicy {
         /// The name of the ValidatingAdmissionPolicy or of the webhook.
         policy: String,

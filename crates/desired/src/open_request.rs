@@ -2,7 +2,8 @@
 
 use api::{BackupPolicy, meta};
 
-/// Returns the token of `requested-at`, unless its backup was already started.
+/// Returns the value (token) of the annotation `requested-at`; `None` if it is empty or its backup was
+/// already started.
 pub fn open_request(policy: &BackupPolicy) -> Option<&str> {
     let token = policy.metadata.annotations.as_ref()?.get(meta::REQUESTED_AT)?.as_str();
     let handled = policy.status.as_ref().and_then(|status| status.last_handled_request.as_deref());

@@ -1,7 +1,7 @@
-//! The status of a policy: from the previous status, the spec and the present observation.
+//! Computes the status of a policy from the previous status, the spec and the current observation.
 //!
-//! An unchanged observation gives an equal status, so that the operator writes nothing: transition times come
-//! from the previous status, and so does what deleted Jobs reported.
+//! An unchanged observation results in an equal status, so that the operator writes nothing. For this reason
+//! transition times, and the results of deleted Jobs, are kept from the previous status.
 
 mod cause_hint;
 mod condition;
@@ -45,12 +45,13 @@ use crate::{
     validate::{Invalid, ValidPolicy},
 };
 
-/// A status, and when time alone changes it.
+/// A computed status, and the time at which it changes without a new observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusOutcome {
-    /// The status.
+    /// The computed status.
     pub status: BackupPolicyStatus,
-    /// When the status changes without a new observation, for example because a backup becomes overdue.
+    /// The time at which the status changes without a new observation, for example because a backup becomes
+    /// overdue.
     pub next_change: Option<Timestamp>,
 }
 
@@ -96,8 +97,8 @@ pub fn status(
     StatusOutcome { status, next_change: changes.into_iter().flatten().min() }
 }
 
-/// Returns the observation without the Jobs of an earlier policy of the same name, which the garbage
-/// collector has not deleted yet.
+/// Returns the observation without the Jobs of an earlier policy of the same name. The garbage collector may
+/// not have deleted them yet.
 fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     let mut observed = observed.clone();
     for operation in observed.operations.values_mut() {
@@ -106,8 +107,9 @@ fn of_this_policy(observed: &Observed, created: Timestamp) -> Observed {
     observed
 }
 
-/// Returns the observation without the problems of pods that wait for a node for less than the grace, and
-/// when the first grace ends. A pod that waits without an explanation has the same grace.
+/// Removes the problems of pods that have waited for a node for less than the grace period. Returns the
+/// observation, and the first time at which a grace period ends. A wait without an explanation has the same
+/// grace period.
 fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let grace_ends = |problem: &Problem| {
         let since = problem.since.filter(|_| problem.reason == Reason::Unschedulable)?;
@@ -125,8 +127,8 @@ fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Opt
     (observed, first)
 }
 
-/// Returns the observed runs, without backup runs of which the previous status knows more than is left to
-/// observe.
+/// Returns the observed runs with their results. Omits each backup run about which the previous status
+/// contains more than the observation.
 fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'a Observed) -> Runs<'a> {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let oldest_first = |operation: Operation, observed: &'a ObservedOperation| {
@@ -140,8 +142,8 @@ fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'
     runs
 }
 
-/// Returns the final reports of backup runs, oldest first, but none of before a run that the status knows and
-/// that is not observed any more: what an older run reported of the server and the store is out of date.
+/// Returns the final reports of backup runs, oldest first. Omits reports that are older than a run in the
+/// status that is no longer observed: their information about the server and the store is outdated.
 fn current_reports<'a>(
     previous: &BackupPolicyStatus,
     observed: &Observed,
@@ -156,7 +158,7 @@ fn backup_runs(observed: &Observed) -> &[ObservedRun] {
     &observed.operations.backup.runs
 }
 
-/// Returns the facts: those of the previous status, and what the runs add. `reports` are those of
+/// Returns a status with the facts of the previous status, updated by the runs. `reports` is the result of
 /// [`current_reports`].
 fn facts(
     previous: &BackupPolicyStatus,
@@ -204,7 +206,7 @@ fn facts(
     status
 }
 
-/// Sets the schedule of each operation, its next slot, and the time since which it applies.
+/// Sets for each operation the schedule, the next slot, and the time since which the schedule applies.
 fn set_slots(
     status: &mut BackupPolicyStatus,
     previous: &BackupPolicyStatus,
@@ -228,7 +230,8 @@ fn is_in_place(observed: &Observed, operation: Operation) -> bool {
     observed.operations.get(operation).cron_job == ObservedCronJob::Ours
 }
 
-/// Sets the condition of each operation, and returns when time alone changes one of them.
+/// Sets the condition of each operation. Returns the time at which one of them changes without a new
+/// observation.
 fn set_health(
     conditions: &mut Conditions<'_>,
     status: &mut BackupPolicyStatus,
@@ -254,8 +257,9 @@ fn set_health(
     changes
 }
 
-/// Keeps what an invalid spec does not change: the CronJobs stay as they are. Their next slots are unknown,
-/// because the spec may have other schedules than they do.
+/// Sets the health conditions of a policy whose spec is invalid. Mostly keeps them, because the CronJobs stay
+/// unchanged. Removes the next slots, because the schedules in the spec may differ from those of the
+/// CronJobs.
 fn keep_health(
     conditions: &mut Conditions<'_>,
     status: &mut BackupPolicyStatus,

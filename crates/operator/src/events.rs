@@ -1,5 +1,5 @@
-//! Writes Kubernetes events about policies. An event that cannot be written is logged and dropped: the status holds the
-//! facts.
+//! Writes Kubernetes events about policies. An event that cannot be written is logged and dropped, because
+//! the status contains the same facts.
 
 use api::BackupPolicy;
 use desired::EventDraft;
@@ -12,14 +12,14 @@ use kube::{
 
 use crate::client::call;
 
-/// The API rejects longer notes. In bytes.
+/// The maximum length of an event's note, in bytes. The API server rejects longer notes.
 const NOTE_LIMIT: usize = 1000;
 
 #[derive(Clone)]
 pub struct Events(Recorder);
 
 impl Events {
-    /// `identity` is the reporting instance of the events.
+    /// Creates the publisher of events. `identity` is the reporting instance in the events.
     pub fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: api::meta::FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
@@ -41,8 +41,9 @@ impl Events {
     }
 }
 
-/// The recorder merges events with equal reasons and keeps the note of the first, unless their related objects differ.
-/// Naming each run's Job as the related object gives each run an event and a note of its own.
+/// Converts a draft to an event. The recorder merges events with equal reasons and keeps the note of the
+/// first, unless their related objects differ. For this reason the run's Job is the related object, so that
+/// each run has its own event and note.
 fn event(policy: &BackupPolicy, draft: EventDraft) -> Event {
     let mut note = draft.note;
     cut(&mut note, NOTE_LIMIT);

@@ -1,8 +1,8 @@
-//! Hints for what keeps a pod from starting, or an object from being accepted.
+//! Hints for the causes because of which a pod cannot start or an object is rejected.
 
 use crate::observed::Cause;
 
-/// Returns what to do about a cause, with the names of its objects.
+/// Returns a hint that removes a cause, with the names of the objects.
 pub fn cause_hint(cause: &Cause) -> String {
     match cause {
         Cause::Image { image } => {

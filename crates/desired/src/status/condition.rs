@@ -18,8 +18,8 @@ use crate::{
     validate::{Invalid, ValidPolicy},
 };
 
-/// The most bytes that a message quotes of the API server. Messages of quotas and webhooks are shorter.
-/// Messages about an invalid object begin with the mistake.
+/// The maximum length of the API server's message in a condition, in bytes. Messages of quotas and webhooks
+/// are shorter, and messages about an invalid object begin with the mistake.
 const REJECTION_LIMIT: usize = 500;
 
 /// The conditions of the new status.
@@ -55,8 +55,8 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition of the previous status, which applies to this generation too. Returns whether there
-    /// is one.
+    /// Keeps a condition of the previous status, for the new generation. Returns whether the previous status
+    /// has the condition.
     pub fn keep(&mut self, type_: ConditionType) -> bool {
         let known = self.previous.iter().find(|condition| condition.type_ == type_.as_str());
         let observed_generation = self.generation;
@@ -117,22 +117,22 @@ pub fn acceptance(
     }
 }
 
-/// Why a CronJob of the policy is not up to date.
+/// The reason why a CronJob of the policy is not up to date.
 #[derive(Clone, Debug)]
 pub struct Obstacle {
-    /// The obstacle stays until a person acts.
+    /// Whether the obstacle remains until a person changes something.
     stalled: bool,
     pub reason: Reason,
     pub message: Message,
 }
 
-/// Returns the first obstacle among the operations that the policy has.
+/// Returns the first obstacle among the operations that the policy configures.
 pub fn obstacle(policy: &ValidPolicy, observed: &Observed) -> Option<Obstacle> {
     let wanted = Operation::all().filter(|operation| policy.schedule_of(*operation).is_some());
     wanted.into_iter().find_map(|operation| obstacle_of(policy, operation, observed))
 }
 
-/// Returns why the CronJob of an operation is not up to date.
+/// Returns the obstacle because of which an operation's CronJob is not up to date; `None` if there is none.
 pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observed) -> Option<Obstacle> {
     let name = operation.cron_job(&policy.identity.name);
     match &observed.operations.get(operation).cron_job {
@@ -156,7 +156,7 @@ pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observ
     }
 }
 
-/// Returns the message about an object that the API server rejects.
+/// Returns a message about an object that the API server rejects.
 pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Message {
     let hint = cause.as_ref().map_or_else(
         || "Change what the API server rejects. The operator retries every minute.".to_owned(),
@@ -167,7 +167,7 @@ pub fn rejected(object: &str, Rejection { message, cause }: &Rejection) -> Messa
         .hint(hint)
 }
 
-/// Returns the owner of a foreign object, as a predicate: `belongs to HelmRelease shop`.
+/// Returns the owner of a foreign object as a predicate, for example `belongs to HelmRelease shop`.
 pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     match (owner, creator) {
         (Some(owner), _) => format!("belongs to {owner}"),
@@ -176,7 +176,7 @@ pub fn whose(ForeignObject { owner, creator }: &ForeignObject) -> String {
     }
 }
 
-/// Sets `RetentionHealthy` from the newest run of retention. Without one, the condition stays as it is.
+/// Sets `RetentionHealthy` from the newest result of pruning. `None` keeps the previous condition.
 pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) {
     const TYPE: ConditionType = ConditionType::RetentionHealthy;
     let Some(prune) = prune else {

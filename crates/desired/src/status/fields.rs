@@ -14,12 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::slots::Slots;
 use crate::validate::ValidPolicy;
 
-/// Returns the operations that store no backup: their health follows from their newest run.
+/// Returns the operations that store no backup. The health of such an operation depends on its newest run
+/// only.
 pub fn without_backups() -> impl Iterator<Item = Operation> {
     Operation::all().filter(|operation| *operation != Operation::Backup)
 }
 
-/// Returns the reason of an operation's condition before the first run.
+/// Returns the reason for an operation's condition before its first run.
 pub const fn awaiting_first(operation: Operation) -> Reason {
     match operation {
         Operation::Backup => Reason::AwaitingFirstBackup,
@@ -27,7 +28,7 @@ pub const fn awaiting_first(operation: Operation) -> Reason {
     }
 }
 
-/// Returns the newest ended run of an operation; `None` for backups, whose runs are in the history.
+/// Returns the newest ended run of an operation; `None` for backups, whose runs are in `history`.
 pub fn last_ended(status: &BackupPolicyStatus, operation: Operation) -> Option<&EndedRun> {
     match operation {
         Operation::Backup => None,
@@ -35,7 +36,7 @@ pub fn last_ended(status: &BackupPolicyStatus, operation: Operation) -> Option<&
     }
 }
 
-/// Returns the slots of each operation; `None` if the status has none.
+/// Returns the slots of each operation; `None` for an operation without slots in the status.
 pub fn slots(status: &BackupPolicyStatus) -> PerOperation<Option<Slots>> {
     let backup = Slots {
         effective: status.effective_schedule.clone(),
@@ -70,7 +71,7 @@ pub fn set_slots(status: &mut BackupPolicyStatus, slots: PerOperation<Option<Slo
     status.scrub_schedule = scrub.and_then(others);
 }
 
-/// Returns the times since which the schedules apply, to correct them.
+/// Returns mutable references to the times since which the schedules apply, so that they can be corrected.
 pub fn since_mut(status: &mut BackupPolicyStatus) -> PerOperation<Option<&mut Time>> {
     PerOperation {
         backup: status.schedule_since.as_mut(),
@@ -78,8 +79,8 @@ pub fn since_mut(status: &mut BackupPolicyStatus) -> PerOperation<Option<&mut Ti
     }
 }
 
-/// Returns the slots of an operation if the previous status has none. `in_place`: the policy has its CronJob.
-/// `is_first`: the policy has no status yet.
+/// Returns the slots of an operation that has none in the previous status. `in_place`: the policy's CronJob
+/// exists. `is_first`: the policy has no status yet.
 pub fn unknown_slots(
     policy: &ValidPolicy,
     operation: Operation,

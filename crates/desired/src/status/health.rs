@@ -1,4 +1,5 @@
-//! The condition `BackupHealthy`: whether the newest backup that is due exists and is successful.
+//! The condition `BackupHealthy`, which states whether the newest backup that was due exists and is
+//! successful.
 
 use api::{
     BackupPolicyStatus,
@@ -15,10 +16,10 @@ use super::{
 };
 use crate::{observed::RequestObstacle, validate::ValidPolicy};
 
-/// The most bytes of a `requested-at` token in a message. A date is shorter.
+/// The maximum length of a `requested-at` token in a message, in bytes. A date is shorter.
 const TOKEN_LIMIT: usize = 64;
 
-/// The condition, and when it becomes `Overdue` without a new backup.
+/// The condition, and the time at which it becomes `Overdue` without a new backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     pub status: ConditionStatus,
@@ -31,12 +32,12 @@ pub struct Health {
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub token: &'a str,
-    /// Why its Job cannot be created.
+    /// The reason why the request's Job cannot be created.
     pub obstacle: Option<&'a RequestObstacle>,
 }
 
-/// Returns the condition at `now`. `status` has the facts of `now`. `obstacle` is why the CronJob of backups
-/// is not up to date. `runs`: oldest first.
+/// Returns the condition at the time `now`. `status` contains the current facts. `obstacle` is the reason why
+/// the backup CronJob is not up to date. `runs` are sorted, oldest first.
 pub fn health(
     policy: &ValidPolicy,
     obstacle: Option<&Obstacle>,
@@ -80,7 +81,7 @@ pub fn health(
     health
 }
 
-/// Returns why the requested Job cannot be created.
+/// Returns the reason and the message for a requested Job that cannot be created.
 fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) {
     match obstacle {
         RequestObstacle::Foreign(foreign) => {
@@ -95,13 +96,13 @@ fn request_obstacle(job: &str, obstacle: &RequestObstacle) -> (Reason, Message) 
     }
 }
 
-/// Returns the message, followed by the newest backup.
+/// Returns the message, followed by a description of the newest backup.
 fn and_newest(message: &Message, status: &BackupPolicyStatus) -> String {
     let hint = message.what_to_do().map(str::to_owned).unwrap_or_default();
     Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
 }
 
-/// Returns the condition if the newest ended run failed. It does not depend on the spec.
+/// Returns the condition if the newest ended run failed, independent of the spec.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let is_acknowledged = |run: &&RunStatus| {
         let is_last = |last: &BackupStatus| {
@@ -134,7 +135,7 @@ fn is_corrupted(status: &BackupPolicyStatus) -> bool {
     verification == Some(Verification::Corrupted)
 }
 
-/// Returns the clause about a request that waits because the policy is suspended.
+/// Returns a clause about a request that waits because the policy is suspended.
 fn waiting(request: Request<'_>) -> String {
     let token = plain(request.token, TOKEN_LIMIT);
     format!("; the backup that annotation requested-at=\"{token}\" requests starts when suspend is false")
@@ -144,22 +145,24 @@ const fn fixed(status: ConditionStatus, reason: Reason, message: String) -> Heal
     Health { status, reason, message, overdue_at: None }
 }
 
-/// The slot after the newest successful backup, and when a backup is missing.
+/// The slot after the newest successful backup, and the times at which a backup is missing.
 struct Due {
     slot: Option<Timestamp>,
     overdue_at: Option<Timestamp>,
-    /// When the newest successful backup, or a policy without one, is older than `objectives.maxAge`.
+    /// The time at which the newest successful backup, or a policy without a backup, is older than
+    /// `objectives.maxAge`.
     too_old_at: Option<Timestamp>,
     max_age: Option<SignedDuration>,
 }
 
-/// Returns when a backup is missing, whatever the condition is then; `None` while the policy is suspended.
+/// Returns the time at which a backup is missing, independent of the condition's reason at that time; `None`
+/// while the policy is suspended.
 pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }
 
-/// Returns when the next backup is due and missing, counted from the slot of the newest successful backup, or
-/// from the time since which the schedule applies.
+/// Returns the time at which the next backup is due, and the times at which it is missing. They are counted
+/// from the slot of the newest successful backup, or from the time since which the schedule applies.
 fn due(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Due {
     let (served, snapshot) = wrong_clocks::served(status, now).unzip();
     let since = status.schedule_since.as_ref().map(|time| time.0);
@@ -181,7 +184,7 @@ impl Due {
         [self.overdue_at, self.too_old_at].into_iter().flatten().min()
     }
 
-    /// Returns the condition if no run failed.
+    /// Returns the condition of a policy whose newest run did not fail.
     fn condition(
         &self,
         obstacle: Option<&Obstacle>,
@@ -243,13 +246,15 @@ impl Due {
     }
 }
 
-/// Returns whether the newest backup is only stored, because `verification.level` is `Checksum`.
+/// Returns whether the newest backup is only stored, not verified, because `verification.level` is
+/// `Checksum`.
 fn is_stored(status: &BackupPolicyStatus) -> bool {
     let verification = status.last_success.as_ref().and_then(|copy| copy.verification);
     verification == Some(Verification::Stored)
 }
 
-/// Describes the newest backup: `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21 GiB`.
+/// Describes the newest backup, for example `newest verified backup: 2026-11-23 02:15 UTC, 3 files, 1.21
+/// GiB`.
 fn newest_backup(status: &BackupPolicyStatus) -> String {
     let Some(copy) = &status.last_success else { return "no successful backup exists".to_owned() };
     let time = copy

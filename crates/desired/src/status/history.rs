@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use super::{record, run::AssessedRun};
 use crate::observed::ObservedRun;
 
-/// Returns the history, newest first. An observed run replaces a known one, a known run replaces a record in
-/// a report of `news`, and every run replaces one whose report was lost. Records of before `created` are of
-/// another policy that had the same repository.
+/// Returns the history, newest first. An observed run replaces the same run of the previous status, which in
+/// turn replaces a record in the reports `news`. Every such run replaces one whose report was lost. Records
+/// from before `created` belong to another policy that used the same repository, and are ignored.
 pub fn history(
     previous: &BackupPolicyStatus,
     runs: &[AssessedRun<'_>],
@@ -50,9 +50,9 @@ pub fn history(
     history
 }
 
-/// Returns the reports of runs whose end is new. The records in other reports are in the status already, or
-/// left its history. A record can have another start than the status (that of an attempt), and would enter
-/// the history again.
+/// Returns the reports of runs whose end is new. The records in other reports are already in the status, or
+/// have left its history. Such a record would enter the history again if its start differs from that in the
+/// status, for example because it is the start of another attempt.
 pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<&'a RunReport> {
     let is_known = |run: &&AssessedRun<'_>| {
         let is_this = |known: &RunStatus| {
@@ -64,28 +64,28 @@ pub fn news<'a>(previous: &BackupPolicyStatus, runs: &[AssessedRun<'a>]) -> Vec<
     ended.filter(|run| !is_known(run)).filter_map(AssessedRun::final_report).collect()
 }
 
-/// Returns whether `lost` is the same run without its report.
+/// Returns whether `lost` is the run `run` as it was recorded when its report was lost.
 fn is_lost_report_of(lost: &RunStatus, run: &RunStatus) -> bool {
     lost.result == RunResult::Unknown
         && run.result != RunResult::Unknown
         && is_of_job_at(run, lost.start_time.0)
 }
 
-/// Returns whether a run is of the Job that existed at `moment`. An earlier start is of an earlier Job of the
-/// same name, except for a slot: a slot has one Job, and if the node's clock was wrong, the slot is the
-/// start.
+/// Returns whether a run belongs to the Job that existed at `moment`. A run that started earlier belongs to
+/// an earlier Job of the same name, unless the start is a slot: each slot has one Job, and the start is the
+/// slot if the node's clock was wrong.
 fn is_of_job_at(run: &RunStatus, moment: Timestamp) -> bool {
     run.start_time.0 >= moment || run.trigger == Trigger::Schedule
 }
 
-/// Returns whether a run that counts as lost runs after all.
+/// Returns whether a run whose report counts as lost is running again.
 fn runs_again(known: &RunStatus, runs: &[AssessedRun<'_>]) -> bool {
     known.result == RunResult::Unknown
         && runs.iter().any(|run| run.observed.job == known.job && run.result == RunResult::Running)
 }
 
-/// Returns the run that is running in the previous status and whose Job is not observed: it was deleted while
-/// the operator was down.
+/// Returns the last run of the previous status if it was running and its Job is no longer observed, because
+/// the Job was deleted while the operator was down.
 pub fn vanished<'a>(previous: &'a BackupPolicyStatus, observed: &[ObservedRun]) -> Option<&'a BackupStatus> {
     previous
         .last_run
@@ -105,8 +105,9 @@ fn lost(run: &BackupStatus) -> RunStatus {
     }
 }
 
-/// Returns whether the status knows more of a run than the observation: a Job whose pods are gone has no
-/// report. A failed Job stays for long, and its run can be the last failure after it left the history.
+/// Returns whether the previous status contains more about a run than the observation. A Job whose pods are
+/// deleted has no report. A failed Job is kept for long, and its run can be the last failure after it has
+/// left the history.
 pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool {
     let is_this = |known: &RunStatus| {
         known.job == run.observed.job && known.result != RunResult::Unknown && is_of_job_at(known, run.start)
@@ -122,7 +123,7 @@ pub fn knows_more(previous: &BackupPolicyStatus, run: &AssessedRun<'_>) -> bool 
             || previous.last_failure.as_ref().is_some_and(is_last_failure))
 }
 
-/// Returns the start of the newest run that the status knows and that is not observed any more.
+/// Returns the start of the newest run of the previous status that is no longer observed.
 pub fn newest_unobserved(previous: &BackupPolicyStatus, observed: &[ObservedRun]) -> Option<Timestamp> {
     let unobserved = |known: &&RunStatus| observed.iter().all(|run| run.job != known.job);
     previous.history.iter().filter(unobserved).map(|known| known.start_time.0).max()

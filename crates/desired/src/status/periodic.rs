@@ -1,5 +1,5 @@
-//! The condition of an operation that stores no backup, for example `ScrubHealthy`: whether its runs start on
-//! time and succeed.
+//! The condition of an operation that stores no backup, for example `ScrubHealthy`. It states whether the
+//! operation's runs start on time and succeed.
 
 use api::{
     BackupPolicyStatus,
@@ -22,7 +22,8 @@ use super::{
 };
 use crate::validate::ValidPolicy;
 
-/// Returns the newest ended run, if the status does not know it or knows less of it. `runs`: oldest first.
+/// Returns the newest ended run, if the status does not contain it or contains less about it. `runs` are
+/// sorted, oldest first.
 pub fn newest_ended<'a, 'b>(
     known: Option<&EndedRun>,
     runs: &'a [AssessedRun<'b>],
@@ -39,7 +40,7 @@ pub fn newest_ended<'a, 'b>(
     (!is_newer && !knows_more).then_some(run)
 }
 
-/// Returns an ended run, as the status has it.
+/// Converts an ended run to its form in the status.
 pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
@@ -59,8 +60,8 @@ pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
     }
 }
 
-/// Sets the condition of an operation, and returns when time alone changes the condition or the next slot.
-/// `runs`: oldest first.
+/// Sets the condition of an operation. Returns the time at which the condition or the next slot changes
+/// without a new observation. `runs` are sorted, oldest first.
 pub fn health(
     conditions: &mut Conditions<'_>,
     policy: &ValidPolicy,

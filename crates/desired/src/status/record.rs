@@ -1,4 +1,4 @@
-//! Backup runs, as the status has them: in the history, and as last run, last success and last failure.
+//! Backup runs in the status: in the history, and as last run, last success and last failure.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::run::{AssessedRun, described};
 
-/// Returns an ended run for the history; `None` while it runs.
+/// Converts an ended run to an entry of the history; `None` while it is running.
 pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {
     if run.result == RunResult::Running {
         return None;
@@ -33,7 +33,7 @@ pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {
     })
 }
 
-/// Returns a run for the history, from the record in a later run's report.
+/// Converts a record in a later run's report to an entry of the history.
 pub fn from_record(record: &RunRecord) -> RunStatus {
     RunStatus {
         job: record.job.clone(),
@@ -46,9 +46,9 @@ pub fn from_record(record: &RunRecord) -> RunStatus {
     }
 }
 
-/// Updates last run, last success and last failure by the runs, oldest first, and by the records in reports
-/// of `news`. Records come after all observed runs: a report can change the start of its run, and so which
-/// run is newer.
+/// Updates last run, last success and last failure from the runs, oldest first, and then from the records in
+/// the reports `news`. Records are processed after all observed runs, because a report can change the start
+/// of its run, and so the order of the runs.
 pub fn remember(status: &mut BackupPolicyStatus, runs: &[AssessedRun<'_>], news: &[&RunReport]) {
     // Twice: the report of the last run can change its start, so that an earlier one is newer.
     for run in runs.iter().chain(runs) {
@@ -113,8 +113,8 @@ fn is_suspicious(backup: &BackupStatus) -> bool {
     backup.verification == Some(Verification::Suspicious)
 }
 
-/// Updates last success and last failure by the record of a run that was not observed, if the history has
-/// nothing better about that run.
+/// Updates last success and last failure from the record of a run that was not observed, unless the history
+/// contains more about that run.
 fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
     // A run whose report was lost has kept the later start.
     let is_of_record = |known: &&RunStatus| {
@@ -144,7 +144,7 @@ fn remember_record(status: &mut BackupPolicyStatus, record: &RunRecord) {
     }
 }
 
-/// Returns whether a run is newer than `known`. The name decides between runs of one second.
+/// Returns whether a run is newer than `known`. If both started in the same second, the names decide.
 fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     known.is_none_or(|known| {
         let known_start = known.start_time.as_ref().map(|time| time.0);
@@ -152,9 +152,9 @@ fn is_newer(known: Option<&BackupStatus>, start: Timestamp, job: &str) -> bool {
     })
 }
 
-/// Returns whether a backup is newer than `known`, by its snapshot: retention uses the same order, so the
+/// Returns whether a backup is newer than `known`, by snapshot time. Retention uses the same order, so the
 /// newest backup is the last one that retention would delete. A run that started earlier can have the newer
-/// snapshot, if it waited for locks.
+/// snapshot, because it waited for locks.
 fn is_newer_backup(known: Option<&BackupStatus>, backup: &BackupStatus) -> bool {
     let rank = |backup: &BackupStatus| {
         let time = |at: &Option<Time>| at.as_ref().map(|at| at.0);
@@ -164,8 +164,8 @@ fn is_newer_backup(known: Option<&BackupStatus>, backup: &BackupStatus) -> bool 
     known.is_none_or(|known| rank(known) < rank(backup))
 }
 
-/// Returns whether a run is newer than the last failure. The history has the start of that failure; without
-/// it, its end must do.
+/// Returns whether a run is newer than the last failure. The start of the last failure is taken from the
+/// history, or its end is used if the history does not contain it.
 fn is_newer_failure(status: &BackupPolicyStatus, start: Timestamp, job: &str) -> bool {
     status.last_failure.as_ref().is_none_or(|known| {
         let in_history = status.history.iter().find(|run| run.job == known.job);
@@ -178,7 +178,7 @@ fn duration(report: &RunReport) -> Option<f64> {
     Some(seconds(report.completion_time?.duration_since(report.start_time)))
 }
 
-/// Returns the duration of each stage, to the millisecond. Numbers that cannot be durations are left out.
+/// Returns the duration of each stage, rounded to milliseconds. Omits numbers that cannot be durations.
 fn stages(report: &RunReport) -> BTreeMap<String, f64> {
     let duration = |seconds: f64| {
         SignedDuration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_negative())
@@ -207,7 +207,7 @@ fn backup(run: &AssessedRun<'_>) -> BackupStatus {
     }
 }
 
-/// Returns the fields about the stored backup.
+/// Returns a status with the fields about the stored backup.
 fn stored(backup: &BackupSummary) -> BackupStatus {
     BackupStatus {
         backup: Some(backup.id.clone()),
@@ -223,7 +223,7 @@ fn stored(backup: &BackupSummary) -> BackupStatus {
     }
 }
 
-/// Returns a successful run, from the record in a later run's report.
+/// Converts a record in a later run's report to a successful backup.
 fn success_from_record(record: &RunRecord) -> BackupStatus {
     BackupStatus {
         job: record.job.clone(),
@@ -240,13 +240,14 @@ fn success_from_record(record: &RunRecord) -> BackupStatus {
     }
 }
 
-/// Returns the slot of a record's Job; `None` if nobody scheduled it.
+/// Returns the slot of a record's Job; `None` if the run was not scheduled.
 pub fn slot(record: &RunRecord) -> Option<Timestamp> {
     let (cron_job, _) = record.job.rsplit_once('-').filter(|_| record.trigger == Trigger::Schedule)?;
     name::slot(cron_job, &record.job)
 }
 
-/// Returns the duration in a record, if the number can be one. A record in a store can have any number.
+/// Returns the duration in a record; `None` if the number cannot be a duration. The store may contain any
+/// number.
 fn recorded_duration(record: &RunRecord) -> Option<SignedDuration> {
     SignedDuration::try_from_secs_f64(record.duration_seconds).ok().filter(SignedDuration::is_positive)
 }

@@ -1,4 +1,4 @@
-//! The backups in the repository, as the newest run that listed it found them.
+//! The counts of the backups in the repository, from the newest run that listed it.
 
 use api::{
     BackupPolicyStatus,
@@ -11,8 +11,8 @@ use domain::{
 
 use super::run::AssessedRun;
 
-/// Returns the backups, from the current reports of backup runs and from scrubs, both oldest first. Only
-/// backup runs apply the retention rules.
+/// Returns the counts of backups from the reports of backup runs and from scrubs, both oldest first. Only
+/// backup runs apply the retention rules, so only they report kept and removed backups.
 pub fn retained(
     previous: &BackupPolicyStatus,
     backups: &[&RunReport],

@@ -19,19 +19,20 @@ use crate::observed::{ContainerExit, JobState, ObservedRun};
 #[derive(Clone, Debug)]
 pub struct AssessedRun<'a> {
     pub observed: &'a ObservedRun,
-    /// The report, provisional or final.
+    /// The run's report, provisional or final.
     pub report: Option<&'a RunReport>,
     pub trigger: Trigger,
-    /// The slot in the Job's name.
+    /// The scheduled time in the Job's name; `None` if a person started the run.
     pub slot: Option<Timestamp>,
-    /// The start in whole seconds: that of the report, or else the Job's creation.
+    /// The start in whole seconds, from the report, or else the creation of the Job.
     pub start: Timestamp,
     pub result: RunResult,
-    /// Why the run failed; of an active run, why its newest pod failed or cannot start.
+    /// The failure of the run. For an active run, the failure of its newest pod, which ended with an error or
+    /// cannot start.
     pub failure: Option<Failure>,
 }
 
-/// Why a run or an attempt failed.
+/// The reason and the message of a failed run or attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reason: Reason,
@@ -39,7 +40,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns the failure with this message. Without a hint of its own the message gets that of the reason.
+    /// Creates a failure with this message. If the message has no hint, adds the hint of the reason.
     fn new(reason: Reason, message: Message) -> Self {
         Self { reason, message: message.or_hint(reason.hint()) }
     }
@@ -54,17 +55,17 @@ impl AssessedRun<'_> {
 }
 
 impl<'a> AssessedRun<'a> {
-    /// Returns the report, if it is final.
+    /// Returns the report if it is final; `None` if it is provisional or missing.
     pub fn final_report(&self) -> Option<&'a RunReport> {
         self.report.filter(|report| report.outcome != Outcome::Running)
     }
 }
 
-/// Assesses a run. A final report outranks the kubelet's reason for the container's end: on cgroup v1 the
-/// kubelet reports OOMKilled for a container whose child was killed for memory, though the runner went on and
-/// reported its outcome.
+/// Determines the result of a run. A final report takes precedence over the kubelet's reason for the
+/// container's end: on cgroup v1 the kubelet reports OOMKilled for a container in which only a child process
+/// was killed, although the runner continued and reported its outcome.
 ///
-/// `cron_job` is the name of the operation's CronJob: only its own Jobs have slots in their names.
+/// `cron_job` is the name of the operation's CronJob. Only Jobs of this CronJob have a slot in their names.
 pub fn assess_run<'a>(observed: &'a ObservedRun, cron_job: &str) -> AssessedRun<'a> {
     // A successful Job had a successful attempt, so a report of a failure is of an earlier attempt.
     let is_of_earlier_attempt =
@@ -96,7 +97,7 @@ fn verdict(observed: &ObservedRun, report: Option<&RunReport>) -> (RunResult, Op
     }
 }
 
-/// Returns why the run failed, or why an active run's newest attempt did, from the most reliable source.
+/// Returns the failure of a run, or of the newest attempt of an active run, from the most reliable source.
 fn failure(observed: &ObservedRun, report: Option<&RunReport>) -> Option<Failure> {
     let past_deadline =
         matches!(&observed.state, JobState::Failed { reason } if reason == "DeadlineExceeded");
@@ -122,15 +123,15 @@ pub fn lost() -> Failure {
     Failure::new(Reason::ReportLost, message)
 }
 
-/// Returns why the newest pod of an active run cannot start.
+/// Returns the reason and the message if the newest pod of an active run cannot start.
 pub fn cannot_start(run: &AssessedRun<'_>) -> Option<(Reason, Message)> {
     let Failure { reason, message } = run.failure.as_ref().filter(|_| run.observed.problem.is_some())?;
     let text = format!("{} cannot start: {}", run.observed.job, message.text());
     Some((*reason, Message::new(text).or_hint(message.what_to_do())))
 }
 
-/// Returns why a run of the history failed: its own message if the status still has it, else the meaning of
-/// its reason.
+/// Returns a text about the failure of a run in the history: the run's own message if the status still
+/// contains it, or the meaning of its reason.
 pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     let failure = status.last_failure.as_ref().filter(|failure| failure.job == run.job);
     match failure {
@@ -142,19 +143,19 @@ pub fn why(run: &RunStatus, status: &BackupPolicyStatus) -> String {
     }
 }
 
-/// Returns the message of a failure that has only a reason.
+/// Returns a message for a failure of which only the reason is known.
 pub fn described(reason: Reason) -> Message {
     Message::new(as_clause(&reason.meaning().replace('`', ""))).or_hint(reason.hint())
 }
 
-/// Returns the sentence without its capital letter and full stop.
+/// Returns the sentence as a clause, without its capital letter and full stop.
 fn as_clause(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }
 
-/// Returns the failure that a run reports.
+/// Returns the failure in a run's report.
 fn reported(report: &RunReport) -> Failure {
     let reason = report.reason.unwrap_or(Reason::InternalError);
     let text = report.message.text();
@@ -175,12 +176,12 @@ fn deadline(report: Option<&RunReport>) -> Failure {
     Failure::new(Reason::DeadlineExceeded, message)
 }
 
-/// Returns the stage that the run was in: ` during dump`.
+/// Returns a text with the stage in which the run was, for example ` during dump`; empty without a report.
 fn during(report: Option<&RunReport>) -> String {
     report.map_or_else(String::new, |report| format!(" during {}", report.details.stage().as_str()))
 }
 
-/// Returns why the pod cannot start.
+/// Returns the failure of a pod that cannot start.
 fn obstacle(observed: &ObservedRun) -> Option<Failure> {
     let problem = observed.problem.as_ref()?;
     let message = Message::new(one_line(&problem.message));
@@ -191,7 +192,7 @@ fn obstacle(observed: &ObservedRun) -> Option<Failure> {
     Some(Failure::new(problem.reason, message))
 }
 
-/// Returns why the container ended, if the runner left no final report.
+/// Returns the failure of a container that ended without a final report.
 fn pod_failure(container: &ContainerExit, report: Option<&RunReport>) -> Option<Failure> {
     let ContainerExit { reason, exit_code, message } = container;
     let detail = message.as_deref().map(one_line).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What scrubs found: the newest scrub, and whether it or an earlier one found the newest backup corrupted.
+//! The results of scrubs in the status: the newest scrub, and the mark of a corrupted newest backup.
 
 use api::{
     BackupPolicyStatus,
@@ -8,7 +8,7 @@ use domain::name;
 
 use super::{periodic, run::AssessedRun};
 
-/// Returns the newest scrub that ended. `runs`: oldest first.
+/// Returns the newest scrub that ended. `runs` are sorted, oldest first.
 pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {
     let known = previous.last_scrub.as_ref();
     let Some(run) = periodic::newest_ended(known.map(|known| &known.run), runs) else {
@@ -24,7 +24,7 @@ pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<S
     })
 }
 
-/// Marks the newest backup as corrupted if a scrub found it so.
+/// Marks the newest backup as corrupted if a scrub found it corrupted.
 pub fn mark_corrupted(
     status: &mut BackupPolicyStatus,
     previous: &BackupPolicyStatus,
@@ -46,8 +46,8 @@ pub fn mark_corrupted(
     }
 }
 
-/// Returns the backups that these scrubs found corrupted. The last report of a killed scrub has those that it
-/// found before.
+/// Returns the names of the backups that these scrubs found corrupted. For a killed scrub, the last
+/// provisional report contains those found until then.
 pub fn found_corrupted<'a>(runs: &'a [AssessedRun<'_>]) -> impl Iterator<Item = &'a String> {
     let found = runs.iter().filter_map(|run| run.report?.details.as_scrub());
     found.flat_map(|scrub| &scrub.corrupted)

@@ -1,6 +1,6 @@
-//! The slots of a schedule: the next one, and the time since which the schedule applies. No slot before that
-//! time is ever overdue: otherwise a policy that was suspended for a month, or that ran monthly until now,
-//! would be overdue at once.
+//! The slots of a schedule: the next slot, and the time since which the schedule applies. A slot before that
+//! time is never overdue. Otherwise a policy that was suspended for a month, or that had a monthly schedule
+//! until now, would be overdue at once.
 
 use std::iter::successors;
 
@@ -11,11 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::validate::ValidPolicy;
 
-/// A change of the UTC offset affects the slots of a day: the search for them may start on the evening
-/// before.
+/// The time around a change of the UTC offset in which the change affects slots: a search for the slots of a
+/// day may start on the evening before.
 const DAY: SignedDuration = SignedDuration::from_hours(25);
 
-/// The slots of one operation, as a status has them.
+/// The slots of one operation in a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     /// The schedule of the CronJob.
@@ -25,9 +25,9 @@ pub struct Slots {
     pub since: Option<Time>,
 }
 
-/// Returns the slots of an operation at `now`; `None` if the policy does not have the operation. `known` are
-/// those of the previous status, which `is_same_spec` if it describes the present spec. `in_place`: the
-/// policy has its CronJob.
+/// Returns the slots of an operation at the time `now`; `None` if the policy does not configure the
+/// operation. `known` are the slots of the previous status; `is_same_spec` is true if that status describes
+/// the current spec. `in_place`: the policy's CronJob exists.
 pub fn slots(
     policy: &ValidPolicy,
     operation: Operation,
@@ -59,14 +59,15 @@ struct Timetable<'a> {
 }
 
 impl Timetable<'_> {
-    /// Returns the first slot after a time.
+    /// Returns the first slot after `time`.
     fn after(&self, time: Timestamp) -> Option<Timestamp> {
         self.schedule.after(self.zone, time)
     }
 
-    /// Returns whether the schedule is the known one. An edit of the spec shows in the known next slot: it is
-    /// not a slot of the new schedule. A suspended policy has no next slot and no `since`. An invalid policy
-    /// has no next slot but keeps `since`, so that a mistake in the spec does not hide an overdue run.
+    /// Returns whether the schedule is that of the previous status. After an edit of the schedule, the known
+    /// next slot is not a slot of the new schedule. A suspended policy has neither a next slot nor `since`.
+    /// An invalid policy has no next slot but keeps `since`, so that a mistake in the spec does not hide an
+    /// overdue run.
     fn is_known(&self) -> bool {
         // Around a change of the UTC offset some slots are found only by a search that starts a day earlier.
         // The same spec has the same slots.
@@ -78,14 +79,16 @@ impl Timetable<'_> {
         effective == Some(self.schedule.effective()) && self.known.next.as_ref().is_none_or(is_slot)
     }
 
-    /// Returns the known time since which the schedule applies, if the schedule is still the known one.
+    /// Returns the time since which the schedule applies, from the previous status; `None` if the schedule
+    /// has changed.
     fn since(&self) -> Option<Time> {
         self.known.since.clone().filter(|_| self.is_known())
     }
 
-    /// Returns the next slot. The CronJob controller searches from its last slot on. Around a change of the
-    /// UTC offset it may find another slot than a search from `now`, so the known next slot stays if an
-    /// earlier search can have found it. No search finds a slot that the status has because of a wrong clock.
+    /// Returns the next slot. The CronJob controller searches from its last slot. Around a change of the UTC
+    /// offset, its result can differ from that of a search from `now`. The known next slot is therefore kept
+    /// if an earlier search can have found it. A slot that is in the status because of a wrong clock is not
+    /// kept, because no search finds it.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let next = self.after(now)?;
         let known = self.known.next.as_ref().map(|at| at.0).filter(|at| *at > now && *at != next);
@@ -98,9 +101,9 @@ impl Timetable<'_> {
         Some(known.unwrap_or(next))
     }
 
-    /// Returns the first slots after `now` that a search from slot to slot finds. One search starts a day
-    /// before the last change of the UTC offset, another one a day before the next change. A day after a
-    /// change, it has no effect.
+    /// Returns the first slots after `now` that searches from slot to slot find. One search starts a day
+    /// before the last change of the UTC offset, another one a day before the next change. A change has no
+    /// effect on slots more than a day later.
     fn found_before_a_change(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
         let changes = [self.zone.preceding(now).next(), self.zone.following(now).next()];
         let days = changes.into_iter().flatten().filter_map(|change| {

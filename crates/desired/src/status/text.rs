@@ -1,11 +1,11 @@
-//! Texts of conditions: joins sentences, and cleans texts of other programs.
+//! Functions for the texts of conditions: they join sentences, and clean texts of other programs.
 
 use std::fmt::Display;
 
 use domain::message::cut;
 pub use domain::time::minute;
 
-/// Returns the message, ended with a full stop, and one more sentence.
+/// Returns the message with a full stop at its end, and `sentence` after it.
 pub fn and_sentence(message: impl Display, sentence: &str) -> String {
     let message = message.to_string();
     let stop = if message.ends_with(['.', '!', '?', '…']) { "" } else { "." };
@@ -18,14 +18,15 @@ pub fn as_sentence(clause: &str) -> String {
     letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
-/// Returns the text on one line, without a full stop at its end: messages of tools and kubelets span lines.
+/// Returns the text on one line, without a full stop at its end. Messages of programs and kubelets can have
+/// several lines.
 pub fn one_line(text: &str) -> String {
     let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     text.trim_end_matches(['.', ';']).to_owned()
 }
 
-/// Returns the text on one line of at most `limit` bytes. Control characters become spaces, because a
-/// terminal would execute them and the author of the text is unknown.
+/// Returns the text on one line of at most `limit` bytes. Replaces control characters by spaces, because a
+/// terminal would interpret them and the author of the text is unknown.
 pub fn plain(text: &str, limit: usize) -> String {
     let mut text = one_line(text).replace(|c: char| c.is_control(), " ");
     cut(&mut text, limit);

@@ -1,5 +1,5 @@
-//! The newest verified backup. It is older than the newest successful backup if that one is only stored or is
-//! corrupted.
+//! The newest verified backup. It is older than the newest successful backup if the latter is only stored or
+//! is corrupted.
 
 use api::{
     BackupPolicyStatus,
@@ -10,8 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{run::AssessedRun, scrub};
 
-/// Returns the recovery point of the newest verified backup: of the previous status, the new facts of
-/// `status` and the runs, but of no backup that scrubs found corrupted.
+/// Returns the recovery point of the newest verified backup in the previous status, in `status` and in the
+/// runs. Ignores backups that scrubs found corrupted.
 pub fn last_verified(
     previous: &BackupPolicyStatus,
     status: &BackupPolicyStatus,

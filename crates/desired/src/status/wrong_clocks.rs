@@ -1,6 +1,7 @@
-//! Wrong clocks. A time is plausible if it is not before its Job's creation, and at most an hour ([`SKEW`])
-//! after its Job's end, or after now while the Job runs. An implausible time is replaced by the control
-//! plane's time for the same event: otherwise a run of next year would be the newest one for a year.
+//! Corrects times from wrong clocks. A time is plausible if it is not before its Job's creation, and at most
+//! an hour ([`SKEW`]) after the Job's end, or after `now` while the Job is active. An implausible time is
+//! replaced by the control plane's time of the same event. Otherwise a run that reports a time in the next
+//! year would remain the newest run for a year.
 
 use api::{
     BackupPolicyStatus,
@@ -16,15 +17,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{fields, record, text::minute};
 use crate::observed::{Observed, ObservedRun};
 
-/// Returns the observation with plausible times, and when the first of the replaced times becomes plausible
-/// because a Job still runs.
+/// Returns the observation with plausible times. Also returns the first time at which a replaced time becomes
+/// plausible because its Job is still active.
 pub fn correct(mut observed: Observed, now: Timestamp) -> (Observed, Option<Timestamp>) {
     let changes_at = observed.runs_mut().filter_map(|run| correct_run(run, now)).min();
     (observed, changes_at)
 }
 
-/// Replaces times of a status that the operator wrote while its clock was ahead: until then, nothing would be
-/// overdue.
+/// Replaces times of a status that the operator wrote while its own clock was ahead. Otherwise nothing would
+/// be overdue until those times.
 pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
     let correct = |mark: &mut Time| {
         if !is_plausible(mark.0, now) {
@@ -35,9 +36,9 @@ pub fn correct_marks(status: &mut BackupPolicyStatus, now: Timestamp) {
     fields::since_mut(status).into_iter().filter_map(|(_, since)| since).for_each(correct);
 }
 
-/// Returns the slot that the newest successful backup serves, and the time of its snapshot. A backup that
-/// nobody scheduled serves the slots before its snapshot. A backup of the future would serve all slots until
-/// then, so the newest plausible run replaces it.
+/// Returns the slot for which the newest successful backup was made, and the backup's snapshot time. For a
+/// backup that was not scheduled, the snapshot time replaces the slot. A backup with a time in the future
+/// would count for all slots until then, so the newest plausible run is used instead.
 pub fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let (slot, snapshot) = last_success(status)?;
     if is_plausible(snapshot.max(slot), now) {
@@ -48,14 +49,15 @@ pub fn served(status: &BackupPolicyStatus, now: Timestamp) -> Option<(Timestamp,
     status.history.iter().find(is_success).map(|run| (run.start_time.0, run.start_time.0))
 }
 
-/// Returns when the newest successful backup becomes plausible; `None` if it is.
+/// Returns the time at which the snapshot time of the newest successful backup becomes plausible; `None` if
+/// it is plausible.
 pub fn success_plausible_at(status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     let (slot, snapshot) = last_success(status)?;
     let latest = snapshot.max(slot);
     latest.checked_sub(SKEW).ok().filter(|_| !is_plausible(latest, now))
 }
 
-/// Returns the slot and the snapshot of the newest successful backup, plausible or not.
+/// Returns the slot and the snapshot time of the newest successful backup, even if they are not plausible.
 fn last_success(status: &BackupPolicyStatus) -> Option<(Timestamp, Timestamp)> {
     let last = status.last_success.as_ref()?;
     let snapshot = last.snapshot_time.as_ref().or(last.start_time.as_ref())?.0;
@@ -70,8 +72,8 @@ fn latest_plausible(end: Timestamp) -> Timestamp {
     end.saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
-/// Corrects the report of a run, and returns when the first replaced time becomes plausible because the Job
-/// still runs.
+/// Corrects the times in the report of a run. Returns the first time at which a replaced time becomes
+/// plausible because the Job is still active.
 fn correct_run(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     let report = run.report.as_mut()?;
     let latest = latest_plausible(run.ended.unwrap_or(now));
@@ -92,7 +94,7 @@ fn correct_run(run: &mut ObservedRun, now: Timestamp) -> Option<Timestamp> {
     implausible.filter(|_| run.ended.is_none()).and_then(|at| at.checked_sub(SKEW).ok())
 }
 
-/// Returns the recovery point of the backup that the run stored.
+/// Returns a mutable reference to the recovery point of the backup that the run stored.
 fn snapshot(report: &mut RunReport) -> Option<&mut Timestamp> {
     let Details::Backup(BackupDetails { backup: Some(backup), .. }) = &mut report.details else {
         return None;
@@ -100,8 +102,8 @@ fn snapshot(report: &mut RunReport) -> Option<&mut Timestamp> {
     Some(&mut backup.snapshot_time)
 }
 
-/// Replaces an implausible start by the Job's creation. The duration of the run stays, because the node
-/// measured it.
+/// Replaces an implausible start by the Job's creation. Keeps the duration of the run, because it does not
+/// depend on the clock's setting.
 fn correct_start(report: &mut RunReport, created: Timestamp, latest: Timestamp) {
     let reported = report.start_time;
     if (created..=latest).contains(&reported) {
@@ -118,8 +120,8 @@ fn correct_start(report: &mut RunReport, created: Timestamp, latest: Timestamp) 
     }
 }
 
-/// Corrects the record of an earlier run, whose Job is gone: the control plane's time is the slot in the
-/// Job's name. Returns `false` for a record with an implausible time and without a slot.
+/// Corrects the record of an earlier run whose Job is deleted, with the slot in the Job's name as the control
+/// plane's time. Returns `false` for a record with an implausible time and without a slot.
 fn correct_record(record: &mut RunRecord, latest: Timestamp) -> bool {
     let slot = record::slot(record).filter(|slot| *slot <= latest);
     if record.start_time > latest || slot.is_some_and(|slot| record.start_time < slot) {
