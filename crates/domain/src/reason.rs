@@ -59,7 +59,7 @@ reasons! {
     /// The session that locks the tables and exports the snapshot ended too early, in each of five rounds (lock, snapshot, dump).
     HoldLost = Some(15), "Find the cause in the server's log: a failover, an administrator who ended the session, or a timeout of idle sessions.";
     /// pg_dump or pg_dumpall failed.
-    DumpFailed = Some(16), "Read the tool's error and the server's log of the same time.";
+    DumpFailed = Some(16), "Check the error of `pg_dump` or `pg_dumpall`, and the server's log of the same time.";
     /// A read from the store, or a write to it, failed.
     StoreFailed = Some(17), "Check the volume (its server, disk and mount options) or the object store.";
     /// The object store does not answer, or its host name cannot be resolved to an address.

@@ -107,7 +107,7 @@ pub struct ScrubRun {
     pub passed: u32,
     /// Number of backups that the scrub found corrupted; 20 means 20 or more.
     pub corrupted: u32,
-    /// Number of backups that the scrub could not read.
+    /// Number of backups whose check had no result, for example because the store did not answer.
     pub unchecked: u32,
 }
 
@@ -130,7 +130,7 @@ pub struct Backup {
     pub stages: BTreeMap<String, f64>,
     /// State of the backup. Verified: its archives were read back and are complete. Stored: only its stored
     /// bytes were compared, because verification.level is Checksum. Acknowledged: a person accepted the
-    /// suspicious backup. Corrupted: a later scrub found that the stored bytes have changed.
+    /// suspicious backup. Corrupted: a later scrub found that a file is missing or has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,

@@ -39,10 +39,11 @@ pub struct Postgres {
     #[serde(default)]
     pub databases: Databases,
 
-    /// globals defines whether backups contain the roles and tablespaces of the server. WithoutPasswords: they do,
-    /// without the password hashes of the roles. WithPasswords: they do, with the password hashes; the role must be a
-    /// superuser or be able to read pg_authid, and everybody who can read the backup can try to crack the hashes.
-    /// None: they do not. Defaults to WithoutPasswords.
+    /// globals defines whether backups contain the roles and tablespaces of the server. WithoutPasswords: roles
+    /// without their password hashes, and tablespaces. WithPasswords: roles with their password hashes, and
+    /// tablespaces; the role that backups log in as must be a superuser or have permission to read pg_authid, and
+    /// everybody who can read the backup can try to crack the hashes. None: neither roles nor tablespaces. Defaults
+    /// to WithoutPasswords.
     #[serde(default)]
     pub globals: Globals,
 }

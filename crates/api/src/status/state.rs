@@ -65,7 +65,7 @@ pub enum Verification {
     Suspicious,
     /// The backup is suspicious, and a person accepted it.
     Acknowledged,
-    /// A scrub found that the stored bytes have changed.
+    /// A scrub found that a file of the backup is missing or has changed.
     Corrupted,
     /// A state that this version does not define.
     #[serde(other)]

@@ -80,7 +80,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_last_run_failed",
-        help: "1 if the policy's newest completed backup run failed, 0 if it stored a backup, even a suspicious one; absent before the first completed run.",
+        help: "1 if the policy's newest completed backup run failed, 0 if it succeeded, stored a suspicious backup or left no report; absent before the first completed run.",
         unit: None,
         value: |policy| {
             let newest = policy.runs.last()?;
