@@ -26,7 +26,7 @@ pub use self::{
         AzureCredentials, AzureStorage, GcsCredentials, GcsStorage, S3Checksum, S3Credentials, S3Encryption,
         S3EncryptionAlgorithm, S3Storage, Storage, VolumeStorage,
     },
-    verification::{Scrub, Verification, VerificationLevel},
+    verification::*,
 };
 use crate::{
     checks::{object, retention as age, schedule as check},

@@ -5,6 +5,7 @@
 
 mod cause_hint;
 mod condition;
+mod ended;
 pub(crate) mod fields;
 mod health;
 mod history;
@@ -20,26 +21,21 @@ mod wrong_clocks;
 
 use api::{
     BackupPolicy, BackupPolicyStatus,
-    status::{ConditionStatus, ConditionType, RunResult, time},
+    status::{ConditionStatus, ConditionType, time},
 };
-use domain::{
-    operation::{Operation, PerOperation},
-    reason::Reason,
-    report::RunReport,
-};
+use domain::{operation::Operation, reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
 pub(crate) use self::run::why;
 use self::{
     condition::Conditions,
     health::Request,
-    run::{AssessedRun, assess_run},
+    run::{AssessedRun, Runs, assess_run},
     slots::Slots,
 };
 use crate::{
     observed::{
-        JobState, Observed, ObservedCronJob, ObservedOperation, ObservedRun, Problem, START_GRACE,
-        UnexplainedWait,
+        JobState, Observed, ObservedCronJob, ObservedOperation, Problem, START_GRACE, UnexplainedWait,
     },
     open_request::open_request,
     validate::{Invalid, ValidPolicy},
@@ -54,9 +50,6 @@ pub struct StatusOutcome {
     /// overdue.
     pub next_change: Option<Timestamp>,
 }
-
-/// The runs of each operation, oldest first.
-type Runs<'a> = PerOperation<Vec<AssessedRun<'a>>>;
 
 /// Computes the status at `now`.
 pub fn status(
@@ -74,7 +67,7 @@ pub fn status(
     let reports = current_reports(&previous, &observed, &runs);
 
     let acknowledged = valid.map_or(&[][..], |valid| &valid.backup.acknowledged);
-    let mut status = facts(&previous, &observed, &runs, &reports, created);
+    let mut status = fields::facts(&previous, &observed, &runs, &reports, created);
     record::acknowledge(&mut status, acknowledged);
     // A scrub can find an acknowledged backup corrupted.
     scrub::mark_corrupted(&mut status, &previous, &runs.scrub);
@@ -149,61 +142,9 @@ fn current_reports<'a>(
     observed: &Observed,
     runs: &Runs<'a>,
 ) -> Vec<&'a RunReport> {
-    let newest_unobserved = history::newest_unobserved(previous, backup_runs(observed));
+    let newest_unobserved = history::newest_unobserved(previous, &observed.operations.backup.runs);
     let current = runs.backup.iter().filter(|run| Some(run.start) >= newest_unobserved);
     current.filter_map(AssessedRun::final_report).collect()
-}
-
-fn backup_runs(observed: &Observed) -> &[ObservedRun] {
-    &observed.operations.backup.runs
-}
-
-/// Returns a status with the facts of the previous status, updated by the runs. `reports` is the result of
-/// [`current_reports`].
-fn facts(
-    previous: &BackupPolicyStatus,
-    observed: &Observed,
-    runs: &Runs<'_>,
-    reports: &[&RunReport],
-    created: Timestamp,
-) -> BackupPolicyStatus {
-    let PerOperation { backup: backups, scrub: scrubs } = runs;
-    let vanished = history::vanished(previous, backup_runs(observed));
-    let news = history::news(previous, backups);
-    let mut last_run = previous.last_run.clone();
-    if let (Some(last), Some(_)) = (&mut last_run, vanished) {
-        last.result = RunResult::Unknown;
-    }
-    let newest_first = || reports.iter().rev();
-    let mut status = BackupPolicyStatus {
-        server_version: newest_first()
-            .find_map(|report| report.details.as_backup()?.server_version.clone())
-            .or_else(|| previous.server_version.clone()),
-        client_version: newest_first()
-            .find_map(|report| report.details.as_backup()?.client_version.clone())
-            .or_else(|| previous.client_version.clone()),
-        last_run,
-        last_success: previous.last_success.clone(),
-        last_failure: previous.last_failure.clone(),
-        retained: retained::retained(previous, reports, scrubs),
-        last_scrub: scrub::last(previous, scrubs),
-        last_handled_request: observed
-            .handled_request
-            .clone()
-            .or_else(|| previous.last_handled_request.clone()),
-        history: history::history(previous, backups, &news, vanished, created),
-        // These follow from the facts above and from the spec.
-        observed_generation: None,
-        effective_schedule: None,
-        next_schedule_time: None,
-        schedule_since: None,
-        overdue_time: None,
-        last_verified_time: None,
-        scrub_schedule: None,
-        conditions: Vec::new(),
-    };
-    record::remember(&mut status, backups, &news);
-    status
 }
 
 /// Sets for each operation the schedule, the next slot, and the time since which the schedule applies.

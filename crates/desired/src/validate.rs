@@ -18,11 +18,12 @@ use api::{
     policy::{Databases, JobOptions, Postgres, Verification},
 };
 use domain::{
-    invocation::BackupOptions,
+    invocation::{BackupOptions, Options, ScrubOptions},
     manifest::PolicyIdentity,
     name,
     operation::Operation,
     schedule::{Schedule, time_zone},
+    scrub,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -78,6 +79,17 @@ impl ValidPolicy {
         match operation {
             Operation::Backup => Some(&self.schedule),
             Operation::Scrub => self.scrub.as_ref().map(|scrub| &scrub.schedule),
+        }
+    }
+
+    /// Returns the runner's options for an operation.
+    pub fn options_of(&self, operation: Operation) -> Options {
+        match operation {
+            Operation::Backup => Options::Backup(Box::new(self.backup.clone())),
+            Operation::Scrub => {
+                let share = self.scrub.as_ref().map_or(scrub::SHARE, |scrub| scrub.share);
+                Options::Scrub(ScrubOptions { share })
+            }
         }
     }
 }

@@ -5,22 +5,22 @@
 //! much of it as fits into [`TERMINATION_MESSAGE_LIMIT`] bytes. The run writes a provisional report at the start of each
 //! stage, so a killed run still reports its stage. The final report has the outcome.
 
+// Its macro declares the stages of an operation in any module below.
+#[macro_use]
+mod stage;
+
 mod details;
 mod retained;
 mod run;
-mod stage;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    details::{
-        ArtifactSummary, BackupDetails, BackupSummary, CORRUPTED_LIMIT, Details, PruneOutcome, ScrubDetails,
-        Stage, Verification,
-    },
+    details::*,
     retained::Retained,
     run::{Outcome, RunIdentity, RunRecord, Trigger, seconds},
-    stage::{BackupStage, Progress, ScrubStage},
+    stage::*,
 };
 use crate::{message::Message, reason::Reason};
 

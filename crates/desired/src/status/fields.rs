@@ -1,18 +1,20 @@
-//! The fields of the status that belong to one operation. All other code treats the operations alike.
+//! Fills the fields of the status, many of which belong to one operation. All other code treats the operations
+//! alike.
 
 use api::{
     BackupPolicyStatus,
-    status::{EndedRun, ScheduleStatus, time},
+    status::{EndedRun, RunResult, ScheduleStatus, time},
 };
 use domain::{
     operation::{Operation, PerOperation},
     reason::Reason,
+    report::RunReport,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::slots::Slots;
-use crate::validate::ValidPolicy;
+use super::{history, record, retained, run::Runs, scrub, slots::Slots};
+use crate::{observed::Observed, validate::ValidPolicy};
 
 /// Returns the operations that store no backup. The health of such an operation depends on its newest run
 /// only.
@@ -26,6 +28,54 @@ pub const fn awaiting_first(operation: Operation) -> Reason {
         Operation::Backup => Reason::AwaitingFirstBackup,
         Operation::Scrub => Reason::AwaitingFirstScrub,
     }
+}
+
+/// Returns a status with the facts of the previous status, updated by the runs. `reports` are the reports of
+/// backup runs that are not out of date, oldest first.
+pub fn facts(
+    previous: &BackupPolicyStatus,
+    observed: &Observed,
+    runs: &Runs<'_>,
+    reports: &[&RunReport],
+    created: Timestamp,
+) -> BackupPolicyStatus {
+    let PerOperation { backup: backups, scrub: scrubs } = runs;
+    let vanished = history::vanished(previous, &observed.operations.backup.runs);
+    let news = history::news(previous, backups);
+    let mut last_run = previous.last_run.clone();
+    if let (Some(last), Some(_)) = (&mut last_run, vanished) {
+        last.result = RunResult::Unknown;
+    }
+    let newest_first = || reports.iter().rev();
+    let mut status = BackupPolicyStatus {
+        server_version: newest_first()
+            .find_map(|report| report.details.as_backup()?.server_version.clone())
+            .or_else(|| previous.server_version.clone()),
+        client_version: newest_first()
+            .find_map(|report| report.details.as_backup()?.client_version.clone())
+            .or_else(|| previous.client_version.clone()),
+        last_run,
+        last_success: previous.last_success.clone(),
+        last_failure: previous.last_failure.clone(),
+        retained: retained::retained(previous, reports, scrubs),
+        last_scrub: scrub::last(previous, scrubs),
+        last_handled_request: observed
+            .handled_request
+            .clone()
+            .or_else(|| previous.last_handled_request.clone()),
+        history: history::history(previous, backups, &news, vanished, created),
+        // These follow from the facts above and from the spec.
+        observed_generation: None,
+        effective_schedule: None,
+        next_schedule_time: None,
+        schedule_since: None,
+        overdue_time: None,
+        last_verified_time: None,
+        scrub_schedule: None,
+        conditions: Vec::new(),
+    };
+    record::remember(&mut status, backups, &news);
+    status
 }
 
 /// Returns the newest ended run of an operation; `None` for backups, whose runs are in `history`.

@@ -3,62 +3,18 @@
 
 use api::{
     BackupPolicyStatus,
-    status::{ConditionStatus, ConditionType, EndedRun, RunResult, time},
+    status::{ConditionStatus, ConditionType, RunResult, time},
 };
-use domain::{
-    message::Message,
-    operation::Operation,
-    overdue,
-    reason::Reason,
-    report::{Outcome, seconds},
-};
+use domain::{message::Message, operation::Operation, overdue, reason::Reason};
 use jiff::Timestamp;
 
 use super::{
     condition::Conditions,
     fields,
     run::{AssessedRun, cannot_start},
-    text::{minute, one_line},
+    text::minute,
 };
 use crate::validate::ValidPolicy;
-
-/// Returns the newest ended run, if the status does not contain it or contains less about it. `runs` are
-/// sorted, oldest first.
-pub fn newest_ended<'a, 'b>(
-    known: Option<&EndedRun>,
-    runs: &'a [AssessedRun<'b>],
-) -> Option<&'a AssessedRun<'b>> {
-    let run = runs.iter().rfind(|run| run.result != RunResult::Running)?;
-    let is_newer = known.is_some_and(|known| {
-        let start = known.start_time.as_ref().map(|time| time.0);
-        (start, &known.job) > (Some(run.start), &run.observed.job)
-    });
-    // A Job whose pods are gone has no report any more.
-    let knows_more = known.is_some_and(|known| {
-        known.job == run.observed.job && known.result != RunResult::Unknown && run.report.is_none()
-    });
-    (!is_newer && !knows_more).then_some(run)
-}
-
-/// Converts an ended run to its form in the status.
-pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
-    let report = run.final_report();
-    let end = report.and_then(|report| report.completion_time);
-    let failure = run.failure.as_ref().map(|failure| failure.message.to_string());
-    let success = report.filter(|report| report.outcome == Outcome::Succeeded);
-    EndedRun {
-        job: run.observed.job.clone(),
-        result: run.result,
-        reason: run.reason().into(),
-        message: failure
-            .or_else(|| success.map(|report| one_line(report.message.text())))
-            .unwrap_or_default(),
-        scheduled_time: run.slot.map(time),
-        start_time: Some(time(run.start)),
-        completion_time: end.map(time),
-        duration_seconds: report.and_then(|report| Some(seconds(end?.duration_since(report.start_time)))),
-    }
-}
 
 /// Sets the condition of an operation. Returns the time at which the condition or the next slot changes
 /// without a new observation. `runs` are sorted, oldest first.

@@ -7,6 +7,7 @@ use api::{
 use domain::{
     message::Message,
     name,
+    operation::PerOperation,
     reason::Reason,
     report::{Outcome, RunReport, Trigger},
 };
@@ -14,6 +15,9 @@ use jiff::Timestamp;
 
 use super::{cause_hint::cause_hint, text::one_line};
 use crate::observed::{ContainerExit, JobState, ObservedRun};
+
+/// The runs of each operation, oldest first.
+pub type Runs<'a> = PerOperation<Vec<AssessedRun<'a>>>;
 
 /// An observed run and its result.
 #[derive(Clone, Debug)]

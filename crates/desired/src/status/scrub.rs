@@ -6,17 +6,17 @@ use api::{
 };
 use domain::name;
 
-use super::{periodic, run::AssessedRun};
+use super::{ended, run::AssessedRun};
 
 /// Returns the newest scrub that ended. `runs` are sorted, oldest first.
 pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {
     let known = previous.last_scrub.as_ref();
-    let Some(run) = periodic::newest_ended(known.map(|known| &known.run), runs) else {
+    let Some(run) = ended::newest_ended(known.map(|known| &known.run), runs) else {
         return known.cloned();
     };
     let found = run.report.and_then(|report| report.details.as_scrub()).cloned().unwrap_or_default();
     Some(ScrubStatus {
-        run: periodic::ended_run(run),
+        run: ended::ended_run(run),
         passed: found.passed,
         corrupted: found.corrupted,
         unchecked: found.unchecked,

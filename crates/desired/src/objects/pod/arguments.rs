@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    invocation::{Invocation, Options, ScrubOptions, default},
+    invocation::{Invocation, default},
     operation::Operation,
-    scrub,
 };
 
 use super::{env_var::literal, lifetime, store};
@@ -13,13 +12,7 @@ use crate::validate::{ValidPolicy, ValidStorage};
 
 /// Returns the runner's arguments for an operation, with escaped dollar signs.
 pub fn arguments(policy: &ValidPolicy, operation: Operation) -> Vec<String> {
-    let options = match operation {
-        Operation::Backup => Options::Backup(Box::new(policy.backup.clone())),
-        Operation::Scrub => {
-            let share = policy.scrub.as_ref().map_or(scrub::SHARE, |scrub| scrub.share);
-            Options::Scrub(ScrubOptions { share })
-        }
-    };
+    let options = policy.options_of(operation);
     let mut store = store::store(policy);
     store.bucket.leftover_age = leftover_age(policy);
     let invocation = Invocation { policy: policy.identity.clone(), store, options };
