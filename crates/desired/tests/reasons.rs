@@ -77,7 +77,7 @@ fn runner_failure_reason_appears_in_status_and_event() {
         let health = after.condition(ConditionType::BackupHealthy).unwrap();
         assert!(ConditionStatus::False.is_of(health));
         assert_eq!(health.reason, reason.as_str());
-        let meaning = reason.meaning().trim_end_matches('.')[1..].to_owned();
+        let meaning = reason.meaning().trim_end_matches('.')[1..].replace('`', "");
         assert!(health.message.contains(&meaning), "{reason}: {}", health.message);
         assert_eq!(after.history[0].reason, reason);
         assert_eq!(after.last_failure.as_ref().unwrap().reason, reason);
