@@ -15,6 +15,8 @@
 mod cluster;
 #[path = "simulation/fate.rs"]
 mod fate;
+#[path = "simulation/kind.rs"]
+mod kind;
 #[path = "simulation/operator.rs"]
 mod operator;
 #[path = "simulation/oracle.rs"]
@@ -40,7 +42,10 @@ use std::{
     thread,
 };
 
-use self::world::{Counts, DAILY, FREQUENT, Kind, MONTHLY, OFTEN, WEEKLY, World};
+use self::{
+    kind::{DAILY, FREQUENT, Kind, MONTHLY, OFTEN, WEEKLY},
+    world::{Counts, World},
+};
 
 const POLICIES: u64 = 1000;
 
