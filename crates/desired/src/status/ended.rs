@@ -5,9 +5,23 @@ use domain::report::{Outcome, seconds};
 
 use super::{run::AssessedRun, text::one_line};
 
+/// Returns the newest ended run of an operation, which `known` is unless `runs` (sorted, oldest first) have a
+/// newer one. `run_of` returns the common fields, and `complete` adds those of the operation.
+pub fn last<T: Clone>(
+    known: Option<&T>,
+    run_of: impl Fn(&T) -> &EndedRun,
+    runs: &[AssessedRun<'_>],
+    complete: impl FnOnce(EndedRun, &AssessedRun<'_>) -> T,
+) -> Option<T> {
+    match newest_ended(known.map(run_of), runs) {
+        Some(run) => Some(complete(ended_run(run), run)),
+        None => known.cloned(),
+    }
+}
+
 /// Returns the newest ended run, if the status does not contain it or contains less about it. `runs` are
 /// sorted, oldest first.
-pub fn newest_ended<'a, 'b>(
+fn newest_ended<'a, 'b>(
     known: Option<&EndedRun>,
     runs: &'a [AssessedRun<'b>],
 ) -> Option<&'a AssessedRun<'b>> {
@@ -24,7 +38,7 @@ pub fn newest_ended<'a, 'b>(
 }
 
 /// Converts an ended run to its form in the status.
-pub fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
+fn ended_run(run: &AssessedRun<'_>) -> EndedRun {
     let report = run.final_report();
     let end = report.and_then(|report| report.completion_time);
     let failure = run.failure.as_ref().map(|failure| failure.message.to_string());

@@ -10,18 +10,21 @@ use super::{ended, run::AssessedRun};
 
 /// Returns the newest scrub that ended. `runs` are sorted, oldest first.
 pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {
-    let known = previous.last_scrub.as_ref();
-    let Some(run) = ended::newest_ended(known.map(|known| &known.run), runs) else {
-        return known.cloned();
-    };
-    let found = run.report.and_then(|report| report.details.as_scrub()).cloned().unwrap_or_default();
-    Some(ScrubStatus {
-        run: ended::ended_run(run),
-        passed: found.passed,
-        corrupted: found.corrupted,
-        unchecked: found.unchecked,
-        bytes_read: found.bytes_read,
-    })
+    ended::last(
+        previous.last_scrub.as_ref(),
+        |scrub| &scrub.run,
+        runs,
+        |ended, run| {
+            let found = run.report.and_then(|report| report.details.as_scrub()).cloned().unwrap_or_default();
+            ScrubStatus {
+                run: ended,
+                passed: found.passed,
+                corrupted: found.corrupted,
+                unchecked: found.unchecked,
+                bytes_read: found.bytes_read,
+            }
+        },
+    )
 }
 
 /// Marks the newest backup as corrupted if a scrub found it corrupted.
