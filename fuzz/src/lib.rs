@@ -90,7 +90,7 @@ pub fn retention(data: &[u8]) {
     {
         assert_eq!(count.to_string().parse(), Ok(count));
     }
-    let [rule, amount, floor, ref copies @ ..] = *data else { return };
+    let [rule, amount, floor, ref triples @ ..] = *data else { return };
     let buckets =
         [Bucket::Last, Bucket::Hourly, Bucket::Daily, Bucket::Weekly, Bucket::Monthly, Bucket::Yearly];
     let bucket = buckets[usize::from(rule) % buckets.len()];
@@ -101,14 +101,14 @@ pub fn retention(data: &[u8]) {
         rules.keep_within.insert(bucket, within);
     }
     let backups: Vec<CatalogBackup> =
-        copies.chunks_exact(3).enumerate().map(|(at, copy)| backup(at, copy)).collect();
+        triples.chunks_exact(3).enumerate().map(|(at, bytes)| backup(at, bytes)).collect();
     let catalog = Catalog::new("uid", backups.clone()).seen_at(NOW);
     let plan = retention::plan(&catalog, &rules, &TimeZone::UTC, None);
 
     let deleted: BTreeSet<&str> = plan.delete.iter().map(|gone| gone.id.as_str()).collect();
-    assert_eq!(plan.keep.len() + deleted.len(), backups.len(), "each copy is kept or deleted");
+    assert_eq!(plan.keep.len() + deleted.len(), backups.len(), "each backup is kept or deleted");
     if let Some(newest) = catalog.verified().next() {
-        assert!(!deleted.contains(newest.id.as_str()), "the newest verified copy is lost");
+        assert!(!deleted.contains(newest.id.as_str()), "the newest verified backup is lost");
     }
     // Backups that are accepted because they differ alike are recorded as accepted before any of them is
     // removed.
@@ -124,19 +124,19 @@ pub fn retention(data: &[u8]) {
     assert!(again.delete.is_empty(), "{again:?}");
 }
 
-fn backup(at: usize, copy: &[u8]) -> CatalogBackup {
-    let hours = i64::from(copy[0]) * 256 + i64::from(copy[1]);
+fn backup(at: usize, bytes: &[u8]) -> CatalogBackup {
+    let hours = i64::from(bytes[0]) * 256 + i64::from(bytes[1]);
     CatalogBackup {
-        id: format!("set-{at}"),
-        policy_uid: if copy[2] & 8 == 0 { "uid".to_owned() } else { "other".to_owned() },
+        id: format!("backup-{at}"),
+        policy_uid: if bytes[2] & 8 == 0 { "uid".to_owned() } else { "other".to_owned() },
         // A wrong clock dates some backups into the future.
-        snapshot_time: if copy[2] & 32 == 0 { NOW - hours.hours() } else { NOW + hours.hours() },
-        state: match copy[2] % 3 {
+        snapshot_time: if bytes[2] & 32 == 0 { NOW - hours.hours() } else { NOW + hours.hours() },
+        state: match bytes[2] % 3 {
             0 => BackupState::Verified,
             1 => BackupState::Suspicious,
             _ => BackupState::Failed,
         },
-        databases: if copy[2] & 16 == 0 {
+        databases: if bytes[2] & 16 == 0 {
             ["a".to_owned()].into()
         } else {
             ["a".to_owned(), "b".to_owned()].into()

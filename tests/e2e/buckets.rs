@@ -67,8 +67,8 @@ fn s3_bucket_with_private_ca_stores_and_prunes_backups() -> Result<()> {
         policy.condition_is(ConditionType::BackupHealthy, ConditionStatus::True, Reason::Verified).await?;
         policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
 
-        let told = env.kubectl(&["get", "cronjobs,jobs,pods,backuppolicies,events", "--output=yaml"])?;
-        assert!(!told.contains(&bucket.secret_key()), "the secret key is shown");
+        let shown = env.kubectl(&["get", "cronjobs,jobs,pods,backuppolicies,events", "--output=yaml"])?;
+        assert!(!shown.contains(&bucket.secret_key()), "the secret key is shown");
         let kept = store.sh(&format!("grep -rcF -e '{}' . || true", bucket.secret_key())).await?;
         assert!(kept.lines().all(|line| line.ends_with(":0")), "the secret key is in a file:\n{kept}");
 
@@ -142,7 +142,7 @@ fn flipped_bit_in_an_archive_in_a_bucket_is_reported() -> Result<()> {
         let mut lock = server.session("b").await?;
         lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
         policy
-            .start("spoilt", |run| {
+            .start("corrupted", |run| {
                 run.once().arg("--retry-wait=1");
             })
             .await?;
@@ -150,9 +150,9 @@ fn flipped_bit_in_an_archive_in_a_bucket_is_reported() -> Result<()> {
         bucket.store.flip_bit(&stored).await?;
         lock.run("ROLLBACK;").await?;
 
-        let failure = policy.failed("spoilt", Reason::ChecksumMismatch).await?;
+        let failure = policy.failed("corrupted", Reason::ChecksumMismatch).await?;
         assert!(failure.message.contains("a.dump"), "{failure:?}");
-        assert!(bucket.store.backup_folders(&policy).await?.is_empty(), "the spoilt backup is gone");
+        assert!(bucket.store.backup_folders(&policy).await?.is_empty(), "the corrupted backup is gone");
         Ok(())
     })
 }

@@ -48,8 +48,8 @@ fn connection_uri_replaces_host_user_and_password() -> Result<()> {
         let backup = store.only_backup(&policy).await?;
         store.check(&backup).await?;
         assert_eq!(backup.rows("shop", "goods")?, 100);
-        for told in [PASSWORD, ENCODED] {
-            let found = store.sh(&format!("grep -rcF -e '{told}' . || true")).await?;
+        for secret in [PASSWORD, ENCODED] {
+            let found = store.sh(&format!("grep -rcF -e '{secret}' . || true")).await?;
             assert!(found.lines().all(|line| line.ends_with(":0")), "the password is in a file:\n{found}");
         }
 
@@ -61,9 +61,9 @@ fn connection_uri_replaces_host_user_and_password() -> Result<()> {
             policy.edit(|spec| spec.postgres.connection.uri_secret_ref = uri(secret)).await?;
             let failure = policy.failure(secret, reason).await?;
             assert!(failure.message.contains(named), "{failure:?}");
-            let told =
+            let shown =
                 ["w?rd", "of-jdbc", "p@ss"].into_iter().find(|secret| failure.message.contains(secret));
-            assert_eq!(told, None, "{failure:?}");
+            assert_eq!(shown, None, "{failure:?}");
         }
         Ok(())
     })

@@ -37,7 +37,7 @@ fn a_spoilt_archive_is_reported(
         let mut lock = server.session("b").await?;
         lock.run("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE;").await?;
         policy
-            .start("spoilt", |run| {
+            .start("corrupted", |run| {
                 run.once().arg("--retry-wait=1");
             })
             .await?;
@@ -45,16 +45,16 @@ fn a_spoilt_archive_is_reported(
         spoil(&store, &stored).await?;
         lock.run("ROLLBACK;").await?;
 
-        let failure = policy.failed("spoilt", Reason::ChecksumMismatch).await?;
+        let failure = policy.failed("corrupted", Reason::ChecksumMismatch).await?;
         assert!(failure.message.contains("a.dump"), "{failure:?}");
         assert_eq!(failure.stage.as_deref(), Some("verify"));
         policy
             .condition_is(ConditionType::BackupHealthy, ConditionStatus::False, Reason::ChecksumMismatch)
             .await?;
-        assert_eq!(store.backup_folders(&policy).await?, [good_backup], "the spoilt backup is gone");
+        assert_eq!(store.backup_folders(&policy).await?, [good_backup], "the corrupted backup is gone");
         let status = policy.status().await?;
         assert_eq!(status.last_success.map(|last| last.job), Some(good.job));
-        let record = store.record(&policy, "spoilt").await?;
+        let record = store.record(&policy, "corrupted").await?;
         assert_eq!(record.reason, Some(Reason::ChecksumMismatch));
         Ok(())
     })

@@ -18,18 +18,18 @@ fn backup_with_corrupted_manifest_is_kept_and_reported() -> Result<()> {
                 spec.retention.minimum_verified = 1;
             })
             .await?;
-        let rotten = policy.backup("one").await?.backup.context("a success has a backup")?;
+        let corrupted = policy.backup("one").await?.backup.context("a success has a backup")?;
         let folder = store.folder(&policy);
-        store.sh(&format!("printf '{{\\xff' > '{folder}/{rotten}/manifest.json'")).await?;
+        store.sh(&format!("printf '{{\\xff' > '{folder}/{corrupted}/manifest.json'")).await?;
 
         for token in ["two", "three"] {
             let good = policy.backup(token).await?.backup.context("a success has a backup")?;
 
             let folders = store.backup_folders(&policy).await?;
-            assert_eq!(folders, [rotten.clone(), good], "the rotten one stays, the expired one goes");
+            assert_eq!(folders, [corrupted.clone(), good], "the corrupted one stays, the expired one goes");
         }
         let warnings = policy.status().await?.last_success.context("a success")?.warnings.join("\n");
-        assert!(warnings.contains(&rotten) && warnings.contains("cannot be read"), "{warnings}");
+        assert!(warnings.contains(&corrupted) && warnings.contains("cannot be read"), "{warnings}");
         policy.condition_is(ConditionType::RetentionHealthy, ConditionStatus::True, Reason::Pruned).await?;
 
         store.sh(&format!("printf '\\xff' > '{folder}/repository.json'")).await?;

@@ -77,18 +77,18 @@ fn archive_compression_follows_the_policy() -> Result<()> {
                     spec.postgres.databases.include = vec!["shop".to_owned()];
                 })
                 .await?;
-            for (compression, told, listed) in methods {
+            for (compression, method, listed) in methods {
                 policy.edit(|spec| spec.dump.compression = compression.clone()).await?;
-                let id = policy.backup(told).await?.backup.unwrap_or_default();
+                let id = policy.backup(method).await?.backup.unwrap_or_default();
                 let backups = store.backups(&policy).await?;
                 let backup = backups
                     .iter()
                     .find(|backup| backup.manifest.id == id)
                     .expect("the backup should be there");
-                assert_eq!(backup.database("shop")?.compression, told);
+                assert_eq!(backup.database("shop")?.compression, method);
                 let header =
                     store.sh(&format!("pg_restore --list '{}/shop.dump' | head -12", backup.path)).await?;
-                assert!(header.contains(&format!("Compression: {listed}")), "{told}: {header}");
+                assert!(header.contains(&format!("Compression: {listed}")), "{method}: {header}");
             }
             if host == "old" {
                 policy

@@ -121,7 +121,11 @@ fn callers_see_only_the_policies_they_can_get() -> Result<()> {
 
         let stranger = Caller::new(&env, &server, Some("stranger")).await?;
         assert_eq!(stranger.get(&path("good", "")).await?.0, 403);
-        assert_eq!(stranger.get(&path("no-such", "/health")).await?.0, 403, "it is not told what is there");
+        assert_eq!(
+            stranger.get(&path("no-such", "/health")).await?.0,
+            403,
+            "the caller learns nothing about other policies"
+        );
         assert_eq!(stranger.get("/metrics").await?.0, 403);
         assert!(names(&stranger.json("/api/v1/policies").await?.1).is_empty());
 

@@ -60,9 +60,9 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
 
         let store = env.store().await?;
         let backups = store.backups(&policy).await?;
-        let rotten =
+        let corrupted =
             backups.iter().find(|backup| backup.manifest.id == newest).context("the newest backup")?;
-        store.flip_bit(&format!("{}/shop.dump", rotten.path)).await?;
+        store.flip_bit(&format!("{}/shop.dump", corrupted.path)).await?;
         env.kubectl(&["create", "job", "second", "--from=cronjob/shop-scrub"])?;
         let scrub = scrubbed(&policy, "second").await?;
         assert_eq!((scrub.run.result, scrub.passed), (RunResult::Failed, 1), "{}", scrub.run.message);

@@ -23,7 +23,7 @@ fn operator_of_one_namespace_works_without_other_rights() -> Result<()> {
         let elsewhere = another_namespace(&env).await?;
         // Stop the shared operator, which watches all namespaces.
         operator.scale(0).await?;
-        let told = match env.install(&[&format!("watchNamespace={}", env.namespace)]) {
+        let installed = match env.install(&[&format!("watchNamespace={}", env.namespace)]) {
             Ok(()) => Box::pin(works_in_its_namespace_only(&env, &elsewhere)).await,
             Err(error) => Err(error),
         };
@@ -31,7 +31,7 @@ fn operator_of_one_namespace_works_without_other_rights() -> Result<()> {
         let removed = env.uninstall();
         let namespaces: Api<Namespace> = Api::all(env.client.clone());
         namespaces.delete(&elsewhere.namespace, &DeleteParams::default()).await?;
-        told?;
+        installed?;
         removed?;
         let roles: Api<ClusterRole> = Api::all(env.client.clone());
         let left = roles.list_metadata(&ListParams::default()).await?;

@@ -81,8 +81,8 @@ fn runner_failure_reason_appears_in_status_and_event() {
         assert!(health.message.contains(&meaning), "{reason}: {}", health.message);
         assert_eq!(after.history[0].reason, reason);
         assert_eq!(after.last_failure.as_ref().unwrap().reason, reason);
-        let told = events(Some(&before), &after);
-        let told: Vec<_> = told.iter().map(|event| (event.warning, event.reason.as_str())).collect();
-        assert_eq!(told, [(true, reason.as_str())]);
+        let emitted = events(Some(&before), &after);
+        let emitted: Vec<_> = emitted.iter().map(|event| (event.warning, event.reason.as_str())).collect();
+        assert_eq!(emitted, [(true, reason.as_str())]);
     }
 }

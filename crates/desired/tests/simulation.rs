@@ -8,13 +8,13 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a test is told its seed by the environment; the crate is not"
+    reason = "the test reads its seed from the environment; the crate does not read it"
 )]
 
+#[path = "simulation/attempt_end.rs"]
+mod attempt_end;
 #[path = "simulation/cluster.rs"]
 mod cluster;
-#[path = "simulation/fate.rs"]
-mod fate;
 #[path = "simulation/kind.rs"]
 mod kind;
 #[path = "simulation/operator.rs"]

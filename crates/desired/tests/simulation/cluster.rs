@@ -78,7 +78,7 @@ pub struct Job {
     /// Whether the running operator has observed the Job.
     pub known: bool,
     /// The way in which the running pod will end.
-    pub fate: super::fate::Fate,
+    pub planned_end: super::attempt_end::AttemptEnd,
     /// The real cause why a pod does not start, which its status does not show.
     pub secret_reason: Option<&'static str>,
 }
@@ -99,8 +99,9 @@ impl Job {
             Some(_) => None,
         };
         let unexplained_wait = unexplained_wait.filter(|_| self.is_active());
-        let says = |pod: &&&Pod| pod.report.is_some() || pod.container.is_some() || pod.problem.is_some();
-        let speaker = known.iter().rev().find(says);
+        let is_informative =
+            |pod: &&&Pod| pod.report.is_some() || pod.container.is_some() || pod.problem.is_some();
+        let informative = known.iter().rev().find(is_informative);
         let events =
             self.secret_reason.filter(|_| unexplained_wait.as_ref().is_some_and(|s| s.is_over(at(now))));
         ObservedRun {
@@ -109,8 +110,8 @@ impl Job {
             created: at(self.created / SECOND * SECOND),
             state: self.state.clone(),
             ended: self.ended.map(|ended| at(ended / SECOND * SECOND)),
-            report: speaker.and_then(|pod| pod.report.clone()),
-            container: speaker.and_then(|pod| pod.container.clone()),
+            report: informative.and_then(|pod| pod.report.clone()),
+            container: informative.and_then(|pod| pod.container.clone()),
             problem: events
                 .map(|words| Problem {
                     reason: domain::reason::Reason::PodCannotStart,
@@ -118,7 +119,7 @@ impl Job {
                     since: None,
                     cause: None,
                 })
-                .or_else(|| speaker.and_then(|pod| pod.problem.clone())),
+                .or_else(|| informative.and_then(|pod| pod.problem.clone())),
             unexplained_wait,
         }
     }

@@ -5,14 +5,14 @@ use pgbackup_desired::{JobState, Problem, ValidPolicy};
 
 use super::{BACKOFF_LIMIT, Happening, JOB_DEADLINE, Stuck, World};
 use crate::{
+    attempt_end::{self, AttemptEnd, Setting},
     cluster::{Job, Pod},
-    fate::{self, Fate, Setting},
     time::{HOUR, MINUTE, SECOND, at},
 };
 
 impl World {
     /// Creates a Job from the current CronJob.
-    pub fn make_job(&mut self, operation: Operation, name: String, scheduled: bool) {
+    pub fn create_job(&mut self, operation: Operation, name: String, scheduled: bool) {
         let cron_job = self.cron_jobs.get(operation).as_ref().expect("a Job should have a CronJob");
         self.jobs_made += 1;
         let uid = format!("{name} {}", self.jobs_made);
@@ -29,7 +29,7 @@ impl World {
             acknowledged: cron_job.acknowledged.clone(),
             deleted: false,
             known: self.operator.up,
-            fate: Fate::Works,
+            planned_end: AttemptEnd::Works,
             secret_reason: None,
         });
         self.then(JOB_DEADLINE, Happening::Deadline(uid.clone()));
@@ -91,7 +91,7 @@ impl World {
         self.then(lasts, Happening::Mend(uid));
     }
 
-    pub(super) fn mend(&mut self, uid: &str) -> bool {
+    pub(super) fn repair(&mut self, uid: &str) -> bool {
         let Some(place) = self.place(uid) else { return false };
         let job = &mut self.jobs[place];
         job.secret_reason = None;
@@ -108,26 +108,29 @@ impl World {
     /// Lets the runner of a pod start its work.
     pub(super) fn run(&mut self, place: usize) {
         let operation = self.jobs[place].operation;
-        let mut fate =
-            if self.quiet.is_some() { Fate::Works } else { fate::choose(&mut self.random, operation) };
+        let mut planned_end = if self.quiet.is_some() {
+            AttemptEnd::Works
+        } else {
+            attempt_end::choose(&mut self.random, operation)
+        };
         if let Some((_, reason)) = self.troubles.failing.filter(|(until, _)| *until > self.now) {
-            fate = Fate::Fails(reason);
+            planned_end = AttemptEnd::Fails(reason);
         }
-        if fate == Fate::Vanishes && !self.operator.up {
+        if planned_end == AttemptEnd::Vanishes && !self.operator.up {
             // If a requested Job is deleted before the operator has recorded it, the operator creates it
             // again, correctly. The simulation avoids this case.
-            fate = Fate::Works;
+            planned_end = AttemptEnd::Works;
         }
-        self.counts.add(word_of(fate), 1);
+        self.counts.add(label_of(planned_end), 1);
         let longest = (self.kind.period * 3 / 2).min(4 * HOUR);
-        let duration = match fate {
-            Fate::Fails(_) => self.random.between(SECOND, 30 * SECOND),
-            _ => fate::duration(&mut self.random, longest),
+        let duration = match planned_end {
+            AttemptEnd::Fails(_) => self.random.between(SECOND, 30 * SECOND),
+            _ => attempt_end::duration(&mut self.random, longest),
         };
         let job = &mut self.jobs[place];
-        job.fate = fate;
+        job.planned_end = planned_end;
         let uid = job.uid.clone();
-        if fate != Fate::Hangs {
+        if planned_end != AttemptEnd::Hangs {
             self.then(duration, Happening::End(uid));
         }
     }
@@ -140,9 +143,9 @@ impl World {
         let code = self.end_pod(place);
         let known = self.operator.up;
         let job = &mut self.jobs[place];
-        let evicted = matches!(job.fate, Fate::Killed { word: "Evicted", .. });
+        let evicted = matches!(job.planned_end, AttemptEnd::Killed { container_reason: "Evicted", .. });
         job.state = match code {
-            _ if job.fate == Fate::Vanishes => {
+            _ if job.planned_end == AttemptEnd::Vanishes => {
                 (job.deleted, job.known) = (true, job.known && known);
                 JobState::Gone
             }
@@ -181,7 +184,7 @@ impl World {
             share: scrub.as_ref().map_or(100, |scrub| scrub.share),
         };
         let (removed, job) = (self.store.removed.len(), &mut self.jobs[place]);
-        let code = fate::end(&mut self.random, &mut self.store, job, &setting, self.now);
+        let code = attempt_end::end(&mut self.random, &mut self.store, job, &setting, self.now);
         self.counts.add("backups that were removed", self.store.removed.len() - removed);
         let pod = job.pods.last_mut().expect("a pod that ends should be there");
         pod.known |= self.operator.up;
@@ -206,7 +209,7 @@ impl World {
         self.counts.add("Jobs past their deadline", 1);
         let running = self.jobs[place].pods.last().is_some_and(|pod| pod.running);
         if running {
-            self.jobs[place].fate = Fate::Hangs;
+            self.jobs[place].planned_end = AttemptEnd::Hangs;
             self.end_pod(place);
         }
         let up = self.operator.up;
@@ -224,16 +227,16 @@ impl World {
     }
 }
 
-fn word_of(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Works => "attempts that worked",
-        Fate::Fails(_) => "attempts that failed",
-        Fate::Interrupted { .. } => "attempts interrupted",
-        Fate::Killed { word: "OOMKilled", .. } => "attempts out of memory",
-        Fate::Killed { word: "Evicted", .. } => "attempts evicted",
-        Fate::Killed { .. } => "attempts killed",
-        Fate::Wordless(_) => "attempts without a report",
-        Fate::Hangs => "attempts that hung",
-        Fate::Vanishes => "Jobs deleted at work",
+fn label_of(planned_end: AttemptEnd) -> &'static str {
+    match planned_end {
+        AttemptEnd::Works => "attempts that worked",
+        AttemptEnd::Fails(_) => "attempts that failed",
+        AttemptEnd::Interrupted { .. } => "attempts interrupted",
+        AttemptEnd::Killed { container_reason: "OOMKilled", .. } => "attempts out of memory",
+        AttemptEnd::Killed { container_reason: "Evicted", .. } => "attempts evicted",
+        AttemptEnd::Killed { .. } => "attempts killed",
+        AttemptEnd::NoReport(_) => "attempts without a report",
+        AttemptEnd::Hangs => "attempts that hung",
+        AttemptEnd::Vanishes => "Jobs deleted at work",
     }
 }

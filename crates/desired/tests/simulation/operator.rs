@@ -38,22 +38,22 @@ pub struct Operator {
     pub up: bool,
     /// The error of the operator's clock, in milliseconds.
     pub skew: i64,
-    pub looks: u64,
+    pub reconciles: u64,
     /// The last reconcile; `None` before the first.
-    last: Option<Look>,
+    last: Option<Reconcile>,
     /// The error of the operator's clock at the last reconcile.
     last_skew: i64,
 }
 
 /// A reconcile: the observation, its time by the operator's clock, and the result.
-struct Look {
+struct Reconcile {
     valid: Result<ValidPolicy, Invalid>,
     observed: Observed,
     now: i64,
     outcome: StatusOutcome,
 }
 
-impl Look {
+impl Reconcile {
     /// Returns the result of the same observation for the current policy, at the time `now`.
     fn again(&self, policy: &BackupPolicy, now: i64) -> StatusOutcome {
         status(policy, self.valid.as_ref(), &self.observed, at(now))
@@ -62,15 +62,15 @@ impl Look {
 
 impl World {
     /// Reconciles, if the operator is running.
-    pub fn look(&mut self) {
-        if self.operator.looks == 0 {
+    pub fn reconcile(&mut self) {
+        if self.operator.reconciles == 0 {
             self.operator.up = true;
         }
         if !self.operator.up {
             return;
         }
-        self.operator.looks += 1;
-        self.counts.add("looks", 1);
+        self.operator.reconciles += 1;
+        self.counts.add("reconciles", 1);
         let valid = validate(&self.policy);
         let mut handled = None;
         if let Ok(valid) = &valid {
@@ -89,27 +89,27 @@ impl World {
         let observed = self.observed(handled, now);
         self.oracle.learn(valid.as_ref().ok(), &observed, at(now));
         let outcome = status(&self.policy, valid.as_ref(), &observed, at(now));
-        let look = Look { valid, observed, now, outcome };
-        self.write(&look);
-        let seen = Seen { valid: look.valid.as_ref().ok(), observed: &look.observed, now: at(now) };
-        self.oracle.judge(&seen, &look.outcome.status, &self.store);
+        let reconcile = Reconcile { valid, observed, now, outcome };
+        self.write(&reconcile);
+        let seen = Seen { valid: reconcile.valid.as_ref().ok(), observed: &reconcile.observed, now: at(now) };
+        self.oracle.judge(&seen, &reconcile.outcome.status, &self.store);
         self.jobs.retain(|job| !job.deleted);
-        self.sleep(look);
+        self.sleep(reconcile);
     }
 
     /// Writes the status if it changed, and publishes the events.
-    fn write(&mut self, look: &Look) {
-        let status = &look.outcome.status;
+    fn write(&mut self, reconcile: &Reconcile) {
+        let status = &reconcile.outcome.status;
         let before = self.policy.status.take();
-        let told = events(before.as_ref(), status);
-        let ends = self.oracle.hear(before.as_ref(), status, &told);
+        let emitted = events(before.as_ref(), status);
+        let ends = self.oracle.check_events(before.as_ref(), status, &emitted);
         if before.as_ref() == Some(status) {
-            assert_eq!(told, [], "nothing changed");
+            assert_eq!(emitted, [], "nothing changed");
             self.policy.status = before;
             return;
         }
         self.counts.add("writes of a status", 1);
-        self.counts.add("events", told.len());
+        self.counts.add("events", emitted.len());
         let text = serde_json::to_string(status).expect("a status should be JSON");
         assert!(text.len() <= LARGEST_STATUS, "a status of {} bytes", text.len());
         let read: BackupPolicyStatus = serde_json::from_str(&text).expect("a status should be read back");
@@ -119,30 +119,35 @@ impl World {
             let health = health.map(|c| format!("{} {}: {}", c.status, c.reason, c.message));
             format!("  status: {}; {ends} runs ended", health.unwrap_or_default())
         });
-        let again = look.again(&self.policy, look.now);
-        let difference = || difference(&look.outcome, &again);
-        assert!(again == look.outcome, "a second look changes nothing: {}", difference());
-        assert_eq!(events(self.policy.status.as_ref(), &again.status), [], "and says nothing");
+        let again = reconcile.again(&self.policy, reconcile.now);
+        let difference = || difference(&reconcile.outcome, &again);
+        assert!(again == reconcile.outcome, "a second reconcile changes nothing: {}", difference());
+        assert_eq!(events(self.policy.status.as_ref(), &again.status), [], "and emits no event");
     }
 
     /// Checks that the status does not change between the last reconcile and `when`, unless the reconcile
     /// announced the change.
-    pub fn look_in_between(&mut self, when: i64) {
+    pub fn reconcile_early(&mut self, when: i64) {
         let Operator { up, skew, last_skew, .. } = self.operator;
-        let Some(look) = &self.operator.last else { return };
-        let next = look.outcome.next_change.map_or(i64::MAX, Timestamp::as_millisecond);
+        let Some(reconcile) = &self.operator.last else { return };
+        let next = reconcile.outcome.next_change.map_or(i64::MAX, Timestamp::as_millisecond);
         let end = (when + skew).min(next);
-        if up && skew == last_skew && end > look.now && self.random.percent(LOOKS_BETWEEN) {
-            let now = self.random.between(look.now, end);
-            let between = look.again(&self.policy, now);
-            let difference = || difference(&look.outcome, &between);
-            assert!(between == look.outcome, "at {} time alone changes nothing: {}", at(now), difference());
-            self.counts.add("looks in between", 1);
+        if up && skew == last_skew && end > reconcile.now && self.random.percent(LOOKS_BETWEEN) {
+            let now = self.random.between(reconcile.now, end);
+            let between = reconcile.again(&self.policy, now);
+            let difference = || difference(&reconcile.outcome, &between);
+            assert!(
+                between == reconcile.outcome,
+                "at {} time alone changes nothing: {}",
+                at(now),
+                difference()
+            );
+            self.counts.add("early reconciles", 1);
         }
     }
 
-    fn sleep(&mut self, look: Look) {
-        let Look { observed, now, outcome, .. } = &look;
+    fn sleep(&mut self, reconcile: Reconcile) {
+        let Reconcile { observed, now, outcome, .. } = &reconcile;
         let over = |run: &ObservedRun| {
             run.unexplained_wait.as_ref().is_some_and(|unexplained_wait| unexplained_wait.is_over(at(*now)))
         };
@@ -150,10 +155,10 @@ impl World {
         let asks = observed.runs().any(over).then_some(MINUTE);
         let change = outcome.next_change.map(|at| (at.as_millisecond() - now).max(0) + 50);
         if let Some(pause) = change.into_iter().chain(asks).min() {
-            self.then(pause, Happening::Wake(self.operator.looks));
+            self.then(pause, Happening::Wake(self.operator.reconciles));
         }
         self.operator.last_skew = self.operator.skew;
-        self.operator.last = Some(look);
+        self.operator.last = Some(reconcile);
     }
 
     fn observed(&self, handled_request: Option<String>, now: i64) -> Observed {
@@ -213,7 +218,7 @@ impl World {
         let job = name::requested_job(&valid.identity.name, &token);
         if !self.jobs.iter().any(|there| there.name == job && !there.deleted) {
             self.oracle.start_request(&token);
-            self.make_job(Operation::Backup, job, false);
+            self.create_job(Operation::Backup, job, false);
         }
         Some(token)
     }

@@ -88,7 +88,7 @@ pub struct Oracle {
     pub valid: Option<Arc<ValidPolicy>>,
     runs: BTreeMap<String, Known>,
     /// The runs whose reports about earlier runs were read.
-    heard: BTreeSet<Place>,
+    read_reports: BTreeSet<Place>,
     ranking: Ranking<Timestamp>,
     /// The runs whose backups are known.
     backups: Ranking<Age>,
@@ -100,7 +100,7 @@ pub struct Oracle {
     /// The time since which the current schedule is known to apply.
     since: Option<Timestamp>,
     /// The ends of runs for which an event was published.
-    told: BTreeSet<(String, &'static str)>,
+    emitted: BTreeSet<(String, &'static str)>,
     slots: BTreeSet<(Operation, i64)>,
     newest_slots: BTreeMap<Operation, i64>,
     tokens: BTreeSet<String>,
@@ -127,8 +127,8 @@ impl Oracle {
         });
         let mut records: Vec<RunRecord> = Vec::new();
         for run in &observed.operations.backup.runs {
-            let told = self.learn_run(run, now).into_iter().flat_map(|report| report.recent);
-            records.extend(told.filter_map(|record| dated(record, latest(run, now))));
+            let earlier = self.learn_run(run, now).into_iter().flat_map(|report| report.recent);
+            records.extend(earlier.filter_map(|record| dated(record, latest(run, now))));
         }
         if let Some(((start, job), _, backup)) = vanished {
             let lost = Known { start, result: RunResult::Unknown, suspicious: false };
@@ -216,7 +216,7 @@ impl Oracle {
         }
         let report = report.filter(|report| !is_active(run) && report.outcome != Outcome::Running)?;
         // Read each report only once: what it contains may have been forgotten later.
-        self.heard.insert(place).then(|| report.clone())
+        self.read_reports.insert(place).then(|| report.clone())
     }
 
     fn learn_record(&mut self, record: &RunRecord) {
@@ -230,9 +230,9 @@ impl Oracle {
         let is_news = known
             .is_none_or(|known| known.result == RunResult::Unknown && (start >= known.start || of_a_slot));
         let start = known.map_or(start, |known| known.start.max(start));
-        let told = Known { start, result, suspicious: record.reason == Reason::Suspicious };
+        let known = Known { start, result, suspicious: record.reason == Reason::Suspicious };
         if is_news {
-            self.know(&record.job, told);
+            self.know(&record.job, known);
         }
     }
 
@@ -260,7 +260,7 @@ impl Oracle {
     }
 
     /// Checks the events of a change. Returns the number of events about runs that ended.
-    pub fn hear(
+    pub fn check_events(
         &mut self,
         before: Option<&BackupPolicyStatus>,
         after: &BackupPolicyStatus,
@@ -273,24 +273,24 @@ impl Oracle {
         let Some(before) = before.filter(|status| !status.conditions.is_empty()) else { return 0 };
         let mut count = 0;
         for run in &after.history {
-            let told = events.iter().filter(|event| {
+            let emitted = events.iter().filter(|event| {
                 event.action == "Backup"
                     && event.job.as_ref() == Some(&run.job)
                     && event.reason == run.reason
                     && event.note.starts_with(&format!("{}: ", run.job))
             });
-            let told = told.count();
+            let emitted = emitted.count();
             let first = !known(before, &run.job, run.result);
             assert_eq!(
-                told,
+                emitted,
                 usize::from(first),
-                "{} ended as {}, told once: {events:?}",
+                "{} ended as {}, with one event: {events:?}",
                 run.job,
                 run.reason
             );
             if first {
-                let news = self.told.insert((run.job.clone(), run.result.as_str()));
-                assert!(news, "how {} ended was told before: {events:?}", run.job);
+                let news = self.emitted.insert((run.job.clone(), run.result.as_str()));
+                assert!(news, "the end of {} had an event before: {events:?}", run.job);
                 count += 1;
             }
         }
@@ -317,14 +317,14 @@ impl Oracle {
         assert_eq!(
             last.map(|last| &last.job),
             newest.map(|(_, job)| job),
-            "lastSuccess is the newest backup that was told of, of {newest:?}"
+            "lastSuccess is the newest reported backup, of {newest:?}"
         );
         if let Some(last) = last {
             Self::judge_backup(seen, last, store);
         }
         if let Some(retained) = &status.retained {
             let as_of = retained.as_of.as_ref().expect("a look should have a time").0;
-            let found = store.looks_of(as_of).any(|found| {
+            let found = store.listings_since(as_of).any(|found| {
                 (retained.backups, retained.verified, retained.suspicious, retained.size_bytes)
                     == (found.backups, found.verified, found.suspicious, found.bytes)
             });
@@ -333,7 +333,9 @@ impl Oracle {
     }
 
     fn judge_backup(seen: &Seen<'_>, last: &BackupStatus, store: &Store) {
-        let backup = store.ever_of_job(&last.job).expect("a backup that is claimed should have been made");
+        let backup = store
+            .present_or_removed_of_job(&last.job)
+            .expect("a backup that is claimed should have been made");
         let entry = &backup.entry;
         if let Some(id) = &last.backup {
             assert_eq!(*id, entry.id, "a backup has its own name");
@@ -350,7 +352,9 @@ impl Oracle {
     /// removal.
     fn judge_presence(&self, last: &BackupStatus, store: &Store) {
         let newest = store.newest_verified();
-        let backup = store.ever_of_job(&last.job).expect("a backup that is claimed should have been made");
+        let backup = store
+            .present_or_removed_of_job(&last.job)
+            .expect("a backup that is claimed should have been made");
         if store.has(&backup.entry.id) {
             let untold =
                 backup.entry.state == BackupState::Failed && !self.corrupted.contains(&backup.entry.id);
@@ -416,7 +420,7 @@ impl Oracle {
         {
             return (ConditionStatus::False, "a run that failed");
         }
-        let backup = copy.and_then(|(_, job)| store.ever_of_job(job));
+        let backup = copy.and_then(|(_, job)| store.present_or_removed_of_job(job));
         if backup.is_some_and(|backup| self.corrupted.contains(&backup.entry.id)) {
             return (ConditionStatus::False, "a backup that is corrupted");
         }
@@ -461,13 +465,13 @@ impl Oracle {
                 status.last_scrub.as_ref().map(|scrub| scrub.corrupted.as_slice()).unwrap_or_default();
             let corrupted = condition.type_ == ConditionType::ScrubHealthy.as_str()
                 && condition.reason == Reason::BackupCorrupted.as_str()
-                && found.iter().all(|backup| store.is_rotten(backup));
+                && found.iter().all(|backup| store.is_corrupted(backup));
             let healthy = ConditionStatus::True.is_of(condition) || corrupted;
             assert!(healthy, "{} is {}: {}", condition.type_, condition.status, condition.message);
         }
         let newest = store.newest_verified().expect("there should be a backup");
         let last = status.last_success.as_ref().and_then(|last| last.backup.as_ref());
-        assert_eq!(last, Some(&newest.entry.id), "the newest backup is the one that is told of");
+        assert_eq!(last, Some(&newest.entry.id), "the status shows the newest backup");
     }
 }
 
@@ -478,9 +482,9 @@ fn latest(run: &ObservedRun, now: Timestamp) -> Timestamp {
 
 /// Returns the start of a run: as its node reports it, if that is possible.
 fn start(run: &ObservedRun, report: Option<&RunReport>, now: Timestamp) -> Timestamp {
-    let told = report.map(|report| report.start_time);
-    let told = told.filter(|told| (run.created..=latest(run, now)).contains(told));
-    whole(told.unwrap_or(run.created).as_millisecond())
+    let reported = report.map(|report| report.start_time);
+    let reported = reported.filter(|reported| (run.created..=latest(run, now)).contains(reported));
+    whole(reported.unwrap_or(run.created).as_millisecond())
 }
 
 /// Returns a record with a possible start. If the reported start is impossible, it is the run's slot.

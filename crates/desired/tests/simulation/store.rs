@@ -28,7 +28,7 @@ pub struct StoredBackup {
     pub made: i64,
     pub checked: i64,
     /// Whether the stored bytes have changed. A scrub may not have found the change yet.
-    pub rotten: bool,
+    pub corrupted: bool,
     /// Whether it was a verified backup at any time.
     pub counted: bool,
 }
@@ -49,7 +49,7 @@ pub struct Store {
     /// The records, the one written last at the end. The record of a run that did not end has no content.
     records: Vec<(String, Option<RunRecord>)>,
     /// The figures that each attempt found in the store, by its start and its name.
-    pub looks: BTreeMap<(jiff::Timestamp, String), Retained>,
+    pub listings: BTreeMap<(jiff::Timestamp, String), Retained>,
 }
 
 impl Store {
@@ -154,19 +154,19 @@ impl Store {
 
     /// Adds the figures that a run finds at its end. They are filed under the start that its node reports,
     /// and under the Job's creation in case that start is impossible.
-    pub fn look(&mut self, job: &Job, start: i64, acknowledged: &[String], now: i64) -> Retained {
+    pub fn list(&mut self, job: &Job, start: i64, acknowledged: &[String], now: i64) -> Retained {
         let retained = self.catalog(acknowledged, now).retained();
         let skew = job.pods.last().map_or(0, |pod| pod.skew);
         for moment in [job.created, start + skew] {
             let this_attempt = format!("{} {}", job.name, job.pods.len());
-            self.looks.insert((whole(moment), this_attempt), retained.clone());
+            self.listings.insert((whole(moment), this_attempt), retained.clone());
         }
         retained
     }
 
     /// Returns the counts of backups in the reports of runs that started at `start`.
-    pub fn looks_of(&self, start: jiff::Timestamp) -> impl Iterator<Item = &Retained> {
-        let from = self.looks.range((start, String::new())..);
+    pub fn listings_since(&self, start: jiff::Timestamp) -> impl Iterator<Item = &Retained> {
+        let from = self.listings.range((start, String::new())..);
         from.take_while(move |((second, _), _)| *second == start).map(|(_, found)| found)
     }
 
@@ -207,20 +207,23 @@ impl Store {
     pub fn check(&mut self, id: &str, now: i64) -> bool {
         let Some(backup) = self.backups.iter_mut().find(|backup| backup.entry.id == id) else { return false };
         backup.checked = now;
-        if backup.rotten {
+        if backup.corrupted {
             backup.entry.state = BackupState::Failed;
         }
-        backup.rotten
+        backup.corrupted
     }
 
     /// Returns the backup that a Job stored, even if it was removed.
-    pub fn ever_of_job(&self, job: &str) -> Option<&StoredBackup> {
+    pub fn present_or_removed_of_job(&self, job: &str) -> Option<&StoredBackup> {
         self.backups.iter().find(|backup| backup.job == job).or_else(|| self.removed.get(job))
     }
 
     /// Returns whether the bytes of a backup have changed, even if it was removed.
-    pub fn is_rotten(&self, id: &str) -> bool {
-        self.backups.iter().chain(self.removed.values()).any(|backup| backup.entry.id == id && backup.rotten)
+    pub fn is_corrupted(&self, id: &str) -> bool {
+        self.backups
+            .iter()
+            .chain(self.removed.values())
+            .any(|backup| backup.entry.id == id && backup.corrupted)
     }
 
     pub fn has(&self, id: &str) -> bool {

@@ -127,14 +127,14 @@ impl World {
                 false
             }
             _ => {
-                self.rot();
+                self.corrupt();
                 false
             }
         }
     }
 
     /// Changes bytes in the store, mostly of the newest backup.
-    pub(super) fn rot(&mut self) {
+    pub(super) fn corrupt(&mut self) {
         let newest = self.store.newest_verified().map(|backup| backup.entry.id.clone());
         let count = i64::try_from(self.store.backups.len()).unwrap_or_default();
         if count == 0 {
@@ -145,7 +145,7 @@ impl World {
         let which = if self.random.percent(60) { newest } else { None };
         let which = which.unwrap_or_else(|| self.store.backups[any].entry.id.clone());
         for backup in self.store.backups.iter_mut().filter(|backup| backup.entry.id == which) {
-            backup.rotten = true;
+            backup.corrupted = true;
         }
     }
 
@@ -159,7 +159,7 @@ impl World {
         let busy = self.jobs.iter().any(|job| job.operation == operation && job.is_active());
         self.counts.add("Jobs at once", usize::from(busy));
         let name = self.policy.metadata.name.clone().unwrap_or_default();
-        self.make_job(operation, format!("{name}-by-hand-{}", self.jobs_made), false);
+        self.create_job(operation, format!("{name}-by-hand-{}", self.jobs_made), false);
         true
     }
 

@@ -175,17 +175,17 @@ impl World {
         };
         world.then(END - now, Happening::Quiet);
         world.next_trouble();
-        world.look();
+        world.reconcile();
         world
     }
 
     /// Simulates the year, and then further until the last failures are over.
     pub fn live(mut self) -> Counts {
         while let Some(Reverse((when, _, happening))) = self.queue.pop() {
-            self.look_in_between(when);
+            self.reconcile_early(when);
             self.now = when;
             if self.happen(happening) {
-                self.look();
+                self.reconcile();
             }
             if self.is_over() {
                 Oracle::judge_the_end(&self.policy, &self.store);
@@ -224,10 +224,10 @@ impl World {
                 started
             }
             Happening::Start(uid) => self.start(&uid),
-            Happening::Mend(uid) => self.mend(&uid),
+            Happening::Mend(uid) => self.repair(&uid),
             Happening::End(uid) => self.end(&uid),
             Happening::Deadline(uid) => self.deadline(&uid),
-            Happening::Wake(looks) => self.operator.looks == looks,
+            Happening::Wake(reconciles) => self.operator.reconciles == reconciles,
             Happening::OperatorUp => self.operator_up(),
             Happening::Trouble => {
                 let seen = self.quiet.is_none() && self.trouble();
@@ -278,7 +278,7 @@ impl World {
         if self.now - slot > 30 * SECOND {
             self.counts.add("slots that were caught up", 1);
         }
-        self.make_job(operation, job, true);
+        self.create_job(operation, job, true);
         true
     }
 
@@ -295,12 +295,12 @@ impl World {
         // Corruption that no scrub has found yet is removed.
         for backup in self.store.backups.iter_mut().filter(|backup| backup.entry.state != BackupState::Failed)
         {
-            backup.rotten = false;
+            backup.corrupted = false;
         }
         let stuck: Vec<String> =
             self.jobs.iter().filter(|job| job.is_active()).map(|job| job.uid.clone()).collect();
         for uid in stuck {
-            self.mend(&uid);
+            self.repair(&uid);
         }
         self.operator_up();
         self.correct()

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// The size of a chunk, in bytes.
-const PIECE: usize = 128 * 1024;
+const READ_SIZE: usize = 128 * 1024;
 
 /// The largest capacity of a pipe that needs no privileges (pipe(7)), in bytes: 16 times the default. A
 /// program can write on during [`GATHER`] without filling it.
@@ -42,9 +42,9 @@ impl Output {
     /// beginning of pg_dump's output shows that it has its locks. Later chunks have at least 128 KiB, except
     /// the last.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let mut piece = BytesMut::with_capacity(PIECE);
+        let mut piece = BytesMut::with_capacity(READ_SIZE);
         while self.stdout.read_buf(&mut piece).await? > 0 && mem::replace(&mut self.begun, true) {
-            if piece.len() >= PIECE {
+            if piece.len() >= READ_SIZE {
                 break;
             }
             if self.roomy {

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The size of a chunk, in bytes.
-const PIECE: usize = 256 * 1024;
+const READ_SIZE: usize = 256 * 1024;
 
 /// The number of chunks that are read ahead.
 const READ_AHEAD: usize = 4;
@@ -53,7 +53,7 @@ fn read_pieces(
     let before = bytes_from_devices();
     let (mut position, mut dropped) = (0, 0);
     loop {
-        let mut piece = BytesMut::zeroed(PIECE);
+        let mut piece = BytesMut::zeroed(READ_SIZE);
         let read = file.read(&mut piece).map_err(failed("read", path))?;
         from_device.set(bytes_from_devices().saturating_sub(before));
         position += read as u64;

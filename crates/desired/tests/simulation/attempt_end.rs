@@ -26,7 +26,7 @@ use super::{
 
 /// The ways in which a pod can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum AttemptEnd {
     /// The run does all of its work.
     Works,
     /// The run fails and reports this reason.
@@ -34,9 +34,9 @@ pub enum Fate {
     /// The run is stopped by a signal and reports that.
     Interrupted { after_manifest: bool },
     /// The run is killed with this reason of the kubelet. Only its provisional report is left.
-    Killed { word: &'static str, after_manifest: bool },
+    Killed { container_reason: &'static str, after_manifest: bool },
     /// The run ends with this exit code and no report.
-    Wordless(i32),
+    NoReport(i32),
     /// The run does not end.
     Hangs,
     /// Somebody deletes the run's Job.
@@ -55,23 +55,23 @@ pub struct Setting<'a> {
 }
 
 /// Chooses how a pod ends that starts while there is no other trouble.
-pub fn choose(random: &mut Random, operation: Operation) -> Fate {
+pub fn choose(random: &mut Random, operation: Operation) -> AttemptEnd {
     // Scrubs are rare, and a killed scrub has a case of its own, so scrubs have fewer other failures.
     let late = if operation == Operation::Scrub { 80 } else { 40 };
     match random.between(0, 100) {
-        78..=82 => Fate::Fails(random.pick(&match operation {
+        78..=82 => AttemptEnd::Fails(random.pick(&match operation {
             Operation::Backup => [Reason::LockTimeout, Reason::DumpFailed, Reason::NoSpace],
             Operation::Scrub => [Reason::StoreFailed, Reason::StoreFailed, Reason::StoreUnreachable],
         })),
-        83..=85 => Fate::Interrupted { after_manifest: random.percent(40) },
-        86..=90 => Fate::Killed {
-            word: random.pick(&["OOMKilled", "Evicted", "Error"]),
+        83..=85 => AttemptEnd::Interrupted { after_manifest: random.percent(40) },
+        86..=90 => AttemptEnd::Killed {
+            container_reason: random.pick(&["OOMKilled", "Evicted", "Error"]),
             after_manifest: random.percent(late),
         },
-        91..=92 => Fate::Wordless(random.pick(&[0, 1])),
-        93..=94 => Fate::Hangs,
-        95..=96 => Fate::Vanishes,
-        _ => Fate::Works,
+        91..=92 => AttemptEnd::NoReport(random.pick(&[0, 1])),
+        93..=94 => AttemptEnd::Hangs,
+        95..=96 => AttemptEnd::Vanishes,
+        _ => AttemptEnd::Works,
     }
 }
 
@@ -89,37 +89,37 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
     let mut report = blank(job, start);
     let mut works = |report: &mut RunReport| match job.operation {
         Operation::Backup => back_up(random, store, job, setting, report, now),
-        Operation::Scrub => read_again(store, job, setting, report, now),
+        Operation::Scrub => scrub(store, job, setting, report, now),
     };
-    let (reason, code, says) = match job.fate {
-        Fate::Works => {
+    let (reason, code, has_report) = match job.planned_end {
+        AttemptEnd::Works => {
             works(&mut report);
             let reason = report.reason.expect("work should have an end");
             ("Completed", i32::from(reason.exit_code().unwrap_or_default()), true)
         }
-        Fate::Fails(reason) => {
+        AttemptEnd::Fails(reason) => {
             let stage = random.pick(&[BackupStage::Preflight, BackupStage::Hold, BackupStage::Dump]);
             report.details.enter(stage.into(), 0.5);
             fail(&mut report, reason, now);
             ("Error", i32::from(reason.exit_code().expect("a run should have ended with a code")), true)
         }
-        Fate::Interrupted { after_manifest } => {
+        AttemptEnd::Interrupted { after_manifest } => {
             if after_manifest {
                 works(&mut report);
             }
             interrupt(&mut report, now);
             ("Error", 30, true)
         }
-        Fate::Killed { word, after_manifest } => {
+        AttemptEnd::Killed { container_reason, after_manifest } => {
             if after_manifest {
                 works(&mut report);
             }
             stop_in(&mut report, after_manifest);
             provisional(&mut report);
-            (word, 137, true)
+            (container_reason, 137, true)
         }
-        Fate::Wordless(code) => ("Error", code, false),
-        Fate::Hangs | Fate::Vanishes => {
+        AttemptEnd::NoReport(code) => ("Error", code, false),
+        AttemptEnd::Hangs | AttemptEnd::Vanishes => {
             if random.percent(50) {
                 interrupt(&mut report, now);
                 ("Error", 30, true)
@@ -128,8 +128,8 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
             }
         }
     };
-    tell_by_the_nodes_clock(&mut report, job);
-    if job.operation == Operation::Backup && says {
+    use_clock_of_node(&mut report, job);
+    if job.operation == Operation::Backup && has_report {
         report.recent = if report.outcome == Outcome::Running { vec![] } else { store.recent(&job.name) };
         store.write_record(&job.name, report.record());
     }
@@ -140,7 +140,7 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
         running: false,
         silent: false,
         problem: None,
-        report: says.then(|| through_the_kubelet(&report)).flatten(),
+        report: has_report.then(|| as_termination_message(&report)).flatten(),
         container: Some(container),
         ..pod.clone()
     };
@@ -148,14 +148,14 @@ pub fn end(random: &mut Random, store: &mut Store, job: &mut Job, setting: &Sett
 }
 
 /// Changes the times in the report to those of the node's clock.
-fn tell_by_the_nodes_clock(report: &mut RunReport, job: &Job) {
+fn use_clock_of_node(report: &mut RunReport, job: &Job) {
     let skew = SignedDuration::from_millis(job.pods.last().map_or(0, |pod| pod.skew));
     report.start_time += skew;
     report.completion_time = report.completion_time.map(|end| end + skew);
 }
 
 /// Returns the report as the operator reads it: cut to the kubelet's limit, with spaces after it.
-fn through_the_kubelet(report: &RunReport) -> Option<RunReport> {
+fn as_termination_message(report: &RunReport) -> Option<RunReport> {
     let message = report.to_message(TERMINATION_MESSAGE_LIMIT);
     assert!(message.len() <= TERMINATION_MESSAGE_LIMIT, "a message fits: {message}");
     let read = RunReport::parse(&format!("{message}  "));
@@ -256,12 +256,12 @@ fn back_up(
     }
     let order =
         Order { rules: setting.rules, zone: setting.zone, acknowledged: &job.acknowledged, just_made: &id };
-    let killed_before_prune = matches!(job.fate, Fate::Killed { .. }) && random.percent(50);
+    let killed_before_prune = matches!(job.planned_end, AttemptEnd::Killed { .. }) && random.percent(50);
     if !killed_before_prune {
         details.prune = Some(store.prune(&order, now));
     }
     details.progress.stage = BackupStage::Report;
-    report.retained = Some(store.look(job, start, &job.acknowledged, now));
+    report.retained = Some(store.list(job, start, &job.acknowledged, now));
     if counts {
         report.outcome = Outcome::Succeeded;
         report.reason = report.backup().map(|backup| backup.verification.reason());
@@ -290,7 +290,7 @@ fn dump(random: &mut Random, job: &Job, start: i64, now: i64) -> StoredBackup {
         job_uid: job.uid.clone(),
         made: now,
         checked: now,
-        rotten: false,
+        corrupted: false,
         counted: false,
     }
 }
@@ -319,7 +319,7 @@ fn summary(report: &mut RunReport, backup: &StoredBackup) {
     });
 }
 
-fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut RunReport, now: i64) {
+fn scrub(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut RunReport, now: i64) {
     let mut found = ScrubDetails::default();
     for id in store.choose(setting.share) {
         if store.check(&id, now) {
@@ -331,7 +331,7 @@ fn read_again(store: &mut Store, job: &Job, setting: &Setting<'_>, report: &mut 
     let corrupted = found.corrupted.len();
     report.details = Details::Scrub(found);
     let start = report.start_time.as_millisecond();
-    report.retained = Some(store.look(job, start, &[], now));
+    report.retained = Some(store.list(job, start, &[], now));
     if corrupted > 0 {
         fail(report, Reason::BackupCorrupted, now);
         report.message = format!("corrupted: {corrupted}").into();
