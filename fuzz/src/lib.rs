@@ -19,13 +19,13 @@ use archive::{
 };
 use domain::{
     catalog::{BackupState, Catalog, CatalogBackup},
-    comparison,
     manifest::{Content, Manifest, TABLES_INLINE},
     name,
     report::RunReport,
     retention::{self, Bucket, Rules},
     schedule::{self, Schedule},
     suspicion::SuspicionKind,
+    suspicion_rules,
     uri::ConnectionUri,
 };
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
@@ -233,13 +233,19 @@ pub fn suspicion(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let manifests: Vec<Manifest> = text.lines().filter_map(Manifest::parse).collect();
     let Some((new, before)) = manifests.split_first() else { return };
-    let found = comparison::suspicions(new, before, &[], |_| true, comparison::MAX_SHRINK);
+    let found = suspicion_rules::suspicions(new, before, &[], |_| true, suspicion_rules::MAX_SHRINK);
     for suspicion in &found {
         assert!(!suspicion.to_string().contains(char::is_control), "{suspicion}");
     }
-    let unwanted = comparison::suspicions(new, before, &[], |_| false, comparison::MAX_SHRINK);
+    let unwanted = suspicion_rules::suspicions(new, before, &[], |_| false, suspicion_rules::MAX_SHRINK);
     assert!(unwanted.iter().all(|one| one.kind != SuspicionKind::DatabaseMissing), "{unwanted:?}");
-    let again = comparison::suspicions(new, std::slice::from_ref(new), &[], |_| true, comparison::MAX_SHRINK);
+    let again = suspicion_rules::suspicions(
+        new,
+        std::slice::from_ref(new),
+        &[],
+        |_| true,
+        suspicion_rules::MAX_SHRINK,
+    );
     assert!(again.is_empty(), "{again:?}");
 }
 

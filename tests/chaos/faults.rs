@@ -180,7 +180,7 @@ impl Chaos {
     async fn delete_cron_job(&mut self) -> Result<()> {
         let policy = self.policy().name;
         let operation = *self.chance.one_of(&Operation::all().collect::<Vec<_>>());
-        let name = operation.cron_job(&policy);
+        let name = name::cron_job(&policy, operation);
         // The CronJob's Jobs are kept. A Job that was requested must not be created again.
         let deleted = self.env.api::<CronJob>().delete(&name, &DeleteParams::orphan()).await;
         deleted.map(drop).map_err(Into::into)

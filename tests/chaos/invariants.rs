@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use api::{BackupPolicy, BackupPolicyStatus, meta};
-use domain::operation::Operation;
+use domain::{name, operation::Operation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::{ResourceExt as _, api::ListParams};
@@ -52,7 +52,7 @@ async fn differences(env: &Env, chaos: &Chaos) -> Result<Vec<String>> {
         let name = policy.name_any();
         let scrub = policy.spec.verification.scrub.as_ref().map(|scrub| (Operation::Scrub, &scrub.schedule));
         for (operation, _) in [(Operation::Backup, &policy.spec.schedule)].into_iter().chain(scrub) {
-            let cron_job = operation.cron_job(&name);
+            let cron_job = name::cron_job(&name, operation);
             wrong.extend(cron_job_differs(policy, operation, cron_jobs.get(&cron_job)));
             wanted.insert(cron_job);
         }
@@ -69,7 +69,7 @@ fn cron_job_differs(
     operation: Operation,
     cron_job: Option<&CronJob>,
 ) -> Option<String> {
-    let name = operation.cron_job(&policy.name_any());
+    let name = name::cron_job(&policy.name_any(), operation);
     let Some(cron_job) = cron_job else { return Some(format!("{name} is missing")) };
     let is_owned = cron_job.owner_references().iter().any(|owner| Some(&owner.uid) == policy.uid().as_ref());
     let status = policy.status.as_ref()?;

@@ -6,7 +6,7 @@ use api::{
     policy::Scrub,
     status::{RunResult, ScrubStatus},
 };
-use domain::{operation::Operation, reason::Reason};
+use domain::{name, operation::Operation, reason::Reason};
 use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
 use kube::api::ListParams;
 use pgbackup_tests::{
@@ -86,7 +86,7 @@ fn scrub_reports_corruption_until_next_backup() -> Result<()> {
 
         policy.edit(|spec| spec.verification.scrub = None).await?;
         let cron_jobs = env.api::<CronJob>();
-        let gone = Operation::Scrub.cron_job(&policy.name);
+        let gone = name::cron_job(&policy.name, Operation::Scrub);
         wait::object(&cron_jobs, &gone, "the CronJob of scrubs is gone", DEADLINE, |found| {
             found.is_none().then_some(())
         })

@@ -44,7 +44,7 @@ impl Policy {
     }
 
     pub fn cron_job_name(&self) -> String {
-        Operation::Backup.cron_job(&self.name)
+        name::cron_job(&self.name, Operation::Backup)
     }
 
     /// Waits for the policy's backup CronJob and returns it.

@@ -75,7 +75,7 @@ fn observed(runs: Vec<ObservedRun>) -> Observed {
 
 fn run(policy: &BackupPolicy, start: Timestamp) -> Result<ObservedRun> {
     let policy = policy.name_any();
-    let cron_job = Operation::Backup.cron_job(&policy);
+    let cron_job = name::cron_job(&policy, Operation::Backup);
     let job = format!("{cron_job}-{}", start.as_second() / 60);
     let scheduled = name::slot(&cron_job, &job).context("a Job's name should contain its slot")?;
     let backup = name::backup_id(start, &job);

@@ -24,7 +24,7 @@ pub struct Check {
     /// The rule as a CEL expression. In it, `self` is the field's value, or the object if the rule compares
     /// several fields.
     pub cel: &'static str,
-    /// The message for a value that breaks the rule: what the field must be, and mostly an example.
+    /// The message for a value that breaks the rule: what the field must be, and usually an example.
     pub message: &'static str,
 }
 

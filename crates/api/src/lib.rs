@@ -2,11 +2,11 @@
 //! and annotations that the programs use.
 
 pub mod checks;
-pub mod crd;
+pub mod crd_corrections;
 pub mod meta;
 pub mod policy;
 pub mod status;
 
-pub use crd::crd;
+pub use crd_corrections::crd;
 pub use policy::{BackupPolicy, BackupPolicySpec};
 pub use status::BackupPolicyStatus;

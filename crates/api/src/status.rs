@@ -124,10 +124,10 @@ pub struct RetainedStatus {
     pub backups: u32,
 
     /// verified is the number of backups that passed their newest check and that are not suspicious. Acknowledged
-    /// backups are included.
+    /// backups are included. With verification.level: Checksum, backups whose stored bytes were compared are included.
     pub verified: u32,
 
-    /// suspicious is the number of suspicious backups that nobody has acknowledged. Retention keeps them.
+    /// suspicious is the number of suspicious backups that are not acknowledged. Retention keeps them.
     #[serde(default)]
     pub suspicious: u32,
 

@@ -3,7 +3,6 @@
 //! An unchanged observation results in an equal status, so that the operator writes nothing. For this reason
 //! transition times, and the results of deleted Jobs, are kept from the previous status.
 
-mod cause_hint;
 mod condition;
 mod ended;
 pub(crate) mod fields;
@@ -12,9 +11,10 @@ mod history;
 mod periodic;
 mod record;
 mod retained;
-mod run;
+mod run_result;
 mod scrub;
 mod slots;
+mod start_failure_hint;
 pub(crate) mod text;
 mod verified;
 mod wrong_clocks;
@@ -23,14 +23,14 @@ use api::{
     BackupPolicy, BackupPolicyStatus,
     status::{ConditionStatus, ConditionType, time},
 };
-use domain::{operation::Operation, reason::Reason, report::RunReport};
+use domain::{name, operation::Operation, reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
-pub(crate) use self::run::why;
+pub(crate) use self::run_result::why;
 use self::{
     condition::Conditions,
     health::Request,
-    run::{AssessedRun, Runs, assess_run},
+    run_result::{AssessedRun, Runs, assess_run},
     slots::Slots,
 };
 use crate::{
@@ -125,7 +125,7 @@ fn without_short_waits(mut observed: Observed, now: Timestamp) -> (Observed, Opt
 fn assess<'a>(policy: &BackupPolicy, previous: &BackupPolicyStatus, observed: &'a Observed) -> Runs<'a> {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let oldest_first = |operation: Operation, observed: &'a ObservedOperation| {
-        let cron_job = operation.cron_job(name);
+        let cron_job = name::cron_job(name, operation);
         let mut runs: Vec<_> = observed.runs.iter().map(|run| assess_run(run, &cron_job)).collect();
         runs.sort_by_key(|run: &AssessedRun<'_>| (run.start, &run.observed.job, &run.observed.job_uid));
         runs
@@ -198,9 +198,9 @@ fn set_health(
     changes
 }
 
-/// Sets the health conditions of a policy whose spec is invalid. Mostly keeps them, because the CronJobs stay
-/// unchanged. Removes the next slots, because the schedules in the spec may differ from those of the
-/// CronJobs.
+/// Sets the health conditions of a policy whose spec is invalid. Keeps them, except `BackupHealthy` if the newest
+/// run failed, the newest backup is corrupted or no backup can start: the CronJobs stay unchanged. Removes the
+/// times of the next runs, because the schedules in the spec may differ from those of the CronJobs.
 fn keep_health(
     conditions: &mut Conditions<'_>,
     status: &mut BackupPolicyStatus,

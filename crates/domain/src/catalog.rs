@@ -42,7 +42,7 @@ pub enum BackupState {
     /// The backup passed its newest check.
     Verified,
     /// The backup passed its newest check but is suspicious. Retention does not count it until a person
-    /// acknowledges it.
+    /// acknowledges it, or until several backups in a row have the same suspicions.
     Suspicious,
     /// The backup failed its newest check. Retention does not count it.
     Failed,
@@ -51,7 +51,7 @@ pub enum BackupState {
 impl CatalogBackup {
     /// Builds the entry of a backup from its manifest and the checks made after it, in any order. The newest
     /// check decides the state; of two checks at the same time, the failed one decides. `acknowledged` is
-    /// true if a person accepted the backup's suspicions.
+    /// true if the backup's suspicions were accepted, by a person or automatically.
     pub fn new(manifest: &Manifest, later: &[Check], acknowledged: bool) -> Self {
         let newest = later
             .iter()

@@ -4,7 +4,6 @@
 //! values. Operator, runner and plugin share this crate.
 
 pub mod catalog;
-pub mod comparison;
 pub mod hash;
 pub mod invocation;
 pub mod manifest;
@@ -20,5 +19,6 @@ pub mod schedule;
 pub mod scrub;
 pub mod size;
 pub mod suspicion;
+pub mod suspicion_rules;
 pub mod time;
 pub mod uri;

@@ -39,10 +39,22 @@ pub fn valid(text: &str) -> Result<String, InvalidName> {
     }
 }
 
+/// Returns the name of the CronJob that runs an operation for a policy: `<policy>-<operation>`.
+pub fn cron_job(policy: &str, operation: Operation) -> String {
+    format!("{policy}-{}", operation.as_str())
+}
+
+/// Splits a CronJob's name into its operation and its policy. Returns `None` if the name does not end with an
+/// operation's name.
+pub fn of_cron_job(name: &str) -> Option<(Operation, &str)> {
+    let (policy, operation) = name.rsplit_once('-')?;
+    Some((operation.parse().ok()?, policy))
+}
+
 /// Returns the name of the Job that the annotation `pgbackup.dev/requested-at` with the value `token`
 /// requests. Equal values give equal names, so each value starts only one run.
 pub fn requested_job(policy: &str, token: &str) -> String {
-    format!("{}-r{}", Operation::Backup.cron_job(policy), hash::short(token, 8))
+    format!("{}-r{}", cron_job(policy, Operation::Backup), hash::short(token, 8))
 }
 
 /// Returns the scheduled time of a Job that the CronJob controller created: the controller appends it to the
@@ -174,7 +186,7 @@ mod tests {
     fn requested_job_has_a_valid_name_for_any_requested_at() {
         let name = requested_job(&"p".repeat(POLICY_NAME_MAX), "2026-11-23 02:15 / ops ☎");
         assert!(name.len() <= 63, "{name}");
-        assert_eq!(slot(&Operation::Backup.cron_job(&"p".repeat(POLICY_NAME_MAX)), &name), None);
+        assert_eq!(slot(&cron_job(&"p".repeat(POLICY_NAME_MAX), Operation::Backup), &name), None);
     }
 
     #[test]
@@ -192,5 +204,15 @@ mod tests {
         {
             assert_eq!(valid(text), Err(InvalidName { text: text.to_owned() }));
         }
+    }
+
+    #[test]
+    fn operation_and_policy_are_parsed_from_cron_job_name() {
+        for operation in Operation::all() {
+            let cron_job_name = cron_job("shop-eu", operation);
+            assert!(cron_job(&"p".repeat(POLICY_NAME_MAX), operation).len() <= 52);
+            assert_eq!(of_cron_job(&cron_job_name), Some((operation, "shop-eu")));
+        }
+        assert_eq!(of_cron_job("shop-eu"), None);
     }
 }

@@ -94,18 +94,6 @@ impl Operation {
         self.into()
     }
 
-    /// Returns the name of the CronJob that runs this operation for a policy: `<policy>-<operation>`.
-    pub fn cron_job(self, policy: &str) -> String {
-        format!("{policy}-{}", self.as_str())
-    }
-
-    /// Splits a CronJob's name into its operation and its policy. Returns `None` if the name does not end
-    /// with an operation's name.
-    pub fn of_cron_job(name: &str) -> Option<(Self, &str)> {
-        let (policy, operation) = name.rsplit_once('-')?;
-        Some((operation.parse().ok()?, policy))
-    }
-
     /// Returns whether a run connects to the PostgreSQL server, so that its pod needs the server's address
     /// and credentials.
     pub const fn connects_to_server(self) -> bool {
@@ -134,17 +122,6 @@ impl<T> PerOperation<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::POLICY_NAME_MAX;
-
-    #[test]
-    fn operation_and_policy_are_parsed_from_cron_job_name() {
-        for operation in Operation::all() {
-            let name = operation.cron_job("shop-eu");
-            assert!(operation.cron_job(&"p".repeat(POLICY_NAME_MAX)).len() <= 52);
-            assert_eq!(Operation::of_cron_job(&name), Some((operation, "shop-eu")));
-        }
-        assert_eq!(Operation::of_cron_job("shop-eu"), None);
-    }
 
     #[test]
     fn per_operation_values_iterate_in_operation_order() {

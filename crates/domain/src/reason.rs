@@ -5,6 +5,8 @@
 //! retries. Messages add names and a specific hint; the advice in this file is for the documentation and for
 //! messages without a specific hint. `docs/reference/reasons.md` is generated from this file.
 
+pub mod exit_code;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
@@ -183,7 +185,7 @@ reasons! {
     DryRun = None, "Check which backups the rules would remove. To remove them, set `retention.dryRun: false`.";
     /// Old backups could not be removed.
     PruneFailed = None, "Check the store, and whether the credentials have permission to delete. The new backup is not affected.";
-    /// The repository belongs to another policy: backups are stored there, but nothing is removed.
+    /// The repository belongs to another policy, or its owner is unknown: backups are stored there, but nothing is removed.
     RepositoryOwnedByOther = None, "Give the policy another volume or path. If no other policy uses the repository, take it over with `storage.adoptFrom`.";
 }
 
@@ -198,41 +200,16 @@ impl Reason {
         self.into()
     }
 
-    /// Returns the reason of a runner's exit code; `None` for a code that the runner never returns. 101,
-    /// Rust's exit code of a panic, is `InternalError`.
-    pub fn from_exit_code(code: i32) -> Option<Self> {
-        match u8::try_from(code).ok()? {
-            0 => Some(Self::Verified),
-            101 => Some(Self::InternalError),
-            code => Self::all().find(|reason| reason.exit_code() == Some(code)),
-        }
-    }
-
     /// Returns the advice as the hint of a message; `None` if the advice is to do nothing.
     pub fn hint(self) -> Option<String> {
         let advice = self.advice();
         (!advice.starts_with("Nothing")).then(|| advice.replace('`', ""))
     }
-
-    /// Returns whether a retry of the same run may succeed.
-    pub const fn retriable(self) -> bool {
-        matches!(self.exit_code(), Some(10..=39))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-
-    #[test]
-    fn exit_codes_are_in_the_ranges_of_the_pod_failure_policy() {
-        let codes: Vec<u8> = Reason::all().filter_map(Reason::exit_code).collect();
-        assert!(codes.iter().all(|c| matches!(c, 0 | 10..=39 | 64..=95)), "{codes:?}");
-        let failures: Vec<_> = codes.iter().filter(|code| **code != 0).collect();
-        assert_eq!(failures.iter().collect::<BTreeSet<_>>().len(), failures.len(), "each means one thing");
-    }
 
     #[test]
     fn reason_is_serialized_and_parsed_by_its_name() {
@@ -240,19 +217,6 @@ mod tests {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
             assert_eq!(reason.to_string().parse(), Ok(reason));
             assert!(reason.meaning().ends_with('.') && reason.advice().ends_with('.'), "{reason}");
-        }
-    }
-
-    #[test]
-    fn every_failure_exit_code_maps_back_to_its_reason() {
-        let failures = Reason::all().filter_map(|reason| Some((reason, reason.exit_code()?)));
-        for (reason, code) in failures.filter(|(_, code)| *code > 0) {
-            assert_eq!(Reason::from_exit_code(code.into()), Some(reason));
-        }
-        assert_eq!(Reason::from_exit_code(0), Some(Reason::Verified));
-        assert_eq!(Reason::from_exit_code(101), Some(Reason::InternalError), "a panic");
-        for code in [1, 2, 137, 256 + 30, -1] {
-            assert_eq!(Reason::from_exit_code(code), None, "{code}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! the repository.
 //!
 //! Both are JSON, version 1. The record `runs/<job>.json` has the full report; the termination message has as
-//! much of it as fits into [`TERMINATION_MESSAGE_LIMIT`] bytes. The run writes a provisional report at the start of each
+//! much of it as fits into [`termination_message::LIMIT`] bytes. The run writes a provisional report at the start of each
 //! stage, so a killed run still reports its stage. The final report has the outcome.
 
 // Its macro declares the stages of an operation in any module below.
@@ -12,6 +12,7 @@ mod stage;
 mod details;
 mod retained;
 mod run;
+pub mod termination_message;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,10 +27,6 @@ use crate::{message::Message, reason::Reason};
 
 /// The version of the report's format. Readers reject a greater version and ignore unknown fields.
 pub const VERSION: u32 = 1;
-
-/// The maximum size of a termination message, in bytes. Kubernetes keeps at most 4096 bytes for a container
-/// and 12 KiB for a pod; 2048 still fit if a pod has four injected sidecars.
-pub const TERMINATION_MESSAGE_LIMIT: usize = 2048;
 
 /// The maximum number of earlier runs in a report. The operator repairs a status from them if it missed a
 /// run.
@@ -109,40 +106,6 @@ impl RunReport {
     /// Formats the full report as it is stored in the repository: JSON on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a report should always be JSON")
-    }
-
-    /// Formats the report in at most `limit` bytes. If it is too long, it loses parts in this order:
-    /// artifacts (the last one first), earlier runs, warnings, the seconds of stages, and then the ends of
-    /// long texts. Outcome, reason and totals always remain.
-    pub fn to_message(&self, limit: usize) -> String {
-        let mut report = self.clone();
-        report.message.cut(TEXT_LIMIT, HINT_LIMIT);
-        if let Details::Backup(BackupDetails { prune: Some(prune), .. }) = &mut report.details {
-            prune.message.cut(TEXT_LIMIT / 2, HINT_LIMIT / 2);
-        }
-        loop {
-            let text = report.to_json();
-            if text.len() <= limit {
-                return text;
-            }
-            report.truncated = true;
-            if !report.details.drop_last_artifact()
-                && report.recent.pop().is_none()
-                && report.warnings.pop().is_none()
-                && !report.details.drop_last_stage()
-            {
-                break;
-            }
-        }
-        // Shorter and shorter limits: a control character takes six bytes in JSON.
-        for least in [256, 64, 16] {
-            report.message.cut(least, least);
-            report.details.shorten(least);
-            if report.to_json().len() <= limit {
-                break;
-            }
-        }
-        report.to_json()
     }
 
     /// Returns the backup that the run stored; `None` if it stored none.

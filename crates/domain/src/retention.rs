@@ -8,10 +8,10 @@
 mod bucket;
 mod plan;
 mod reason;
+mod rule_progress;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod window;
 
 pub use self::{
     bucket::Bucket,

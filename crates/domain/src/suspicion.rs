@@ -1,7 +1,8 @@
 //! Suspicions: differences that make an intact backup suspicious, because it differs too much from earlier
 //! verified ones.
 //!
-//! A suspicious backup is stored with a manifest. Retention does not count it until a person acknowledges it.
+//! A suspicious backup is stored with a manifest. Retention does not count it until a person acknowledges it,
+//! or until several backups in a row have the same differences.
 //! Some suspicions are accepted automatically if [`ALIKE`] consecutive backups have the same ones: the
 //! database has then changed permanently.
 

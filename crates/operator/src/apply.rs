@@ -17,7 +17,7 @@ use crate::{
         FoundCronJob,
         cron_job::{is_older_than_policy, ownership},
     },
-    start_failures::cause::of_rejection,
+    start_failures::kubernetes_messages::of_rejection,
 };
 
 /// Creates or corrects the CronJob, and returns its state afterwards.

@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use crate::{
     client::{CallError, call, post_parameters},
     observe::cron_job::{controller, foreign},
-    start_failures::cause::of_rejection,
+    start_failures::kubernetes_messages::of_rejection,
 };
 
 /// The state of a requested run.

@@ -4,7 +4,7 @@
 //! quota or an admission policy that forbids the pod, a volume that cannot be mounted. [`explain`] reads the
 //! events of Jobs and pods that have waited for some time.
 
-pub mod cause;
+pub mod kubernetes_messages;
 pub mod pod_status;
 mod stable;
 
@@ -122,15 +122,15 @@ fn problem(event: &Event, job: &str) -> Problem {
     let (fact, cause) = match event.reason.as_deref() {
         Some("FailedCreate") => {
             detail = detail.trim_start_matches("Error creating: ").to_owned();
-            ("the pod cannot be created: ", cause::of_rejection(&detail))
+            ("the pod cannot be created: ", kubernetes_messages::of_rejection(&detail))
         }
         Some("FailedMount" | "FailedAttachVolume" | "FailedMapVolume") => {
-            ("a volume cannot be mounted: ", cause::of_kubelet(&detail))
+            ("a volume cannot be mounted: ", kubernetes_messages::of_kubelet(&detail))
         }
         Some("FailedCreatePodSandBox") => ("the pod's sandbox cannot be created: ", None),
-        _ => ("", cause::of_kubelet(&detail)),
+        _ => ("", kubernetes_messages::of_kubelet(&detail)),
     };
-    let missing_secret = cause.as_ref().and_then(cause::secret_fact);
+    let missing_secret = cause.as_ref().and_then(kubernetes_messages::secret_fact);
     let reason = if missing_secret.is_some() { Reason::SecretNotFound } else { Reason::PodCannotStart };
     let message = missing_secret.unwrap_or_else(|| format!("{fact}{detail}"));
     Problem { reason, message, since: None, cause }

@@ -37,7 +37,7 @@ pub async fn acknowledge(
         for id in by_person {
             repository.acknowledge(id, "the annotation pgbackup.dev/acknowledged", now()).await?;
             run.log(format_args!(
-                "suspicious backup {id} is accepted: the annotation pgbackup.dev/acknowledged lists it"
+                "suspicious backup {id} is acknowledged: the annotation pgbackup.dev/acknowledged lists it"
             ));
         }
         accept_alike(run, repository, &catalog).await
@@ -46,7 +46,7 @@ pub async fn acknowledge(
         // A full store is not an error here: this run may free space. It already treats these backups as
         // accepted.
         Err(error) if error.reason() == Reason::NoSpace => {
-            run.log(format_args!("cannot record that suspicious backups are accepted: {error}"));
+            run.log(format_args!("cannot record that suspicious backups are acknowledged: {error}"));
             Ok(listing)
         }
         Err(error) => Err(error),
@@ -65,7 +65,7 @@ pub async fn accept_alike(
     for id in catalog.accepted() {
         repository.acknowledge(id, "later backups with the same differences", now()).await?;
         run.log(format_args!(
-            "suspicious backup {id} is accepted: several backups in a row have the same differences from earlier backups"
+            "suspicious backup {id} now counts as verified: several backups in a row have the same differences from earlier backups"
         ));
     }
     Ok(())

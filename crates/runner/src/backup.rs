@@ -5,6 +5,7 @@
 
 mod completeness;
 mod database;
+mod earlier_backups;
 mod error;
 mod globals;
 mod held_dump;
@@ -13,7 +14,6 @@ mod manifest;
 mod room;
 mod round;
 mod stored;
-mod suspicion;
 mod verification;
 
 use domain::{

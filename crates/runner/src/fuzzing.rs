@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     args::{Cli, Command},
-    pg::{blocker::Blocker, error::ToolError},
+    pg::{blocker::Blocker, tool_error::ToolError},
     plan,
     scrub::{self, tally::Tally},
     store::{self, Repository, StoreError, Target},

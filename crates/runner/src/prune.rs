@@ -73,7 +73,9 @@ pub async fn make_room(run: &mut Run, config: &Config, repository: &Repository, 
     }
     let mut early = Removals::default();
     if let Err(error) = remove_expired(run, repository, config, &mut early).await {
-        run.log(format_args!("cannot prune before the backup: {error}"));
+        run.log(format_args!(
+            "the store is nearly full, and removing expired backups before the backup failed: {error}"
+        ));
     }
     removals.backups += early.backups;
 }

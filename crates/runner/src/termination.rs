@@ -26,7 +26,7 @@ impl TerminationMessage {
         let Ok(mut file) = fs::File::options().write(true).open(&self.path) else {
             return;
         };
-        let mut message = report.to_message(report::TERMINATION_MESSAGE_LIMIT).into_bytes();
+        let mut message = report.to_message(report::termination_message::LIMIT).into_bytes();
         let before = file.metadata().map_or(0, |meta| usize::try_from(meta.len()).unwrap_or_default());
         message.resize(message.len().max(before), b' ');
         if let Err(error) = file.write_all(&message) {

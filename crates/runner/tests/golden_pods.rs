@@ -11,13 +11,12 @@ use std::{
 
 use clap::Parser as _;
 use domain::{
-    comparison,
     invocation::{BackupOptions, BucketOptions, DumpOptions, Globals, ScrubOptions, default, variable},
     manifest::Level,
     operation::Operation,
     report::RunReport,
     retention::{Bucket, MINIMUM_VERIFIED, Rules},
-    scrub,
+    scrub, suspicion_rules,
 };
 use pgbackup_runner::args::{Cli, Command, Config, StoredArgs};
 use serde_json::{Value, json};
@@ -178,7 +177,7 @@ fn backup_options(spec: &Value) -> BackupOptions {
             if bucket == Bucket::Last { "keepWithin".to_owned() } else { camel_case("keepWithin", bucket) };
         Some((bucket, retention[field].as_str()?.parse().unwrap()))
     });
-    let max_shrink = number(&verification["maxShrink"], comparison::MAX_SHRINK.into());
+    let max_shrink = number(&verification["maxShrink"], suspicion_rules::MAX_SHRINK.into());
     let minimum_verified = number(&retention["minimumVerified"], MINIMUM_VERIFIED.into());
     BackupOptions {
         time_zone: text(&spec["timeZone"]).unwrap_or_else(|| default::TIME_ZONE.to_owned()),

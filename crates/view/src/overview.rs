@@ -34,7 +34,8 @@ pub struct Overview {
     pub schedule: String,
     /// The schedule's time zone.
     pub time_zone: String,
-    /// Start of the next scheduled backup; absent while the policy is suspended or invalid.
+    /// Start of the next scheduled backup; absent while the policy is suspended or
+    /// invalid, or while its CronJob does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
     /// Time at which the policy becomes overdue, or became overdue, without a new successful backup; absent
@@ -144,7 +145,7 @@ pub struct BackupCounts {
     pub all: u32,
     /// Number of backups that passed their newest check and that are not suspicious.
     pub verified: u32,
-    /// Number of suspicious backups that nobody has acknowledged.
+    /// Number of suspicious backups that are not acknowledged.
     pub suspicious: u32,
     /// Stored size of all complete backups, in bytes.
     pub size_bytes: u64,

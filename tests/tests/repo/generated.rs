@@ -68,7 +68,7 @@ The Job starts another pod, up to `job.backoffLimit` times.
 | --- | --- | --- |
 ";
 
-/// The exit codes that the runner does not choose itself.
+/// The rows of exit codes that Kubernetes retries too, but that no reason has.
 const RETRIED_TOO: &str = "\
 | 101 | `InternalError` | The runner panicked. |
 | 137 | `OutOfMemory`, `DeadlineExceeded`, `Evicted` or `Interrupted` | SIGKILL ended the runner. |

@@ -20,7 +20,7 @@ type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 /// The rooms of each crate by floor, beginning with the lowest floor. A room is a file in `src` together with
 /// the folder of the same name. It may import only from lower floors.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("api", &["checks meta status", "policy", "crd", "lib"]),
+    ("api", &["checks meta status", "policy", "crd_corrections", "lib"]),
     ("archive", &["rows toc", "lib"]),
     ("desired", &["observed open_request validate", "objects status", "events", "lib"]),
     (
@@ -31,7 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "overdue",
             "report",
             "manifest",
-            "catalog comparison",
+            "catalog suspicion_rules",
             "retention",
             "invocation",
             "uri",

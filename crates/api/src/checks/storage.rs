@@ -17,7 +17,7 @@ pub const ADOPT_FROM: Check = Check {
 /// A path in a volume or bucket must be relative, and none of its parts must start with a dot.
 pub const PATH: Check = Check {
     cel: "self.matches('^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$')",
-    message: "a path must be relative, consist of letters, digits, \"-\", \"_\" and \".\", and have no part that starts with \".\", for example backups/shop",
+    message: "a path must be relative, without \"/\" at its end and without \"//\". Its parts consist of letters, digits, \"-\", \"_\" and \".\", and do not start with \".\", for example backups/shop.",
 };
 
 /// `endpoint`, the address of a store, must be an HTTP or HTTPS URL without a user.

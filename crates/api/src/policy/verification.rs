@@ -1,6 +1,6 @@
 //! How backups are checked: when they are stored, and later.
 
-use domain::{comparison, manifest::Level, scrub};
+use domain::{manifest::Level, scrub, suspicion_rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
@@ -24,7 +24,7 @@ pub struct Verification {
     /// maxShrink is the maximum loss of rows, or of bytes of data, of a database, in percent. The runner compares
     /// each new backup with the median of the newest five verified backups. A backup with a greater loss is
     /// Suspicious: it is kept, but it is successful only after a person acknowledges it with the annotation
-    /// pgbackup.dev/acknowledged, or after three more backups in a row have the same loss. 100 disables this check.
+    /// pgbackup.dev/acknowledged, or after three more backups in a row have the same loss or the same emptied table. 100 disables this check.
     /// Other checks also make a backup Suspicious: it comes from another server, a database of the previous backup is
     /// missing, or a table of more than 1000 rows is now empty. Defaults to 50. From 1 to 100.
     #[serde(default = "default_max_shrink")]
@@ -64,7 +64,7 @@ impl Default for Verification {
 }
 
 const fn default_max_shrink() -> u8 {
-    comparison::MAX_SHRINK
+    suspicion_rules::MAX_SHRINK
 }
 
 /// How thoroughly a backup is checked after it is stored.

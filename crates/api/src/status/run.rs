@@ -79,8 +79,8 @@ pub struct BackupStatus {
     #[schemars(with = "Option<String>")]
     pub verification: Option<Verification>,
 
-    /// passwordHashes is true if the backup contains the password hashes of roles, which postgres.globals:
-    /// WithPasswords requests.
+    /// passwordHashes is true if the backup contains the password hashes of roles, because
+    /// postgres.globals is WithPasswords.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_hashes: bool,
 

@@ -1,7 +1,7 @@
 //! The CronJobs of a policy: `<policy>-backup` and `<policy>-scrub`.
 
 use api::meta;
-use domain::{operation::Operation, schedule::Schedule};
+use domain::{name, operation::Operation, reason::exit_code, schedule::Schedule};
 use k8s_openapi::{
     api::{
         batch::v1::{
@@ -21,14 +21,11 @@ use crate::validate::ValidPolicy;
 /// controller checks every ten seconds, so a much shorter time would skip runs by chance.
 const START_WITHIN_SECONDS: i64 = 300;
 
-/// The exit codes of failures that a retry cannot help (`domain::reason`).
-const FINAL_EXIT_CODES: std::ops::RangeInclusive<i32> = 64..=95;
-
 /// Returns the CronJob of an operation.
 pub fn cron_job(policy: &ValidPolicy, images: &Images, operation: Operation, schedule: &Schedule) -> CronJob {
     CronJob {
         metadata: ObjectMeta {
-            name: Some(operation.cron_job(&policy.identity.name)),
+            name: Some(name::cron_job(&policy.identity.name, operation)),
             namespace: Some(policy.identity.namespace.clone()),
             labels: Some(metadata::labels(policy, operation)),
             owner_references: Some(vec![metadata::owner(policy)]),
@@ -99,7 +96,7 @@ fn fail_on_final_exit_codes() -> PodFailurePolicyRule {
         on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
             container_name: Some(meta::RUNNER_CONTAINER.to_owned()),
             operator: "In".to_owned(),
-            values: FINAL_EXIT_CODES.collect(),
+            values: exit_code::FINAL.map(i32::from).collect(),
         }),
         on_pod_conditions: None,
     }

@@ -4,13 +4,13 @@
 //! `Reconciling` and `Stalled` exist only while they are true, as kstatus expects.
 
 use api::status::{ConditionStatus, ConditionType};
-use domain::{message::Message, operation::Operation, reason::Reason, report::PruneOutcome};
+use domain::{message::Message, name, operation::Operation, reason::Reason, report::PruneOutcome};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    cause_hint::cause_hint,
-    run,
+    run_result,
+    start_failure_hint::cause_hint,
     text::{and_sentence, plain},
 };
 use crate::{
@@ -134,7 +134,7 @@ pub fn obstacle(policy: &ValidPolicy, observed: &Observed) -> Option<Obstacle> {
 
 /// Returns the obstacle because of which an operation's CronJob is not up to date; `None` if there is none.
 pub fn obstacle_of(policy: &ValidPolicy, operation: Operation, observed: &Observed) -> Option<Obstacle> {
-    let name = operation.cron_job(&policy.identity.name);
+    let name = name::cron_job(&policy.identity.name, operation);
     match &observed.operations.get(operation).cron_job {
         ObservedCronJob::Ours => None,
         ObservedCronJob::Missing => Some(Obstacle {
@@ -194,7 +194,9 @@ pub fn retention(conditions: &mut Conditions<'_>, prune: Option<&PruneOutcome>) 
             (ConditionStatus::True, "the policy has no retention rules, so no backup is removed".to_owned())
         }
         Reason::DryRun => (ConditionStatus::True, prune.message.to_string()),
-        reason if prune.message.is_empty() => (ConditionStatus::False, run::described(reason).to_string()),
+        reason if prune.message.is_empty() => {
+            (ConditionStatus::False, run_result::described(reason).to_string())
+        }
         reason => (ConditionStatus::False, prune.message.clone().or_hint(reason.hint()).to_string()),
     };
     conditions.set(TYPE, status, prune.reason, message);

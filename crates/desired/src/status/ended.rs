@@ -3,7 +3,7 @@
 use api::status::{EndedRun, RunResult, time};
 use domain::report::{Outcome, seconds};
 
-use super::{run::AssessedRun, text::one_line};
+use super::{run_result::AssessedRun, text::one_line};
 
 /// Returns the newest ended run of an operation, which `known` is unless `runs` (sorted, oldest first) have a
 /// newer one. `run_of` returns the common fields, and `complete` adds those of the operation.

@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{history, record, retained, run::Runs, scrub, slots::Slots};
+use super::{history, record, retained, run_result::Runs, scrub, slots::Slots};
 use crate::{observed::Observed, validate::ValidPolicy};
 
 /// Returns the operations that store no backup. The health of such an operation depends on its newest run

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     condition::{Obstacle, rejected, whose},
-    run::{AssessedRun, cannot_start, lost, why},
+    run_result::{AssessedRun, cannot_start, lost, why},
     text::{and_sentence, as_sentence, minute, plain},
     wrong_clocks,
 };
@@ -102,7 +102,8 @@ fn and_newest(message: &Message, status: &BackupPolicyStatus) -> String {
     Message::new(format!("{}; {}", message.text(), newest_backup(status))).hint(hint).to_string()
 }
 
-/// Returns the condition if the newest ended run failed, independent of the spec.
+/// Returns `BackupHealthy=False` if the newest ended run failed, except if its suspicious backup was
+/// acknowledged. Needs only the status, so it also works for an invalid spec.
 pub fn newest_failed(status: &BackupPolicyStatus) -> Option<Health> {
     let is_acknowledged = |run: &&RunStatus| {
         let is_last = |last: &BackupStatus| {
@@ -155,8 +156,8 @@ struct Due {
     max_age: Option<SignedDuration>,
 }
 
-/// Returns the time at which a backup is missing, independent of the condition's reason at that time; `None`
-/// while the policy is suspended.
+/// Returns the time at which a backup is missing; `None` while the policy is suspended. The time is the same
+/// whatever reason `BackupHealthy` has then.
 pub fn overdue_time(policy: &ValidPolicy, status: &BackupPolicyStatus, now: Timestamp) -> Option<Timestamp> {
     due(policy, status, now).missing_at().filter(|_| !policy.suspend)
 }

@@ -8,7 +8,7 @@ use api::{
 use domain::{reason::Reason, report::RunReport};
 use jiff::Timestamp;
 
-use super::{record, run::AssessedRun};
+use super::{record, run_result::AssessedRun};
 use crate::observed::ObservedRun;
 
 /// Returns the history, newest first. An observed run replaces the same run of the previous status, which in

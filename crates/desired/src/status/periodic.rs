@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     condition::Conditions,
     fields,
-    run::{AssessedRun, cannot_start},
+    run_result::{AssessedRun, cannot_start},
     text::minute,
 };
 use crate::validate::ValidPolicy;

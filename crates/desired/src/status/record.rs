@@ -14,7 +14,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::run::{AssessedRun, described};
+use super::run_result::{AssessedRun, described};
 
 /// Converts an ended run to an entry of the history; `None` while it is running.
 pub fn from_assessed(run: &AssessedRun<'_>) -> Option<RunStatus> {

@@ -9,7 +9,7 @@ use domain::{
     size,
 };
 
-use super::run::AssessedRun;
+use super::run_result::AssessedRun;
 
 /// Returns the counts of backups from the reports of backup runs and from scrubs, both oldest first. Only
 /// backup runs apply the retention rules, so only they report kept and removed backups.

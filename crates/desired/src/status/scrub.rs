@@ -6,7 +6,7 @@ use api::{
 };
 use domain::name;
 
-use super::{ended, run::AssessedRun};
+use super::{ended, run_result::AssessedRun};
 
 /// Returns the newest scrub that ended. `runs` are sorted, oldest first.
 pub fn last(previous: &BackupPolicyStatus, runs: &[AssessedRun<'_>]) -> Option<ScrubStatus> {

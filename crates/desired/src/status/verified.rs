@@ -8,7 +8,7 @@ use api::{
 use domain::{name, report};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{run::AssessedRun, scrub};
+use super::{run_result::AssessedRun, scrub};
 
 /// Returns the recovery point of the newest verified backup in the previous status, in `status` and in the
 /// runs. Ignores backups that scrubs found corrupted.

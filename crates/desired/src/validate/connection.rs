@@ -28,7 +28,7 @@ pub struct ValidConnection {
 /// The server and the role that logs in, as an address or as a connection URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// An address, with the role in separate fields.
+    /// A host and a port. The role and its password are in fields of their own.
     Address {
         /// The host name or IP address.
         host: String,

@@ -11,7 +11,7 @@ use domain::{
     reason::Reason,
     report::{
         ArtifactSummary, BackupDetails, BackupStage, BackupSummary, Details, Outcome, RunIdentity, RunReport,
-        ScrubDetails, TERMINATION_MESSAGE_LIMIT, Trigger, Verification,
+        ScrubDetails, Trigger, Verification, termination_message,
     },
 };
 use jiff::SignedDuration;
@@ -156,15 +156,15 @@ fn use_clock_of_node(report: &mut RunReport, job: &Job) {
 
 /// Returns the report as the operator reads it: cut to the kubelet's limit, with spaces after it.
 fn as_termination_message(report: &RunReport) -> Option<RunReport> {
-    let message = report.to_message(TERMINATION_MESSAGE_LIMIT);
-    assert!(message.len() <= TERMINATION_MESSAGE_LIMIT, "a message fits: {message}");
+    let message = report.to_message(termination_message::LIMIT);
+    assert!(message.len() <= termination_message::LIMIT, "a message fits: {message}");
     let read = RunReport::parse(&format!("{message}  "));
     assert!(read.is_some(), "a message can be read back: {message}");
     read
 }
 
 fn blank(job: &Job, start: i64) -> RunReport {
-    let slot = name::slot(&job.operation.cron_job(policy_of(job)), &job.name);
+    let slot = name::slot(&name::cron_job(policy_of(job), job.operation), &job.name);
     let identity = RunIdentity {
         job: job.name.clone(),
         job_uid: job.uid.clone(),

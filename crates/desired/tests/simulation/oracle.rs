@@ -424,7 +424,7 @@ impl Oracle {
         if backup.is_some_and(|backup| self.corrupted.contains(&backup.entry.id)) {
             return (ConditionStatus::False, "a backup that is corrupted");
         }
-        let cron_job = Operation::Backup.cron_job(&valid.identity.name);
+        let cron_job = name::cron_job(&valid.identity.name, Operation::Backup);
         let served = copy.map(|((snapshot, _), job)| name::slot(&cron_job, job).unwrap_or(*snapshot));
         let since = served.into_iter().chain(self.since).max().unwrap_or(valid.created);
         let due = valid.schedule.after(&valid.zone, since).expect("a slot should come");

@@ -12,6 +12,7 @@ use std::{
 use api::BackupPolicy;
 use domain::{
     catalog::BackupState,
+    name,
     operation::{Operation, PerOperation},
     reason::Reason,
 };
@@ -269,7 +270,7 @@ impl World {
         }
         let Some(slot) = cron_job.missed(self.now) else { return false };
         let name = self.policy.metadata.name.clone().unwrap_or_default();
-        let job = format!("{}-{}", operation.cron_job(&name), slot / MINUTE);
+        let job = format!("{}-{}", name::cron_job(&name, operation), slot / MINUTE);
         self.oracle.start_slot(operation, slot);
         if let Some(cron_job) = self.cron_jobs.get_mut(operation) {
             cron_job.last = slot;

@@ -1,5 +1,5 @@
 //! Defaults that fields of the policy and options of the runner share. The other shared defaults are beside
-//! their types: [`crate::comparison::MAX_SHRINK`], [`crate::retention::MINIMUM_VERIFIED`],
+//! their types: [`crate::suspicion_rules::MAX_SHRINK`], [`crate::retention::MINIMUM_VERIFIED`],
 //! [`crate::scrub::SHARE`], [`crate::manifest::Level`] and [`super::Globals`].
 
 use std::time::Duration;

@@ -38,8 +38,8 @@ fn artifacts(report: &RunReport) -> &[ArtifactSummary] {
 
 #[test]
 fn too_long_run_report_omits_its_last_artifacts() {
-    let text = report(100).to_message(TERMINATION_MESSAGE_LIMIT);
-    assert!(text.len() <= TERMINATION_MESSAGE_LIMIT);
+    let text = report(100).to_message(termination_message::LIMIT);
+    assert!(text.len() <= termination_message::LIMIT);
     let read = RunReport::parse(&text).unwrap();
     assert!(read.truncated);
     assert!(!artifacts(&read).is_empty());
@@ -51,8 +51,8 @@ fn too_long_run_report_omits_its_last_artifacts() {
 fn report_with_control_characters_fits_termination_message() {
     let mut long = report(100);
     long.message = Message::new("\u{1}".repeat(2000)).hint("\u{1}".repeat(2000));
-    let text = long.to_message(TERMINATION_MESSAGE_LIMIT);
-    assert!(text.len() <= TERMINATION_MESSAGE_LIMIT, "{}", text.len());
+    let text = long.to_message(termination_message::LIMIT);
+    assert!(text.len() <= termination_message::LIMIT, "{}", text.len());
     assert!(RunReport::parse(&text).is_some_and(|read| read.truncated));
 }
 
@@ -60,7 +60,7 @@ fn report_with_control_characters_fits_termination_message() {
 fn run_report_that_fits_is_not_truncated() {
     let mut short = report(1);
     short.message = Message::new("stored").hint("Look.");
-    let read = RunReport::parse(&short.to_message(TERMINATION_MESSAGE_LIMIT)).unwrap();
+    let read = RunReport::parse(&short.to_message(termination_message::LIMIT)).unwrap();
     assert_eq!(read, short);
 }
 

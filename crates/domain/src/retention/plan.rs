@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     reason::{DeleteReason, KeepReason},
+    rule_progress,
     rules::Rules,
-    window,
 };
 use crate::catalog::{BackupState, Catalog, CatalogBackup};
 
@@ -56,8 +56,10 @@ impl PrunePlan {
 /// looks old.
 pub fn plan(catalog: &Catalog, rules: &Rules, zone: &TimeZone, just_made: Option<&str>) -> PrunePlan {
     let mut floors = Floors::new(rules);
-    let mut windows =
-        catalog.newest_snapshot().map(|newest| window::windows(rules, newest, zone)).unwrap_or_default();
+    let mut windows = catalog
+        .newest_snapshot()
+        .map(|newest| rule_progress::windows(rules, newest, zone))
+        .unwrap_or_default();
     let no_rules = rules.is_empty();
     let oldest = catalog.verified().next_back().map(|backup| backup.id.as_str());
     // Failed backups of retired databases need not be kept.

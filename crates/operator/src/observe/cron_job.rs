@@ -2,7 +2,7 @@
 
 use api::BackupPolicy;
 use desired::{ForeignObject, ObservedCronJob};
-use domain::operation::Operation;
+use domain::{name, operation::Operation};
 use k8s_openapi::{
     api::batch::v1::CronJob,
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
@@ -41,7 +41,7 @@ impl CronJobSummary {
 /// CronJob with edited labels must still be recognised.
 pub fn operation_and_policy(cron_job: &PartialObjectMeta<CronJob>) -> Option<(Operation, String)> {
     let name = cron_job.name_any();
-    Operation::of_cron_job(&name).map(|(operation, policy)| (operation, policy.to_owned()))
+    name::of_cron_job(&name).map(|(operation, policy)| (operation, policy.to_owned()))
 }
 
 pub fn ownership(policy: &BackupPolicy, cron_job: &ObjectMeta) -> ObservedCronJob {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_job_without_owner_is_attributed_to_its_creator() {
+    fn cron_job_without_owner_shows_the_client_that_created_it() {
         let mut found = cron_job("shop-backup").metadata;
         found.owner_references = None;
         found.managed_fields = serde_json::from_value(json!([

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use api::meta;
 use desired::{JobState, ObservedRun, UnexplainedWait};
-use domain::operation::Operation;
+use domain::{name, operation::Operation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use kube::ResourceExt;
@@ -100,7 +100,7 @@ fn unexplained_wait(
 pub fn operation(job: &Job) -> Option<Operation> {
     let policy = job.labels().get(meta::POLICY_LABEL)?;
     let owners = job.owner_references().iter().filter(|owner| owner.kind == "CronJob");
-    let mut operations = owners.filter_map(|owner| Operation::of_cron_job(&owner.name));
+    let mut operations = owners.filter_map(|owner| name::of_cron_job(&owner.name));
     operations.find(|(_, of)| of == policy).map(|(operation, _)| operation)
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::ResourceExt;
 
-use super::{cause, stable::stable};
+use super::{kubernetes_messages, stable::stable};
 
 /// Iterates over the statuses of the pod's containers, init containers first.
 pub fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
@@ -68,9 +68,9 @@ fn container_problem(container: &ContainerStatus, job: &str) -> Option<Problem> 
             (Reason::ImagePullFailed, message, Some(Cause::Image { image }))
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let cause = cause::of_kubelet(&detail);
+            let cause = kubernetes_messages::of_kubelet(&detail);
             let name = &container.name;
-            let message = cause.as_ref().and_then(cause::secret_fact);
+            let message = cause.as_ref().and_then(kubernetes_messages::secret_fact);
             // The kubelet uses CreateContainerConfigError for missing Secrets and for other mistakes.
             let is_secret = message.is_some()
                 || reason == "CreateContainerConfigError" && detail.to_ascii_lowercase().contains("secret");
@@ -98,7 +98,7 @@ fn scheduling_problem(pod: &Pod, status: &PodStatus, job: &str) -> Option<Proble
             && matches!(condition.reason.as_deref(), Some("Unschedulable" | "SchedulerError"))
     })?;
     let detail = stable(unscheduled.message.as_deref().unwrap_or_default(), job);
-    let cause = cause::of_scheduler(&detail).map(|cause| match cause {
+    let cause = kubernetes_messages::of_scheduler(&detail).map(|cause| match cause {
         Cause::ClaimNotBound { .. } => Cause::ClaimNotBound { claim: only_claim(pod) },
         cause => cause,
     });

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use domain::{
-    comparison,
     invocation::{BackupOptions, Compression, DumpOptions, Globals, default, flag},
     manifest::{Level, PolicyIdentity},
     report::RunIdentity,
     schedule::{self, ScheduleError},
+    suspicion_rules,
 };
 use jiff::tz::TimeZone;
 
@@ -78,7 +78,7 @@ pub struct BackupArgs {
     #[arg(
         long = flag::MAX_SHRINK,
         value_name = "PERCENT",
-        default_value_t = comparison::MAX_SHRINK,
+        default_value_t = suspicion_rules::MAX_SHRINK,
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     max_shrink: u8,

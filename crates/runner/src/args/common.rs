@@ -70,7 +70,7 @@ impl RunArgs {
     /// Returns the identity of a run of `policy`. If the Job's UID is not given, `token` replaces it, which
     /// must be unique to the run.
     pub fn identity(&self, operation: Operation, policy: &str, token: &str) -> RunIdentity {
-        let scheduled_time = name::slot(&operation.cron_job(policy), &self.job);
+        let scheduled_time = name::slot(&name::cron_job(policy, operation), &self.job);
         RunIdentity {
             job: self.job.clone(),
             job_uid: if self.job_uid.is_empty() { token } else { &self.job_uid }.to_owned(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use domain::{
-    comparison,
     invocation::{
         BackupOptions, BucketOptions, DumpOptions, Globals, Invocation, Options, S3Checksum, S3Encryption,
         ScrubOptions, Store, default, flag,
@@ -13,7 +12,7 @@ use domain::{
     operation::Operation,
     report::RunIdentity,
     retention::{Bucket, Count, MINIMUM_VERIFIED, Rules},
-    scrub,
+    scrub, suspicion_rules,
 };
 
 use super::*;
@@ -81,7 +80,7 @@ fn runner_arguments_have_the_defaults_of_the_policy() {
         rules: Rules { minimum_verified: MINIMUM_VERIFIED, ..Rules::default() },
         dry_run: false,
         level: Level::default(),
-        max_shrink: comparison::MAX_SHRINK,
+        max_shrink: suspicion_rules::MAX_SHRINK,
         acknowledged: Vec::new(),
     };
     assert_eq!(parse("backup").options, Options::Backup(Box::new(options)));
@@ -163,7 +162,7 @@ fn backup_options() -> BackupOptions {
         },
         dry_run: true,
         level: Level::Counts,
-        max_shrink: comparison::MAX_SHRINK + 1,
+        max_shrink: suspicion_rules::MAX_SHRINK + 1,
         acknowledged: texts(["20260101T000000Z-abc", "20260102T000000Z-abc"]),
     }
 }

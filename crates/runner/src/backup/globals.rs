@@ -4,7 +4,7 @@ use domain::{invocation::Globals, reason::Reason, report::BackupStage};
 
 use super::error::BackupError;
 use crate::{
-    pg::{dump_error::DumpError, error::ToolError, globals, preflight::Server},
+    pg::{dump_error::DumpError, globals, preflight::Server, tool_error::ToolError},
     run::Run,
     store::BackupWriter,
     transfer::{self, TransferError, Uploaded},

@@ -96,7 +96,7 @@ mod tests {
     use domain::reason::Reason;
 
     use super::*;
-    use crate::pg::error::ToolError;
+    use crate::pg::tool_error::ToolError;
 
     #[tokio::test]
     async fn failed_dump_ends_without_waiting_for_row_count() {

@@ -8,7 +8,7 @@ use domain::{
     suspicion::Suspicion,
 };
 
-use super::{error::BackupError, suspicion, verification::Verified};
+use super::{earlier_backups, error::BackupError, verification::Verified};
 use crate::{
     args::Config,
     clock::now,
@@ -56,11 +56,11 @@ pub async fn write(
         suspicions: Vec::new(),
         warnings: Vec::new(),
     };
-    manifest.suspicions = suspicion::find(repository, config, before, &manifest, &emptied).await?;
+    manifest.suspicions = earlier_backups::find(repository, config, before, &manifest, &emptied).await?;
     for suspicion in &manifest.suspicions {
         run.log(format_args!("the backup is suspicious: {suspicion}"));
     }
-    let verification = suspicion::verification(repository, config, before, &manifest);
+    let verification = earlier_backups::verification(repository, config, before, &manifest);
     manifest.warnings.clone_from(&run.report.warnings);
     run.note(&message);
     for (file, text) in manifest.move_tables_out() {

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use archive::rows::Contents;
 use domain::{
-    comparison::Emptied,
     manifest::{DatabaseFacts, TableFacts},
     report::seconds,
+    suspicion_rules::Emptied,
 };
 use jiff::{SignedDuration, Timestamp};
 

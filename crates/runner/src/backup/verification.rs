@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use archive::rows::Contents;
 use domain::{
-    comparison::Emptied,
     manifest::{Artifact, Check, CheckResult, Content, Level},
     report::BackupStage,
+    suspicion_rules::Emptied,
 };
 
 use super::{completeness, error::BackupError, globals::StoredGlobals, stored::StoredDatabase};

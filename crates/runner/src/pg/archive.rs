@@ -26,9 +26,10 @@ use tokio::{
 };
 
 use super::{
-    error::ToolError,
     pipe::{self, Output},
-    stderr, tools,
+    stderr,
+    tool_error::ToolError,
+    tools,
 };
 
 /// The number of chunks that may wait for pg_restore.

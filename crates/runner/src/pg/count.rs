@@ -73,7 +73,7 @@ fn not_locked(table: &str, error: SessionError) -> HoldError {
 mod tests {
     use domain::reason::Reason;
 
-    use super::{super::error::ToolError, *};
+    use super::{super::tool_error::ToolError, *};
 
     #[test]
     fn row_count_distinguishes_lost_snapshot_from_lock_timeout() {

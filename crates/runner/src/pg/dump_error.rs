@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use domain::reason::Reason;
 
-use super::{error::ToolError, privilege, tools};
+use super::{privilege, tool_error::ToolError, tools};
 
 /// The maximum length of a list of tables in a message, in bytes.
 const TABLES_MAX: usize = 120;

@@ -284,7 +284,7 @@ async fn not_ascii(tools: &Tools, database: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::error::ToolError, *};
+    use super::{super::tool_error::ToolError, *};
 
     #[test]
     fn only_a_terminated_session_is_reported_as_hold_lost() {

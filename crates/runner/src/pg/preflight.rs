@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::{
     client::{self, ClientVersion},
-    error::ToolError,
     line_break,
     preflight_error::PreflightError,
     privilege,
     replica::Replay,
     session::{Session, SessionError},
+    tool_error::ToolError,
     tools::{self, Tools},
 };
 

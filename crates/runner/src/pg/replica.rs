@@ -33,8 +33,7 @@ pub struct StaleError {
     allowed: u64,
 }
 
-const UNKNOWN_LEVEL: &str =
-    "the role has no permission (pg_read_all_stats) to see whether the primary has written more since then";
+const UNKNOWN_LEVEL: &str = "the role has no permission (pg_read_all_stats) to see whether the primary has written newer transactions";
 
 impl StaleError {
     /// Returns a hint for this case; `None` if the reason's general advice is enough.

@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    error::ToolError,
     stderr,
+    tool_error::ToolError,
     tools::{self, Tools},
 };
 

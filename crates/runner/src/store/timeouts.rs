@@ -11,8 +11,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// this allows a part of 8 MiB at 70 kB/s.
 pub const READ_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The expected minimum speed for sending a larger part. At a lower speed the backup of such a database would
-/// take weeks.
+/// The expected minimum speed for sending a part larger than [`part_size::MIN`]. Only large databases have
+/// such parts; at a lower speed their backups would take weeks.
 const PART_BYTES_A_SECOND: u64 = 1_000_000;
 
 /// The maximum number of retries of a request. The pauses double from 0.1 s and are about half a minute in

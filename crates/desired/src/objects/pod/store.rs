@@ -74,7 +74,7 @@ fn s3_options(s3: &S3Storage) -> BucketOptions {
     };
     BucketOptions {
         ca: ca_secret_ref.as_ref().map(|_| tls::path(tls::STORE_CA_FILE).into()),
-        // Stores with an endpoint of their own mostly have no host name for each bucket.
+        // Stores with an endpoint of their own usually have no host name for each bucket.
         path_style: path_style.unwrap_or(endpoint.is_some()),
         encryption,
         kms_key,

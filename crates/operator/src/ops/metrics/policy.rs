@@ -50,7 +50,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_next_schedule_timestamp",
-        help: "Unix timestamp at which the policy's next scheduled backup starts; absent if the policy is suspended or invalid.",
+        help: "Unix timestamp at which the policy's next scheduled backup starts; absent if the policy is suspended or invalid, or if its CronJob does not exist.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.next_schedule_time.map(unix),
     },
@@ -102,7 +102,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_repository_owned",
-        help: "1 if the repository belongs to the policy, 0 if it belongs to another policy and retention therefore removes nothing.",
+        help: "0 if the newest pruning found that the repository belongs to another policy or that its owner is unknown, and therefore removed nothing, else 1.",
         unit: None,
         value: |policy| {
             Some(f64::from(policy.retention.as_ref()?.reason != Reason::RepositoryOwnedByOther.as_str()))

@@ -195,7 +195,7 @@ fn row_counts_are_not_compared_at_level_checksum() {
 }
 
 #[test]
-fn server_statistics_apply_only_to_tables_never_backed_up() {
+fn statistics_make_only_never_backed_up_tables_suspicious() {
     let new = copy(&[("shop", &[("goods", 0)])]);
     let statistics = [Emptied { database: "shop".into(), oid: 0, rows: 8500 }];
     let found = |before: &[Manifest]| suspicions(&new, before, &statistics, |_| true, MAX_SHRINK).len();

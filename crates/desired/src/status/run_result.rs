@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use super::{cause_hint::cause_hint, text::one_line};
+use super::{start_failure_hint::cause_hint, text::one_line};
 use crate::observed::{ContainerExit, JobState, ObservedRun};
 
 /// The runs of each operation, oldest first.

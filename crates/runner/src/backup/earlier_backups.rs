@@ -2,10 +2,10 @@
 
 use domain::{
     catalog::{BackupState, CatalogBackup},
-    comparison::{self, Emptied},
     manifest::{Level, Manifest},
     report::Verification,
     suspicion::Suspicion,
+    suspicion_rules::{self, Emptied},
 };
 
 use crate::{
@@ -24,11 +24,11 @@ pub async fn find(
 ) -> Result<Vec<Suspicion>, StoreError> {
     let catalog = catalog::catalog(repository, config, before);
     let mut verified = Vec::new();
-    for backup in catalog.verified().take(comparison::COMPARED) {
+    for backup in catalog.verified().take(suspicion_rules::COMPARED) {
         verified.extend(earlier(repository, &backup.id).await?);
     }
     let is_wanted = |database: &str| catalog::is_wanted(config, database);
-    Ok(comparison::suspicions(new, &verified, emptied, is_wanted, config.options.max_shrink))
+    Ok(suspicion_rules::suspicions(new, &verified, emptied, is_wanted, config.options.max_shrink))
 }
 
 /// Returns the manifest of an earlier backup; `None` if it is corrupted or has a later format. An error of
