@@ -140,7 +140,7 @@ fn missing_objects_in_an_archive_are_reported() -> Result<()> {
                     "and 2 more",
                 ],
             ),
-            ("large-objects", "--no-large-objects", &["large objects: 0 of 2"]),
+            ("large-objects", "--no-large-objects", &["large objects (archive: 0, database: 2)"]),
             (
                 "after-the-rows",
                 "--section=pre-data --section=data",
