@@ -1,4 +1,4 @@
-//! Everything that can fail during a run, with real causes. Each run ends with its reason, and no incomplete
+//! Tests faults during a run, each with a real cause. Each run ends with its reason, and no incomplete
 //! backup looks complete.
 
 use anyhow::Result;
@@ -198,7 +198,7 @@ fn archive_that_pg_restore_cannot_read_is_removed() -> Result<()> {
     })
 }
 
-/// The first pg_restore reads nothing; later ones work normally.
+/// A script whose first pg_restore hangs without reading its input. Every later pg_restore is the real one.
 const STUCK: &str = r#"mkdir /scratch/bin
 cat > /scratch/bin/pg_restore << 'EOF'
 #!/bin/bash

@@ -65,7 +65,7 @@ impl ApiRequests {
         self.count(|key| is_write(&key.verb) && key.resource == resource)
     }
 
-    /// Returns the number of writes that the API server rejected, mostly because of conflicts.
+    /// Returns the number of writes that were answered with another code than 2xx, for example 409 (conflict).
     pub fn rejected_writes(&self) -> u64 {
         self.count(|key| is_write(&key.verb) && !key.code.starts_with('2'))
     }

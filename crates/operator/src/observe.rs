@@ -235,8 +235,8 @@ impl PolicyChildren {
     }
 }
 
-/// These functions process objects that were deleted while a watch was down. Each returns whether anything
-/// changed.
+/// Removes or marks objects that a new list lacks, because they were deleted while a watch was down. Each
+/// function returns whether anything changed.
 impl PolicyChildren {
     fn remove_unlisted_cron_jobs(&mut self, listed: &Relisting) -> bool {
         let mut changed = false;
