@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Requires at least as much free space as the newest backups of the same databases take. If there is less,
-/// the backups that retention does not keep are removed first. Pruning otherwise
-/// follows the backup, so without this a full store would stay full.
+/// the backups that retention does not keep are removed first. Pruning otherwise follows the
+/// backup, so without this a full store would stay full.
 pub async fn require(
     run: &mut Run,
     config: &Config,

@@ -18,7 +18,8 @@ pub type LineFilter = fn(&str) -> bool;
 
 pub const ALL: LineFilter = |_| true;
 
-/// Accepts only the lines of pg_restore that report errors. `--verbose` prints many other lines, which are harmless.
+/// Accepts only the lines of pg_restore that report errors. `--verbose` prints many other lines, which
+/// are harmless.
 pub const PG_RESTORE_ERRORS: LineFilter = |line| line.contains("error:") || line.contains("detail:");
 
 struct Kept {

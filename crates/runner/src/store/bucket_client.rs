@@ -22,7 +22,8 @@ pub struct BucketClient {
     pub prefix: Path,
     /// The client for all requests except removals.
     pub store: Arc<dyn Cloud>,
-    /// Creates clients that differ from `store` only in their timeouts, for uploads whose parts exceed `part_size::MIN`.
+    /// Creates clients that differ from `store` only in their timeouts, for uploads whose parts exceed
+    /// `part_size::MIN`.
     pub make_client: Arc<MakeClient>,
     /// The client for removals, which may have credentials of its own.
     pub pruner: Arc<dyn Cloud>,
