@@ -14,7 +14,7 @@ use twox_hash::XxHash3_128;
 /// The maximum length of a COPY command, in bytes. 1,600 columns with the longest names take about 200 kB.
 const HEAD_MAX: usize = 1 << 20;
 
-/// The number of bytes that are kept of other statements and of comments.
+/// The number of bytes that the parser keeps of a comment, or of a statement other than COPY.
 const START_MAX: usize = 128;
 
 /// The parsed data of an archive.
@@ -39,7 +39,7 @@ pub struct Rows {
     pub fingerprint: u128,
 }
 
-/// Parses the text in chunks.
+/// A parser of an archive's SQL text, which arrives in chunks.
 #[derive(Debug, Default)]
 pub struct CopyParser {
     state: State,
@@ -49,7 +49,7 @@ pub struct CopyParser {
 
 #[derive(Debug, Default)]
 enum State {
-    /// Between statements.
+    /// The parser is between two statements.
     #[default]
     Between,
     /// The parser is in a comment or a `\` command, which ends with the line. The value is its beginning.

@@ -195,7 +195,8 @@ impl ContainerExit {
 pub struct Problem {
     /// The reason for the condition.
     pub reason: Reason,
-    /// A text with the message of the kubelet, the scheduler or the API server. It is the same in each retry.
+    /// A text with the message of the kubelet, the scheduler or the API server. The text does not change when
+    /// Kubernetes retries.
     pub message: String,
     /// The time at which the problem began, if the cluster reports it.
     #[serde(default)]

@@ -185,7 +185,7 @@ impl Catalog {
 
     /// Returns the names of the suspicious backups that were accepted because enough consecutive ones have
     /// the same suspicions. The caller must record them as accepted: once retention removes some of them, the
-    /// row is too short to accept the others again.
+    /// remaining ones are too few to be accepted again.
     pub fn accepted(&self) -> &[String] {
         &self.accepted
     }

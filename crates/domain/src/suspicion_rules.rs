@@ -8,10 +8,10 @@ use crate::{
     suspicion::{Suspicion, SuspicionKind},
 };
 
-/// The number of earlier verified backups, the newest ones, with which a new backup is compared.
+/// The maximum number of earlier backups with which a new backup is compared: the newest verified ones.
 pub const COMPARED: usize = 5;
 
-/// The number of rows that a table must have exceeded for its becoming empty to be suspicious.
+/// An emptied table makes a backup suspicious if the table had more rows than this.
 pub const MANY_ROWS: u64 = 1000;
 
 /// The default of `verification.maxShrink`: the percentage by which a database may shrink without being
@@ -119,7 +119,7 @@ fn shrunk(database: &DatabaseFacts, earlier: &[&DatabaseFacts], max_shrink: u8) 
     })
 }
 
-/// Returns whether `now` is smaller than `was` by more than `max_shrink` percent.
+/// Returns whether the count `now` is below the earlier count `was` by more than `max_shrink` percent.
 fn is_shrunk(now: u64, was: u64, max_shrink: u8) -> bool {
     let left = 100 - u128::from(max_shrink.min(100));
     u128::from(now) * 100 < u128::from(was) * left

@@ -1,6 +1,6 @@
 //! Formats tables of plain text, like kubectl.
 
-/// The space between two columns.
+/// The text between two columns of a table.
 const GAP: &str = "  ";
 
 /// Formats a header and rows. Each column is as wide as its longest cell. Lines have no trailing spaces and

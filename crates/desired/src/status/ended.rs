@@ -5,8 +5,9 @@ use domain::report::{Outcome, seconds};
 
 use super::{run_result::AssessedRun, text::one_line};
 
-/// Returns the newest ended run of an operation, which `known` is unless `runs` (sorted, oldest first) have a
-/// newer one. `run_of` returns the common fields, and `complete` adds those of the operation.
+/// Returns the newest ended run of an operation: the newest of `runs` (sorted, oldest first) if it is newer
+/// than the status field `known`, else `known`. `run_of` returns the fields that all operations share;
+/// `complete` adds the fields of the operation.
 pub fn last<T: Clone>(
     known: Option<&T>,
     run_of: impl Fn(&T) -> &EndedRun,

@@ -34,8 +34,8 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Returns whether the day of `civil` matches. If one of the two day fields is a star, both must match;
-    /// otherwise one is enough.
+    /// Returns whether the day of `civil` matches. If one of the two day fields is a star, both fields must
+    /// match. If neither is a star, one matching field is enough.
     fn has_day(&self, civil: DateTime) -> bool {
         let day_of_month = self.day_of_month.has(civil.day());
         let weekday = self.weekday.has(civil.weekday().to_sunday_zero_offset());
