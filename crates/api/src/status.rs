@@ -51,7 +51,8 @@ pub struct BackupPolicyStatus {
 
     /// overdueTime is the time at which the policy becomes overdue, unless a successful backup is stored before. A
     /// time in the past means that the policy is overdue now. It depends on the schedule and on objectives.maxAge. It
-    /// is absent if the policy is suspended.
+    /// is absent if the policy is suspended or was never valid, or if nothing is due within five years and
+    /// objectives.maxAge is not set.
     pub overdue_time: Option<Time>,
 
     /// serverVersion is the version of the PostgreSQL server that the newest run connected to. For example, 17.6.

@@ -40,25 +40,25 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The backup was read back from the store and passed every check.
+    /// The backup was read back from the store and passed every check, or the newest scrub found every backup intact.
     Verified = Some(0), "Nothing.";
 
     /// The stored bytes are those that were written. The archives were not read, because `verification.level` is `Checksum`.
     Stored = Some(0), "Nothing. To check that archives can be read, set `verification.level: Archive`.";
 
-    /// The server does not answer on its host and port.
+    /// The server does not answer on its host and port, or closed the connection.
     Unreachable = Some(10), "Check host and port, that the server runs, and that network policies allow connections from backup pods to it.";
     /// The server's host name cannot be resolved to an address.
     NameNotResolved = Some(11), "Correct `postgres.connection.host`. The name of a Service in another namespace is `<service>.<namespace>.svc`.";
-    /// The server accepts no new session now: it is starting, shutting down or out of connections.
+    /// The server accepts no new session now: it is starting, shutting down or out of connections. Also used if the connection fails with an unknown error.
     ServerNotReady = Some(12), "Wait until the server has started. If it is out of connections, raise `max_connections`.";
     /// Another session held a lock on a table for longer than `dump.lockTimeout`, in each of five rounds (lock, snapshot, dump).
     LockTimeout = Some(13), "End the other session, or change the schedule so that backups do not run at the same time as statements that take an ACCESS EXCLUSIVE lock, for example ALTER TABLE.";
     /// The standby is further behind its primary than `dump.maxReplicaLag` allows, or its lag cannot be read.
     ReplicaStale = Some(18), "Check the standby's replication. Raise `dump.maxReplicaLag`, or back up another server.";
-    /// Tables were created or dropped each time that the run locked all tables.
+    /// Tables were created or dropped in each attempt to lock all tables.
     SchemaChanging = Some(14), "Change the schedule so that backups do not run at the same time as migrations or jobs that create and drop tables.";
-    /// The session that locks the tables and exports the snapshot ended too early, in each of five rounds (lock, snapshot, dump).
+    /// The session that locks the tables and exports the snapshot ended too early, or the server cancelled it because of a deadlock or a conflict with recovery on a standby, in each of five rounds (lock, snapshot, dump).
     HoldLost = Some(15), "Find the cause in the server's log: a failover, an administrator who ended the session, or a timeout of idle sessions.";
     /// pg_dump or pg_dumpall failed.
     DumpFailed = Some(16), "Check the error of `pg_dump` or `pg_dumpall`, and the server's log of the same time.";
@@ -70,24 +70,24 @@ reasons! {
     ProxyFailed = Some(24), "Check the proxy's address and its rules, or exclude the store's host with `NO_PROXY`.";
     /// The clocks of the store and of the node differ too much for signed requests.
     ClockSkew = Some(23), "Correct the node's clock. The node needs a time service (NTP).";
-    /// The stored bytes differ from those that were written. The run removed the new backup.
+    /// The stored bytes differ from those that were written.
     ChecksumMismatch = Some(20), "Check the storage: its disk, its controller and the memory of the node.";
-    /// The new archive cannot be read to its end.
+    /// A new archive, or in a scrub a stored archive with unchanged bytes, cannot be read to its end.
     ArchiveUnreadable = Some(21), "If it happens again, check the storage and the memory of the node.";
     /// The new archive can be read but lacks an object or rows that the database has.
     ContentMismatch = Some(22), "Report it as a bug with the pod's log. `pg_dump` should not leave anything out.";
-    /// The run was stopped, for example because its node was drained or its Job was deleted.
+    /// The run was stopped or killed, for example because its node was drained or its Job was deleted.
     Interrupted = Some(30), "If the node was not drained, read the events of the pod and its node.";
     /// The pod ran out of memory.
     OutOfMemory = Some(31), "Raise the memory limit: `job.resources`, or a LimitRange of the namespace. Without a limit, free memory on the node.";
     /// The runner failed because of a bug or of an unexpected environment.
     InternalError = Some(39), "Report it as a bug with the pod's log.";
 
-    /// An argument or an environment variable of the runner is invalid.
+    /// An argument or an environment variable of the runner is invalid, the image lacks PostgreSQL's client programs or the compression method, or a later version of pgbackup wrote a file.
     InvalidConfiguration = Some(64), "Correct the argument. If the operator wrote it, use the same version of operator and runner.";
-    /// The server refuses the user or the password.
+    /// The server refuses the role, its password, its certificate or the client's address.
     AuthenticationFailed = Some(65), "Check `userSecretRef`, `passwordSecretRef` and the server's pg_hba.conf. If the server reports \"no encryption\", set `sslMode: require`.";
-    /// A TLS connection to the server or to the store fails.
+    /// A TLS connection to the server or to the store fails, or a Secret with a certificate is missing.
     TlsFailed = Some(66), "Check `sslMode`, the host name in the certificate, and the certificate authority in `caSecretRef`.";
     /// A connection pooler answers instead of a PostgreSQL server.
     PoolerNotSupported = Some(67), "Set `postgres.connection` to the address of the server itself. Through a pooler, pg_dump can break the application's sessions.";
@@ -95,7 +95,7 @@ reasons! {
     ClientTooOld = Some(68), "Set `postgres.version` or `postgres.image` to the server's major version.";
     /// The client tools have a newer major version than the server, which cannot always restore their archives.
     ClientTooNew = Some(69), "Set `postgres.version` or `postgres.image` to the server's major version. To accept the risk, set `dump.allowNewerClient: true`.";
-    /// No database matches the policy's patterns.
+    /// No database matches the policy's patterns, or all matching databases were dropped during the run.
     NoDatabases = Some(70), "Correct `databases.include` and `databases.exclude`, and grant CONNECT to the user.";
     /// A database that `databases.include` lists does not exist or cannot be dumped.
     DatabaseUnavailable = Some(71), "Correct the name in `databases.include`, remove it from `databases.exclude`, or grant CONNECT.";
@@ -122,8 +122,9 @@ reasons! {
     /// The policy gives no credentials for the bucket, and the platform offers none.
     CredentialsMissing = Some(84), "Set the store's `credentials`, or a `job.serviceAccountName` with workload identity.";
 
-    /// The backup is stored and intact, but it differs too much from earlier ones: far fewer rows, an empty table, another
-    /// server, or a missing database. Retention ignores it until it is acknowledged.
+    /// The backup is stored and intact, but it differs too much from earlier ones: far fewer rows or bytes, an emptied table,
+    /// another server, or a missing database. Retention ignores it until a person acknowledges it or, for lost rows and
+    /// emptied tables, until three more backups in a row have lost rows or emptied tables in the same databases.
     Suspicious = Some(80), "Find the cause before retention deletes older backups. To accept the backup: `kubectl annotate backuppolicy <policy> pgbackup.dev/acknowledged=<backup> --overwrite`.";
 
     /// The files of a stored backup no longer match its manifest.
@@ -141,8 +142,8 @@ reasons! {
     SecretNotFound = None, "Create the Secret with the key in the policy's namespace.";
     /// No node accepted the pod within half a minute.
     Unschedulable = None, "Correct what the scheduler reports about each node, for example too little memory, a taint or a missing volume.";
-    /// The pod could not be created, or its container not started: a quota, an admission policy, or a volume that cannot be
-    /// mounted.
+    /// The pod could not be created, or its container not started: a quota, an admission policy, a volume that cannot be
+    /// mounted, a failed init container, or an image that cannot run the runner.
     PodCannotStart = None, "Correct the quota, the admission policy, the image or the volume. The events of the pod show which one is the cause.";
     /// The run took longer than the Job's deadline.
     DeadlineExceeded = None, "Find out what made the run slow, or raise `job.activeDeadlineSeconds`.";
@@ -155,9 +156,10 @@ reasons! {
     /// The Job ended or was deleted without a report, so its outcome is unknown.
     ReportLost = None, "Wait for the next run: its report corrects the status. If it happens again, check that the image has a writable /dev/termination-log.";
 
-    /// No backup run was due yet.
+    /// No backup run has ended yet, and none is overdue.
     AwaitingFirstBackup = None, "Nothing. To start a run now, set the annotation `pgbackup.dev/requested-at`.";
-    /// A backup was due, and no successful backup was stored in time.
+    /// A backup or a scrub was due and none succeeded in time, or the newest successful backup is older than
+    /// `objectives.maxAge`.
     Overdue = None, "Check the Jobs and events of the policy: either the CronJob controller started no Job, or a Job does not end.";
     /// No scrub was due yet.
     AwaitingFirstScrub = None, "Nothing.";
@@ -170,7 +172,7 @@ reasons! {
     Reconciling = None, "Nothing.";
     /// The schedule or the time zone is invalid.
     InvalidSchedule = None, "Correct the schedule or the time zone.";
-    /// Another field of the policy is invalid.
+    /// A field other than the schedule and the time zone is invalid.
     InvalidSpec = None, "Correct the field.";
     /// The API server rejects an object that the policy needs. The operator retries every minute.
     Refused = None, "Correct what the API server reports, for example a quota, an admission policy or a permission that the operator lacks.";
@@ -183,7 +185,7 @@ reasons! {
     NoRules = None, "Nothing. To remove old backups, set rules in `retention`.";
     /// Retention is a dry run, so nothing is removed.
     DryRun = None, "Check which backups the rules would remove. To remove them, set `retention.dryRun: false`.";
-    /// Old backups could not be removed.
+    /// Expired backups could not be removed, or the repository could not be listed.
     PruneFailed = None, "Check the store, and whether the credentials have permission to delete. The new backup is not affected.";
     /// The repository belongs to another policy, or its owner is unknown: backups are stored there, but nothing is removed.
     RepositoryOwnedByOther = None, "Give the policy another volume or path. If no other policy uses the repository, take it over with `storage.adoptFrom`.";

@@ -39,7 +39,8 @@ pub struct Overview {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Timestamp>,
     /// Time at which the policy becomes overdue, or became overdue, without a new successful backup; absent
-    /// while the policy is suspended.
+    /// while the policy is suspended or was never valid, or if nothing is due within five years and
+    /// objectives.maxAge is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_time: Option<Timestamp>,
     /// Whether overdueTime has passed. A policy can be overdue although its reason is another one.

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub enum State {
     /// The newest run failed, a backup is overdue, the newest backup is suspicious or corrupted, or the policy is invalid or cannot start backups.
     Unhealthy,
-    /// No backup was due yet, or the newest run ended without a report.
+    /// No backup run has ended yet and none is overdue, the newest run ended without a report, or the operator has not written a status.
     Unknown,
     /// The policy takes no backups: spec.suspend is true.
     Suspended,

@@ -24,7 +24,7 @@ pub struct Verification {
     /// maxShrink is the maximum loss of rows, or of bytes of data, of a database, in percent. The runner compares
     /// each new backup with the median of the newest five verified backups. A backup with a greater loss is
     /// Suspicious: it is kept, but it is successful only after a person acknowledges it with the annotation
-    /// pgbackup.dev/acknowledged, or after three more backups in a row have the same loss or the same emptied table. 100 disables this check.
+    /// pgbackup.dev/acknowledged, or after three more backups in a row have lost rows or emptied tables in the same databases. 100 disables this check.
     /// Other checks also make a backup Suspicious: it comes from another server, a database of the previous backup is
     /// missing, or a table of more than 1000 rows is now empty. Defaults to 50. From 1 to 100.
     #[serde(default = "default_max_shrink")]

@@ -56,7 +56,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_expected_interval",
-        help: "Time between the starts of the policy's next two scheduled backups, in seconds.",
+        help: "Time between the starts of the policy's next two scheduled backups, in seconds; absent if the schedule is invalid or has no two starts within five years.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.expected_interval_seconds.map(|seconds| real(seconds.unsigned_abs())),
     },
@@ -74,7 +74,7 @@ const GAUGES: [Gauge; 13] = [
     },
     Gauge {
         name: "pgbackup_policy_overdue_timestamp",
-        help: "Unix timestamp at which the policy becomes overdue unless a successful backup is stored before; in the past if the policy is overdue now; absent if the policy is suspended.",
+        help: "Unix timestamp at which the policy becomes overdue unless a successful backup is stored before; in the past if the policy is overdue now; absent if the policy is suspended or was never valid, or if nothing is due within five years and objectives.maxAge is not set.",
         unit: Some(Unit::Seconds),
         value: |policy| policy.overdue_time.map(unix),
     },
@@ -131,7 +131,7 @@ const LABELLED_GAUGES: [LabelledGauge; 4] = [
     },
     LabelledGauge {
         name: "pgbackup_policy_backups",
-        help: "Number of complete backups in the policy's repository, by state: verified (the newest check passed), suspicious (not acknowledged) or corrupted (the newest check failed).",
+        help: "Number of complete backups in the policy's repository, by state: verified (the newest check passed), suspicious (not acknowledged) or corrupted (the newest check failed); absent until a run has counted the backups.",
         unit: None,
         label: "state",
         values: |policy| {
