@@ -48,8 +48,8 @@ fn cron_job_of_an_older_operator_is_updated_once() -> Result<()> {
     })
 }
 
-/// Writes the CronJob like a version with another flag and another variable, including the annotations that
-/// mark it as applied.
+/// Replaces the CronJob with one that an older operator could have written: the runner has another flag and
+/// one more environment variable, and the annotations record that the operator applied this CronJob.
 async fn as_an_older_version(cron_jobs: &Api<CronJob>, now: &CronJob) -> Result<CronJob> {
     let mut older = cron_jobs.get(&now.name_any()).await?;
     let runner = runner(&mut older)?;

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_about_conflicting_object_has_owner_or_creator() {
+    fn conflict_message_has_owner_or_creator_if_known() {
         let foreign = |owner: Option<&str>, creator: Option<&str>| {
             whose(&ForeignObject { owner: owner.map(str::to_owned), creator: creator.map(str::to_owned) })
         };

@@ -241,7 +241,7 @@ fn verified_of(backups: &[CatalogBackup]) -> Vec<String> {
 }
 
 #[test]
-fn four_suspicious_backups_with_same_cause_become_verified() {
+fn four_alike_suspicious_backups_in_a_row_become_verified() {
     use SuspicionKind::{Emptied, Shrunk};
     let row = |n: u8, kind| {
         (1..=n).map(|day| suspicious(&format!("{day}"), day, kind, Some("shop"))).collect::<Vec<_>>()

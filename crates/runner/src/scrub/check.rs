@@ -184,8 +184,8 @@ fn compare_contents(file: &str, recorded: &DatabaseFacts, archive: &StoredArchiv
     Err(Finding::ContentDiffers { file: file.to_owned(), differences })
 }
 
-/// Stores the result of a check beside the backup. Its time is after the previous check, even if the clock of
-/// that check's node was ahead, because the newest check decides.
+/// Stores the result of a check beside the backup. The stored time is always later than that of the previous
+/// check, even if the clock of that node was ahead, because the newest check decides the backup's state.
 async fn record(
     repository: &Repository,
     backup: &StoredBackup,
