@@ -5,7 +5,7 @@
 //! retries. Messages add names and a specific hint; the advice in this file is for the documentation and for
 //! messages without a specific hint. `docs/reference/reasons.md` is generated from this file.
 
-pub mod exit_code;
+pub mod exit_code_ranges;
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};

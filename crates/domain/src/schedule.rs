@@ -4,9 +4,9 @@
 //! Jenkins' `H` in the minute and the hour. `@every` and schedules without any date are rejected. The slots
 //! are the times at which the CronJob controller creates Jobs, also at changes of daylight saving time.
 
-mod cron_field;
 mod error;
-mod field;
+mod field_kind;
+mod field_parser;
 mod hashed;
 mod search;
 #[cfg(test)]
@@ -15,8 +15,8 @@ mod zone;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-pub use self::{cron_field::CronField, error::ScheduleError, zone::time_zone};
-use self::{field::Field, search::Fields};
+pub use self::{error::ScheduleError, field_kind::CronField, zone::time_zone};
+use self::{field_parser::Field, search::Fields};
 
 /// The predefined schedules that Kubernetes accepts, with the five fields of each.
 const NICKNAMES: [(&str, &str); 7] = [

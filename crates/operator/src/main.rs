@@ -8,7 +8,7 @@ mod args;
 mod client;
 mod clock;
 mod controller;
-mod events;
+mod event_writer;
 mod lease;
 mod merge_patch;
 mod observe;

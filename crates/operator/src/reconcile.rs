@@ -13,7 +13,7 @@ use crate::{
     apply,
     client::CallError,
     clock::Clock,
-    events::Events,
+    event_writer::Events,
     observe::{Children, FoundCronJob, FoundOperation},
     pending_statuses::PendingStatuses,
     requested_at::{self, Request},

@@ -44,7 +44,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "api_metrics clock merge_patch pending_statuses reconcile_metrics",
             "client watches",
-            "events lease ops policies start_failures status_patch",
+            "event_writer lease ops policies start_failures status_patch",
             "args observe",
             "apply requested_at",
             "reconcile",

@@ -1,7 +1,7 @@
 //! The CronJobs of a policy: `<policy>-backup` and `<policy>-scrub`.
 
 use api::meta;
-use domain::{name, operation::Operation, reason::exit_code, schedule::Schedule};
+use domain::{name, operation::Operation, reason::exit_code_ranges, schedule::Schedule};
 use k8s_openapi::{
     api::{
         batch::v1::{
@@ -96,7 +96,7 @@ fn fail_on_final_exit_codes() -> PodFailurePolicyRule {
         on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
             container_name: Some(meta::RUNNER_CONTAINER.to_owned()),
             operator: "In".to_owned(),
-            values: exit_code::FINAL.map(i32::from).collect(),
+            values: exit_code_ranges::FINAL.map(i32::from).collect(),
         }),
         on_pod_conditions: None,
     }

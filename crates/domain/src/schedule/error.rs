@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::cron_field::CronField;
+use super::field_kind::CronField;
 
 /// The reason why a schedule or a time zone is rejected. The message recommends what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -12,9 +12,9 @@
 //! another result would move the backups of every policy that uses `H`.
 
 use super::{
-    cron_field::CronField,
     error::ScheduleError,
-    field::{step, value},
+    field_kind::CronField,
+    field_parser::{step, value},
 };
 use crate::hash;
 

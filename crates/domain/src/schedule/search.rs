@@ -13,7 +13,7 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-use super::field::Field;
+use super::field_parser::Field;
 
 /// The number of years that the search covers. A 29 February is at most four years away, or eight around a
 /// year like 2100.

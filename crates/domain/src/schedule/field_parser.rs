@@ -4,7 +4,7 @@
 //! controller starts the Jobs. For this reason it ignores empty elements of a list (`1,,2`) and everything
 //! after `*-`, and reads `5/15` as `5-59/15`.
 
-use super::{cron_field::CronField, error::ScheduleError};
+use super::{error::ScheduleError, field_kind::CronField};
 
 /// The set of values that match a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
