@@ -102,7 +102,7 @@ bench: images ## Measure against what people run today (root; 25 minutes; BENCH_
 .PHONY: bench-scale
 bench-scale: images ## Measure the operator with 1,000 and 10,000 policies (root; 15 minutes; SCALE_*), into docs/benchmarks.md
 	$(RELEASE) -p pgbackup-bench-scale
-	@CLUSTER_NAME=scale CLUSTER_NET=198.21 BUILT=$(BUILT) IMAGES=$(OUT)/images bench/scale/run
+	@PGBACKUP_RUNNER_IMAGE=$(RUNNER_IMAGE) CLUSTER_NAME=scale CLUSTER_NET=198.21 BUILT=$(BUILT) IMAGES=$(OUT)/images bench/scale/run
 
 .PHONY: fmt
 fmt: toolchain ## Check the format of the code
