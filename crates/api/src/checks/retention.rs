@@ -39,5 +39,5 @@ pub const MAX_AGE: Check = Check {
 /// `maxAge` must be at least 25 minutes, because a smaller number of `m` was probably meant in months.
 pub const MAX_AGE_MINUTES: Check = Check {
     cel: "!self.matches('^([1-9]|1[0-9]|2[0-4])m$')",
-    message: "maxAge must be at least 25m, because m is minutes, not months. Write minutes, hours or days, for example 90m, 26h or 30d.",
+    message: "maxAge must be at least 25 minutes. m means minutes, not months: for months write days, for example 60d.",
 };
